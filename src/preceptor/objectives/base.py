@@ -1,0 +1,148 @@
+"""What every objective is: an nn.Module that turns a Step into nats per sample. `Sum` adds them up.
+
+What an objective learns (connectors) are its parameters; what it remembers (a bank, a queue) are its buffers.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+from preceptor.objectives.schedules import Schedule
+from preceptor.types import Clock, Outputs, Step
+
+__all__ = ["Objective", "Setting", "Sum", "Taps", "Weight", "teacher_outputs", "total"]
+
+Weight = float | Schedule
+
+
+@dataclass(frozen=True, slots=True)
+class Taps:
+    """The features an objective wants from each network, by name."""
+
+    student: tuple[str, ...] = ()
+    teacher: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """What a run looks like before its first step, from one dry forward pass of two samples.
+
+    Attributes:
+        num_samples: rows of the training split, the length of a per-sample bank.
+        num_classes: width of the logits.
+        student: outputs of the student, with the features that were asked for.
+        teacher: the same of the teacher, or None while a teacher is being trained.
+    """
+
+    num_samples: int
+    num_classes: int
+    student: Outputs
+    teacher: Outputs | None
+
+
+class Objective(nn.Module, ABC):
+    """What a network is trained to minimise.
+
+    `forward` takes tensors, for use in one's own loop; `loss` says where they come from in a Step.
+    """
+
+    @abstractmethod
+    def loss(self, step: Step) -> Tensor:
+        """Return the loss of this step: a float32 scalar in nats per sample unless the objective says otherwise."""
+
+    def taps(self, student: Sequence[str], teacher: Sequence[str]) -> Taps:
+        """Choose features among the names on offer, in network order; most objectives want none.
+
+        Raises:
+            UsageError: where the networks have no features this objective can work with.
+        """
+        return Taps()
+
+    def build(self, setting: Setting) -> None:
+        """Make connectors and banks; called once, before the optimiser is made and before a state is loaded."""
+
+    def notes(self) -> tuple[str, ...]:
+        """Return the choices a user should hear about, a line each (after `build`)."""
+        return ()
+
+
+class Sum(Objective):
+    """A weighted sum of named objectives; itself an objective.
+
+    Example:
+        >>> from preceptor.objectives.distill import KD
+        >>> from preceptor.objectives.teacher import CrossEntropy
+        >>> objective = Sum(cross_entropy=(0.1, CrossEntropy()), kd=(0.9, KD(temperature=4.0)))
+        >>> list(objective.weights(Clock(epoch=1, epochs=1, progress=0.0)).items())
+        [('cross_entropy', 0.1), ('kd', 0.9)]
+    """
+
+    def __init__(self, **terms: tuple[Weight, Objective]) -> None:
+        super().__init__()
+        if not terms:
+            raise ValueError("Sum: needs at least one term, got none")
+        self.weight_of: dict[str, Weight] = {name: weight for name, (weight, _) in terms.items()}
+        self.objectives = nn.ModuleDict({name: objective for name, (_, objective) in terms.items()})
+
+    def items(self) -> list[tuple[str, Objective]]:
+        """Return the terms by name, in the order they were given."""
+        return [(name, module) for name, module in self.objectives.items() if isinstance(module, Objective)]
+
+    def weights(self, clock: Clock) -> dict[str, float]:
+        """Return each term's weight at this moment."""
+        return {name: weight(clock) if isinstance(weight, Schedule) else weight for name, weight in self.weight_of.items()}
+
+    def terms(self, step: Step) -> dict[str, Tensor]:
+        """Return each term's loss before weighting; every term runs, so that memories stay up to date."""
+        return {name: objective.loss(step) for name, objective in self.items()}
+
+    def loss(self, step: Step) -> Tensor:
+        """Return the sum of weight times term."""
+        return total(self.terms(step), self.weights(step.clock))
+
+    def taps(self, student: Sequence[str], teacher: Sequence[str]) -> Taps:
+        """Return the union of what the terms want."""
+        wanted = [objective.taps(student, teacher) for _, objective in self.items()]
+        return Taps(
+            tuple(name for name in student if any(name in taps.student for taps in wanted)),
+            tuple(name for name in teacher if any(name in taps.teacher for taps in wanted)),
+        )
+
+    def build(self, setting: Setting) -> None:
+        """Build every term."""
+        for _, objective in self.items():
+            objective.build(setting)
+
+    def notes(self) -> tuple[str, ...]:
+        """Return the notes of all terms, each under its name."""
+        return tuple(f"{name}: {note}" for name, objective in self.items() for note in objective.notes())
+
+
+def total(terms: Mapping[str, Tensor], weights: Mapping[str, float]) -> Tensor:
+    """Return sum_k weights[k] * terms[k], skipping weights of exactly 0 (so that 0 * inf never arises).
+
+    Raises:
+        ValueError: when every weight is 0: there is nothing to minimise.
+    """
+    parts = [weights[name] * term for name, term in terms.items() if weights[name] != 0.0]
+    if not parts:
+        raise ValueError(f"every term has weight 0: {', '.join(terms)}")
+    result = parts[0]
+    for part in parts[1:]:
+        result = result + part
+    return result
+
+
+def teacher_outputs(step: Step) -> Outputs:
+    """Return the teacher's outputs of this step.
+
+    Raises:
+        ValueError: when the run has no teacher: a method that takes something from one cannot train it.
+    """
+    if step.teacher is None:
+        raise ValueError("this objective learns from a teacher, and the run has none (use it in distill, not teach)")
+    return step.teacher

@@ -1,0 +1,71 @@
+"""The only things that travel between the rooms: Batch, Outputs, Clock, Step. All frozen."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+__all__ = ["Batch", "Clock", "Outputs", "Step", "View"]
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """Which augmentation of its samples a batch shows: a pure function of these and the index."""
+
+    name: str
+    seed: int
+    epoch: int
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What both networks see in one step.
+
+    Attributes:
+        inputs: augmented, normalised, floating point, on the run's device; first axis = rows.
+        labels: class of each row in [0, classes), or None when unlabelled.
+        index: row of each sample in the training split: the key of per-sample memories.
+        view: which augmentation the inputs show.
+    """
+
+    inputs: Float[Tensor, "batch *shape"]
+    labels: Int[Tensor, " batch"] | None
+    index: Int[Tensor, " batch"]
+    view: View
+
+
+@dataclass(frozen=True, slots=True)
+class Outputs:
+    """What a network said: logits and the features somebody asked for by name (none otherwise)."""
+
+    logits: Float[Tensor, "batch classes"]
+    features: Mapping[str, Tensor] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """Where in the run a step stands.
+
+    Attributes:
+        epoch: counted from 1, as the papers count.
+        epochs: how many the run has.
+        progress: share of all steps done before this one, in [0, 1).
+    """
+
+    epoch: int
+    epochs: int
+    progress: float
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """Everything an objective may look at. `teacher` is None while a teacher is being trained."""
+
+    batch: Batch
+    student: Outputs
+    teacher: Outputs | None
+    model: nn.Module
+    clock: Clock

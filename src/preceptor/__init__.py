@@ -1,0 +1,50 @@
+"""preceptor: train teachers for knowledge distillation, and distil students from them.
+
+The names below are imported when first used, so that `import preceptor` and `preceptor --help` stay quick.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from preceptor.errors import PreceptorError, RunError, UsageError
+    from preceptor.recipes.api import distill, evaluate, load, teach
+    from preceptor.recipes.result import Result
+
+__all__ = [
+    "PreceptorError",
+    "Result",
+    "RunError",
+    "UsageError",
+    "__version__",
+    "distill",
+    "evaluate",
+    "load",
+    "teach",
+]
+
+__version__ = version("preceptor")
+
+_HOME = {
+    "PreceptorError": "preceptor.errors",
+    "Result": "preceptor.recipes.result",
+    "RunError": "preceptor.errors",
+    "UsageError": "preceptor.errors",
+    "distill": "preceptor.recipes.api",
+    "evaluate": "preceptor.recipes.api",
+    "load": "preceptor.recipes.api",
+    "teach": "preceptor.recipes.api",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'preceptor' has no attribute {name!r}")
+    return getattr(import_module(_HOME[name]), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

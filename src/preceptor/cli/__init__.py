@@ -1,0 +1,124 @@
+"""The command line: `preceptor VERB key=value ...`. Rooms are imported inside the verbs, so that help is quick."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Literal
+
+import click
+import typer
+
+from preceptor.errors import PreceptorError
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="preceptor",
+    help="Train teachers for knowledge distillation, and distil students from them.",
+    epilog="Every verb takes --debug: show the traceback of an error.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+Words = Annotated[list[str] | None, typer.Argument(metavar="[key=value]...", help="settings, e.g. optim.lr=0.1")]
+Config = Annotated[Path | None, typer.Option("--config", help="a YAML file of settings; key=value words go on top")]
+Help = Annotated[bool, typer.Option("--help", help="show every key, its type and its default")]
+_KEYS = {"add_help_option": False}
+
+
+@app.command(**_KEYS)  # type: ignore[arg-type]
+def teach(words: Words = None, config: Config = None, show_help: Help = False) -> None:
+    """Train a teacher: data=... model=... objective=... out=..."""
+    from preceptor.cli.verbs import run_verb  # noqa: PLC0415
+
+    run_verb("teach", words or [], config, show_help=show_help)
+
+
+@app.command(**_KEYS)  # type: ignore[arg-type]
+def distill(words: Words = None, config: Config = None, show_help: Help = False) -> None:
+    """Train a student from a teacher: data=... teacher=... model=... method=... out=..."""
+    from preceptor.cli.verbs import run_verb  # noqa: PLC0415
+
+    run_verb("distill", words or [], config, show_help=show_help)
+
+
+@app.command()
+def evaluate(
+    run: Annotated[str, typer.Argument(help="a finished run's folder")],
+    words: Annotated[
+        list[str] | None, typer.Argument(metavar="[data...=value]...", help="other data to test on")
+    ] = None,
+) -> None:
+    """Measure a finished run's network on the test split."""
+    from preceptor.cli.verbs import evaluate_verb  # noqa: PLC0415
+
+    evaluate_verb(run, words or [])
+
+
+@app.command(name="list")
+def list_(what: Annotated[Literal["models", "objectives", "methods", "data"], typer.Argument()]) -> None:
+    """List what can be named: models, objectives, methods or data."""
+    from preceptor.cli.tables import list_verb  # noqa: PLC0415
+
+    list_verb(what)
+
+
+@app.command()
+def config(verb: Annotated[Literal["teach", "distill"], typer.Argument()], words: Words = None) -> None:
+    """Print a full configuration as YAML, with what each key means."""
+    from preceptor.cli.verbs import config_verb  # noqa: PLC0415
+
+    config_verb(verb, words or [])
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option(help="where the runs and the report go; replaced if it is a demo's")] = Path(
+        "runs/demo"
+    ),
+    seeds: Annotated[int, typer.Option(min=1, help="how many seeds")] = 3,
+) -> None:
+    """Teachers by three objectives, students from each, on handwritten digits whose true label distribution is known."""
+    from preceptor.cli.demo import demo_verb  # noqa: PLC0415
+
+    demo_verb(out, seeds)
+
+
+@app.callback(invoke_without_command=True)
+def _top(version: Annotated[bool, typer.Option("--version", help="show the version")] = False) -> None:
+    if version:
+        from preceptor import __version__  # noqa: PLC0415
+
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line and return its exit status: 0, 1 (the run failed), 2 (wrong usage), 128 + signal."""
+    words = sys.argv[1:] if arguments is None else arguments
+    debug = "--debug" in words
+    try:
+        status = typer.main.get_command(app).main(
+            [word for word in words if word != "--debug"], prog_name="preceptor", standalone_mode=False
+        )
+    except PreceptorError as error:
+        if debug:
+            raise
+        return _fail(str(error), error.exit_code)
+    except click.ClickException as error:
+        return _fail(error.format_message(), 2)
+    except (KeyboardInterrupt, click.Abort):
+        return _fail("interrupted", 130)
+    except Exception as error:  # noqa: BLE001  (the last door: whatever comes gets one line)
+        if debug:
+            raise
+        return _fail(f"{type(error).__name__}: {' '.join(str(error).split())}  (--debug shows where)", 1)
+    return status if isinstance(status, int) else 0
+
+
+def _fail(message: str, status: int) -> int:
+    for line in message.splitlines():
+        print(f"error: {line}", file=sys.stderr)
+    return status

@@ -1,0 +1,17 @@
+"""Networks: the CIFAR zoo under the parameter names the field shares, and any module as one with named features."""
+
+from preceptor.models.taps import Observed, Tapped, feature_names, observe
+from preceptor.models.weights import load_weights, save_weights
+from preceptor.models.zoo import create, names, parameter_count
+
+__all__ = [
+    "Observed",
+    "Tapped",
+    "create",
+    "feature_names",
+    "load_weights",
+    "names",
+    "observe",
+    "parameter_count",
+    "save_weights",
+]

@@ -108,8 +108,8 @@ class Sum(Objective):
         """Return the union of what the terms want."""
         wanted = [objective.taps(student, teacher) for _, objective in self.items()]
         return Taps(
-            tuple(name for name in student if any(name in taps.student for taps in wanted)),
-            tuple(name for name in teacher if any(name in taps.teacher for taps in wanted)),
+            tuple(dict.fromkeys(name for taps in wanted for name in taps.student)),
+            tuple(dict.fromkeys(name for taps in wanted for name in taps.teacher)),
         )
 
     def build(self, setting: Setting) -> None:

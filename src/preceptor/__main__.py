@@ -1,0 +1,7 @@
+"""`python -m preceptor`: the command line."""
+
+import sys
+
+from preceptor.cli import main
+
+sys.exit(main())

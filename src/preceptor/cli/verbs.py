@@ -1,0 +1,125 @@
+"""teach, distill, evaluate and config, from words to printed numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from preceptor.assess import Metrics
+from preceptor.errors import UsageError
+from preceptor.recipes.api import evaluate
+from preceptor.recipes.config import DistillRecipe, TeachRecipe
+from preceptor.recipes.overrides import make_recipe, read_yaml, split_overrides
+from preceptor.recipes.run import run
+
+__all__ = ["config_verb", "evaluate_verb", "run_verb"]
+
+Verb = Literal["teach", "distill"]
+_RECIPES: dict[Verb, type[TeachRecipe] | type[DistillRecipe]] = {"teach": TeachRecipe, "distill": DistillRecipe}
+_BARE = {"data", "model", "objective", "method", "optim", "schedule", "teacher"}
+
+
+def run_verb(verb: Verb, words: Sequence[str], config: Path | None, *, show_help: bool) -> None:
+    """Carry out `preceptor teach` or `preceptor distill`."""
+    if show_help:
+        _print_help(verb)
+        return
+    recipe = make_recipe(_RECIPES[verb], read_yaml(config) if config else None, words)
+    result = run(recipe)
+    _print_metrics(result.metrics)
+    Console().print(f"Run: {result.path}", highlight=False)
+
+
+def evaluate_verb(path: str, words: Sequence[str]) -> None:
+    """Carry out `preceptor evaluate`."""
+    if not words:
+        _print_metrics(evaluate(path))
+        return
+    bare, dotted = split_overrides(words)
+    wrong = [key for key in [*bare, *(word.split("=")[0] for word in dotted)] if key.split(".")[0] != "data"]
+    if wrong:
+        raise UsageError(f"{wrong[0]}: evaluate takes data=... and data.KEY=... only")
+    stand_in = make_recipe(TeachRecipe, {"model": "none"}, words)
+    _print_metrics(evaluate(path, data=stand_in.data.model_dump()))
+
+
+def config_verb(verb: Verb, words: Sequence[str]) -> None:
+    """Carry out `preceptor config`."""
+    given = {"data": "digits", "model": "convnet_s", **({"teacher": "runs/t"} if verb == "distill" else {})}
+    recipe = make_recipe(_RECIPES[verb], given, words)
+    console = Console(soft_wrap=True)
+    console.print(f"# preceptor {verb} --config FILE.yaml; null means: as the data's protocol says", highlight=False)
+    for line in _yaml_lines(recipe, recipe.model_dump(mode="json")):
+        console.print(line, markup=False, highlight=False)
+
+
+def _print_metrics(metrics: Metrics) -> None:
+    table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
+    for name, value in metrics.as_dict().items():
+        shown = f"{100 * value:.2f} %" if name in {"accuracy", "top5"} else f"{value:.5g}"
+        table.add_row(f"test {name}", shown)
+    Console().print(table)
+
+
+def _print_help(verb: Verb) -> None:
+    console = Console()
+    console.print(f"Usage: preceptor {verb} [--config FILE.yaml] [--debug] key=value ...\n", markup=False)
+    console.print(f"{_RECIPES[verb].__doc__}\n", markup=False)
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    for column in ("key", "type", "default", "meaning"):
+        table.add_column(column, overflow="fold")
+    for key, field in _leaves(_RECIPES[verb]):
+        default = "needed" if field.is_required() else _short(field.default)
+        table.add_row(Text(key), Text(_type_name(field)), Text(default), Text(field.description or ""))
+    console.print(table)
+    bare = " ".join(sorted(_BARE & set(_RECIPES[verb].model_fields)))
+    console.print(
+        f"\nA bare {bare} is short for its first key: data=cifar100 is data.name=cifar100.\n"
+        "data, model, objective and method take further keys of what they name: `preceptor list ...` shows them.\n"
+        f"`preceptor config {verb}` prints all of it as YAML.",
+        markup=False,
+        highlight=False,
+    )
+
+
+def _leaves(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, FieldInfo]]:
+    for name, field in model.model_fields.items():
+        inner = field.annotation
+        if isinstance(inner, type) and issubclass(inner, BaseModel):
+            yield from _leaves(inner, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", field
+
+
+def _type_name(field: FieldInfo) -> str:
+    name = str(field.annotation) if not isinstance(field.annotation, type) else field.annotation.__name__
+    for noise in ("typing.", "Literal", "Optional", "Union"):
+        name = name.replace(noise, "")
+    return name.replace(" | None", "").strip("[]") if name.startswith("[") else name.replace(" | None", "")
+
+
+def _short(default: object) -> str:
+    return "" if default is PydanticUndefined else "protocol / none" if default is None else str(default)
+
+
+def _yaml_lines(recipe: BaseModel, values: Mapping[str, Any], depth: int = 0) -> Iterator[str]:
+    """Yield YAML lines, each with its key's description as a comment."""
+    for name, value in values.items():
+        field = type(recipe).model_fields.get(name)
+        inner = recipe.__dict__.get(name)
+        if isinstance(inner, BaseModel):
+            yield f"{'  ' * depth}{name}:"
+            yield from _yaml_lines(inner, value, depth + 1)
+            continue
+        text = yaml.safe_dump({name: value}, default_flow_style=None, sort_keys=False, width=1000).rstrip()
+        comment = f"  # {field.description}" if field is not None and field.description else ""
+        yield "\n".join("  " * depth + line for line in text.splitlines()) + comment

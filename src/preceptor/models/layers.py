@@ -1,0 +1,46 @@
+"""What several networks are made of."""
+
+from __future__ import annotations
+
+import math
+
+from torch import Tensor, nn
+from torch.nn import functional
+
+__all__ = ["conv3x3", "init_fan_out", "init_kaiming", "pool", "shuffle_channels"]
+
+
+def conv3x3(in_channels: int, out_channels: int, stride: int = 1) -> nn.Conv2d:
+    """Return a 3x3 convolution with padding 1 and no bias."""
+    return nn.Conv2d(in_channels, out_channels, 3, stride, 1, bias=False)
+
+
+def pool(maps: Tensor) -> Tensor:
+    """Return the mean over space, [batch, channels]."""
+    return functional.adaptive_avg_pool2d(maps, 1).flatten(1)
+
+
+def shuffle_channels(maps: Tensor, groups: int) -> Tensor:
+    """Interleave `groups` groups of channels (Zhang et al., ShuffleNet, CVPR 2018, figure 1)."""
+    batch, channels, height, width = maps.shape
+    grouped = maps.reshape(batch, groups, channels // groups, height, width)
+    return grouped.transpose(1, 2).reshape(batch, channels, height, width)
+
+
+def init_kaiming(network: nn.Module) -> None:
+    """Kaiming-normal convolutions with fan-out; everything else as torch makes it."""
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+
+
+def init_fan_out(network: nn.Module, *, linear_std: float | None = None) -> None:
+    """Convolutions N(0, sqrt(2 / (k^2 out))), biases 0, linear layers N(0, linear_std) where given."""
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d):
+            area = module.kernel_size[0] * module.kernel_size[1]
+            nn.init.normal_(module.weight, std=math.sqrt(2 / (area * module.out_channels)))
+        if isinstance(module, nn.Linear) and linear_std is not None:
+            nn.init.normal_(module.weight, std=linear_std)
+        if isinstance(module, nn.Conv2d | nn.Linear) and module.bias is not None:
+            nn.init.zeros_(module.bias)

@@ -1,0 +1,101 @@
+"""Weights from and to files: our safetensors, and the `.pth` files that the field shares (read without running code)."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load as load_safetensors
+from safetensors.torch import save as to_safetensors
+from torch import Tensor, nn
+
+from preceptor.errors import UsageError
+from preceptor.files import write_atomically
+
+__all__ = ["load_weights", "save_weights"]
+
+_WRAPPINGS = ("model", "state_dict", "net", "model_state_dict")
+_PARALLEL = "module."
+
+
+def load_weights(model: nn.Module, path: str | Path) -> None:
+    """Load weights into a network; they must fit exactly.
+
+    Args:
+        model: the network.
+        path: `.safetensors`, or a torch file holding a state dict, bare or under "model", "state_dict" or "net", with
+            or without the "module." of data-parallel training.
+
+    Raises:
+        UsageError: when the file is missing, damaged, unsafe, or does not fit; the keys that do not are named.
+    """
+    path = Path(path)
+    given = _read(path)
+    wanted = model.state_dict()
+    missing = [name for name in wanted if name not in given]
+    unexpected = sorted(name for name in given if name not in wanted)  # files keep no order
+    misshapen = [name for name in wanted if name in given and given[name].shape != wanted[name].shape]
+    if missing or unexpected or misshapen:
+        raise UsageError(f"weights {path}: do not fit {type(model).__name__}: {_misfit(given, wanted, missing, unexpected, misshapen)}")
+    model.load_state_dict(given)
+
+
+def save_weights(model: nn.Module, path: str | Path) -> None:
+    """Write a network's weights as safetensors, atomically.
+
+    Raises:
+        RunError: when the disk refuses.
+    """
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+    content = to_safetensors(tensors)
+    write_atomically(Path(path), lambda handle: handle.write(content))
+
+
+def _read(path: Path) -> dict[str, Tensor]:
+    if not path.exists():
+        raise UsageError(f"weights {path}: no such file")
+    try:
+        if path.suffix == ".safetensors":
+            return load_safetensors(path.read_bytes())
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise UsageError(f"weights {path}: refused, it is damaged or holds more than tensors and plain values") from error
+    except (OSError, RuntimeError, EOFError, ValueError, KeyError, SafetensorError) as error:
+        raise UsageError(f"weights {path}: cannot be read ({str(error).splitlines()[0]})") from error
+    for name in _WRAPPINGS:
+        if isinstance(content, Mapping) and isinstance(content.get(name), Mapping):
+            content = content[name]
+    if not isinstance(content, Mapping) or not all(isinstance(value, Tensor) for value in content.values()):
+        raise UsageError(f"weights {path}: holds no state dict")
+    return {str(name).removeprefix(_PARALLEL): tensor for name, tensor in content.items()}
+
+
+def _misfit(
+    given: Mapping[str, Tensor],
+    wanted: Mapping[str, Tensor],
+    missing: list[str],
+    unexpected: list[str],
+    misshapen: list[str],
+) -> str:
+    parts = []
+    if misshapen and not missing and not unexpected and all(_same_but_classes(given[n], wanted[n]) for n in misshapen):
+        return f"the file has {len(given[misshapen[0]])} classes, the model {len(wanted[misshapen[0]])}"
+    if missing:
+        parts.append(f"{len(missing)} missing ({_first(missing)})")
+    if unexpected:
+        parts.append(f"{len(unexpected)} unexpected ({_first(unexpected)})")
+    if misshapen:
+        shapes = [f"{n} is {tuple(given[n].shape)}, not {tuple(wanted[n].shape)}" for n in misshapen]
+        parts.append(f"{len(misshapen)} of another shape ({_first(shapes)})")
+    return "; ".join(parts)
+
+
+def _same_but_classes(given: Tensor, wanted: Tensor) -> bool:
+    return given.ndim == wanted.ndim and given.ndim in {1, 2} and given.shape[1:] == wanted.shape[1:]
+
+
+def _first(names: list[str]) -> str:
+    return ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")

@@ -1,0 +1,192 @@
+"""The verbs of the library, from Python: the same keys as the command line, and objects where it takes names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal, TypedDict
+
+from torch import nn
+from torch.utils.data import Dataset
+from typing_extensions import Unpack
+
+from preceptor.assess import Metrics
+from preceptor.data import Data, Pair, from_objects
+from preceptor.errors import UsageError
+from preceptor.objectives.base import Objective
+from preceptor.recipes.config import DataSection, DistillRecipe, TeachRecipe
+from preceptor.recipes.networks import PYTHON, load_run_network
+from preceptor.recipes.overrides import make_recipe
+from preceptor.recipes.result import Result
+from preceptor.recipes.run import Given, load_data, run, score
+from preceptor.runs import RunFolder
+from preceptor.training import choose_engine
+
+__all__ = ["AnyData", "AnyModel", "Training", "distill", "evaluate", "load", "teach"]
+
+Settings = Mapping[str, Any]
+AnyData = str | Settings | Data | Dataset[Any] | Pair
+AnyModel = str | Settings | nn.Module
+
+
+class Training(TypedDict, total=False):
+    """The keys that teachers and students share; `preceptor teach --help` says what each means."""
+
+    epochs: int
+    batch_size: int
+    seed: int
+    optim: str | Settings
+    schedule: str | Settings
+    clip_norm: float
+    stop_at: Literal["last", "best_val_accuracy", "best_val_nll", "best_val_brier"] | int
+    stop_mode: Literal["truncate", "rescaled_schedule"]
+    device: str
+    precision: Literal["auto", "fp32", "bf16"]
+    checkpoint_every_steps: int
+    keep_every: int
+    resume: bool
+    overwrite: bool
+    tensorboard: bool
+
+
+def teach(
+    *,
+    data: AnyData,
+    model: AnyModel,
+    objective: str | Settings | Objective = "cross_entropy",
+    out: str | Path | None = None,
+    progress: bool = True,
+    **training: Unpack[Training],
+) -> Result:
+    """Train a teacher and return it with its metrics.
+
+    Args:
+        data: a source's name, a section ({"name": "cifar100", "root": ...}), a torch Dataset of (input, label), an
+            (inputs, labels) pair of arrays or tensors, or a mapping of "train", "validation" and "test" to these.
+        model: a network's name, a section ({"name": "mlp", ...}), or any nn.Module that returns logits
+            [batch, classes]; a module of yours is trained in place.
+        objective: a name, a section ({"name": "soteacher", "lipschitz": {"weight": 2e-6}}), or an Objective.
+        out: the run folder; a name made of the choices, below runs/, when not given.
+        progress: show progress on standard error.
+        training: any key of `Training`, as on the command line: epochs, batch_size, seed, optim, schedule, ...
+
+    Raises:
+        UsageError: for anything wrong with the arguments, named in one line.
+        RunError: when the run has to stop: a loss that is not finite, a full disk.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     teacher = teach(data="digits", model="convnet_s", epochs=1, out=f"{folder}/t", progress=False)
+        >>> 0 <= teacher.metrics.accuracy <= 1
+        True
+    """
+    values = {**_sections(data, model, training, out), "objective": _section(objective)}
+    return run(make_recipe(TeachRecipe, values), _given(data, model, None, objective), show=progress)
+
+
+def distill(
+    *,
+    data: AnyData,
+    teacher: str | Path | Settings | Result | nn.Module,
+    model: AnyModel,
+    method: str | Settings | Objective = "kd",
+    out: str | Path | None = None,
+    progress: bool = True,
+    **training: Unpack[Training],
+) -> Result:
+    """Train a student from a teacher and return it with its metrics.
+
+    Args:
+        data: as for `teach`.
+        teacher: a run folder, a weights file with its network ({"path": "x.pth", "model": "wrn_40_2"}), the Result of
+            `teach`, or any nn.Module that returns logits. It is frozen and in eval mode throughout.
+        model: the student, as for `teach`.
+        method: a name, a section ({"name": "kd", "temperature": 2.0}), or an Objective.
+        out: as for `teach`.
+        progress: as for `teach`.
+        training: as for `teach`.
+
+    Raises:
+        UsageError: for anything wrong with the arguments, named in one line.
+        RunError: when the run has to stop: a loss that is not finite, a full disk.
+    """
+    if isinstance(teacher, Result):
+        values = {"path": str(teacher.path)}
+    else:
+        values = _section(str(teacher) if isinstance(teacher, Path) else teacher, key="path")
+    sections = {**_sections(data, model, training, out), "teacher": values, "method": _section(method)}
+    return run(make_recipe(DistillRecipe, sections), _given(data, model, teacher, method), show=progress)
+
+
+def evaluate(path: str | Path, *, data: AnyData | None = None, device: str = "auto") -> Metrics:
+    """Return the metrics of a finished run's network on the test split.
+
+    Args:
+        path: the run folder.
+        data: other data to test on; the run's own by default.
+        device: "auto" or a torch device.
+
+    Raises:
+        UsageError: when the run is missing, unfinished or damaged, or the data have other classes.
+    """
+    folder = RunFolder(path)
+    network, num_classes = load_run_network(folder)
+    tested = _loaded(folder.read_config()["data"] if data is None else data)
+    if tested.num_classes != num_classes:
+        raise UsageError(f"run {path} has {num_classes} classes, data {tested.name} has {tested.num_classes}")
+    engine = choose_engine(device, folder.read_result()["precision"])
+    return score(network.to(engine.device), tested.test, tested, engine, batch_size=256)[0]
+
+
+def load(path: str | Path) -> nn.Module:
+    """Return a finished run's network, a plain nn.Module in eval mode.
+
+    Raises:
+        UsageError: when the run is missing, unfinished or damaged, or its network came from Python.
+    """
+    return load_run_network(RunFolder(path))[0].eval()
+
+
+def _sections(data: AnyData, model: AnyModel, training: Training, out: str | Path | None) -> dict[str, Any]:
+    where = {} if out is None else {"out": str(out)}
+    return {"data": _section(data), "model": _section(model), **training, **where}
+
+
+def _section(value: object, key: str = "name") -> dict[str, Any]:
+    """Return a configuration section for a name, a section, or an object (which is recorded by its type)."""
+    if isinstance(value, str):
+        return {key: value}
+    if _is_section(value, key):
+        return dict(value)
+    return {key: f"{PYTHON}{type(value).__module__}.{type(value).__qualname__}"}
+
+
+def _is_section(value: object, key: str = "name") -> bool:
+    return isinstance(value, Mapping) and (key in value or not {"train", "test"} & set(value))
+
+
+def _given(
+    data: AnyData,
+    model: AnyModel,
+    teacher: str | Path | Settings | Result | nn.Module | None,
+    objective: str | Settings | Objective,
+) -> Given:
+    named = isinstance(data, str) or _is_section(data)
+    return Given(
+        data=None if named else _loaded(data),
+        model=model if isinstance(model, nn.Module) else None,
+        teacher=teacher.model if isinstance(teacher, Result) else teacher if isinstance(teacher, nn.Module) else None,
+        objective=objective if isinstance(objective, Objective) else None,
+    )
+
+
+def _loaded(data: AnyData) -> Data:
+    if isinstance(data, Data):
+        return data
+    if isinstance(data, str) or _is_section(data):
+        section = DataSection.model_validate(_section(data))
+        if section.name.startswith(PYTHON):
+            raise UsageError(f"data: {section.name} was passed as a Python object; pass it again as data=...")
+        return load_data(section)
+    return from_objects(data)

@@ -1,0 +1,146 @@
+"""The recipes as data: every key that can be set, its type, its default and what it means.
+
+`None` means "as the data's protocol says"; a resolved recipe, the one in a run folder, holds no such None.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+__all__ = [
+    "DataSection",
+    "DistillRecipe",
+    "ModelSection",
+    "ObjectiveSection",
+    "OptimSection",
+    "Recipe",
+    "ScheduleSection",
+    "Section",
+    "TeachRecipe",
+    "TeacherSection",
+]
+
+
+class Section(BaseModel):
+    """Frozen, and strict about its keys."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, protected_namespaces=())
+
+
+class OpenSection(Section):
+    """Takes further keys: the knobs of what it names, checked against that thing's own signature."""
+
+    model_config = ConfigDict(extra="allow")
+
+    @property
+    def knobs(self) -> dict[str, Any]:
+        """The further keys."""
+        return dict(self.model_extra or {})
+
+
+class DataSection(OpenSection):
+    """Where the samples come from; further keys (root, size, ...) belong to the source."""
+
+    name: Annotated[str, Field(description="a source of `preceptor list data`, e.g. cifar100, folder:PATH, npz:PATH")]
+    validation: Annotated[
+        float | None,
+        Field(ge=0, lt=1, description="share of train held out, stratified (protocol: 0.02 for CIFAR, else 0.1)"),
+    ] = None
+    limit: Annotated[int | None, Field(ge=1, description="train on this many samples only")] = None
+    test_limit: Annotated[int | None, Field(ge=1, description="validate and test on at most this many samples")] = None
+    split_seed: Annotated[int, Field(ge=0, description="of the train/validation split; not tied to `seed`")] = 0
+    view: Annotated[
+        str | None, Field(description="augmentation: none, flip or crop_flip (protocol: the source's own)")
+    ] = None
+
+
+class ModelSection(OpenSection):
+    """The network to train; further keys are its constructor's."""
+
+    name: Annotated[str, Field(description="a network of `preceptor list models`")]
+
+
+class TeacherSection(Section):
+    """Who is asked."""
+
+    path: Annotated[
+        str | None, Field(description="a run folder, a .safetensors or a .pth file (weights only)")
+    ] = None
+    model: Annotated[str | None, Field(description="the network's name, for a bare weights file")] = None
+    truth: Annotated[bool, Field(description="learn from the true label distribution, where the data know it")] = False
+
+
+class ObjectiveSection(OpenSection):
+    """What is minimised; further keys are knobs of the named objective, or the names of terms with theirs."""
+
+    name: Annotated[
+        str | None, Field(description="of `preceptor list objectives` or `methods`; none: the terms alone")
+    ] = None
+
+
+class OptimSection(Section):
+    """The optimiser."""
+
+    name: Annotated[Literal["sgd", "adamw"] | None, Field(description="sgd or adamw (protocol)")] = None
+    lr: Annotated[float | None, Field(gt=0, description="peak learning rate (protocol; CIFAR: 0.05 or 0.01)")] = None
+    weight_decay: Annotated[float | None, Field(ge=0, description="(protocol; CIFAR: 5e-4)")] = None
+    momentum: Annotated[float, Field(ge=0, lt=1, description="of sgd")] = 0.9
+    nesterov: Annotated[bool, Field(description="for sgd")] = False
+    decay_norms_and_biases: Annotated[bool, Field(description="weight decay on norm scales and biases too")] = True
+
+
+class ScheduleSection(Section):
+    """The learning rate over the run."""
+
+    name: Annotated[
+        Literal["constant", "step", "cosine", "one_cycle"] | None, Field(description="(protocol; CIFAR: step)")
+    ] = None
+    milestones: Annotated[
+        tuple[float, ...], Field(description="of step: decay after these epochs; below 1: shares of the run")
+    ] = (0.625, 0.75, 0.875)
+    gamma: Annotated[float, Field(gt=0, le=1, description="of step: the factor at each milestone")] = 0.1
+    warmup: Annotated[float, Field(ge=0, lt=1, description="share of the run over which the rate rises")] = 0.0
+
+
+class Recipe(Section):
+    """What teachers and students have in common."""
+
+    data: DataSection
+    model: ModelSection
+    out: Annotated[str | None, Field(description="run folder (default: runs/ and a name made of the choices)")] = None
+    seed: Annotated[int, Field(ge=0, lt=2**31, description="of initial weights, order and augmentation")] = 0
+    epochs: Annotated[int | None, Field(ge=1, description="(protocol; CIFAR: 240)")] = None
+    batch_size: Annotated[int | None, Field(ge=1, description="(protocol; CIFAR: 64)")] = None
+    optim: OptimSection = OptimSection()
+    schedule: ScheduleSection = ScheduleSection()
+    clip_norm: Annotated[float | None, Field(gt=0, description="largest gradient norm")] = None
+    stop_at: Annotated[
+        Literal["last", "best_val_accuracy", "best_val_nll", "best_val_brier"] | int,
+        Field(description="whose weights count: the last epoch's, the best on validation, or those of epoch N"),
+    ] = "last"
+    stop_mode: Annotated[
+        Literal["truncate", "rescaled_schedule"],
+        Field(description="for stop_at=N: cut the schedule off there, or squeeze it into N epochs"),
+    ] = "truncate"
+    device: Annotated[str, Field(description="auto, cpu, cuda, cuda:1, mps")] = "auto"
+    precision: Annotated[Literal["auto", "fp32", "bf16"], Field(description="of the networks' forward passes")] = "auto"
+    checkpoint_every_steps: Annotated[int, Field(ge=0, description="besides each epoch's end; 0: never")] = 0
+    keep_every: Annotated[int, Field(ge=0, description="keep every N-th epoch's weights; 0: none")] = 0
+    resume: Annotated[bool, Field(description="go on with the run in `out` where it stopped")] = False
+    overwrite: Annotated[bool, Field(description="replace the run in `out`")] = False
+    tensorboard: Annotated[bool, Field(description="also write TensorBoard events into out/tensorboard")] = False
+
+
+class TeachRecipe(Recipe):
+    """Train a teacher."""
+
+    objective: ObjectiveSection = ObjectiveSection(name="cross_entropy")
+
+
+class DistillRecipe(Recipe):
+    """Train a student from a teacher."""
+
+    teacher: TeacherSection
+    method: ObjectiveSection = ObjectiveSection(name="kd")

@@ -1,0 +1,31 @@
+"""What a run gives back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from preceptor.assess import Metrics
+
+__all__ = ["Result"]
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """A finished run.
+
+    Attributes:
+        metrics: on test, read once: accuracy, nll, brier, ece, and the distance to the truth where it is known.
+        model: the trained network, a plain nn.Module in eval mode on the CPU.
+        path: the run folder.
+        record: all of result.json: per-epoch history, times, versions, command.
+    """
+
+    metrics: Metrics
+    model: nn.Module
+    path: Path
+    record: Mapping[str, Any]

@@ -1,0 +1,346 @@
+"""A recipe carried out: everything is resolved and checked first, then the folder is claimed, then training starts."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import torch
+from rich.console import Console
+from torch import Tensor, nn
+
+from preceptor import data as data_room
+from preceptor.assess import Metrics, measure, reliability
+from preceptor.data import Data, Loader, Split, plain_batches
+from preceptor.errors import RunError, UsageError
+from preceptor.models import Observed, load_weights, observe, save_weights
+from preceptor.objectives.base import Objective, Setting, Sum
+from preceptor.recipes.config import DataSection, DistillRecipe, ObjectiveSection, Recipe, TeachRecipe
+from preceptor.recipes.networks import fingerprint, load_teacher, make_network
+from preceptor.recipes.progress import Display, TensorBoard, Together, display
+from preceptor.recipes.protocols import PROTOCOLS, fill
+from preceptor.recipes.result import Result
+from preceptor.recipes.terms import build_sum, resolve_terms
+from preceptor.runs import RunFolder, command_line, git_commit, versions
+from preceptor.training import (
+    Course,
+    Engine,
+    LearningRate,
+    Learner,
+    LiveTeacher,
+    Plan,
+    Selection,
+    TeacherSource,
+    TruthTeacher,
+    choose_engine,
+    fit,
+    make_optimizer,
+    predict,
+)
+from preceptor.types import Outputs
+
+__all__ = ["Given", "load_data", "run", "score"]
+
+_Recipe = TypeVar("_Recipe", bound=Recipe)
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What was passed from Python as objects instead of names."""
+
+    data: Data | None = None
+    model: nn.Module | None = None
+    teacher: nn.Module | None = None
+    objective: Objective | None = None
+
+
+def run(
+    recipe: TeachRecipe | DistillRecipe,
+    given: Given = Given(),  # noqa: B008  (frozen)
+    *,
+    show: bool = True,
+    console: Console | None = None,
+) -> Result:
+    """Carry out a recipe and return what came out.
+
+    Args:
+        recipe: what to do.
+        given: objects that stand in for its names.
+        show: whether to show progress.
+        console: where; standard error by default.
+
+    Raises:
+        UsageError: for anything wrong with the recipe, its files or its folder.
+        RunError: when the run has to stop: see `fit`.
+    """
+    data = given.data or load_data(recipe.data)
+    recipe = fill(recipe, PROTOCOLS[data.protocol], view=data.view)
+    engine = choose_engine(recipe.device, recipe.precision)
+    recipe, objective = _objective(recipe, given)
+    torch.manual_seed(recipe.seed)
+    model = given.model or make_network(recipe.model, data.num_classes, data.input_shape)
+    teacher = _teacher_network(recipe, given, data)
+    folder = RunFolder(recipe.out or _default_out(recipe))
+    with display(_title(recipe), show=show, console=console) as shown:
+        for note in data.notes:
+            shown.note(note)
+        learner, source = _learner(model, objective, teacher, recipe, data, engine, shown)
+        plan = _plan(recipe, has_validation=len(data.validation) > 0)
+        config = {"kind": _kind(recipe), **recipe.model_dump(mode="json")}
+        folder.claim(config, resume=recipe.resume, overwrite=recipe.overwrite)
+        if folder.is_finished:
+            shown.note(f"{folder.path} is finished; nothing to do")
+            return _finished(folder, model, data, engine)
+        before = None if teacher is None else fingerprint(teacher)
+        started = _now()
+        with Together([shown, *([TensorBoard(folder.path / "tensorboard")] if recipe.tensorboard else [])]) as watcher:
+            course = _fit(learner, source, recipe, plan, data, engine, folder, watcher)
+        if teacher is not None and fingerprint(teacher) != before:
+            raise RunError("the teacher's weights or statistics changed during the run: the result is not valid")
+        return _finish(learner, course, recipe, data, engine, folder, started, before)
+
+
+def load_data(section: DataSection) -> Data:
+    """Return the data that a section names."""
+    share = {} if section.validation is None else {"validation": section.validation}
+    return data_room.load(
+        section.name,
+        limit=section.limit,
+        test_limit=section.test_limit,
+        split_seed=section.split_seed,
+        options=section.knobs,
+        **share,
+    )
+
+
+def score(network: nn.Module, split: Split, data: Data, engine: Engine, batch_size: int) -> tuple[Metrics, Tensor]:
+    """Return a network's metrics on one part of the data, and its logits there."""
+    logits = predict(network, plain_batches(split, data.normalisation, batch_size, engine.device), engine)
+    return measure(logits, split.labels, split.truth), logits
+
+
+def _objective(recipe: _Recipe, given: Given) -> tuple[_Recipe, Sum]:
+    """Return the recipe with its terms spelled out, and the sum they make."""
+    key = "method" if isinstance(recipe, DistillRecipe) else "objective"
+    if given.objective is not None:
+        whole = given.objective
+        return recipe, whole if isinstance(whole, Sum) else Sum(objective=(1.0, whole))
+    section: ObjectiveSection = recipe.method if isinstance(recipe, DistillRecipe) else recipe.objective
+    terms = resolve_terms(section, key, has_teacher=isinstance(recipe, DistillRecipe))
+    spelled = ObjectiveSection(name=section.name, **terms)
+    return recipe.model_copy(update={key: spelled}), build_sum(terms)
+
+
+def _teacher_network(recipe: Recipe, given: Given, data: Data) -> nn.Module | None:
+    if not isinstance(recipe, DistillRecipe):
+        return None
+    if recipe.teacher.truth:
+        if data.train.truth is None:
+            raise UsageError(f"teacher.truth: data {data.name} does not know its true label distribution")
+        return None
+    return given.teacher or load_teacher(recipe.teacher, data)
+
+
+def _learner(
+    model: nn.Module,
+    objective: Sum,
+    teacher: nn.Module | None,
+    recipe: Recipe,
+    data: Data,
+    engine: Engine,
+    shown: Display,
+) -> tuple[Learner, TeacherSource | None]:
+    """Tap both networks where the objective wants it, and build its connectors from one dry forward pass."""
+    offered = observe(model).feature_names
+    taps = objective.taps(offered, observe(teacher).feature_names if teacher is not None else ())
+    student = observe(model, taps.student).to(engine.device)
+    observed = None if teacher is None else observe(teacher, taps.teacher).to(engine.device)
+    sample = next(plain_batches(data.train, data.normalisation, 2, engine.device)).inputs
+    said = _dry(student, sample, engine)
+    answered = None if observed is None else _dry(observed, sample, engine)
+    truth = data.train.truth if isinstance(recipe, DistillRecipe) and recipe.teacher.truth else None
+    if truth is not None:
+        answered = Outputs(truth[:2].float().to(engine.device))
+    for role, outputs in (("model", said), ("teacher", answered)):
+        if outputs is not None and outputs.logits.shape[1] != data.num_classes:
+            raise UsageError(f"{role} has {outputs.logits.shape[1]} classes, data {data.name} has {data.num_classes}")
+    objective.build(Setting(len(data.train), data.num_classes, said, answered))
+    for note in objective.notes():
+        shown.note(note)
+    learner = Learner(student, objective).to(engine.device)
+    if truth is not None:
+        return learner, TruthTeacher(truth, engine)
+    return learner, None if observed is None else LiveTeacher(observed, engine)
+
+
+def _dry(network: Observed, sample: Tensor, engine: Engine) -> Outputs:
+    was_training = network.training
+    network.eval()
+    with torch.no_grad(), engine.autocast():
+        outputs: Outputs = network(sample)
+    network.train(was_training)
+    return outputs
+
+
+def _plan(recipe: Recipe, *, has_validation: bool) -> Plan:
+    epochs = _set(recipe.epochs, "epochs")
+    last = epochs
+    rule = recipe.stop_at
+    if isinstance(rule, int):
+        if not 1 <= rule <= epochs:
+            raise UsageError(f"stop_at: epoch {rule} is not in 1..{epochs}")
+        last, rule, epochs = rule, "last", rule if recipe.stop_mode == "rescaled_schedule" else epochs
+    if rule != "last" and not has_validation:
+        raise UsageError(f"stop_at: {rule} needs a validation split, and data.validation is 0")
+    schedule = recipe.schedule
+    return Plan(
+        epochs=epochs,
+        last_epoch=last,
+        learning_rate=LearningRate(
+            _set(recipe.optim.lr, "optim.lr"),
+            _set(schedule.name, "schedule.name"),
+            schedule.milestones,
+            schedule.gamma,
+            schedule.warmup,
+        ),
+        selection=Selection(rule),
+        checkpoint_every_steps=recipe.checkpoint_every_steps,
+        keep_every=recipe.keep_every,
+        clip_norm=recipe.clip_norm,
+    )
+
+
+def _fit(
+    learner: Learner,
+    source: TeacherSource | None,
+    recipe: Recipe,
+    plan: Plan,
+    data: Data,
+    engine: Engine,
+    folder: RunFolder,
+    watcher: Display,
+) -> Course:
+    optim, batch_size = recipe.optim, _set(recipe.batch_size, "batch_size")
+    loader = Loader(
+        data.train,
+        batch_size=batch_size,
+        view=_set(recipe.data.view, "data.view"),
+        normalisation=data.normalisation,
+        seed=recipe.seed,
+        device=engine.device,
+    )
+    optimizer = make_optimizer(
+        learner,
+        name=_set(optim.name, "optim.name"),
+        lr=_set(optim.lr, "optim.lr"),
+        weight_decay=_set(optim.weight_decay, "optim.weight_decay"),
+        momentum=optim.momentum,
+        nesterov=optim.nesterov,
+        decay_norms_and_biases=optim.decay_norms_and_biases,
+    )
+
+    def evaluate() -> Mapping[str, float]:
+        if len(data.validation) == 0:
+            return {}
+        return score(learner.network, data.validation, data, engine, 4 * batch_size)[0].as_dict()
+
+    return fit(
+        learner,
+        loader=loader,
+        teacher=source,
+        optimizer=optimizer,
+        plan=plan,
+        engine=engine,
+        evaluate=evaluate,
+        journal=folder,
+        watcher=watcher,
+        checkpoints=folder.checkpoints,
+        resume=recipe.resume,
+    )
+
+
+def _finish(
+    learner: Learner,
+    course: Course,
+    recipe: Recipe,
+    data: Data,
+    engine: Engine,
+    folder: RunFolder,
+    started: str,
+    teacher: str | None,
+) -> Result:
+    model = learner.network.model.eval()
+    metrics, logits = score(model, data.test, data, engine, 4 * _set(recipe.batch_size, "batch_size"))
+    history = folder.history()
+    last = history[-1]
+    record: dict[str, Any] = {
+        "kind": _kind(recipe),
+        "command": command_line(),
+        "seed": recipe.seed,
+        "test": metrics.as_dict(),
+        "selected_epoch": course.selected_epoch,
+        "validation": last["validation"],
+        "train": {"loss": last["train"]["loss"], "accuracy": last["train"]["accuracy"]},
+        "reliability": reliability(logits, data.test.labels),
+        "history": history,
+        "seconds": course.seconds,
+        "images_per_second": last["step"] and _mean_rate(history),
+        "parameters": sum(parameter.numel() for parameter in model.parameters()),
+        "num_classes": data.num_classes,
+        "input_shape": list(data.input_shape),
+        "data_fingerprint": data.fingerprint,
+        "teacher_fingerprint": teacher,
+        "device": str(engine.device),
+        "precision": engine.precision,
+        "versions": versions(),
+        "git": git_commit(),
+        "started": started,
+        "finished": _now(),
+    }
+    model = model.cpu()
+    save_weights(model, folder.weights)
+    folder.write_result(record)
+    return Result(metrics, model, folder.path, record)
+
+
+def _finished(folder: RunFolder, model: nn.Module, data: Data, engine: Engine) -> Result:
+    load_weights(model, folder.weights)
+    record = folder.read_result()
+    metrics, _ = score(model.to(engine.device), data.test, data, engine, 256)
+    return Result(metrics, model.cpu().eval(), folder.path, record)
+
+
+def _mean_rate(history: list[dict[str, Any]]) -> float:
+    return sum(row["images_per_second"] for row in history) / len(history)
+
+
+def _kind(recipe: Recipe) -> str:
+    return "distill" if isinstance(recipe, DistillRecipe) else "teach"
+
+
+def _title(recipe: Recipe) -> str:
+    if isinstance(recipe, DistillRecipe):
+        return f"student {recipe.method.name} seed {recipe.seed}"
+    assert isinstance(recipe, TeachRecipe)
+    return f"teacher {recipe.objective.name} seed {recipe.seed}"
+
+
+def _default_out(recipe: Recipe) -> str:
+    what = recipe.method.name if isinstance(recipe, DistillRecipe) else recipe.model_dump()["objective"]["name"]
+    words = [_kind(recipe), recipe.data.name, recipe.model.name, str(what), f"seed{recipe.seed}"]
+    return "runs/" + "-".join("".join(c if c.isalnum() or c in "_." else "_" for c in word) for word in words)
+
+
+_T = TypeVar("_T")
+
+
+def _set(value: _T | None, key: str) -> _T:
+    """Return a value that resolving the recipe has set."""
+    assert value is not None, f"{key} was left open by its protocol"
+    return value
+
+
+def _now() -> str:
+    return datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")

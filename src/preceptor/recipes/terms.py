@@ -1,0 +1,113 @@
+"""From an `objective` or `method` section to the sum of terms it stands for.
+
+A key of the section is a knob of the objective it names (`method.temperature=4`), its `weight`, or the name of a term
+(`method.cross_entropy.weight=0.5`, `method.at.weight=1000`); a term not in the named sum is added to it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from preceptor.errors import UsageError
+from preceptor.objectives.base import Objective, Sum, Weight
+from preceptor.objectives.distill import METHODS
+from preceptor.objectives.entry import Entry
+from preceptor.objectives.schedules import SCHEDULES, Schedule
+from preceptor.objectives.teacher import OBJECTIVES, SUMS
+from preceptor.recipes.config import ObjectiveSection
+from preceptor.recipes.knobs import check_knobs, did_you_mean, knob_defaults
+
+__all__ = ["build_sum", "resolve_terms"]
+
+_NUMBER = TypeAdapter(float)
+
+
+def resolve_terms(section: ObjectiveSection, where: str, *, has_teacher: bool) -> dict[str, dict[str, Any]]:
+    """Return the terms of a section, each with its objective's name, weight and every knob, as plain data.
+
+    Args:
+        section: what the user wrote.
+        where: "objective" or "method", for messages.
+        has_teacher: whether methods, which take something from a teacher, may be used.
+
+    Raises:
+        UsageError: for an unknown name, knob or term, or a wrong value.
+    """
+    entries = {**OBJECTIVES, **METHODS} if has_teacher else dict(OBJECTIVES)
+    terms = _named(section.name, where, entries, has_teacher=has_teacher)
+    main = section.name if section.name in terms else None
+    own = {"weight", *knob_defaults(entries[main].objective)} if main else set()
+    for key, value in section.knobs.items():
+        if key in own and main is not None:
+            terms[main][key] = value
+        elif key in terms or key in entries or (isinstance(value, Mapping) and "name" in value):
+            settings = dict(value) if isinstance(value, Mapping) else {"weight": value}
+            terms[key] = {**terms.get(key, {"name": key}), **settings}
+        else:
+            raise UsageError(f"{where}.{key}: unknown key{did_you_mean(key, [*sorted(own), *terms, *entries])}")
+    if not terms:
+        raise UsageError(f"{where}: names no objective and no term")
+    return {name: _settled(name, settings, where, entries) for name, settings in terms.items()}
+
+
+def build_sum(terms: Mapping[str, Mapping[str, Any]]) -> Sum:
+    """Return the objective that resolved terms describe; terms whose weight is plainly 0 are left out."""
+    entries = {**OBJECTIVES, **METHODS}
+    built: dict[str, tuple[Weight, Objective]] = {}
+    for name, settings in terms.items():
+        weight = _weight(settings["weight"], name)
+        knobs = {key: value for key, value in settings.items() if key not in {"name", "weight"}}
+        if weight != 0.0:
+            built[name] = (weight, entries[settings["name"]].objective(**knobs))
+    if not built:
+        raise UsageError(f"every term has weight 0: {', '.join(terms)}")
+    return Sum(**built)
+
+
+def _named(
+    name: str | None, where: str, entries: Mapping[str, Entry], *, has_teacher: bool
+) -> dict[str, dict[str, Any]]:
+    if name is None:
+        return {}
+    if name in SUMS:
+        return {term: {"name": term, "weight": _plain(weight)} for term, weight in SUMS[name].items()}
+    if name in entries:
+        entry = entries[name]
+        weights = {**entry.companions, name: entry.weight}
+        return {term: {"name": term, "weight": _plain(weight)} for term, weight in weights.items()}
+    if name in METHODS and not has_teacher:
+        raise UsageError(f"{where}: {name} learns from a teacher; use it as method=... of preceptor distill")
+    raise UsageError(f"{where}: unknown name {name!r}{did_you_mean(name, [*entries, *SUMS])}")
+
+
+def _settled(name: str, settings: dict[str, Any], where: str, entries: Mapping[str, Entry]) -> dict[str, Any]:
+    key = settings.pop("name")
+    if key not in entries:
+        raise UsageError(f"{where}.{name}.name: unknown name {key!r}{did_you_mean(str(key), entries)}")
+    weight = _plain(_weight(settings.pop("weight", _plain(entries[key].weight)), f"{where}.{name}"))
+    return {"name": key, "weight": weight, **check_knobs(entries[key].objective, settings, f"{where}.{name}")}
+
+
+def _weight(value: object, where: str) -> Weight:
+    if isinstance(value, Mapping):
+        settings = dict(value)
+        shape = settings.pop("schedule", None)
+        if shape not in SCHEDULES:
+            raise UsageError(f"{where}.weight.schedule: unknown {shape!r}{did_you_mean(str(shape), SCHEDULES)}")
+        kind = SCHEDULES[shape]
+        return kind(**check_knobs(kind, settings, f"{where}.weight"))
+    try:
+        return _NUMBER.validate_python(value)
+    except ValidationError as error:
+        raise UsageError(f"{where}.weight: expected a number or a schedule, got {value!r}") from error
+
+
+def _plain(weight: Weight) -> float | dict[str, Any]:
+    if isinstance(weight, Schedule):
+        shape = next(name for name, kind in SCHEDULES.items() if type(weight) is kind)
+        return {"schedule": shape, **asdict(weight)}
+    return weight

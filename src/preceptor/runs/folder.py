@@ -1,0 +1,175 @@
+"""The run folder: config.yaml, metrics.jsonl, result.json, model.safetensors, checkpoint/.
+
+A folder is claimed before anything is written into it, and nothing in it is lost without `overwrite`.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from preceptor.errors import RunError, UsageError
+from preceptor.files import write_text
+
+__all__ = ["RunFolder"]
+
+_OWN = ("config.yaml", "metrics.jsonl", "result.json", "model.safetensors", "checkpoint", "tensorboard")
+_FREE_TO_CHANGE = {"resume", "overwrite", "out", "tensorboard", "checkpoint_every_steps", "keep_every", "device"}
+
+
+class RunFolder:
+    """One run on disk.
+
+    Args:
+        path: the folder; it need not exist yet.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+
+    @property
+    def config(self) -> Path:
+        """The fully resolved configuration."""
+        return self.path / "config.yaml"
+
+    @property
+    def metrics(self) -> Path:
+        """A JSON object per epoch."""
+        return self.path / "metrics.jsonl"
+
+    @property
+    def result(self) -> Path:
+        """What came out; there once the run is finished."""
+        return self.path / "result.json"
+
+    @property
+    def weights(self) -> Path:
+        """The trained network alone."""
+        return self.path / "model.safetensors"
+
+    @property
+    def checkpoints(self) -> Path:
+        """The state to go on from, and kept epochs."""
+        return self.path / "checkpoint"
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether the run has come to its end."""
+        return self.result.exists()
+
+    def claim(self, config: Mapping[str, Any], *, resume: bool, overwrite: bool) -> None:
+        """Make the folder this run's own and write its configuration.
+
+        Args:
+            config: the resolved configuration, plain values only.
+            resume: go on with what is there, if its configuration is the same.
+            overwrite: delete an earlier run's files first.
+
+        Raises:
+            UsageError: when the folder is not empty and may not be used.
+        """
+        if self.path.exists() and not self.path.is_dir():
+            raise UsageError(f"out: {self.path} is a file, not a folder")
+        content = sorted(entry.name for entry in self.path.iterdir()) if self.path.exists() else []
+        if content and not self.config.exists():
+            raise UsageError(f"out: {self.path} is not empty and holds no run ({content[0]}, ...); choose another folder")
+        if content and overwrite:
+            self._clear()
+        elif content and resume:
+            self._check_same(config)
+        elif content:
+            state = "a finished run" if self.is_finished else "an unfinished run (resume=true goes on with it)"
+            raise UsageError(f"out: {self.path} holds {state}; overwrite=true starts it anew")
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UsageError(f"out: {self.path} cannot be made ({error.strerror})") from error
+        write_text(self.config, yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True))
+
+    def read_config(self) -> dict[str, Any]:
+        """Return the configuration of the run.
+
+        Raises:
+            UsageError: when the folder holds no run or its configuration is damaged.
+        """
+        if not self.path.exists():
+            raise UsageError(f"{self.path}: no such run folder")
+        if not self.config.exists():
+            raise UsageError(f"{self.path}: holds no run (no config.yaml)")
+        try:
+            config = yaml.safe_load(self.config.read_text(encoding="utf-8"))
+        except (OSError, ValueError, yaml.YAMLError) as error:
+            raise UsageError(f"{self.config}: cannot be read ({str(error).splitlines()[0]})") from error
+        if not isinstance(config, dict):
+            raise UsageError(f"{self.config}: is not a configuration")
+        return config
+
+    def read_result(self) -> dict[str, Any]:
+        """Return result.json.
+
+        Raises:
+            UsageError: when it is missing (the run has not finished) or damaged.
+        """
+        if not self.is_finished:
+            raise UsageError(f"{self.path}: the run has not finished (no result.json)")
+        try:
+            result: dict[str, Any] = json.loads(self.result.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise UsageError(f"{self.result}: cannot be read ({error})") from error
+        return result
+
+    def write_result(self, result: Mapping[str, Any]) -> None:
+        """Write result.json atomically; from then on the run is finished."""
+        write_text(self.result, json.dumps(result, indent=1, allow_nan=True) + "\n")
+
+    def history(self) -> list[dict[str, Any]]:
+        """Return the rows of metrics.jsonl, in order."""
+        if not self.metrics.exists():
+            return []
+        return [json.loads(line) for line in self.metrics.read_text(encoding="utf-8").splitlines()]
+
+    def append(self, row: Mapping[str, object]) -> None:
+        """Add a row to metrics.jsonl."""
+        try:
+            with self.metrics.open("a", encoding="utf-8") as handle:
+                handle.write(json.dumps(row) + "\n")
+        except OSError as error:
+            raise RunError(f"{self.metrics}: cannot be written ({error.strerror})") from error
+
+    def size(self) -> int:
+        """Return the length of metrics.jsonl in bytes."""
+        return self.metrics.stat().st_size if self.metrics.exists() else 0
+
+    def cut(self, size: int) -> None:
+        """Cut metrics.jsonl back to `size` bytes: to where a checkpoint was written."""
+        if self.size() > size:
+            with self.metrics.open("r+b") as handle:
+                handle.truncate(size)
+
+    def _clear(self) -> None:
+        for name in _OWN:
+            entry = self.path / name
+            if entry.is_dir():
+                shutil.rmtree(entry)
+            else:
+                entry.unlink(missing_ok=True)
+
+    def _check_same(self, config: Mapping[str, Any]) -> None:
+        before = self.read_config()
+        for key in sorted((set(before) | set(config)) - _FREE_TO_CHANGE):
+            if before.get(key) != config.get(key):
+                name, old, new = _difference(key, before.get(key), config.get(key))
+                raise UsageError(f"out: {self.path} was started with {name}={old}, not {new}; resume needs the same")
+
+
+def _difference(key: str, before: object, after: object) -> tuple[str, object, object]:
+    if isinstance(before, dict) and isinstance(after, dict):
+        for inner in [*before, *after]:
+            if before.get(inner) != after.get(inner):
+                return _difference(f"{key}.{inner}", before.get(inner), after.get(inner))
+    return key, before, after

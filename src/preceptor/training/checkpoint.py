@@ -1,0 +1,91 @@
+"""The state of a run on disk: written whole or not at all, read without running code."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from preceptor.errors import UsageError
+from preceptor.files import write_atomically
+
+__all__ = ["Best", "Position", "State", "all_finite", "load_state", "save_state"]
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """Where a run stands: the next step to take is `batch` (from 0) of `epoch` (from 1)."""
+
+    epoch: int = 1
+    batch: int = 0
+    step: int = 0
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Best:
+    """The epoch that a selection rule likes most so far (lowest value), and its weights."""
+
+    value: float = math.inf
+    epoch: int = 0
+    weights: dict[str, Tensor] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """Everything that decides how a run goes on; the data order and the views are functions of the position."""
+
+    learner: dict[str, Tensor]
+    optimizer: dict[str, Any]
+    position: Position
+    tally: Tensor
+    best: Best
+    journal_bytes: int
+    random: Tensor
+    cuda_random: list[Tensor]
+
+
+def save_state(path: Path, state: State) -> None:
+    """Write a checkpoint atomically.
+
+    Raises:
+        RunError: when the disk refuses; the checkpoint before it is kept.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    position, best = state.position, state.best
+    record = {
+        "learner": state.learner,
+        "optimizer": state.optimizer,
+        "position": [position.epoch, position.batch, position.step, position.seconds],
+        "tally": state.tally,
+        "best": [best.value, best.epoch, best.weights],
+        "journal_bytes": state.journal_bytes,
+        "random": state.random,
+        "cuda_random": state.cuda_random,
+    }
+    write_atomically(path, lambda handle: torch.save(record, handle))
+
+
+def load_state(path: Path) -> State:
+    """Read a checkpoint into memory of the CPU.
+
+    Raises:
+        UsageError: when the file is damaged or not one of ours.
+    """
+    try:
+        record = torch.load(path, map_location="cpu", weights_only=True)
+        record["position"] = Position(*record["position"])
+        record["best"] = Best(*record["best"])
+        return State(**record)
+    except (OSError, RuntimeError, EOFError, KeyError, TypeError, ValueError) as error:
+        raise UsageError(f"checkpoint {path}: cannot be read ({str(error).splitlines()[0]})") from error
+
+
+def all_finite(tensors: Iterable[Tensor]) -> bool:
+    """Return whether no floating-point entry is NaN or infinite."""
+    return all(bool(torch.isfinite(tensor).all()) for tensor in tensors if tensor.is_floating_point())

@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+import resource
+import subprocess
+import sys
+from pathlib import Path
+from typing import BinaryIO
+
+import pytest
+
+from preceptor.errors import RunError
+from preceptor.files import write_atomically, write_text
+
+
+def test_a_file_is_replaced_as_a_whole(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    write_text(path, "old")
+    write_text(path, "new")
+    assert path.read_text() == "new"
+    assert [entry.name for entry in tmp_path.iterdir()] == ["a.txt"]
+
+
+def test_a_write_that_fails_leaves_the_old_file_and_no_rubbish(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    write_text(path, "old")
+
+    def fail(handle: BinaryIO) -> None:
+        handle.write(b"half")
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(RunError, match=r"No space left on device\); what was there before is kept"):
+        write_atomically(path, fail)
+    assert path.read_text() == "old"
+    assert [entry.name for entry in tmp_path.iterdir()] == ["a.txt"]
+
+
+def test_a_real_refusal_of_the_system_is_one_line(tmp_path: Path) -> None:
+    """A file-size limit is the nearest thing to a full disk that a test can have: the system refuses the write."""
+    script = (
+        "import resource, sys, pathlib\n"
+        "from preceptor.files import write_atomically\n"
+        "path = pathlib.Path(sys.argv[1])\n"
+        "write_atomically(path, lambda h: h.write(b'x' * 100))\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n"
+        "write_atomically(path, lambda h: h.write(b'y' * 5000))\n"
+    )
+    path = tmp_path / "a.bin"
+    done = subprocess.run([sys.executable, "-c", script, str(path)], capture_output=True, text=True, check=False)
+    assert "RunError" in done.stderr
+    assert "File too large" in done.stderr
+    assert path.read_bytes() == b"x" * 100
+    assert resource.getrlimit(resource.RLIMIT_FSIZE)[0] != 1000

@@ -11,7 +11,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 install_import_hook(
     [
         f"preceptor.{room}"
-        for room in ("assess", "data", "divergences", "models", "objectives", "recipes", "runs", "training", "types")
+        for room in ("assess", "data", "divergences", "models", "objectives", "recipes", "runs", "training")
     ],
     "beartype.beartype",
 )

@@ -12,7 +12,7 @@ from preceptor.errors import RunError
 __all__ = ["write_atomically", "write_text"]
 
 
-def write_atomically(path: Path, write: Callable[[BinaryIO], None]) -> None:
+def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
     """Write `path` through a temporary neighbour that replaces it only when it is complete and on disk.
 
     Args:
@@ -37,8 +37,4 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], None]) -> None:
 
 def write_text(path: Path, text: str) -> None:
     """Write a small text file atomically, as UTF-8."""
-    write_atomically(path, lambda handle: _write(handle, text))
-
-
-def _write(handle: BinaryIO, text: str) -> None:
-    handle.write(text.encode())
+    write_atomically(path, lambda handle: handle.write(text.encode()))

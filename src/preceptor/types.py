@@ -31,7 +31,7 @@ class Batch:
         view: which augmentation the inputs show.
     """
 
-    inputs: Float[Tensor, "batch *shape"]
+    inputs: Float[Tensor, batch * shape]
     labels: Int[Tensor, " batch"] | None
     index: Int[Tensor, " batch"]
     view: View

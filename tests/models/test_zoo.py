@@ -38,8 +38,8 @@ def test_features_have_the_benchmarks_names_and_shapes(entry: dict[str, Any]) ->
 
 
 def batch_norm(state: dict[str, Tensor], name: str, inputs: Tensor) -> Tensor:
-    parts = (state[f"{name}.{part}"] for part in ("running_mean", "running_var", "weight", "bias"))
-    return functional.batch_norm(inputs, *parts, training=False)
+    mean, variance, weight, bias = (state[f"{name}.{part}"] for part in ("running_mean", "running_var", "weight", "bias"))
+    return functional.batch_norm(inputs, mean, variance, weight, bias, training=False)
 
 
 def randomised(name: str) -> tuple[nn.Module, dict[str, Tensor]]:
@@ -104,7 +104,9 @@ def test_preactivations_become_the_features_once_activated(name: str) -> None:
     network = create(name, num_classes=10, in_channels=3).eval()
     assert isinstance(network, Tapped)
     preacts = list(network.preactivation_taps)
-    features = observe(network, [*preacts, *(p.removesuffix("_preact") for p in preacts)])(torch.randn(2, 3, 32, 32)).features
+    features = observe(network, [*preacts, *(p.removesuffix("_preact") for p in preacts)])(
+        torch.randn(2, 3, 32, 32)
+    ).features
     for preact in preacts:
         block = features[preact.removesuffix("_preact")]
         assert features[preact].shape == block.shape
@@ -153,5 +155,5 @@ def test_wrong_names_and_options_are_named(
 
 
 def test_every_name_has_a_description() -> None:
-    assert set(entry["name"] for entry in GOLDEN) <= set(names())
+    assert {entry["name"] for entry in GOLDEN} <= set(names())
     assert all(names().values())

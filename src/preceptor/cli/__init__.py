@@ -111,7 +111,7 @@ def main(arguments: list[str] | None = None) -> int:
         return _fail(error.format_message(), 2)
     except (KeyboardInterrupt, click.Abort):
         return _fail("interrupted", 130)
-    except Exception as error:  # noqa: BLE001  (the last door: whatever comes gets one line)
+    except Exception as error:
         if debug:
             raise
         return _fail(f"{type(error).__name__}: {' '.join(str(error).split())}  (--debug shows where)", 1)

@@ -1,0 +1,23 @@
+"""Data: sources, the rules that cut them, keyed augmentation, batches."""
+
+from preceptor.data.arrays import Pair
+from preceptor.data.dataset import Data, Normalisation, Source
+from preceptor.data.loader import Loader, plain_batches
+from preceptor.data.sources import SOURCES, from_objects, load, names
+from preceptor.data.split import Arrays, Items, Split
+
+__all__ = [
+    "SOURCES",
+    "Arrays",
+    "Data",
+    "Items",
+    "Loader",
+    "Normalisation",
+    "Pair",
+    "Source",
+    "Split",
+    "from_objects",
+    "load",
+    "names",
+    "plain_batches",
+]

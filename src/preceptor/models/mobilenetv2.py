@@ -46,7 +46,9 @@ class MobileNetV2(Tapped):
         for expansion, full_width, repeats, stride in _GROUPS:
             width = full_width // 2
             first = InvertedResidual(before, width, stride, expansion)
-            groups.append(nn.Sequential(first, *(InvertedResidual(width, width, 1, expansion) for _ in range(repeats - 1))))
+            groups.append(
+                nn.Sequential(first, *(InvertedResidual(width, width, 1, expansion) for _ in range(repeats - 1)))
+            )
             before = width
         self.blocks = nn.Sequential(*groups)
         self.conv2 = _conv_bn_relu(before, 1280, 1, 1)

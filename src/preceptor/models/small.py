@@ -6,7 +6,6 @@ import math
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
-import torch
 from torch import Tensor, nn
 
 from preceptor.models.layers import conv3x3, init_kaiming, pool

@@ -90,7 +90,9 @@ class Observed(nn.Module):
             self._store.is_open = False
             self._store.features.clear()
         if not isinstance(logits, Tensor) or logits.ndim != 2 or not logits.is_floating_point():
-            raise UsageError(f"model {type(self.model).__name__} returned {_kind(logits)}, expected logits [batch, classes]")
+            raise UsageError(
+                f"model {type(self.model).__name__} returned {_kind(logits)}, expected logits [batch, classes]"
+            )
         return Outputs(logits, features)
 
     def release(self) -> nn.Module:
@@ -130,7 +132,9 @@ def _place(model: nn.Module, name: str) -> tuple[nn.Module, bool]:
     if dotted not in modules or not dotted:
         known = [*named, *(key for key in modules if key)]
         near = difflib.get_close_matches(name, known, n=3, cutoff=0.4) or known[:5]
-        raise UsageError(f"feature {name}: {type(model).__name__} has no such feature or module; near: {', '.join(near)}")
+        raise UsageError(
+            f"feature {name}: {type(model).__name__} has no such feature or module; near: {', '.join(near)}"
+        )
     return modules[dotted], path.endswith(_INPUT)
 
 

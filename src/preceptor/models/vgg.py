@@ -63,5 +63,8 @@ def _block(repeats: int, in_channels: int, channels: int) -> nn.Sequential:
     for number in range(repeats):
         if number:
             layers.append(nn.ReLU())
-        layers += [nn.Conv2d(in_channels if number == 0 else channels, channels, 3, padding=1), nn.BatchNorm2d(channels)]
+        layers += [
+            nn.Conv2d(in_channels if number == 0 else channels, channels, 3, padding=1),
+            nn.BatchNorm2d(channels),
+        ]
     return nn.Sequential(*layers)

@@ -39,7 +39,9 @@ def load_weights(model: nn.Module, path: str | Path) -> None:
     unexpected = sorted(name for name in given if name not in wanted)  # files keep no order
     misshapen = [name for name in wanted if name in given and given[name].shape != wanted[name].shape]
     if missing or unexpected or misshapen:
-        raise UsageError(f"weights {path}: do not fit {type(model).__name__}: {_misfit(given, wanted, missing, unexpected, misshapen)}")
+        raise UsageError(
+            f"weights {path}: do not fit {type(model).__name__}: {_misfit(given, wanted, missing, unexpected, misshapen)}"
+        )
     model.load_state_dict(given)
 
 
@@ -62,7 +64,9 @@ def _read(path: Path) -> dict[str, Tensor]:
             return load_safetensors(path.read_bytes())
         content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        raise UsageError(f"weights {path}: refused, it is damaged or holds more than tensors and plain values") from error
+        raise UsageError(
+            f"weights {path}: refused, it is damaged or holds more than tensors and plain values"
+        ) from error
     except (OSError, RuntimeError, EOFError, ValueError, KeyError, SafetensorError) as error:
         raise UsageError(f"weights {path}: cannot be read ({str(error).splitlines()[0]})") from error
     for name in _WRAPPINGS:

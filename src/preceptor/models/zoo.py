@@ -35,9 +35,7 @@ class ZooEntry:
 
 ZOO: dict[str, ZooEntry] = {
     **{f"resnet{d}": ZooEntry(partial(resnet, d), f"CIFAR ResNet-{d}") for d in (8, 14, 20, 32, 44, 56, 110)},
-    **{
-        f"resnet{d}x4": ZooEntry(partial(resnet, d, wide=True), f"CIFAR ResNet-{d}, four times wider") for d in (8, 32)
-    },
+    **{f"resnet{d}x4": ZooEntry(partial(resnet, d, wide=True), f"CIFAR ResNet-{d}, four times wider") for d in (8, 32)},
     "ResNet50": ZooEntry(resnet50, "ResNet-50 with a stem for small images"),
     **{f"wrn_{d}_{k}": ZooEntry(partial(wrn, d, k), f"Wide ResNet {d}-{k}") for d in (16, 40) for k in (1, 2)},
     **{f"vgg{d}": ZooEntry(partial(vgg, d), f"VGG-{d} with batch-norm") for d in (8, 11, 13, 16, 19)},

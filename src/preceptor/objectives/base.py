@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from preceptor.objectives.schedules import Schedule
 from preceptor.types import Clock, Outputs, Step
 
-__all__ = ["Objective", "Setting", "Sum", "Taps", "Weight", "teacher_outputs", "total"]
+__all__ = ["Objective", "Setting", "Sum", "Taps", "Weight", "labels_of", "positive", "teacher_outputs", "total"]
 
 Weight = float | Schedule
 
@@ -36,12 +36,14 @@ class Setting:
         num_classes: width of the logits.
         student: outputs of the student, with the features that were asked for.
         teacher: the same of the teacher, or None while a teacher is being trained.
+        model: the network that is trained, for objectives that look at its weights.
     """
 
     num_samples: int
     num_classes: int
     student: Outputs
     teacher: Outputs | None
+    model: nn.Module | None = None
 
 
 class Objective(nn.Module, ABC):
@@ -88,17 +90,19 @@ class Sum(Objective):
         self.weight_of: dict[str, Weight] = {name: weight for name, (weight, _) in terms.items()}
         self.objectives = nn.ModuleDict({name: objective for name, (_, objective) in terms.items()})
 
-    def items(self) -> list[tuple[str, Objective]]:
+    def named_terms(self) -> list[tuple[str, Objective]]:
         """Return the terms by name, in the order they were given."""
         return [(name, module) for name, module in self.objectives.items() if isinstance(module, Objective)]
 
     def weights(self, clock: Clock) -> dict[str, float]:
         """Return each term's weight at this moment."""
-        return {name: weight(clock) if isinstance(weight, Schedule) else weight for name, weight in self.weight_of.items()}
+        return {
+            name: weight(clock) if isinstance(weight, Schedule) else weight for name, weight in self.weight_of.items()
+        }
 
     def terms(self, step: Step) -> dict[str, Tensor]:
         """Return each term's loss before weighting; every term runs, so that memories stay up to date."""
-        return {name: objective.loss(step) for name, objective in self.items()}
+        return {name: objective.loss(step) for name, objective in self.named_terms()}
 
     def loss(self, step: Step) -> Tensor:
         """Return the sum of weight times term."""
@@ -106,7 +110,7 @@ class Sum(Objective):
 
     def taps(self, student: Sequence[str], teacher: Sequence[str]) -> Taps:
         """Return the union of what the terms want."""
-        wanted = [objective.taps(student, teacher) for _, objective in self.items()]
+        wanted = [objective.taps(student, teacher) for _, objective in self.named_terms()]
         return Taps(
             tuple(dict.fromkeys(name for taps in wanted for name in taps.student)),
             tuple(dict.fromkeys(name for taps in wanted for name in taps.teacher)),
@@ -114,12 +118,12 @@ class Sum(Objective):
 
     def build(self, setting: Setting) -> None:
         """Build every term."""
-        for _, objective in self.items():
+        for _, objective in self.named_terms():
             objective.build(setting)
 
     def notes(self) -> tuple[str, ...]:
         """Return the notes of all terms, each under its name."""
-        return tuple(f"{name}: {note}" for name, objective in self.items() for note in objective.notes())
+        return tuple(f"{name}: {note}" for name, objective in self.named_terms() for note in objective.notes())
 
 
 def total(terms: Mapping[str, Tensor], weights: Mapping[str, float]) -> Tensor:
@@ -135,6 +139,28 @@ def total(terms: Mapping[str, Tensor], weights: Mapping[str, float]) -> Tensor:
     for part in parts[1:]:
         result = result + part
     return result
+
+
+def positive(value: float, name: str) -> float:
+    """Return a knob that must be above 0.
+
+    Raises:
+        ValueError: when it is not.
+    """
+    if not value > 0:
+        raise ValueError(f"{name}: {value} is not above 0")
+    return value
+
+
+def labels_of(step: Step) -> Tensor:
+    """Return the labels of this step.
+
+    Raises:
+        ValueError: when the batch has none: a term that needs labels cannot be applied to it.
+    """
+    if step.batch.labels is None:
+        raise ValueError("this objective needs labels, and the batch has none")
+    return step.batch.labels
 
 
 def teacher_outputs(step: Step) -> Outputs:

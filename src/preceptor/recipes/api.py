@@ -157,7 +157,7 @@ def _section(value: object, key: str = "name") -> dict[str, Any]:
     """Return a configuration section for a name, a section, or an object (which is recorded by its type)."""
     if isinstance(value, str):
         return {key: value}
-    if _is_section(value, key):
+    if isinstance(value, Mapping) and _is_section(value, key):
         return dict(value)
     return {key: f"{PYTHON}{type(value).__module__}.{type(value).__qualname__}"}
 

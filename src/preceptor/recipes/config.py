@@ -65,9 +65,7 @@ class ModelSection(OpenSection):
 class TeacherSection(Section):
     """Who is asked."""
 
-    path: Annotated[
-        str | None, Field(description="a run folder, a .safetensors or a .pth file (weights only)")
-    ] = None
+    path: Annotated[str | None, Field(description="a run folder, a .safetensors or a .pth file (weights only)")] = None
     model: Annotated[str | None, Field(description="the network's name, for a bare weights file")] = None
     truth: Annotated[bool, Field(description="learn from the true label distribution, where the data know it")] = False
 

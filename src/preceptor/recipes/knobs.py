@@ -22,7 +22,7 @@ def knob_defaults(make: Callable[..., object]) -> dict[str, Any]:
         >>> knob_defaults(make)
         {'temperature': 4.0}
     """
-    return {name: knob.default for name, knob in inspect.signature(make).parameters.items()}
+    return {name: knob.default for name, knob in _named(make).items()}
 
 
 def check_knobs(make: Callable[..., object], values: Mapping[str, Any], where: str) -> dict[str, Any]:
@@ -36,10 +36,10 @@ def check_knobs(make: Callable[..., object], values: Mapping[str, Any], where: s
     Raises:
         UsageError: for an unknown knob or a value of the wrong type, a line each.
     """
-    hints = get_type_hints(make.__init__ if isinstance(make, type) else make)
+    hints = get_type_hints(inspect.unwrap(make.__init__) if inspect.isclass(make) else make)
     fields: dict[str, Any] = {
         name: (hints[name], ... if knob.default is inspect.Parameter.empty else knob.default)
-        for name, knob in inspect.signature(make).parameters.items()
+        for name, knob in _named(make).items()
     }
     config = ConfigDict(extra="forbid", arbitrary_types_allowed=True, protected_namespaces=())
     model: type[BaseModel] = create_model("Knobs", __config__=config, **fields)
@@ -47,7 +47,7 @@ def check_knobs(make: Callable[..., object], values: Mapping[str, Any], where: s
         checked = model.model_validate(dict(values))
     except ValidationError as error:
         raise UsageError(explain(error, model, where)) from error
-    return {name: value for name, value in checked}
+    return dict(checked)
 
 
 def explain(error: ValidationError, model: type[BaseModel], where: str = "") -> str:
@@ -72,6 +72,13 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     if near:
         return f"; did you mean {' or '.join(near)}?"
     return f"; there are: {', '.join(names)}" if names else "; there are none"
+
+
+def _named(make: Callable[..., object]) -> dict[str, inspect.Parameter]:
+    """Return the parameters that have a name; a class without an own constructor has none."""
+    collectors = {inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD}
+    parameters = inspect.signature(make).parameters
+    return {name: parameter for name, parameter in parameters.items() if parameter.kind not in collectors}
 
 
 def _is_type_tag(part: int | str, loc: tuple[int | str, ...]) -> bool:

@@ -33,9 +33,7 @@ _SHORT_FOR = {
 }
 
 
-def make_recipe(
-    kind: type[_Recipe], values: Mapping[str, Any] | None = None, overrides: Sequence[str] = ()
-) -> _Recipe:
+def make_recipe(kind: type[_Recipe], values: Mapping[str, Any] | None = None, overrides: Sequence[str] = ()) -> _Recipe:
     """Return a validated recipe.
 
     Args:

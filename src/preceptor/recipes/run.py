@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import datetime
+import statistics
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, TypeVar
 
 import torch
@@ -15,7 +16,7 @@ from preceptor import data as data_room
 from preceptor.assess import Metrics, measure, reliability
 from preceptor.data import Data, Loader, Split, plain_batches
 from preceptor.errors import RunError, UsageError
-from preceptor.models import Observed, load_weights, observe, save_weights
+from preceptor.models import Observed, feature_names, load_weights, observe, save_weights
 from preceptor.objectives.base import Objective, Setting, Sum
 from preceptor.recipes.config import DataSection, DistillRecipe, ObjectiveSection, Recipe, TeachRecipe
 from preceptor.recipes.networks import fingerprint, load_teacher, make_network
@@ -27,8 +28,8 @@ from preceptor.runs import RunFolder, command_line, git_commit, versions
 from preceptor.training import (
     Course,
     Engine,
-    LearningRate,
     Learner,
+    LearningRate,
     LiveTeacher,
     Plan,
     Selection,
@@ -43,7 +44,7 @@ from preceptor.types import Outputs
 
 __all__ = ["Given", "load_data", "run", "score"]
 
-_Recipe = TypeVar("_Recipe", bound=Recipe)
+_AnyRecipe = TeachRecipe | DistillRecipe
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +58,8 @@ class Given:
 
 
 def run(
-    recipe: TeachRecipe | DistillRecipe,
-    given: Given = Given(),  # noqa: B008  (frozen)
+    recipe: _AnyRecipe,
+    given: Given = Given(),
     *,
     show: bool = True,
     console: Console | None = None,
@@ -104,14 +105,13 @@ def run(
 
 def load_data(section: DataSection) -> Data:
     """Return the data that a section names."""
-    share = {} if section.validation is None else {"validation": section.validation}
     return data_room.load(
         section.name,
+        validation=section.validation,
         limit=section.limit,
         test_limit=section.test_limit,
         split_seed=section.split_seed,
         options=section.knobs,
-        **share,
     )
 
 
@@ -121,13 +121,13 @@ def score(network: nn.Module, split: Split, data: Data, engine: Engine, batch_si
     return measure(logits, split.labels, split.truth), logits
 
 
-def _objective(recipe: _Recipe, given: Given) -> tuple[_Recipe, Sum]:
+def _objective(recipe: _AnyRecipe, given: Given) -> tuple[_AnyRecipe, Sum]:
     """Return the recipe with its terms spelled out, and the sum they make."""
     key = "method" if isinstance(recipe, DistillRecipe) else "objective"
     if given.objective is not None:
         whole = given.objective
         return recipe, whole if isinstance(whole, Sum) else Sum(objective=(1.0, whole))
-    section: ObjectiveSection = recipe.method if isinstance(recipe, DistillRecipe) else recipe.objective
+    section = recipe.method if isinstance(recipe, DistillRecipe) else recipe.objective
     terms = resolve_terms(section, key, has_teacher=isinstance(recipe, DistillRecipe))
     spelled = ObjectiveSection(name=section.name, **terms)
     return recipe.model_copy(update={key: spelled}), build_sum(terms)
@@ -153,8 +153,8 @@ def _learner(
     shown: Display,
 ) -> tuple[Learner, TeacherSource | None]:
     """Tap both networks where the objective wants it, and build its connectors from one dry forward pass."""
-    offered = observe(model).feature_names
-    taps = objective.taps(offered, observe(teacher).feature_names if teacher is not None else ())
+    offered = feature_names(model)
+    taps = objective.taps(offered, feature_names(teacher) if teacher is not None else ())
     student = observe(model, taps.student).to(engine.device)
     observed = None if teacher is None else observe(teacher, taps.teacher).to(engine.device)
     sample = next(plain_batches(data.train, data.normalisation, 2, engine.device)).inputs
@@ -166,7 +166,7 @@ def _learner(
     for role, outputs in (("model", said), ("teacher", answered)):
         if outputs is not None and outputs.logits.shape[1] != data.num_classes:
             raise UsageError(f"{role} has {outputs.logits.shape[1]} classes, data {data.name} has {data.num_classes}")
-    objective.build(Setting(len(data.train), data.num_classes, said, answered))
+    objective.build(Setting(len(data.train), data.num_classes, said, answered, model))
     for note in objective.notes():
         shown.note(note)
     learner = Learner(student, objective).to(engine.device)
@@ -185,15 +185,17 @@ def _dry(network: Observed, sample: Tensor, engine: Engine) -> Outputs:
 
 
 def _plan(recipe: Recipe, *, has_validation: bool) -> Plan:
-    epochs = _set(recipe.epochs, "epochs")
-    last = epochs
-    rule = recipe.stop_at
-    if isinstance(rule, int):
-        if not 1 <= rule <= epochs:
-            raise UsageError(f"stop_at: epoch {rule} is not in 1..{epochs}")
-        last, rule, epochs = rule, "last", rule if recipe.stop_mode == "rescaled_schedule" else epochs
-    if rule != "last" and not has_validation:
-        raise UsageError(f"stop_at: {rule} needs a validation split, and data.validation is 0")
+    epochs = last = _set(recipe.epochs, "epochs")
+    selection = Selection()
+    if isinstance(recipe.stop_at, int):
+        last = recipe.stop_at
+        if not 1 <= last <= epochs:
+            raise UsageError(f"stop_at: epoch {last} is not in 1..{epochs}")
+        epochs = last if recipe.stop_mode == "rescaled_schedule" else epochs
+    elif recipe.stop_at != "last":
+        selection = Selection(recipe.stop_at)
+        if not has_validation:
+            raise UsageError(f"stop_at: {recipe.stop_at} needs a validation split, and data.validation is 0")
     schedule = recipe.schedule
     return Plan(
         epochs=epochs,
@@ -205,7 +207,7 @@ def _plan(recipe: Recipe, *, has_validation: bool) -> Plan:
             schedule.gamma,
             schedule.warmup,
         ),
-        selection=Selection(rule),
+        selection=selection,
         checkpoint_every_steps=recipe.checkpoint_every_steps,
         keep_every=recipe.keep_every,
         clip_norm=recipe.clip_norm,
@@ -271,7 +273,7 @@ def _finish(
     started: str,
     teacher: str | None,
 ) -> Result:
-    model = learner.network.model.eval()
+    model = learner.network.release().eval()
     metrics, logits = score(model, data.test, data, engine, 4 * _set(recipe.batch_size, "batch_size"))
     history = folder.history()
     last = history[-1]
@@ -283,10 +285,10 @@ def _finish(
         "selected_epoch": course.selected_epoch,
         "validation": last["validation"],
         "train": {"loss": last["train"]["loss"], "accuracy": last["train"]["accuracy"]},
-        "reliability": reliability(logits, data.test.labels),
+        "reliability": [asdict(bar) for bar in reliability(logits, data.test.labels)],
         "history": history,
         "seconds": course.seconds,
-        "images_per_second": last["step"] and _mean_rate(history),
+        "images_per_second": statistics.fmean(row["images_per_second"] for row in history),
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
         "num_classes": data.num_classes,
         "input_shape": list(data.input_shape),
@@ -312,23 +314,18 @@ def _finished(folder: RunFolder, model: nn.Module, data: Data, engine: Engine) -
     return Result(metrics, model.cpu().eval(), folder.path, record)
 
 
-def _mean_rate(history: list[dict[str, Any]]) -> float:
-    return sum(row["images_per_second"] for row in history) / len(history)
-
-
 def _kind(recipe: Recipe) -> str:
     return "distill" if isinstance(recipe, DistillRecipe) else "teach"
 
 
-def _title(recipe: Recipe) -> str:
+def _title(recipe: _AnyRecipe) -> str:
     if isinstance(recipe, DistillRecipe):
         return f"student {recipe.method.name} seed {recipe.seed}"
-    assert isinstance(recipe, TeachRecipe)
     return f"teacher {recipe.objective.name} seed {recipe.seed}"
 
 
-def _default_out(recipe: Recipe) -> str:
-    what = recipe.method.name if isinstance(recipe, DistillRecipe) else recipe.model_dump()["objective"]["name"]
+def _default_out(recipe: _AnyRecipe) -> str:
+    what = recipe.method.name if isinstance(recipe, DistillRecipe) else recipe.objective.name
     words = [_kind(recipe), recipe.data.name, recipe.model.name, str(what), f"seed{recipe.seed}"]
     return "runs/" + "-".join("".join(c if c.isalnum() or c in "_." else "_" for c in word) for word in words)
 

@@ -1,0 +1,1 @@
+"""Reports: tables and self-contained pages, from run folders alone."""

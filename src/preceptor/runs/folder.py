@@ -77,7 +77,9 @@ class RunFolder:
             raise UsageError(f"out: {self.path} is a file, not a folder")
         content = sorted(entry.name for entry in self.path.iterdir()) if self.path.exists() else []
         if content and not self.config.exists():
-            raise UsageError(f"out: {self.path} is not empty and holds no run ({content[0]}, ...); choose another folder")
+            raise UsageError(
+                f"out: {self.path} is not empty and holds no run ({content[0]}, ...); choose another folder"
+            )
         if content and overwrite:
             self._clear()
         elif content and resume:

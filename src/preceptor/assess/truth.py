@@ -1,0 +1,74 @@
+"""How far a network's output is from the true label distribution, where that is known; in float64.
+
+Source: the quantities of Menon et al. (ICML 2021) and Hamidi et al. (ECCV 2024): a student's risk is bounded through the mean
+squared distance of the teacher's output to the true label distribution.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from preceptor.divergences import kl
+
+__all__ = ["TruthMetrics", "distance_to_truth"]
+
+
+@dataclass(frozen=True, slots=True)
+class TruthMetrics:
+    """Distances between network outputs q and true label distributions p*, means over samples.
+
+    Attributes:
+        mse: sum over classes of (q - p*)^2.
+        l2: Frobenius norm of q - p* over all samples and classes (grows with their number).
+        cross_entropy: H(p*, q) in nats.
+        kl: KL(p* || q) in nats.
+        total_variation: half the sum of |q - p*|, in [0, 1].
+        expected_accuracy: mean of p* at the network's choice.
+        bayes_accuracy: mean of the largest p*, the best that expected accuracy can be.
+    """
+
+    mse: float
+    l2: float
+    cross_entropy: float
+    kl: float
+    total_variation: float
+    expected_accuracy: float
+    bayes_accuracy: float
+
+
+def distance_to_truth(
+    logits: Float[Tensor, "samples classes"], truth: Float[Tensor, "samples classes"]
+) -> TruthMetrics:
+    """Return all distances of softmax(logits) to the truth.
+
+    Args:
+        logits: of the network.
+        truth: true label distributions, rows summing to 1.
+
+    Raises:
+        ValueError: for a row of the truth that does not sum to 1 within 1e-4, or has a negative entry.
+
+    Example:
+        >>> metrics = distance_to_truth(torch.tensor([[0.0, 0.0]]), torch.tensor([[1.0, 0.0]]))
+        >>> metrics.mse, metrics.total_variation, metrics.expected_accuracy
+        (0.5, 0.5, 1.0)
+    """
+    target = truth.double()
+    if bool((target < 0).any()) or float((target.sum(1) - 1).abs().max()) > 1e-4:
+        raise ValueError("truth: its rows must be probabilities that sum to 1")
+    log_given = torch.log_softmax(logits.double(), 1)
+    difference = log_given.exp() - target
+    log_target = target.clamp_min(torch.finfo(torch.float64).tiny).log()
+    return TruthMetrics(
+        mse=float(difference.square().sum(1).mean()),
+        l2=float(difference.norm()),
+        cross_entropy=float(-(target * log_given).sum(1).mean()),
+        kl=float(kl(log_target, log_given).mean()),
+        total_variation=float(difference.abs().sum(1).mean() / 2),
+        expected_accuracy=float(target.gather(1, log_given.argmax(1, keepdim=True)).mean()),
+        bayes_accuracy=float(target.max(1).values.mean()),
+    )

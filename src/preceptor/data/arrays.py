@@ -1,0 +1,138 @@
+"""Samples that lie in arrays: an .npz file, or what somebody passes from Python."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from preceptor.data.dataset import Normalisation, Source, stratified
+from preceptor.data.split import Arrays, Items, Split, as_labels
+from preceptor.errors import UsageError
+
+__all__ = ["Pair", "npz", "source_of"]
+
+Array = np.ndarray[Any, Any] | Tensor
+Pair = tuple[Array, Array]
+_TEST_SHARE = 0.2
+_SUFFIXES = {"train": ("_train",), "test": ("_test",), "validation": ("_val", "_validation")}
+
+
+def npz(*, path: str) -> Source:
+    """Arrays x, y (and p, the true label distribution) in an .npz; or x_train, y_train, x_test, y_test (, x_val, y_val).
+
+    Inputs are uint8 images, channels first or last, or floating-point arrays.
+
+    Args:
+        path: the file.
+    """
+    file = Path(path).expanduser()
+    if not file.exists():
+        raise UsageError(f"data.path: {file}: no such file")
+    try:
+        with np.load(file, allow_pickle=False) as content:
+            arrays = {name: content[name] for name in content.files}
+    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
+        raise UsageError(f"data {file}: cannot be read ({' '.join(str(error).split())})") from error
+    where = f"npz:{file}"
+    if {"x", "y"} <= set(arrays):
+        return _cut(where, _split(arrays, "", where))
+    if not {"x_train", "y_train", "x_test", "y_test"} <= set(arrays):
+        found = ", ".join(arrays) or "nothing"
+        raise UsageError(f"data {file}: needs x, y or x_train, y_train, x_test, y_test; it has {found}")
+    held = next((suffix for suffix in _SUFFIXES["validation"] if f"x{suffix}" in arrays), None)
+    validation = None if held is None else _split(arrays, held, where)
+    return _source(where, _split(arrays, "_train", where), _split(arrays, "_test", where), validation, ())
+
+
+def source_of(given: Dataset[Any] | Pair | Mapping[str, Any]) -> Source:
+    """Return the source that objects from Python make.
+
+    Args:
+        given: a torch Dataset of (input, label); an (inputs, labels) pair of arrays or tensors; or a mapping of "train",
+            "test" and perhaps "validation" to these. Without a test part, a fifth is split off.
+
+    Raises:
+        UsageError: for anything else, and for labels that are no classes.
+    """
+    if isinstance(given, Mapping):
+        if not {"train", "test"} <= set(given) <= {"train", "test", "validation"}:
+            raise UsageError(f"data: the mapping has {', '.join(map(str, given))}; it takes train, test and validation")
+        validation = given.get("validation")
+        held = None if validation is None else _part(validation)
+        return _source("python", _part(given["train"]), _part(given["test"]), held, ())
+    return _cut("python", _part(given))
+
+
+def _part(given: object) -> Split:
+    if isinstance(given, Split):
+        return given
+    if isinstance(given, tuple | list) and len(given) == 2:
+        return _split({"x": np.asarray(given[0]), "y": np.asarray(given[1])}, "", "data")
+    if isinstance(given, Dataset):
+        return Items(given)
+    raise UsageError(f"data: cannot use a {type(given).__name__}; pass a name, a Dataset, or (inputs, labels)")
+
+
+def _split(arrays: Mapping[str, np.ndarray[Any, Any]], suffix: str, where: str) -> Arrays:
+    labels = as_labels(arrays[f"y{suffix}"], where)
+    truth = arrays.get(f"p{suffix}")
+    return Arrays(
+        _inputs(arrays[f"x{suffix}"], where), labels, None if truth is None else torch.from_numpy(truth).float()
+    )
+
+
+def _inputs(values: np.ndarray[Any, Any], where: str) -> Tensor:
+    if values.dtype != np.uint8:
+        if values.dtype.kind not in "iuf" or values.ndim < 2:
+            raise UsageError(f"{where}: inputs are {values.dtype} {values.shape}, expected one numeric row a sample")
+        return torch.from_numpy(values.astype(np.float32))
+    if values.ndim == 3:
+        values = values[:, None]
+    if values.ndim != 4 or not {values.shape[1], values.shape[3]} & {1, 3}:
+        raise UsageError(f"{where}: uint8 inputs of shape {values.shape} are no images with 1 or 3 channels")
+    if values.shape[1] not in {1, 3}:
+        values = values.transpose(0, 3, 1, 2)
+    return torch.from_numpy(np.ascontiguousarray(values))
+
+
+def _cut(name: str, whole: Split) -> Source:
+    rows = stratified(whole.labels, round(_TEST_SHARE * len(whole)), 0, stream=9)
+    is_test = torch.zeros(len(whole), dtype=torch.bool)
+    is_test[rows] = True
+    note = f"test: {len(rows):,} of {len(whole):,} samples, stratified (no test part was given)"
+    return _source(name, whole.take(torch.nonzero(~is_test).flatten()), whole.take(rows), None, (note,))
+
+
+def _source(name: str, train: Split, test: Split, validation: Split | None, notes: tuple[str, ...]) -> Source:
+    num_classes = 1 + max(
+        int(part.labels.max()) for part in (train, test, validation) if part is not None and len(part)
+    )
+    normalisation, is_vectors = _normalisation(train)
+    described = ("inputs are normalised by the training samples' own mean and std",) if normalisation.mean else ()
+    return Source(
+        name=name,
+        train=train,
+        test=test,
+        validation=validation,
+        class_names=tuple(str(k) for k in range(num_classes)),
+        normalisation=normalisation,
+        protocol="vectors" if is_vectors else "default",
+        notes=(*notes, *described),
+    )
+
+
+def _normalisation(train: Split) -> tuple[Normalisation, bool]:
+    """Return per-channel statistics of arrays; a Dataset's inputs are taken as its owner made them."""
+    if not isinstance(train, Arrays):
+        return Normalisation(), train.inputs(torch.tensor([0])).ndim == 2
+    values = train.values.float() / 255 if train.values.dtype == torch.uint8 else train.values
+    others = [axis for axis in range(values.ndim) if axis != 1]
+    mean, std = values.mean(others), values.std(others)
+    return Normalisation(tuple(mean.tolist()), tuple(std.clamp_min(1e-6).tolist())), values.ndim == 2

@@ -1,0 +1,103 @@
+"""CIFAR-10 and CIFAR-100 in the layouts in which they are distributed (Krizhevsky 2009)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from preceptor.data.dataset import Normalisation, Source
+from preceptor.data.pickles import read_pickle
+from preceptor.data.split import Arrays, as_labels
+from preceptor.errors import UsageError
+
+__all__ = ["cifar10", "cifar100"]
+
+_VALIDATION_SHARE = 0.02  # small, so that numbers stay comparable with the protocol's full training set
+
+
+def cifar10(*, root: str) -> Source:
+    """60,000 colour images, 32x32, 10 classes; `root` holds cifar-10-batches-py, or is it.
+
+    Args:
+        root: the folder.
+    """
+    folder = _folder(root, "cifar-10-batches-py", "batches.meta")
+    names = _names(folder / "batches.meta", "label_names")
+    return _source(
+        "cifar10",
+        _read([folder / f"data_batch_{k}" for k in range(1, 6)], "labels", 10),
+        _read([folder / "test_batch"], "labels", 10),
+        names,
+        Normalisation((0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)),
+    )
+
+
+def cifar100(*, root: str) -> Source:
+    """60,000 colour images, 32x32, 100 classes; `root` holds cifar-100-python, or is it.
+
+    Args:
+        root: the folder.
+    """
+    folder = _folder(root, "cifar-100-python", "meta")
+    names = _names(folder / "meta", "fine_label_names")
+    return _source(
+        "cifar100",
+        _read([folder / "train"], "fine_labels", 100),
+        _read([folder / "test"], "fine_labels", 100),
+        names,
+        Normalisation((0.5071, 0.4867, 0.4408), (0.2675, 0.2565, 0.2761)),
+    )
+
+
+def _source(name: str, train: Arrays, test: Arrays, names: tuple[str, ...], normalisation: Normalisation) -> Source:
+    return Source(
+        name=name,
+        train=train,
+        test=test,
+        class_names=names,
+        normalisation=normalisation,
+        view="crop_flip",
+        protocol="cifar",
+        validation_share=_VALIDATION_SHARE,
+    )
+
+
+def _folder(root: str, layout: str, marker: str) -> Path:
+    path = Path(root).expanduser()
+    if not path.exists():
+        raise UsageError(f"data.root: {path}: no such folder")
+    for candidate in (path / layout, path):
+        if (candidate / marker).exists():
+            return candidate
+    raise UsageError(f"data.root: {path} holds no {layout}/{marker}")
+
+
+def _names(path: Path, key: str) -> tuple[str, ...]:
+    names = _entry(read_pickle(path), key, path)
+    if not isinstance(names, Sequence):
+        raise UsageError(f"data {path}: {key} is no list of names")
+    return tuple(name.decode() if isinstance(name, bytes) else str(name) for name in names)
+
+
+def _read(paths: list[Path], label_key: str, num_classes: int) -> Arrays:
+    images, labels = [], []
+    for path in paths:
+        content = read_pickle(path)
+        pixels = np.asarray(_entry(content, "data", path))
+        if pixels.dtype != np.uint8 or pixels.ndim != 2 or pixels.shape[1] != 3072:
+            raise UsageError(f"data {path}: pixels are {pixels.dtype} {pixels.shape}, expected uint8 (samples, 3072)")
+        found = as_labels(np.asarray(_entry(content, label_key, path)), f"data {path}", num_classes)
+        if len(found) != len(pixels):
+            raise UsageError(f"data {path}: {len(pixels)} images and {len(found)} labels")
+        images.append(torch.from_numpy(pixels.reshape(-1, 3, 32, 32).copy()))
+        labels.append(found)
+    return Arrays(torch.cat(images), torch.cat(labels))
+
+
+def _entry(content: dict[str, object], key: str, path: Path) -> object:
+    if key not in content:
+        raise UsageError(f"data {path}: has no {key}; it has {', '.join(content)}")
+    return content[key]

@@ -1,0 +1,180 @@
+"""A data set as the rest of the library sees it, and the rules that cut it into train, validation and test."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int, Shaped
+from torch import Tensor
+
+from preceptor.data.split import Arrays, Split
+from preceptor.data.views import ORDER, draws
+from preceptor.errors import UsageError
+
+__all__ = ["Data", "Normalisation", "Source", "assemble", "fingerprint", "stratified"]
+
+
+@dataclass(frozen=True, slots=True)
+class Normalisation:
+    """Per-channel mean and standard deviation, on inputs scaled to [0, 1] where they are uint8; empty: none."""
+
+    mean: tuple[float, ...] = ()
+    std: tuple[float, ...] = ()
+
+    def __call__(self, inputs: Shaped[Tensor, "rows channels ..."]) -> Float[Tensor, "rows channels ..."]:
+        """Return float32 inputs, normalised along axis 1."""
+        scaled = inputs.float() / 255 if inputs.dtype == torch.uint8 else inputs.float()
+        if not self.mean:
+            return scaled
+        shape = (1, -1, *(1,) * (inputs.ndim - 2))
+        mean = torch.tensor(self.mean, device=inputs.device).reshape(shape)
+        return (scaled - mean) / torch.tensor(self.std, device=inputs.device).reshape(shape)
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What a reader of some format found, before validation is split off.
+
+    Attributes:
+        name: what the user called it.
+        train: all training samples.
+        test: the test samples.
+        class_names: one a class.
+        validation: given validation samples, or None: they are split from train.
+        normalisation: of inputs.
+        view: default augmentation of training samples.
+        protocol: which default training settings fit.
+        validation_share: default share of train to hold out.
+        notes: choices the user should hear about.
+    """
+
+    name: str
+    train: Split
+    test: Split
+    class_names: tuple[str, ...]
+    validation: Split | None = None
+    normalisation: Normalisation = Normalisation()
+    view: str = "none"
+    protocol: str = "default"
+    validation_share: float = 0.1
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Data:
+    """A data set, cut and checked.
+
+    Attributes:
+        name: what the user called it.
+        train: what is trained on; `Batch.index` counts its rows.
+        validation: for every choice made along the way; may be empty.
+        test: read once, at the end.
+        num_classes: width of the logits.
+        class_names: one a class.
+        input_shape: of one sample.
+        normalisation: of inputs.
+        view: default augmentation of training samples.
+        protocol: which default training settings fit.
+        fingerprint: of inputs and labels: 16 hexadecimal digits.
+        notes: choices the user should hear about.
+    """
+
+    name: str
+    train: Split
+    validation: Split
+    test: Split
+    num_classes: int
+    class_names: tuple[str, ...]
+    input_shape: tuple[int, ...]
+    normalisation: Normalisation
+    view: str
+    protocol: str
+    fingerprint: str
+    notes: tuple[str, ...]
+
+
+def assemble(
+    source: Source, *, validation: float | None, limit: int | None, test_limit: int | None, split_seed: int
+) -> Data:
+    """Return the data set that a source makes under these rules.
+
+    Args:
+        source: what a reader found.
+        validation: share of train to hold out, stratified; None: the source's own share.
+        limit: train on this many samples, a stratified choice made after validation is split off.
+        test_limit: validate and test on at most this many.
+        split_seed: of all these choices.
+    """
+    notes, train, held = list(source.notes), source.train, source.validation
+    if held is None:
+        share = source.validation_share if validation is None else validation
+        chosen = stratified(train.labels, round(share * len(train)), split_seed, stream=0)
+        notes.append(f"validation: {len(chosen):,} of {len(train):,} training samples, stratified, seed {split_seed}")
+        held, train = train.take(chosen), train.take(_rest(chosen, len(train)))
+    if limit is not None and limit < len(train):
+        notes.append(f"limit: {limit:,} of {len(train):,} training samples, stratified")
+        train = train.take(stratified(train.labels, limit, split_seed, stream=1))
+    if len(train) == 0 or len(source.test) == 0:
+        raise UsageError(
+            f"data {source.name}: {len(train)} training and {len(source.test)} test samples; both are needed"
+        )
+    held, test = _at_most(held, test_limit, split_seed), _at_most(source.test, test_limit, split_seed)
+    return Data(
+        name=source.name,
+        train=train,
+        validation=held,
+        test=test,
+        num_classes=len(source.class_names),
+        class_names=source.class_names,
+        input_shape=tuple(train.inputs(torch.tensor([0])).shape[1:]),
+        normalisation=source.normalisation,
+        view=source.view,
+        protocol=source.protocol,
+        fingerprint=fingerprint(train),
+        notes=tuple(notes),
+    )
+
+
+def stratified(labels: Int[Tensor, " samples"], count: int, seed: int, *, stream: int) -> Int[Tensor, " chosen"]:
+    """Return `count` rows, as many of each class as its share asks (largest remainders first), in rising order.
+
+    Which rows of a class are taken is a pure function of seed, stream and row.
+
+    Raises:
+        UsageError: when there are fewer than `count` samples.
+    """
+    if count > len(labels):
+        raise UsageError(f"data: {count} samples asked for, {len(labels)} there")
+    classes, sizes = np.unique(labels.numpy(), return_counts=True)
+    exact = sizes * count / max(len(labels), 1)
+    quota = np.floor(exact).astype(np.int64)
+    quota[np.argsort(quota - exact, kind="stable")[: count - quota.sum()]] += 1
+    keys = draws(seed, stream, torch.arange(len(labels)), stream=ORDER + 1)[:, 0]
+    chosen = []
+    for label, number in zip(classes.tolist(), quota.tolist(), strict=True):
+        rows = torch.nonzero(labels == label).flatten()
+        chosen.append(rows[torch.argsort(keys[rows], stable=True)[:number]])
+    return torch.cat(chosen).sort().values if chosen else torch.empty(0, dtype=torch.int64)
+
+
+def fingerprint(split: Split) -> str:
+    """Return 16 hexadecimal digits of a sha256 over labels and inputs (of splits read on demand: the first and last)."""
+    rows = torch.arange(len(split)) if isinstance(split, Arrays) else torch.tensor([0, len(split) - 1])
+    digest = hashlib.sha256(split.labels.numpy().tobytes())
+    digest.update(split.inputs(rows).contiguous().numpy().tobytes())
+    return digest.hexdigest()[:16]
+
+
+def _rest(chosen: Tensor, length: int) -> Tensor:
+    is_left = torch.ones(length, dtype=torch.bool)
+    is_left[chosen] = False
+    return torch.nonzero(is_left).flatten()
+
+
+def _at_most(split: Split, limit: int | None, seed: int) -> Split:
+    if limit is None or limit >= len(split):
+        return split
+    return split.take(stratified(split.labels, limit, seed, stream=2))

@@ -1,0 +1,93 @@
+"""The sources by name; a source's signature is its options."""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from torch.utils.data import Dataset
+
+from preceptor.data.arrays import Pair, npz, source_of
+from preceptor.data.cifar import cifar10, cifar100
+from preceptor.data.dataset import Data, Source, assemble
+from preceptor.data.digits import ambiguous_digits, digits
+from preceptor.data.folders import folder
+from preceptor.data.gaussian import gaussian
+from preceptor.errors import UsageError
+
+__all__ = ["SOURCES", "from_objects", "load", "names"]
+
+SOURCES: dict[str, Callable[..., Source]] = {
+    "digits": digits,
+    "ambiguous_digits": ambiguous_digits,
+    "gaussian": gaussian,
+    "cifar10": cifar10,
+    "cifar100": cifar100,
+    "folder": folder,
+    "npz": npz,
+}
+
+
+def load(
+    name: str,
+    *,
+    validation: float | None = None,
+    limit: int | None = None,
+    test_limit: int | None = None,
+    split_seed: int = 0,
+    options: Mapping[str, Any] | None = None,
+) -> Data:
+    """Return a data set by name, cut into train, validation and test.
+
+    Args:
+        name: one of `names()`; `folder:PATH` and `npz:PATH` are short for their option `path`.
+        validation: share of train to hold out, stratified; None: the source's own share.
+        limit: train on this many samples.
+        test_limit: validate and test on at most this many.
+        split_seed: of these choices.
+        options: of the source.
+
+    Raises:
+        UsageError: for an unknown name or option, and for anything wrong with the files.
+
+    Example:
+        >>> data = load("digits", limit=100)
+        >>> len(data.train), data.num_classes, data.input_shape
+        (100, 10, (1, 8, 8))
+    """
+    kind, colon, path = name.partition(":")
+    if kind not in SOURCES:
+        near = difflib.get_close_matches(kind, SOURCES, n=3, cutoff=0.5)
+        raise UsageError(f"data: unknown name {name!r}; did you mean {' or '.join(near) or ', '.join(SOURCES)}?")
+    make = SOURCES[kind]
+    given = {**(options or {}), **({"path": path} if colon else {})}
+    knobs = inspect.signature(make).parameters
+    unknown = sorted(set(given) - set(knobs))
+    if unknown:
+        raise UsageError(f"data.{unknown[0]}: {kind} has no such key; it has {', '.join(knobs) or 'none'}")
+    needed = [key for key, knob in knobs.items() if knob.default is inspect.Parameter.empty and key not in given]
+    if needed:
+        raise UsageError(f"data.{needed[0]}: is needed by {kind} and was not given")
+    try:
+        source = make(**given)
+    except TypeError as error:
+        raise UsageError(f"data: {kind} cannot use {', '.join(f'{k}={v!r}' for k, v in given.items())}") from error
+    return assemble(source, validation=validation, limit=limit, test_limit=test_limit, split_seed=split_seed)
+
+
+def from_objects(
+    given: Dataset[Any] | Pair | Mapping[str, Any],
+    *,
+    validation: float | None = None,
+    limit: int | None = None,
+    split_seed: int = 0,
+) -> Data:
+    """Return a data set from objects: see `source_of` for what is taken; the rest is as for `load`."""
+    return assemble(source_of(given), validation=validation, limit=limit, test_limit=None, split_seed=split_seed)
+
+
+def names() -> dict[str, str]:
+    """Return each source's name and the first line of its description."""
+    return {name: (make.__doc__ or "").strip().splitlines()[0] for name, make in SOURCES.items()}

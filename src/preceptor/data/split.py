@@ -1,0 +1,121 @@
+"""One part of a data set: in memory, or read sample by sample from a torch Dataset."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from preceptor.errors import UsageError
+
+__all__ = ["Arrays", "Items", "Split", "as_labels"]
+
+
+class Split(ABC):
+    """Samples with their labels, and their true label distribution where it is known."""
+
+    labels: Int[Tensor, " samples"]
+    truth: Float[Tensor, "samples classes"] | None
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @abstractmethod
+    def inputs(self, index: Int[Tensor, " rows"]) -> Tensor:
+        """Return raw rows: uint8 images [rows, channels, height, width] or floating-point inputs."""
+
+    @abstractmethod
+    def take(self, index: Int[Tensor, " rows"]) -> Split:
+        """Return the part that these rows make."""
+
+
+class Arrays(Split):
+    """A split held in memory.
+
+    Args:
+        inputs: one row a sample.
+        labels: int64 classes.
+        truth: true label distribution of each sample, rows summing to 1, or None.
+    """
+
+    def __init__(self, inputs: Tensor, labels: Tensor, truth: Tensor | None = None) -> None:
+        if len(inputs) != len(labels):
+            raise UsageError(f"data: {len(inputs)} inputs and {len(labels)} labels")
+        self.values = inputs
+        self.labels = labels
+        self.truth = truth
+
+    def inputs(self, index: Int[Tensor, " rows"]) -> Tensor:
+        """Return these rows."""
+        return self.values[index]
+
+    def take(self, index: Int[Tensor, " rows"]) -> Arrays:
+        """Return the part that these rows make."""
+        return Arrays(self.values[index], self.labels[index], None if self.truth is None else self.truth[index])
+
+
+@runtime_checkable
+class _HasTargets(Protocol):
+    """What torchvision's data sets have: all labels at once."""
+
+    targets: Any
+
+
+class Items(Split):
+    """A map-style torch Dataset of (input, label), asked sample by sample.
+
+    Args:
+        dataset: has a length and gives (input, label) pairs; inputs are tensors or arrays of one shape.
+        rows: which of its samples belong here; all by default.
+        labels: of these rows, when they are already known.
+    """
+
+    def __init__(self, dataset: Dataset[Any], rows: Tensor | None = None, labels: Tensor | None = None) -> None:
+        self._dataset = dataset
+        self._rows = torch.arange(len(dataset)) if rows is None else rows  # type: ignore[arg-type]
+        self.labels = self._read_labels() if labels is None else labels
+        self.truth = None
+
+    def inputs(self, index: Int[Tensor, " rows"]) -> Tensor:
+        """Read and stack these rows."""
+        return torch.stack([torch.as_tensor(np.asarray(self._dataset[int(row)][0])) for row in self._rows[index]])
+
+    def take(self, index: Int[Tensor, " rows"]) -> Items:
+        """Return the part that these rows make."""
+        return Items(self._dataset, self._rows[index], self.labels[index])
+
+    def _read_labels(self) -> Tensor:
+        if isinstance(self._dataset, _HasTargets):
+            return as_labels(np.asarray(self._dataset.targets)[self._rows.numpy()], "data")
+        return as_labels(np.asarray([self._dataset[int(row)][1] for row in self._rows]), "data")
+
+
+def as_labels(values: np.ndarray[Any, Any] | Tensor, where: str, num_classes: int | None = None) -> Tensor:
+    """Return labels as int64, checked.
+
+    Args:
+        values: whole numbers from 0, one a sample, of any numeric type.
+        where: the source, for messages.
+        num_classes: labels must be below it; None: no upper bound.
+
+    Raises:
+        UsageError: for a label that is no whole number or out of range; the first is named with its row.
+    """
+    array = np.asarray(values)
+    if array.ndim != 1 or array.dtype.kind not in "iufb":
+        raise UsageError(
+            f"{where}: labels have shape {array.shape} and type {array.dtype}, expected one number a sample"
+        )
+    bad = (array != np.floor(array)) | (array < 0)
+    if num_classes is not None:
+        bad |= array >= num_classes
+    if bad.any():
+        row = int(np.argmax(bad))
+        allowed = "whole numbers from 0" if num_classes is None else f"0..{num_classes - 1}"
+        raise UsageError(f"{where}: label {array[row]} of sample {row} is not in {allowed}")
+    return torch.from_numpy(array.astype(np.int64))

@@ -1,0 +1,103 @@
+"""Decoupled KD: the target class and the other classes weighed apart.
+
+Source: Zhao, Cui, Song, Qiu, Liang, "Decoupled Knowledge Distillation" (CVPR 2022, arXiv 2203.08679), equation 7.
+Differs from the authors' code: log-space throughout, finite where a student is very sure of a wrong class; the C - 1 other
+classes are gathered, not masked with -1000.
+"""
+
+from __future__ import annotations
+
+import warnings
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from preceptor.divergences import kl, log_soften, promote
+from preceptor.objectives.base import Objective, labels_of, positive, teacher_outputs
+from preceptor.types import Step
+
+__all__ = ["DKD", "dkd_loss"]
+
+
+def dkd_loss(
+    student_logits: Float[Tensor, "batch classes"],
+    teacher_logits: Float[Tensor, "batch classes"],
+    labels: Int[Tensor, " batch"],
+    *,
+    target_weight: float = 1.0,
+    nontarget_weight: float = 8.0,
+    temperature: float = 4.0,
+) -> Float[Tensor, ""]:
+    """Return temperature^2 (target_weight TCKD + nontarget_weight NCKD).
+
+    TCKD is the KL of the pair (p_y, 1 - p_y), NCKD the KL over the classes other than y, renormalised. With two classes
+    there is one other class, so NCKD is 0 by definition.
+
+    Args:
+        student_logits: of the student.
+        teacher_logits: of the teacher; constant in the gradient.
+        labels: classes.
+        target_weight: of TCKD.
+        nontarget_weight: of NCKD; 2 to 8 on CIFAR-100, the larger the surer the teacher.
+        temperature: above 0.
+
+    Returns:
+        nats a sample, batch mean; 0 where the rows differ by a constant only.
+
+    Raises:
+        ValueError: for a temperature that is not above 0, or fewer than two classes.
+
+    Example:
+        >>> same = torch.tensor([[2.0, 1.0, 0.0]])
+        >>> dkd_loss(same, same, torch.tensor([0])).item()
+        0.0
+    """
+    temperature = positive(temperature, "temperature")
+    if student_logits.shape[1] < 2:
+        raise ValueError(f"student_logits: {student_logits.shape[1]} classes, dkd needs at least 2")
+    student_pair, student_others = _parts(student_logits, labels, temperature)
+    teacher_pair, teacher_others = _parts(teacher_logits.detach(), labels, temperature)
+    target = kl(teacher_pair, student_pair).mean()
+    nontarget = kl(teacher_others, student_others).mean()
+    return temperature**2 * (target_weight * target + nontarget_weight * nontarget)
+
+
+def _parts(logits: Tensor, labels: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
+    """Return log (p_y, 1 - p_y), [batch, 2], and log-probabilities among the others, [batch, classes - 1]."""
+    scaled = promote(logits) / temperature
+    num_classes = scaled.shape[1]
+    others = torch.arange(num_classes - 1, device=labels.device).expand(len(labels), -1)
+    others = others + (others >= labels[:, None])
+    rest = scaled.gather(1, others)
+    pair = torch.cat([scaled.gather(1, labels[:, None]), torch.logsumexp(rest, 1, keepdim=True)], dim=1)
+    return log_soften(pair), log_soften(rest)
+
+
+class DKD(Objective):
+    """Decoupled KL divergence from the teacher's logits, by the labels."""
+
+    def __init__(self, target_weight: float = 1.0, nontarget_weight: float = 8.0, temperature: float = 4.0) -> None:
+        super().__init__()
+        self.target_weight = target_weight
+        self.nontarget_weight = nontarget_weight
+        self.temperature = positive(temperature, "temperature")
+        self._has_warned = False
+
+    def forward(self, student_logits: Tensor, teacher_logits: Tensor, labels: Tensor) -> Tensor:
+        """Return the loss of logits [batch, classes] with labels [batch]."""
+        if student_logits.shape[1] == 2 and not self._has_warned:
+            self._has_warned = True
+            warnings.warn("dkd with two classes: the non-target part is 0, only the target part remains", stacklevel=2)
+        return dkd_loss(
+            student_logits,
+            teacher_logits,
+            labels,
+            target_weight=self.target_weight,
+            nontarget_weight=self.nontarget_weight,
+            temperature=self.temperature,
+        )
+
+    def loss(self, step: Step) -> Tensor:
+        """Return the loss between student and teacher."""
+        return self(step.student.logits, teacher_outputs(step).logits, labels_of(step))  # type: ignore[no-any-return]

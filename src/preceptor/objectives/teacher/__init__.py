@@ -1,0 +1,42 @@
+"""Ways of training a network on labels: base losses and regularisers, by name, and the sums that have one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from preceptor.objectives.base import Weight
+from preceptor.objectives.entry import Entry
+from preceptor.objectives.schedules import FadeIn, FadeOut, Linear
+from preceptor.objectives.teacher.brier import Brier, brier_loss
+from preceptor.objectives.teacher.consistency import Consistency, consistency_loss
+from preceptor.objectives.teacher.cross_entropy import CrossEntropy, cross_entropy_loss
+from preceptor.objectives.teacher.label_smoothing import LabelSmoothing, label_smoothing_loss
+from preceptor.objectives.teacher.lipschitz import Lipschitz, lipschitz_loss
+
+__all__ = [
+    "OBJECTIVES",
+    "SUMS",
+    "Brier",
+    "Consistency",
+    "CrossEntropy",
+    "LabelSmoothing",
+    "Lipschitz",
+    "brier_loss",
+    "consistency_loss",
+    "cross_entropy_loss",
+    "label_smoothing_loss",
+    "lipschitz_loss",
+]
+
+OBJECTIVES: dict[str, Entry] = {
+    "cross_entropy": Entry(CrossEntropy, "cross-entropy with the labels", 1958, "labels"),
+    "label_smoothing": Entry(LabelSmoothing, "Rethinking the Inception Architecture", 2016, "labels"),
+    "brier": Entry(Brier, "How to Train the Teacher Model (MSE teacher)", 2024, "labels"),
+    "lipschitz": Entry(Lipschitz, "Student-Oriented Teacher Network Training", 2024, "weights", 1e-5),
+    "consistency": Entry(Consistency, "Student-Oriented Teacher Network Training", 2024, "memory", Linear(1.0)),
+}
+
+SUMS: dict[str, Mapping[str, Weight]] = {
+    "soteacher": {"cross_entropy": 1.0, "lipschitz": 1e-5, "consistency": Linear(1.0)},
+    "brier_warm": {"cross_entropy": FadeOut(1.0, 0.1, 0.2), "brier": FadeIn(1.0, 0.1, 0.2)},
+}

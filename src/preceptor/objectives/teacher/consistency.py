@@ -1,0 +1,92 @@
+"""Consistency regularisation: stay near the running mean of one's own earlier answers to the same sample.
+
+Each sample is seen under another augmentation in every epoch, so consistency over epochs is robustness to feature
+transformations (temporal ensembling on probabilities).
+
+Source: Dong, Liu, Shang, "Toward Student-Oriented Teacher Network Training for Knowledge Distillation" (ICLR 2024, arXiv
+2206.06661); Laine, Aila, "Temporal Ensembling" (ICLR 2017).
+Differs from the authors' code: none at bank="code", which keeps their off-by-one (the first epoch counts twice); "mean" is
+the plain running mean of each sample's own visits, "ema" an exponential one.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from preceptor.divergences import log_soften, promote
+from preceptor.objectives.base import Objective, Setting
+from preceptor.types import Step
+
+__all__ = ["Consistency", "consistency_loss"]
+
+Bank = Literal["code", "mean", "ema"]
+
+
+def consistency_loss(
+    logits: Float[Tensor, "batch classes"], earlier: Float[Tensor, "batch classes"]
+) -> Float[Tensor, ""]:
+    """Return (1/B) sum_i sum_c (softmax(z_i)_c - s_ic)^2.
+
+    Args:
+        logits: of the network, at temperature 1.
+        earlier: what it said of these samples before, as probabilities; constant in the gradient.
+
+    Returns:
+        squared probability a sample, batch mean, in [0, 2]; 0 when the network says what it said before.
+
+    Example:
+        >>> consistency_loss(torch.zeros(1, 2), torch.tensor([[1.0, 0.0]])).item()
+        0.5
+    """
+    return (log_soften(logits).exp() - promote(earlier.detach())).square().sum(1).mean()
+
+
+class Consistency(Objective):
+    """Squared distance to the bank of earlier answers, which is read first and updated afterwards."""
+
+    bank: Tensor
+    visits: Tensor
+
+    def __init__(self, bank: Bank = "code", momentum: float = 0.9) -> None:
+        super().__init__()
+        if not 0 <= momentum < 1:
+            raise ValueError(f"momentum: {momentum} is not in [0, 1)")
+        self.kind: Bank = bank
+        self.momentum = momentum
+
+    def build(self, setting: Setting) -> None:
+        """Make an empty bank: 4 bytes a sample and class, and a count of visits a sample."""
+        self.register_buffer("bank", torch.zeros(setting.num_samples, setting.num_classes))
+        self.register_buffer("visits", torch.zeros(setting.num_samples))
+
+    def forward(self, logits: Tensor, index: Tensor, epoch: int) -> Tensor:
+        """Return the loss of logits [batch, classes] of the samples `index`, 0 in epoch 1; in training, update the bank."""
+        visits = self.visits[index, None]
+        earlier = self.bank[index]
+        if self.kind == "ema":
+            earlier = earlier / (1 - self.momentum**visits).clamp_min(1e-12)
+        known = (visits > 0).to(earlier.dtype)
+        given = log_soften(logits).exp()
+        loss = consistency_loss(logits, torch.where(known.bool(), earlier, given.detach().to(earlier.dtype)))
+        if self.training:
+            self._remember(given.detach().to(self.bank.dtype), index, epoch)
+        return loss if epoch > 1 else loss * 0.0
+
+    def loss(self, step: Step) -> Tensor:
+        """Return the loss of the network that is trained."""
+        return self(step.student.logits, step.batch.index, step.clock.epoch)  # type: ignore[no-any-return]
+
+    @torch.no_grad()
+    def _remember(self, given: Tensor, index: Tensor, epoch: int) -> None:
+        visits = self.visits[index, None]
+        step_of = {
+            "code": torch.full_like(visits, 1.0 if epoch == 1 else 1 / (1 + epoch)),
+            "mean": 1 / (visits + 1),
+            "ema": torch.full_like(visits, 1 - self.momentum),
+        }
+        self.bank[index] += step_of[self.kind] * (given - self.bank[index])
+        self.visits[index] += 1

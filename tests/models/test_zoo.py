@@ -38,7 +38,9 @@ def test_features_have_the_benchmarks_names_and_shapes(entry: dict[str, Any]) ->
 
 
 def batch_norm(state: dict[str, Tensor], name: str, inputs: Tensor) -> Tensor:
-    mean, variance, weight, bias = (state[f"{name}.{part}"] for part in ("running_mean", "running_var", "weight", "bias"))
+    mean, variance, weight, bias = (
+        state[f"{name}.{part}"] for part in ("running_mean", "running_var", "weight", "bias")
+    )
     return functional.batch_norm(inputs, mean, variance, weight, bias, training=False)
 
 

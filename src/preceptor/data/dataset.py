@@ -78,6 +78,7 @@ class Data:
         normalisation: of inputs.
         view: default augmentation of training samples.
         protocol: which default training settings fit.
+        validation_share: share of train that was held out; 0 where validation came with the data.
         fingerprint: of inputs and labels: 16 hexadecimal digits.
         notes: choices the user should hear about.
     """
@@ -92,6 +93,7 @@ class Data:
     normalisation: Normalisation
     view: str
     protocol: str
+    validation_share: float
     fingerprint: str
     notes: tuple[str, ...]
 
@@ -108,7 +110,7 @@ def assemble(
         test_limit: validate and test on at most this many.
         split_seed: of all these choices.
     """
-    notes, train, held = list(source.notes), source.train, source.validation
+    notes, train, held, share = list(source.notes), source.train, source.validation, 0.0
     if held is None:
         share = source.validation_share if validation is None else validation
         chosen = stratified(train.labels, round(share * len(train)), split_seed, stream=0)
@@ -133,6 +135,7 @@ def assemble(
         normalisation=source.normalisation,
         view=source.view,
         protocol=source.protocol,
+        validation_share=share,
         fingerprint=fingerprint(train),
         notes=tuple(notes),
     )

@@ -136,7 +136,7 @@ def evaluate(path: str | Path, *, data: AnyData | None = None, device: str = "au
     if tested.num_classes != num_classes:
         raise UsageError(f"run {path} has {num_classes} classes, data {tested.name} has {tested.num_classes}")
     engine = choose_engine(device, folder.read_result()["precision"])
-    return score(network.to(engine.device), tested.test, tested, engine, batch_size=256)[0]
+    return score(engine.place(network), tested.test, tested, engine, batch_size=256)[0]
 
 
 def load(path: str | Path) -> nn.Module:

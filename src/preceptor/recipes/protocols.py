@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, TypeVar
 
+from preceptor.data import Data
 from preceptor.recipes.config import Recipe
 
 __all__ = ["PROTOCOLS", "Protocol", "fill"]
@@ -38,13 +39,13 @@ PROTOCOLS = {
 }
 
 
-def fill(recipe: _Recipe, protocol: Protocol, *, view: str) -> _Recipe:
+def fill(recipe: _Recipe, protocol: Protocol, data: Data) -> _Recipe:
     """Return the recipe with every None that the protocol decides replaced.
 
     Args:
         recipe: as the user gave it.
-        protocol: of the data.
-        view: the data's own augmentation.
+        protocol: for the data.
+        data: whose own augmentation and validation share fill those gaps.
     """
     optimizer = recipe.optim.name or protocol.optimizer
     usual = protocol.gentle_lr if recipe.model.name in _GENTLE else protocol.lr
@@ -54,7 +55,9 @@ def fill(recipe: _Recipe, protocol: Protocol, *, view: str) -> _Recipe:
         update={
             "epochs": recipe.epochs or protocol.epochs,
             "batch_size": recipe.batch_size or protocol.batch_size,
-            "data": recipe.data.model_copy(update={"view": recipe.data.view or view}),
+            "data": recipe.data.model_copy(
+                update={"view": recipe.data.view or data.view, "validation": data.validation_share}
+            ),
             "optim": recipe.optim.model_copy(
                 update={
                     "name": optimizer,

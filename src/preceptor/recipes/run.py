@@ -77,7 +77,7 @@ def run(
         RunError: when the run has to stop: see `fit`.
     """
     data = given.data or load_data(recipe.data)
-    recipe = fill(recipe, PROTOCOLS[data.protocol], view=data.view)
+    recipe = fill(recipe, PROTOCOLS[data.protocol], data)
     engine = choose_engine(recipe.device, recipe.precision)
     recipe, objective = _objective(recipe, given)
     torch.manual_seed(recipe.seed)
@@ -155,8 +155,8 @@ def _learner(
     """Tap both networks where the objective wants it, and build its connectors from one dry forward pass."""
     offered = feature_names(model)
     taps = objective.taps(offered, feature_names(teacher) if teacher is not None else ())
-    student = observe(model, taps.student).to(engine.device)
-    observed = None if teacher is None else observe(teacher, taps.teacher).to(engine.device)
+    student = engine.place(observe(model, taps.student))
+    observed = None if teacher is None else engine.place(observe(teacher, taps.teacher))
     sample = next(plain_batches(data.train, data.normalisation, 2, engine.device)).inputs
     said = _dry(student, sample, engine)
     answered = None if observed is None else _dry(observed, sample, engine)
@@ -169,7 +169,7 @@ def _learner(
     objective.build(Setting(len(data.train), data.num_classes, said, answered, model))
     for note in objective.notes():
         shown.note(note)
-    learner = Learner(student, objective).to(engine.device)
+    learner = engine.place(Learner(student, objective))
     if truth is not None:
         return learner, TruthTeacher(truth, engine)
     return learner, None if observed is None else LiveTeacher(observed, engine)
@@ -310,7 +310,7 @@ def _finish(
 def _finished(folder: RunFolder, model: nn.Module, data: Data, engine: Engine) -> Result:
     load_weights(model, folder.weights)
     record = folder.read_result()
-    metrics, _ = score(model.to(engine.device), data.test, data, engine, 256)
+    metrics, _ = score(engine.place(model), data.test, data, engine, 256)
     return Result(metrics, model.cpu().eval(), folder.path, record)
 
 

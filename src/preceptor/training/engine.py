@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeVar
 
 import torch
+from torch import nn
 
 from preceptor.errors import UsageError
 
 __all__ = ["Engine", "choose_engine"]
 
+Module = TypeVar("Module", bound=nn.Module)
 Precision = Literal["auto", "fp32", "bf16"]
 
 
@@ -20,6 +22,10 @@ class Engine:
 
     device: torch.device
     precision: Literal["fp32", "bf16"]
+
+    def place(self, module: Module) -> Module:
+        """Move a module to the device, its convolutions in the channels-last layout that both CPUs and GPUs prefer."""
+        return module.to(device=self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def autocast(self) -> torch.autocast:
         """Return the context in which networks run."""

@@ -39,7 +39,7 @@ class LiveTeacher:
     """
 
     def __init__(self, network: Observed, engine: Engine) -> None:
-        self._network = network.to(engine.device).eval().requires_grad_(False)
+        self._network = engine.place(network).eval().requires_grad_(False)
         self._engine = engine
 
     def __call__(self, batch: Batch) -> Outputs:

@@ -36,7 +36,7 @@ def digits() -> Source:
 
 
 def ambiguous_digits(
-    *, samples: int = 2400, test_samples: int = 2000, clearest: float = 0.9, draw_seed: int = 0
+    *, samples: int = 1200, test_samples: int = 4000, clearest: float = 0.9, draw_seed: int = 0
 ) -> Source:
     """Pairs of real digits blended, so that the true label distribution of every image is known.
 

@@ -185,11 +185,11 @@ class Together:
             shown.note(line)
 
 
-def display(title: str, *, show: bool, console: Console | None = None) -> Display:
+def display(title: str, *, show: bool) -> Display:
     """Return the display that fits where output goes."""
     if not show:
         return Silent()
-    console = console or Console(stderr=True)
+    console = Console(stderr=True)
     if console.is_terminal:
         return Bar(title, console)
     return Lines(title, lambda line: console.print(line, markup=False, highlight=False, soft_wrap=True))

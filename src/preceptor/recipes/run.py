@@ -9,7 +9,6 @@ from dataclasses import asdict, dataclass
 from typing import Any, TypeVar
 
 import torch
-from rich.console import Console
 from torch import Tensor, nn
 
 from preceptor import data as data_room
@@ -62,7 +61,7 @@ def run(
     given: Given = Given(),
     *,
     show: bool = True,
-    console: Console | None = None,
+    title: str | None = None,
 ) -> Result:
     """Carry out a recipe and return what came out.
 
@@ -70,7 +69,7 @@ def run(
         recipe: what to do.
         given: objects that stand in for its names.
         show: whether to show progress.
-        console: where; standard error by default.
+        title: what the progress is headed with; made of the recipe when not given.
 
     Raises:
         UsageError: for anything wrong with the recipe, its files or its folder.
@@ -84,7 +83,7 @@ def run(
     model = given.model or make_network(recipe.model, data.num_classes, data.input_shape)
     teacher = _teacher_network(recipe, given, data)
     folder = RunFolder(recipe.out or _default_out(recipe))
-    with display(_title(recipe), show=show, console=console) as shown:
+    with display(title or _title(recipe), show=show) as shown:
         for note in data.notes:
             shown.note(note)
         learner, source = _learner(model, objective, teacher, recipe, data, engine, shown)

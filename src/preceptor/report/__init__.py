@@ -1,1 +1,17 @@
 """Reports: tables and self-contained pages, from run folders alone."""
+
+from preceptor.report.demo import BASELINE, DemoRow, DemoSummary, print_summary, summarise_demo, write_demo_page
+from preceptor.report.statistics import Gain, Spread, paired_gain, spread
+
+__all__ = [
+    "BASELINE",
+    "DemoRow",
+    "DemoSummary",
+    "Gain",
+    "Spread",
+    "paired_gain",
+    "print_summary",
+    "spread",
+    "summarise_demo",
+    "write_demo_page",
+]

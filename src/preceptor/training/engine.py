@@ -25,7 +25,8 @@ class Engine:
 
     def place(self, module: Module) -> Module:
         """Move a module to the device, its convolutions in the channels-last layout that both CPUs and GPUs prefer."""
-        return module.to(device=self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        placed: Module = module.to(device=self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        return placed
 
     def autocast(self) -> torch.autocast:
         """Return the context in which networks run."""

@@ -1,0 +1,267 @@
+"""The demo's report: one table, four kinds of figure, one plain sentence; all of it read from the run folders."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from preceptor.errors import UsageError
+from preceptor.files import write_text
+from preceptor.report.statistics import Gain, Spread, paired_gain, spread
+from preceptor.runs import RunFolder
+
+__all__ = ["BASELINE", "DemoRow", "DemoSummary", "print_summary", "summarise_demo", "write_demo_page"]
+
+BASELINE = "cross_entropy"
+TRUTH = "true_distribution"
+_CONVERGED = 0.95
+_COLUMNS = (
+    "teacher",
+    "train acc",
+    "test acc",
+    "to truth",
+    "ECE",
+    "student acc",
+    "gain [95 %]",
+)
+_NOTE = (
+    "Accuracies in %; mean ± standard deviation over seeds. To truth: mean squared distance of the teacher's test "
+    "output to the true label distribution, summed over classes. ECE: expected calibration error, 15 bins. Gain: student "
+    "accuracy over that of the cross-entropy teacher's students, paired by seed, Student's t. Students see the teacher at "
+    "temperature 4; the true distribution, which is no teacher's output, at 1."
+)
+
+Runs = dict[str, dict[int, dict[str, Any]]]
+
+
+@dataclass(frozen=True, slots=True)
+class DemoRow:
+    """One teacher objective; without a teacher for the students of the truth itself."""
+
+    name: str
+    train_accuracy: Spread | None
+    test_accuracy: Spread | None
+    distance: Spread | None
+    ece: Spread | None
+    student_accuracy: Spread
+    gain: Gain | None
+
+
+@dataclass(frozen=True, slots=True)
+class DemoSummary:
+    """What a demo found."""
+
+    rows: tuple[DemoRow, ...]
+    finding: str
+    teachers: Runs
+    students: Runs
+
+
+def summarise_demo(folder: Path) -> DemoSummary:
+    """Return the table of a demo folder: teachers/NAME-seedN and students/NAME-seedN.
+
+    Raises:
+        UsageError: when a part is missing or unfinished.
+    """
+    teachers, students = _runs(folder / "teachers"), _runs(folder / "students")
+    if BASELINE not in students:
+        raise UsageError(f"{folder}: has no students of a {BASELINE} teacher")
+    accuracy = {name: {seed: r["test"]["accuracy"] for seed, r in runs.items()} for name, runs in students.items()}
+    rows = []
+    for name in [*teachers, *(name for name in students if name not in teachers)]:
+        taught = [*teachers[name].values()] if name in teachers else []
+        rows.append(
+            DemoRow(
+                name,
+                _over(taught, "train", "accuracy"),
+                _over(taught, "test", "accuracy"),
+                _over(taught, "test", "truth_mse"),
+                _over(taught, "test", "ece"),
+                spread([*accuracy[name].values()]),
+                None if name == BASELINE else paired_gain(accuracy[name], accuracy[BASELINE]),
+            )
+        )
+    return DemoSummary(tuple(rows), _finding(rows), teachers, students)
+
+
+def print_summary(summary: DemoSummary, console: Console) -> None:
+    """Print the table and the sentence."""
+    table = Table(box=None, padding=(0, 1, 0, 0))
+    for number, column in enumerate(_COLUMNS):
+        table.add_column(column, justify="right" if number else "left", no_wrap=True)
+    for row in summary.rows:
+        table.add_row(*_cells(row))
+    console.print(table)
+    console.print(f"\n{summary.finding}", highlight=False)
+
+
+def write_demo_page(summary: DemoSummary, folder: Path, command: str) -> Path:
+    """Write report.html, one file that needs no other, and return its path."""
+    from jinja2 import Environment, PackageLoader, select_autoescape  # noqa: PLC0415  (slow imports, wanted only here)
+
+    from preceptor.report import figures  # noqa: PLC0415
+
+    points = _points(summary)
+    curves = [
+        {"epoch": line["epoch"], "validation accuracy": 100 * line["validation"]["accuracy"], "teacher": name}
+        for name, runs in summary.teachers.items()
+        for run in runs.values()
+        for line in run["history"]
+    ]
+    names = [*summary.teachers]
+    content = {
+        "title": "Which teacher is best for its student?",
+        "subtitle": _subtitle(summary),
+        "finding": summary.finding,
+        "columns": _COLUMNS,
+        "rows": [_cells(row) for row in summary.rows],
+        "table_note": _NOTE,
+        "figures": [
+            {
+                "svg": _student_scatter(points, "teacher distance to truth", names),
+                "caption": "A point a seed: the nearer the teacher is to the true label distribution (left), the better its "
+                "student should be (up).",
+            },
+            {
+                "svg": _student_scatter(points, "teacher accuracy", names),
+                "caption": "The same students over their teachers' accuracy: the usual way to choose a teacher.",
+            },
+            {
+                "svg": figures.lines(curves, x="epoch", y="validation accuracy", colour="teacher", order=names),
+                "caption": "Teachers while they train; bands are one standard deviation over seeds.",
+            },
+        ],
+        "small_figures": [
+            {"svg": figures.reliability(next(iter(runs.values()))["reliability"], name)}
+            for name, runs in summary.teachers.items()
+        ],
+        "run_columns": ("run", "train acc", "test acc", "NLL", "distance to truth", "ECE", "seconds"),
+        "runs": [*_listed("teachers", summary.teachers), *_listed("students", summary.students)],
+        "command": command,
+        "versions": _versions(summary),
+    }
+    environment = Environment(loader=PackageLoader("preceptor.report"), autoescape=select_autoescape())
+    page = folder / "report.html"
+    write_text(page, environment.get_template("page.html").render(content))
+    return page
+
+
+def _runs(folder: Path) -> Runs:
+    found: Runs = {}
+    for path in sorted(folder.glob("*-seed*"), key=lambda p: p.stat().st_mtime_ns):  # in the order they were made
+        name, _, seed = path.name.rpartition("-seed")
+        found.setdefault(name, {})[int(seed)] = RunFolder(path).read_result()
+    if not found:
+        raise UsageError(f"{folder}: holds no runs")
+    return found
+
+
+def _over(runs: Sequence[Mapping[str, Any]], part: str, key: str) -> Spread | None:
+    return spread([run[part][key] for run in runs]) if runs else None
+
+
+def _finding(rows: Sequence[DemoRow]) -> str:
+    """Say in one sentence what the numbers show, and no more."""
+    teachers = [row for row in rows if row.distance is not None and row.test_accuracy is not None]
+    nearest = min(teachers, key=lambda row: row.distance.mean if row.distance else 0.0)
+    students = max(teachers, key=lambda row: row.student_accuracy.mean)
+    sure = [r.name for r in teachers if r.gain is not None and r.gain.low is not None and r.gain.low > 0]
+    worse = [r.name for r in teachers if r.gain is not None and r.gain.high is not None and r.gain.high < 0]
+    said = [
+        f"The teacher nearest to the true label distribution is {nearest.name}; the best students on average are those of "
+        f"{students.name}",
+        f"beyond the 95 % interval, students are better than the cross-entropy teacher's under {' and '.join(sure)}"
+        if sure
+        else "no gain over the cross-entropy teacher's students is beyond its 95 % interval",
+    ]
+    if worse:
+        said.append(f"they are worse under {' and '.join(worse)}")
+    unconverged = [r.name for r in teachers if r.train_accuracy and r.train_accuracy.mean < _CONVERGED]
+    if unconverged:
+        said.append(f"not converged (training accuracy under 95 %): {' and '.join(unconverged)}")
+    seeds = rows[0].student_accuracy.n
+    return f"{'; '.join(said)}. {seeds} seed{'s' * (seeds != 1)}, small images, one data set: a demonstration, not evidence."
+
+
+def _cells(row: DemoRow) -> list[str]:
+    star = "" if row.train_accuracy is None or row.train_accuracy.mean >= _CONVERGED else " (not converged)"
+    return [
+        row.name.replace("_", " ") + star,
+        "–" if row.train_accuracy is None else f"{100 * row.train_accuracy.mean:.1f}",
+        _shown(row.test_accuracy, 100, 1),
+        _shown(row.distance, 1, 3),
+        _shown(row.ece, 1, 3),
+        _shown(row.student_accuracy, 100, 1),
+        _gain(row.gain),
+    ]
+
+
+def _shown(value: Spread | None, scale: float, digits: int) -> str:
+    if value is None:
+        return "–"
+    mean = f"{scale * value.mean:.{digits}f}"
+    return mean if value.std is None else f"{mean} ±{scale * value.std:.{digits}f}"
+
+
+def _gain(gain: Gain | None) -> str:
+    if gain is None:
+        return "–"
+    interval = "" if gain.low is None or gain.high is None else f" [{100 * gain.low:+.1f}, {100 * gain.high:+.1f}]"
+    return f"{100 * gain.mean:+.1f}{interval}"
+
+
+def _points(summary: DemoSummary) -> list[dict[str, Any]]:
+    return [
+        {
+            "teacher": name,
+            "teacher distance to truth": run["test"]["truth_mse"],
+            "teacher accuracy": 100 * run["test"]["accuracy"],
+            "student accuracy": 100 * summary.students[name][seed]["test"]["accuracy"],
+        }
+        for name, runs in summary.teachers.items()
+        for seed, run in runs.items()
+    ]
+
+
+def _student_scatter(points: Sequence[Mapping[str, Any]], x: str, names: Sequence[str]) -> str:
+    from preceptor.report import figures  # noqa: PLC0415  (see write_demo_page)
+
+    return figures.scatter(points, x=x, y="student accuracy", colour="teacher", order=names)
+
+
+def _listed(kind: str, runs: Runs) -> list[dict[str, Any]]:
+    return [
+        {
+            "name": f"{kind[:-1]} {name} seed {seed}",
+            "href": f"{kind}/{name}-seed{seed}/result.json",
+            "cells": [
+                f"{100 * run['train']['accuracy']:.1f}",
+                f"{100 * run['test']['accuracy']:.1f}",
+                f"{run['test']['nll']:.3f}",
+                f"{run['test']['truth_mse']:.3f}",
+                f"{run['test']['ece']:.3f}",
+                f"{run['seconds']:.1f}",
+            ],
+        }
+        for name, seeds in runs.items()
+        for seed, run in seeds.items()
+    ]
+
+
+def _subtitle(summary: DemoSummary) -> str:
+    run = next(iter(summary.teachers[BASELINE].values()))
+    return (
+        f"{len(summary.teachers)} teachers x {len(summary.teachers[BASELINE])} seeds and a student of each, on handwritten "
+        f"digits blended pairwise so that the true label distribution of every image is known; {run['test']['samples']:,} "
+        f"test images, Bayes accuracy {100 * run['test']['truth_bayes_accuracy']:.1f} %."
+    )
+
+
+def _versions(summary: DemoSummary) -> str:
+    run = next(iter(summary.teachers[BASELINE].values()))
+    return ", ".join(f"{name} {version}" for name, version in run["versions"].items()) + f"; finished {run['finished']}"

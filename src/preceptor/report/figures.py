@@ -1,0 +1,79 @@
+"""Figures as inline SVG: drawn with altair, rendered by vl-convert, so that a page needs nothing from outside."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import altair
+import vl_convert
+from markupsafe import Markup
+
+__all__ = ["lines", "reliability", "scatter"]
+
+_COLOURS = ["#4269d0", "#e8743b", "#2f9e6e", "#8a6fd1", "#c2417f", "#7a7f87"]
+_WIDTH, _HEIGHT = 340, 230
+
+
+def scatter(rows: Sequence[Mapping[str, Any]], *, x: str, y: str, colour: str, order: Sequence[str]) -> Markup:
+    """Return a scatter plot, a point a row; axes do not start at 0."""
+    chart = altair.Chart(altair.InlineData(values=list(rows))).mark_point(filled=True, size=70, opacity=0.85)
+    return _svg(
+        chart.encode(
+            x=altair.X(f"{x}:Q", scale=altair.Scale(zero=False)),
+            y=altair.Y(f"{y}:Q", scale=altair.Scale(zero=False)),
+            color=_colour(colour, order),
+            shape=altair.Shape(f"{colour}:N", sort=list(order), legend=None),
+        )
+    )
+
+
+def lines(rows: Sequence[Mapping[str, Any]], *, x: str, y: str, colour: str, order: Sequence[str]) -> Markup:
+    """Return mean lines over seeds with a band of one standard deviation."""
+    base = altair.Chart(altair.InlineData(values=list(rows)))
+    axes: dict[str, Any] = {"x": altair.X(f"{x}:Q"), "color": _colour(colour, order)}
+    scale = altair.Scale(zero=False)
+    band = base.mark_errorband(extent="stdev", opacity=0.18).encode(y=altair.Y(f"{y}:Q", scale=scale, title=y), **axes)
+    line = base.mark_line(strokeWidth=2).encode(y=altair.Y(f"mean({y}):Q", scale=scale, title=y), **axes)
+    return _svg(band + line)
+
+
+def reliability(bars: Sequence[Mapping[str, Any]], title: str) -> Markup:
+    """Return a reliability diagram: accuracy over confidence a bin, dots as large as the bin is full."""
+    rows = [{**bar, "share": bar["count"]} for bar in bars if bar["count"]]
+    unit = altair.Scale(domain=[0, 1])
+    diagonal = altair.Chart(altair.InlineData(values=[{"c": 0, "a": 0}, {"c": 1, "a": 1}]))
+    perfect = diagonal.mark_line(strokeDash=[4, 4], color="#8b929b").encode(x="c:Q", y="a:Q")
+    dots = altair.Chart(altair.InlineData(values=rows)).mark_circle(color=_COLOURS[0], opacity=0.9)
+    encoded = dots.encode(
+        x=altair.X("confidence:Q", scale=unit, title="confidence"),
+        y=altair.Y("accuracy:Q", scale=unit, title="accuracy"),
+        size=altair.Size("share:Q", legend=None),
+    )
+    return _svg((perfect + encoded).properties(title=title), width=200, height=200)
+
+
+def _colour(field: str, order: Sequence[str]) -> altair.Color:
+    scale = altair.Scale(domain=list(order), range=_COLOURS[: len(order)])
+    return altair.Color(f"{field}:N", scale=scale, legend=altair.Legend(title=None, orient="bottom", columns=2))
+
+
+def _svg(chart: altair.Chart | altair.LayerChart, *, width: int = _WIDTH, height: int = _HEIGHT) -> Markup:
+    grey = "#7d858f"
+    axis: dict[str, Any] = {
+        "labelColor": grey,
+        "titleColor": grey,
+        "gridColor": "#7d858f",
+        "gridOpacity": 0.18,
+        "domainColor": grey,
+    }
+    styled = (
+        chart.properties(width=width, height=height, background="transparent")
+        .configure_axis(**axis, tickColor=grey, titleFontWeight="normal")
+        .configure_legend(labelColor=grey, labelLimit=300)
+        .configure_title(color=grey, fontWeight="normal", fontSize=12)
+        .configure_view(strokeOpacity=0)
+    )
+    svg: str = vl_convert.vegalite_to_svg(styled.to_dict())
+    return Markup(re.sub(r"<svg ", '<svg role="img" ', svg, count=1))

@@ -8,13 +8,8 @@ from pathlib import Path
 from jaxtyping import install_import_hook
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
-install_import_hook(
-    [
-        f"preceptor.{room}"
-        for room in ("assess", "data", "divergences", "models", "objectives", "recipes", "runs", "training")
-    ],
-    "beartype.beartype",
-)
+rooms = ("assess", "data", "divergences", "models", "objectives")
+install_import_hook([f"preceptor.{room}" for room in rooms], "typechecker.checked")
 
 import pytest  # noqa: E402
 import torch  # noqa: E402

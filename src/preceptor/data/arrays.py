@@ -9,16 +9,17 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import Dataset
+from torch.utils.data import Dataset, IterableDataset
 
-from preceptor.data.dataset import Normalisation, Source, stratified
+from preceptor.data.dataset import Normalisation, Source, held_out
 from preceptor.data.split import Arrays, Items, Split, as_labels
 from preceptor.errors import UsageError
 
 __all__ = ["Pair", "npz", "source_of"]
 
-Array = np.ndarray[Any, Any] | Tensor
+Array = NDArray[Any] | Tensor
 Pair = tuple[Array, Array]
 _TEST_SHARE = 0.2
 _SUFFIXES = {"train": ("_train",), "test": ("_test",), "validation": ("_val", "_validation")}
@@ -33,6 +34,8 @@ def npz(*, path: str) -> Source:
         path: the file.
     """
     file = Path(path).expanduser()
+    if file.suffix == ".npy":
+        raise UsageError(f"data.path: {file}: one array has no labels; save x and y with numpy.savez")
     if not file.exists():
         raise UsageError(f"data.path: {file}: no such file")
     try:
@@ -74,24 +77,41 @@ def _part(given: object) -> Split:
     if isinstance(given, Split):
         return given
     if isinstance(given, tuple | list) and len(given) == 2:
-        return _split({"x": np.asarray(given[0]), "y": np.asarray(given[1])}, "", "data")
-    if isinstance(given, Dataset):
+        return _split({"x": _numbers(given[0]), "y": _numbers(given[1])}, "", "data")
+    if isinstance(given, Dataset) and not isinstance(given, IterableDataset):
         return Items(given)
     raise UsageError(f"data: cannot use a {type(given).__name__}; pass a name, a Dataset, or (inputs, labels)")
 
 
-def _split(arrays: Mapping[str, np.ndarray[Any, Any]], suffix: str, where: str) -> Arrays:
+def _split(arrays: Mapping[str, NDArray[Any]], suffix: str, where: str) -> Arrays:
     labels = as_labels(arrays[f"y{suffix}"], where)
-    truth = arrays.get(f"p{suffix}")
-    return Arrays(
-        _inputs(arrays[f"x{suffix}"], where), labels, None if truth is None else torch.from_numpy(truth).float()
-    )
+    inputs, truth = _inputs(arrays[f"x{suffix}"], where), arrays.get(f"p{suffix}")
+    return Arrays(inputs, labels, None if truth is None else _truth(truth, len(labels), where))
 
 
-def _inputs(values: np.ndarray[Any, Any], where: str) -> Tensor:
+def _numbers(values: Any) -> NDArray[Any]:
+    return values.detach().cpu().numpy() if isinstance(values, Tensor) else np.asarray(values)
+
+
+def _truth(values: NDArray[Any], samples: int, where: str) -> Tensor:
+    if values.ndim != 2 or len(values) != samples or values.dtype.kind != "f":
+        raise UsageError(
+            f"{where}: p is {values.dtype} {values.shape}, expected one distribution for each of {samples}"
+        )
+    bad = ~((values >= 0).all(1) & (np.abs(values.sum(1) - 1) < 1e-3))
+    if bad.any():
+        row = int(np.argmax(bad))
+        raise UsageError(f"{where}: p of sample {row} is no distribution: it sums to {values[row].sum():.4g}")
+    return torch.from_numpy(values).float()
+
+
+def _inputs(values: NDArray[Any], where: str) -> Tensor:
     if values.dtype != np.uint8:
         if values.dtype.kind not in "iuf" or values.ndim < 2:
             raise UsageError(f"{where}: inputs are {values.dtype} {values.shape}, expected one numeric row a sample")
+        bad = ~np.isfinite(values).all(axis=tuple(range(1, values.ndim)))
+        if bad.any():
+            raise UsageError(f"{where}: inputs of sample {int(np.argmax(bad))} are not finite")
         return torch.from_numpy(values.astype(np.float32))
     if values.ndim == 3:
         values = values[:, None]
@@ -103,7 +123,7 @@ def _inputs(values: np.ndarray[Any, Any], where: str) -> Tensor:
 
 
 def _cut(name: str, whole: Split) -> Source:
-    rows = stratified(whole.labels, round(_TEST_SHARE * len(whole)), 0, stream=9)
+    rows = held_out(whole.labels, round(_TEST_SHARE * len(whole)), 0, stream=9)
     is_test = torch.zeros(len(whole), dtype=torch.bool)
     is_test[rows] = True
     note = f"test: {len(rows):,} of {len(whole):,} samples, stratified (no test part was given)"
@@ -111,9 +131,13 @@ def _cut(name: str, whole: Split) -> Source:
 
 
 def _source(name: str, train: Split, test: Split, validation: Split | None, notes: tuple[str, ...]) -> Source:
-    num_classes = 1 + max(
-        int(part.labels.max()) for part in (train, test, validation) if part is not None and len(part)
-    )
+    parts = [part for part in (train, test, validation) if part is not None]
+    if min(len(train), len(test)) == 0:
+        raise UsageError(f"{name}: {len(train)} training and {len(test)} test samples; both are needed")
+    widths = {part.truth.shape[1] for part in parts if part.truth is not None}
+    num_classes = max(1 + max(int(part.labels.max()) for part in parts if len(part)), *widths, 2)
+    if widths - {num_classes}:
+        raise UsageError(f"{name}: p has {min(widths)} classes, the labels and the other parts {num_classes}")
     normalisation, is_vectors = _normalisation(train)
     described = ("inputs are normalised by the training samples' own mean and std",) if normalisation.mean else ()
     return Source(

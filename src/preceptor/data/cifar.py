@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from preceptor.data.dataset import Normalisation, Source
 from preceptor.data.pickles import read_pickle
@@ -25,7 +26,7 @@ def cifar10(*, root: str) -> Source:
         root: the folder.
     """
     folder = _folder(root, "cifar-10-batches-py", "batches.meta")
-    names = _names(folder / "batches.meta", "label_names")
+    names = _names(folder / "batches.meta", "label_names", 10)
     return _source(
         "cifar10",
         _read([folder / f"data_batch_{k}" for k in range(1, 6)], "labels", 10),
@@ -42,7 +43,7 @@ def cifar100(*, root: str) -> Source:
         root: the folder.
     """
     folder = _folder(root, "cifar-100-python", "meta")
-    names = _names(folder / "meta", "fine_label_names")
+    names = _names(folder / "meta", "fine_label_names", 100)
     return _source(
         "cifar100",
         _read([folder / "train"], "fine_labels", 100),
@@ -75,10 +76,10 @@ def _folder(root: str, layout: str, marker: str) -> Path:
     raise UsageError(f"data.root: {path} holds no {layout}/{marker}")
 
 
-def _names(path: Path, key: str) -> tuple[str, ...]:
+def _names(path: Path, key: str, num_classes: int) -> tuple[str, ...]:
     names = _entry(read_pickle(path), key, path)
-    if not isinstance(names, Sequence):
-        raise UsageError(f"data {path}: {key} is no list of names")
+    if not isinstance(names, list | tuple) or len(names) != num_classes:
+        raise UsageError(f"data {path}: {key} is no list of {num_classes} names")
     return tuple(name.decode() if isinstance(name, bytes) else str(name) for name in names)
 
 
@@ -86,15 +87,22 @@ def _read(paths: list[Path], label_key: str, num_classes: int) -> Arrays:
     images, labels = [], []
     for path in paths:
         content = read_pickle(path)
-        pixels = np.asarray(_entry(content, "data", path))
+        pixels = _listed(content, "data", path)
         if pixels.dtype != np.uint8 or pixels.ndim != 2 or pixels.shape[1] != 3072:
             raise UsageError(f"data {path}: pixels are {pixels.dtype} {pixels.shape}, expected uint8 (samples, 3072)")
-        found = as_labels(np.asarray(_entry(content, label_key, path)), f"data {path}", num_classes)
+        found = as_labels(_listed(content, label_key, path), f"data {path}", num_classes)
         if len(found) != len(pixels):
             raise UsageError(f"data {path}: {len(pixels)} images and {len(found)} labels")
         images.append(torch.from_numpy(pixels.reshape(-1, 3, 32, 32).copy()))
         labels.append(found)
     return Arrays(torch.cat(images), torch.cat(labels))
+
+
+def _listed(content: dict[str, object], key: str, path: Path) -> NDArray[Any]:
+    try:
+        return np.asarray(_entry(content, key, path))
+    except ValueError as error:
+        raise UsageError(f"data {path}: {key} has rows of different lengths") from error
 
 
 def _entry(content: dict[str, object], key: str, path: Path) -> object:

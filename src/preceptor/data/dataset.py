@@ -14,7 +14,7 @@ from preceptor.data.split import Arrays, Split
 from preceptor.data.views import ORDER, draws
 from preceptor.errors import UsageError
 
-__all__ = ["Data", "Normalisation", "Source", "assemble", "fingerprint", "stratified"]
+__all__ = ["Data", "Normalisation", "Source", "assemble", "fingerprint", "held_out", "stratified"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,13 +109,23 @@ def assemble(
         limit: train on this many samples, a stratified choice made after validation is split off.
         test_limit: validate and test on at most this many.
         split_seed: of all these choices.
+
+    Raises:
+        UsageError: for a share outside [0, 1), a limit below 1, or no training or test samples.
     """
+    if validation is not None and not 0 <= validation < 1:
+        raise UsageError(f"data.validation: {validation} is not in [0, 1)")
+    for key, value in (("limit", limit), ("test_limit", test_limit)):
+        if value is not None and value < 1:
+            raise UsageError(f"data.{key}: {value} is not at least 1")
     notes, train, held, share = list(source.notes), source.train, source.validation, 0.0
     if held is None:
         share = source.validation_share if validation is None else validation
-        chosen = stratified(train.labels, round(share * len(train)), split_seed, stream=0)
+        chosen = held_out(train.labels, round(share * len(train)), split_seed, stream=0)
         notes.append(f"validation: {len(chosen):,} of {len(train):,} training samples, stratified, seed {split_seed}")
         held, train = train.take(chosen), train.take(_rest(chosen, len(train)))
+    elif validation:
+        notes.append(f"validation: {source.name} has its own {len(held):,} samples; the share {validation} is not used")
     if limit is not None and limit < len(train):
         notes.append(f"limit: {limit:,} of {len(train):,} training samples, stratified")
         train = train.take(stratified(train.labels, limit, split_seed, stream=1))
@@ -136,7 +146,7 @@ def assemble(
         view=source.view,
         protocol=source.protocol,
         validation_share=share,
-        fingerprint=fingerprint(train),
+        fingerprint=fingerprint(train, held, test),
         notes=tuple(notes),
     )
 
@@ -163,11 +173,31 @@ def stratified(labels: Int[Tensor, " samples"], count: int, seed: int, *, stream
     return torch.cat(chosen).sort().values if chosen else torch.empty(0, dtype=torch.int64)
 
 
-def fingerprint(split: Split) -> str:
-    """Return 16 hexadecimal digits of a sha256 over labels and inputs (of splits read on demand: the first and last)."""
-    rows = torch.arange(len(split)) if isinstance(split, Arrays) else torch.tensor([0, len(split) - 1])
-    digest = hashlib.sha256(split.labels.numpy().tobytes())
-    digest.update(split.inputs(rows).contiguous().numpy().tobytes())
+def held_out(labels: Int[Tensor, " samples"], count: int, seed: int, *, stream: int) -> Int[Tensor, " chosen"]:
+    """Return `count` rows as `stratified` does, less one of each class that would be left without samples."""
+    chosen = stratified(labels, count, seed, stream=stream)
+    left = set(labels[_rest(chosen, len(labels))].tolist())
+    is_taken = torch.ones(len(chosen), dtype=torch.bool)
+    seen: set[int] = set()
+    for place, label in enumerate(labels[chosen].tolist()):
+        is_taken[place] = label in left or label in seen
+        seen.add(label)
+    return chosen[is_taken]
+
+
+def fingerprint(*splits: Split) -> str:
+    """Return 16 hexadecimal digits of a sha256 over labels, inputs and their shapes.
+
+    Of splits read on demand only the first and last input count.
+    """
+    digest = hashlib.sha256()
+    for split in splits:
+        rows = torch.arange(len(split)) if isinstance(split, Arrays) else torch.tensor([0, -1])[: 2 * bool(len(split))]
+        digest.update(split.labels.numpy().tobytes())
+        if len(rows):
+            inputs = split.inputs(rows).contiguous().numpy()
+            digest.update(f"{len(split)} {inputs.shape} {inputs.dtype.str}".encode())
+            digest.update(inputs.tobytes())
     return digest.hexdigest()[:16]
 
 

@@ -9,7 +9,7 @@ import torch
 from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
-from preceptor.data.dataset import Normalisation, Source, stratified
+from preceptor.data.dataset import Normalisation, Source, held_out
 from preceptor.data.split import Arrays
 from preceptor.errors import UsageError
 
@@ -28,6 +28,8 @@ def folder(*, path: str, size: int | None = None) -> Source:
         size: side in pixels: images are scaled so that the shorter side fits, and cropped to the centre. Needed where
             images differ in size.
     """
+    if size is not None and size < 1:
+        raise UsageError(f"data.size: {size} is not at least 1")
     root = Path(path).expanduser()
     if not root.is_dir():
         raise UsageError(f"data.path: {root}: no such folder")
@@ -35,7 +37,7 @@ def folder(*, path: str, size: int | None = None) -> Source:
     if "train" not in parts:
         names = _classes(root)
         whole = _read(root, names, size)
-        rows = stratified(whole.labels, round(_TEST_SHARE * len(whole)), 0, stream=9)
+        rows = held_out(whole.labels, round(_TEST_SHARE * len(whole)), 0, stream=9)
         is_test = torch.zeros(len(whole), dtype=torch.bool)
         is_test[rows] = True
         train, test = whole.take(torch.nonzero(~is_test).flatten()), whole.take(rows)
@@ -106,8 +108,12 @@ def _read(root: Path, names: tuple[str, ...], size: int | None) -> Arrays:
 def _image(file: Path, size: int | None) -> Tensor:
     try:
         with Image.open(file) as opened:
+            if opened.mode.startswith(("I", "F")):
+                raise UsageError(f"data.path: {file}: has more than 8 bits a channel ({opened.mode}); convert it to 8")
             image = opened.convert("RGB")
-    except (OSError, UnidentifiedImageError, SyntaxError, ValueError) as error:
+    except UsageError:
+        raise
+    except (OSError, UnidentifiedImageError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise UsageError(f"data.path: {file}: no readable image ({' '.join(str(error).split())})") from error
     if size is not None and image.size != (size, size):
         scale = size / min(image.size)

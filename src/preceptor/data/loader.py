@@ -32,12 +32,14 @@ class Loader:
         device: where batches live.
 
     Raises:
-        UsageError: for an unknown view, or one for images on inputs that are not uint8 images.
+        UsageError: for a batch size below 1, an unknown view, or one for images on inputs that are not uint8 images.
     """
 
     def __init__(
         self, split: Split, *, batch_size: int, view: str, normalisation: Normalisation, seed: int, device: torch.device
     ) -> None:
+        if batch_size < 1:
+            raise UsageError(f"data: batch_size {batch_size} is not at least 1")
         if view not in VIEWS:
             near = difflib.get_close_matches(view, VIEWS, n=1) or list(VIEWS)
             raise UsageError(f"data.view: unknown name {view!r}; did you mean {' or '.join(near)}?")
@@ -78,7 +80,7 @@ class Loader:
 
 def plain_batches(split: Split, normalisation: Normalisation, batch_size: int, device: torch.device) -> Iterator[Batch]:
     """Yield all samples in order, without augmentation."""
-    for rows in torch.split(torch.arange(len(split)), batch_size):
+    for rows in torch.split(torch.arange(len(split)), batch_size) if len(split) else ():
         inputs = normalisation(split.inputs(rows).to(device))
         yield Batch(inputs, split.labels[rows].to(device), rows.to(device), View("none", 0, 0))
 

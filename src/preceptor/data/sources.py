@@ -61,6 +61,8 @@ def load(
     if kind not in SOURCES:
         near = difflib.get_close_matches(kind, SOURCES, n=3, cutoff=0.5)
         raise UsageError(f"data: unknown name {name!r}; did you mean {' or '.join(near) or ', '.join(SOURCES)}?")
+    if colon and not path:
+        raise UsageError(f"data: {name!r} names no path; write {kind}:PATH")
     make = SOURCES[kind]
     given = {**(options or {}), **({"path": path} if colon else {})}
     knobs = inspect.signature(make).parameters

@@ -8,6 +8,8 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 import torch
 from jaxtyping import Float, Int
+from numpy.typing import NDArray
+from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset
 
@@ -66,11 +68,18 @@ class _HasTargets(Protocol):
     targets: Any
 
 
+@runtime_checkable
+class _HasTargetTransform(Protocol):
+    """What torchvision's data sets have that may give other labels than `targets`."""
+
+    target_transform: Any
+
+
 class Items(Split):
     """A map-style torch Dataset of (input, label), asked sample by sample.
 
     Args:
-        dataset: has a length and gives (input, label) pairs; inputs are tensors or arrays of one shape.
+        dataset: has a length and gives (input, label) pairs; inputs are tensors, arrays or PIL images of one shape.
         rows: which of its samples belong here; all by default.
         labels: of these rows, when they are already known.
     """
@@ -83,19 +92,34 @@ class Items(Split):
 
     def inputs(self, index: Int[Tensor, " rows"]) -> Tensor:
         """Read and stack these rows."""
-        return torch.stack([torch.as_tensor(np.asarray(self._dataset[int(row)][0])) for row in self._rows[index]])
+        rows = [_sample(self._dataset[int(row)][0]) for row in self._rows[index]]
+        for row, sample in zip(index.tolist(), rows, strict=True):
+            if sample.shape != rows[0].shape:
+                raise UsageError(
+                    f"data: sample {row} has shape {tuple(sample.shape)}, another has {tuple(rows[0].shape)}"
+                )
+        return torch.stack(rows)
 
     def take(self, index: Int[Tensor, " rows"]) -> Items:
         """Return the part that these rows make."""
         return Items(self._dataset, self._rows[index], self.labels[index])
 
     def _read_labels(self) -> Tensor:
-        if isinstance(self._dataset, _HasTargets):
+        is_changed = isinstance(self._dataset, _HasTargetTransform) and self._dataset.target_transform is not None
+        if isinstance(self._dataset, _HasTargets) and not is_changed:
             return as_labels(np.asarray(self._dataset.targets)[self._rows.numpy()], "data")
         return as_labels(np.asarray([self._dataset[int(row)][1] for row in self._rows]), "data")
 
 
-def as_labels(values: np.ndarray[Any, Any] | Tensor, where: str, num_classes: int | None = None) -> Tensor:
+def _sample(value: Any) -> Tensor:
+    """Return an input as a tensor; a PIL image becomes uint8 [channels, height, width]."""
+    if not isinstance(value, Image.Image):
+        return torch.as_tensor(value if isinstance(value, Tensor) else np.array(value))
+    pixels = torch.from_numpy(np.array(value if value.mode in {"L", "RGB"} else value.convert("RGB")))
+    return pixels[None] if pixels.ndim == 2 else pixels.permute(2, 0, 1)
+
+
+def as_labels(values: NDArray[Any] | Tensor, where: str, num_classes: int | None = None) -> Tensor:
     """Return labels as int64, checked.
 
     Args:
@@ -111,7 +135,7 @@ def as_labels(values: np.ndarray[Any, Any] | Tensor, where: str, num_classes: in
         raise UsageError(
             f"{where}: labels have shape {array.shape} and type {array.dtype}, expected one number a sample"
         )
-    bad = (array != np.floor(array)) | (array < 0)
+    bad = (array != np.floor(array)) | (array < 0) | ~np.isfinite(array)
     if num_classes is not None:
         bad |= array >= num_classes
     if bad.any():

@@ -28,14 +28,14 @@ def shuffle_channels(maps: Tensor, groups: int) -> Tensor:
 
 
 def init_kaiming(network: nn.Module) -> None:
-    """Kaiming-normal convolutions with fan-out; everything else as torch makes it."""
+    """Draw convolutions Kaiming-normal with fan-out; everything else stays as torch makes it."""
     for module in network.modules():
         if isinstance(module, nn.Conv2d):
             nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
 
 def init_fan_out(network: nn.Module, *, linear_std: float | None = None) -> None:
-    """Convolutions N(0, sqrt(2 / (k^2 out))), biases 0, linear layers N(0, linear_std) where given."""
+    """Draw convolutions with standard deviation sqrt(2 / (k^2 out)), linear layers with `linear_std` where given; biases 0."""
     for module in network.modules():
         if isinstance(module, nn.Conv2d):
             area = module.kernel_size[0] * module.kernel_size[1]

@@ -15,6 +15,8 @@ from preceptor.models.taps import Tapped
 
 __all__ = ["ResNet", "resnet"]
 
+_WIDTHS = (16, 16, 32, 64)
+
 
 class BasicBlock(nn.Module):
     """conv-BN-ReLU-conv-BN, plus the input, ReLU."""
@@ -75,18 +77,18 @@ class ResNet(Tapped):
         return {f"block{k}_preact": f"layer{k}.{self._blocks - 1}.last_relu:input" for k in (1, 2, 3)}
 
 
-def resnet(depth: int, *, wide: bool = False, num_classes: int, in_channels: int = 3) -> ResNet:
+def resnet(depth: int, widths: Sequence[int] = _WIDTHS, *, num_classes: int, in_channels: int = 3) -> ResNet:
     """Return a ResNet.
 
     Args:
         depth: 6n + 2.
-        wide: the "x4" widths (32, 64, 128, 256) instead of (16, 16, 32, 64).
+        widths: channels of the stem and the three stages; (32, 64, 128, 256) makes the "x4" nets.
         num_classes: width of the logits.
         in_channels: of the images.
 
     Example:
+        >>> import torch
         >>> resnet(8, num_classes=10)(torch.zeros(1, 3, 32, 32)).shape
         torch.Size([1, 10])
     """
-    widths = (32, 64, 128, 256) if wide else (16, 16, 32, 64)
     return ResNet((depth - 2) // 6, widths, num_classes=num_classes, in_channels=in_channels)

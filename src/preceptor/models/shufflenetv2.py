@@ -29,12 +29,14 @@ class BasicBlock(nn.Module):
         self.bn2 = nn.BatchNorm2d(half)
         self.conv3 = nn.Conv2d(half, half, 1, bias=False)
         self.bn3 = nn.BatchNorm2d(half)
+        self.last_relu = nn.ReLU()
 
     def forward(self, inputs: Tensor) -> Tensor:
         passed, taken = inputs.chunk(2, dim=1)
         hidden = self.bn2(self.conv2(functional.relu(self.bn1(self.conv1(taken)))))
-        hidden = functional.relu(self.bn3(self.conv3(hidden)))
-        return shuffle_channels(torch.cat([passed, hidden], dim=1), 2)
+        joined = torch.cat([passed, self.bn3(self.conv3(hidden))], dim=1)
+        out: Tensor = self.last_relu(shuffle_channels(joined, 2))  # leaves `passed`, a ReLU's output, as it is
+        return out
 
 
 class DownBlock(nn.Module):
@@ -85,8 +87,14 @@ class ShuffleNetV2(Tapped):
 
     @property
     def taps(self) -> Mapping[str, str]:
-        """The features of the benchmark, after ReLU; a block's output has no single pre-activation map."""
+        """The features of the benchmark, after ReLU."""
         return {"stem": "relu", "block1": "layer1", "block2": "layer2", "block3": "layer3", "pooled": "linear:input"}
+
+    @property
+    def preactivation_taps(self) -> Mapping[str, str]:
+        """The maps before each stage's last ReLU, shuffled like the output; the half that passes is non-negative."""
+        last = {1: 3, 2: 7, 3: 3}
+        return {f"block{k}_preact": f"layer{k}.{last[k]}.last_relu:input" for k in last}
 
 
 def shufflenet_v2(*, num_classes: int, in_channels: int = 3) -> ShuffleNetV2:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
+from pydantic import PositiveInt
 from torch import Tensor, nn
 
 from preceptor.models.layers import conv3x3, init_kaiming, pool
@@ -66,7 +67,7 @@ class ConvNet(Tapped):
         return {f"block{k + 1}_preact": f"blocks.{k}.{self._repeats - 1}.1" for k in range(len(self.blocks))}
 
 
-def mlp(*, num_classes: int, input_shape: Sequence[int], widths: Sequence[int] = (128, 128)) -> MLP:
+def mlp(*, num_classes: int, input_shape: Sequence[int], widths: Sequence[PositiveInt] = (128, 128)) -> MLP:
     """Return a multi-layer perceptron.
 
     Args:
@@ -75,6 +76,7 @@ def mlp(*, num_classes: int, input_shape: Sequence[int], widths: Sequence[int] =
         widths: of the hidden layers.
 
     Example:
+        >>> import torch
         >>> mlp(num_classes=3, input_shape=(2, 4, 4), widths=[5])(torch.zeros(7, 2, 4, 4)).shape
         torch.Size([7, 3])
     """

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import difflib
+import threading
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from torch import Tensor, nn
@@ -19,7 +20,10 @@ _INPUT = ":input"
 
 
 class Tapped(nn.Module, ABC):
-    """A network that names its features: stem, block1, ..., pooled, in order."""
+    """A network that names its features: stem, block1, ..., pooled, in order.
+
+    It promises to change no map in place, so that its features are handed out without a copy.
+    """
 
     @property
     @abstractmethod
@@ -32,26 +36,47 @@ class Tapped(nn.Module, ABC):
         return {}
 
 
-@dataclass(slots=True)
-class _Store:
-    """Where hooks put what passes, while a forward pass of the observer is under way."""
+class _Store(threading.local):
+    """Where hooks put what passes while a forward pass of the observer is under way, each thread its own."""
 
-    is_open: bool = False
-    features: dict[str, Tensor] = field(default_factory=dict)
+    def __init__(self) -> None:
+        self.is_open = False
+        self.features: dict[str, Any] = {}
+
+    def __reduce__(self) -> tuple[type[_Store], tuple[()]]:
+        return _Store, ()  # a copy starts empty
 
 
 @dataclass(frozen=True, slots=True)
-class _Hook:
+class _Catch:
     name: str
     store: _Store
+    is_copied: bool
 
-    def __call__(self, module: nn.Module, inputs: tuple[Any, ...], output: Any = None) -> None:
+    def keep(self, value: object) -> None:
         if self.store.is_open:
-            self.store.features[self.name] = inputs[0] if output is None else output
+            self.store.features[self.name] = value.clone() if self.is_copied and isinstance(value, Tensor) else value
+
+
+class _CatchInput(_Catch):
+    __slots__ = ()
+
+    def __call__(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        self.keep(next(iter((*args, *kwargs.values())), None))
+
+
+class _CatchOutput(_Catch):
+    __slots__ = ()
+
+    def __call__(self, module: nn.Module, args: tuple[Any, ...], output: object) -> None:
+        self.keep(output)
 
 
 class Observed(nn.Module):
     """A network together with the names of the features it hands out.
+
+    Of a module that is called more than once, the last call is handed out. Maps of a network that is not `Tapped` are
+    copied as they pass, because a later layer may work in place (`nn.ReLU(inplace=True)`).
 
     Args:
         model: any module that returns logits [batch, classes]; it stays as it is but for hooks.
@@ -66,34 +91,44 @@ class Observed(nn.Module):
         self.model = model
         self.names = tuple(names)
         self._store = _Store()
+        is_copied = not isinstance(model, Tapped)
         places = {name: _place(model, name) for name in self.names}
         self._handles = [
-            module.register_forward_pre_hook(_Hook(name, self._store))
+            module.register_forward_pre_hook(_CatchInput(name, self._store, is_copied), with_kwargs=True)
             if is_input
-            else module.register_forward_hook(_Hook(name, self._store))
+            else module.register_forward_hook(_CatchOutput(name, self._store, is_copied))
             for name, (module, is_input) in places.items()
         ]
+
+    @property
+    def feature_names(self) -> tuple[str, ...]:
+        """The features the network offers by default, in order, whichever are handed out."""
+        return feature_names(self.model)
 
     def forward(self, inputs: Tensor) -> Outputs:
         """Return the logits and the named features of a batch.
 
         Raises:
-            UsageError: when the network returns something else than logits [batch, classes].
+            UsageError: when the network returns something else than logits [batch, classes], or a feature is no tensor
+                or its module was not called.
         """
         self._store.is_open = True
         try:
             logits = self.model(inputs)
-            features = {name: self._store.features[name] for name in self.names}
-        except KeyError as error:
-            raise UsageError(f"feature {error.args[0]}: its module was not called in the forward pass") from error
+            caught = dict(self._store.features)
         finally:
             self._store.is_open = False
             self._store.features.clear()
+        for name in self.names:
+            if name not in caught:
+                raise UsageError(f"feature {name}: its module was not called in the forward pass")
+            if not isinstance(caught[name], Tensor):
+                raise UsageError(f"feature {name}: is a {type(caught[name]).__name__}, expected a tensor")
         if not isinstance(logits, Tensor) or logits.ndim != 2 or not logits.is_floating_point():
             raise UsageError(
                 f"model {type(self.model).__name__} returned {_kind(logits)}, expected logits [batch, classes]"
             )
-        return Outputs(logits, features)
+        return Outputs(logits, {name: caught[name] for name in self.names})
 
     def release(self) -> nn.Module:
         """Take the hooks off and return the plain network."""
@@ -106,8 +141,11 @@ def observe(model: nn.Module, names: Sequence[str] | None = None) -> Observed:
     """Return the network as one that hands out features.
 
     Args:
-        model: any module that returns logits.
+        model: any module that returns logits; of an `Observed`, the network inside it is observed anew.
         names: which; None for all that the network offers by default.
+
+    Raises:
+        UsageError: for a name that is neither a feature of the network nor a module in it.
 
     Example:
         >>> import torch
@@ -116,18 +154,22 @@ def observe(model: nn.Module, names: Sequence[str] | None = None) -> Observed:
         >>> [tuple(feature.shape) for feature in outputs.features.values()]
         [(2, 32, 16, 16), (2, 64)]
     """
-    return Observed(model, feature_names(model) if names is None else names)
+    if isinstance(names, str):
+        raise UsageError(f"features: {names!r} is one name, expected a list of names")
+    network = model.model if isinstance(model, Observed) else model
+    return Observed(network, feature_names(network) if names is None else names)
 
 
 def feature_names(model: nn.Module) -> tuple[str, ...]:
     """Return the features a network offers by default, in order; none for a module that names none."""
-    return tuple(model.taps) if isinstance(model, Tapped) else ()
+    network = model.model if isinstance(model, Observed) else model
+    return tuple(network.taps) if isinstance(network, Tapped) else ()
 
 
 def _place(model: nn.Module, name: str) -> tuple[nn.Module, bool]:
     named = {**model.taps, **model.preactivation_taps} if isinstance(model, Tapped) else {}
     path = named.get(name, name)
-    modules = dict(model.named_modules())
+    modules = dict(model.named_modules(remove_duplicate=False))  # a shared module has more than one path
     dotted = path.removesuffix(_INPUT)
     if dotted not in modules or not dotted:
         known = [*named, *(key for key in modules if key)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import struct
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -20,21 +21,29 @@ __all__ = ["load_weights", "save_weights"]
 _WRAPPINGS = ("model", "state_dict", "net", "model_state_dict")
 _PARALLEL = "module."
 
+# what torch's readers raise on bytes that are no file of theirs
+_DAMAGE = (
+    *(RuntimeError, EOFError, ValueError, LookupError, TypeError, AttributeError, AssertionError, ArithmeticError),
+    *(struct.error, SafetensorError),
+)
+
 
 def load_weights(model: nn.Module, path: str | Path) -> None:
     """Load weights into a network; they must fit exactly.
 
     Args:
         model: the network.
-        path: `.safetensors`, or a torch file holding a state dict, bare or under "model", "state_dict" or "net", with
-            or without the "module." of data-parallel training.
+        path: `.safetensors`, or a torch file holding a state dict, bare or under "model", "state_dict", "net" or
+            "model_state_dict", with or without the "module." of data-parallel training.
 
     Raises:
         UsageError: when the file is missing, damaged, unsafe, or does not fit; the keys that do not are named.
     """
     path = Path(path)
-    given = _read(path)
     wanted = model.state_dict()
+    given = _read(path)
+    if not any(name in wanted for name in given):  # a network may have a child of its own called "module"
+        given = {name.removeprefix(_PARALLEL): tensor for name, tensor in given.items()}
     missing = [name for name in wanted if name not in given]
     unexpected = sorted(name for name in given if name not in wanted)  # files keep no order
     misshapen = [name for name in wanted if name in given and given[name].shape != wanted[name].shape]
@@ -45,14 +54,25 @@ def load_weights(model: nn.Module, path: str | Path) -> None:
     model.load_state_dict(given)
 
 
-def save_weights(model: nn.Module, path: str | Path) -> None:
-    """Write a network's weights as safetensors, atomically.
+def save_weights(model: nn.Module, path: str | Path, *, metadata: Mapping[str, str] | None = None) -> None:
+    """Write a network's weights as safetensors, atomically; weights that are shared are written under each name.
+
+    Args:
+        model: the network.
+        path: the file; its folder must exist.
+        metadata: short texts to keep in the file's header.
 
     Raises:
         RunError: when the disk refuses.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     save_weights(nn.Linear(2, 3), Path(folder) / "a.safetensors", metadata={"dataset": "digits"})
+        ...     load_weights(nn.Linear(2, 3), Path(folder) / "a.safetensors")
     """
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
-    content = to_safetensors(tensors)
+    tensors = {name: tensor.detach().to("cpu", copy=True).contiguous() for name, tensor in model.state_dict().items()}
+    content = to_safetensors(tensors, None if metadata is None else dict(metadata))
     write_atomically(Path(path), lambda handle: handle.write(content))
 
 
@@ -65,16 +85,19 @@ def _read(path: Path) -> dict[str, Tensor]:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise UsageError(
-            f"weights {path}: refused, it is damaged or holds more than tensors and plain values"
+            f"weights {path}: refused, it is damaged or holds more than tensors and plain values;"
+            " save the state dict alone"
         ) from error
-    except (OSError, RuntimeError, EOFError, ValueError, KeyError, SafetensorError) as error:
-        raise UsageError(f"weights {path}: cannot be read ({str(error).splitlines()[0]})") from error
+    except OSError as error:
+        raise UsageError(f"weights {path}: cannot be read ({error.strerror or error})") from error
+    except _DAMAGE as error:
+        raise UsageError(f"weights {path}: cannot be read, it is damaged or no weights file") from error
     for name in _WRAPPINGS:
         if isinstance(content, Mapping) and isinstance(content.get(name), Mapping):
             content = content[name]
     if not isinstance(content, Mapping) or not all(isinstance(value, Tensor) for value in content.values()):
         raise UsageError(f"weights {path}: holds no state dict")
-    return {str(name).removeprefix(_PARALLEL): tensor for name, tensor in content.items()}
+    return {str(name): tensor for name, tensor in content.items()}
 
 
 def _misfit(

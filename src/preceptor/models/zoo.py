@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import difflib
+import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Any, get_type_hints
 
 import torch
+from pydantic import TypeAdapter, ValidationError
 from torch import nn
 
 from preceptor.errors import UsageError
@@ -23,28 +26,46 @@ from preceptor.models.wrn import wrn
 __all__ = ["ZOO", "ZooEntry", "create", "names", "parameter_count"]
 
 
+_X4 = (32, 64, 128, 256)
+_SMALL = (1, 8, 8)
+_INPUT_SHAPE = "input_shape"
+
+
 @dataclass(frozen=True, slots=True)
 class ZooEntry:
-    """How a network is made, what it is in a few words, which further knobs it has, and whether it takes vectors."""
+    """A row of the zoo.
+
+    Attributes:
+        make: gives the network; its keyword arguments are read from its signature. One with `input_shape` in place of
+            `in_channels` takes samples of any shape.
+        description: in a few words.
+        native_shape: of the samples it was made for.
+    """
 
     make: Callable[..., nn.Module]
     description: str
-    options: tuple[str, ...] = ()
-    takes_vectors: bool = False
+    native_shape: tuple[int, ...] = (3, 32, 32)
+
+    @property
+    def keywords(self) -> dict[str, Any]:
+        """The keyword arguments of `make` with their types."""
+        hints = get_type_hints(self.make.func if isinstance(self.make, partial) else self.make, include_extras=True)
+        parameters = inspect.signature(self.make).parameters.values()
+        return {each.name: hints[each.name] for each in parameters if each.kind is each.KEYWORD_ONLY}
 
 
 ZOO: dict[str, ZooEntry] = {
     **{f"resnet{d}": ZooEntry(partial(resnet, d), f"CIFAR ResNet-{d}") for d in (8, 14, 20, 32, 44, 56, 110)},
-    **{f"resnet{d}x4": ZooEntry(partial(resnet, d, wide=True), f"CIFAR ResNet-{d}, four times wider") for d in (8, 32)},
+    **{f"resnet{d}x4": ZooEntry(partial(resnet, d, _X4), f"CIFAR ResNet-{d}, four times wider") for d in (8, 32)},
     "ResNet50": ZooEntry(resnet50, "ResNet-50 with a stem for small images"),
     **{f"wrn_{d}_{k}": ZooEntry(partial(wrn, d, k), f"Wide ResNet {d}-{k}") for d in (16, 40) for k in (1, 2)},
     **{f"vgg{d}": ZooEntry(partial(vgg, d), f"VGG-{d} with batch-norm") for d in (8, 11, 13, 16, 19)},
     "MobileNetV2": ZooEntry(mobilenet_v2, "MobileNet v2 at half width"),
     "ShuffleV1": ZooEntry(shufflenet_v1, "ShuffleNet v1, three groups"),
     "ShuffleV2": ZooEntry(shufflenet_v2, "ShuffleNet v2 at width 1"),
-    "mlp": ZooEntry(mlp, "multi-layer perceptron, for vectors or flattened images", ("widths",), takes_vectors=True),
-    "convnet_s": ZooEntry(partial(convnet, (8, 16), 1), "small convolutional net for 8x8 images"),
-    "convnet_m": ZooEntry(partial(convnet, (32, 64), 2), "middle-sized convolutional net for 8x8 images"),
+    "mlp": ZooEntry(mlp, "multi-layer perceptron, for vectors or flattened images", _SMALL),
+    "convnet_s": ZooEntry(partial(convnet, (8, 16), 1), "small convolutional net for 8x8 images", _SMALL),
+    "convnet_m": ZooEntry(partial(convnet, (32, 64), 2), "middle-sized convolutional net for 8x8 images", _SMALL),
 }
 
 
@@ -63,29 +84,29 @@ def create(
         num_classes: width of the logits, at least 1.
         in_channels: of the images.
         input_shape: of one sample; stands in for `in_channels` where given, and `mlp` needs it for images.
-        options: further knobs of this network.
+        options: further knobs of this network, read from its signature.
 
     Raises:
-        UsageError: for an unknown name or option, or vectors given to a network for images.
+        UsageError: for an unknown name or option, a value that cannot be, or vectors given to a network for images.
 
     Example:
         >>> sum(parameter.numel() for parameter in create("resnet8", num_classes=100).parameters())
         83892
     """
     if name not in ZOO:
-        near = difflib.get_close_matches(name, ZOO, n=3, cutoff=0.5)
-        hint = f"did you mean {' or '.join(near)}?" if near else "`preceptor list models` shows them"
-        raise UsageError(f"model: unknown name {name!r}; {hint}")
-    make, own = ZOO[name].make, ZOO[name].options
-    unknown = sorted(set(options or {}) - set(own))
-    if unknown:
-        raise UsageError(f"model.{unknown[0]}: {name} has no such key; it has {', '.join(own) or 'none'}")
-    channels = in_channels if input_shape is None else input_shape[0]
-    if ZOO[name].takes_vectors:
-        return make(num_classes=num_classes, input_shape=input_shape or (channels,), **(options or {}))
-    if input_shape is not None and len(input_shape) != 3:
-        raise UsageError(f"model: {name} is for images, and the samples have shape {tuple(input_shape)}; try mlp")
-    return make(num_classes=num_classes, in_channels=channels, **(options or {}))
+        raise UsageError(f"model: unknown name {name!r}; {_hint(name)}")
+    entry = ZOO[name]
+    shape = tuple(input_shape) if input_shape is not None else (in_channels,)
+    if num_classes < 1:
+        raise UsageError(f"model: {name} cannot have {num_classes} classes")
+    if not shape or min(shape) < 1:
+        raise UsageError(f"model: {name} cannot take samples of shape {shape}")
+    knobs = _check_options(name, entry, options or {})
+    if _INPUT_SHAPE in entry.keywords:
+        return entry.make(num_classes=num_classes, input_shape=shape, **knobs)
+    if input_shape is not None and len(shape) != 3:
+        raise UsageError(f"model: {name} is for images, and the samples have shape {shape}; try mlp")
+    return entry.make(num_classes=num_classes, in_channels=shape[0], **knobs)
 
 
 def names() -> dict[str, str]:
@@ -94,8 +115,33 @@ def names() -> dict[str, str]:
 
 
 def parameter_count(name: str) -> int:
-    """Return the number of trainable parameters for 100 classes (8x8 grey images for the small nets and `mlp`)."""
-    shape = (1, 8, 8) if name in {"mlp", "convnet_s", "convnet_m"} else (3, 32, 32)
+    """Return the number of trainable parameters for 100 classes and the samples the network was made for.
+
+    Raises:
+        UsageError: for an unknown name.
+    """
+    shape = ZOO[name].native_shape if name in ZOO else None
     with torch.device("meta"):
         network = create(name, num_classes=100, input_shape=shape)
     return sum(parameter.numel() for parameter in network.parameters())
+
+
+def _hint(name: str) -> str:
+    spelled = {known.casefold(): known for known in ZOO}
+    near = difflib.get_close_matches(name.casefold(), spelled, n=3, cutoff=0.5)
+    return (
+        f"did you mean {' or '.join(spelled[each] for each in near)}?" if near else "`preceptor list models` shows them"
+    )
+
+
+def _check_options(name: str, entry: ZooEntry, options: Mapping[str, object]) -> dict[str, object]:
+    own = {key: hint for key, hint in entry.keywords.items() if key not in {"num_classes", "in_channels", _INPUT_SHAPE}}
+    checked = {}
+    for key, value in options.items():
+        if key not in own:
+            raise UsageError(f"model.{key}: {name} has no such key; it has {', '.join(own) or 'none'}")
+        try:
+            checked[key] = TypeAdapter(own[key]).validate_python(value)
+        except ValidationError as error:
+            raise UsageError(f"model.{key}: {error.errors()[0]['msg'].lower()}, got {value!r}") from error
+    return checked

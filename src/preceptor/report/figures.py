@@ -21,8 +21,8 @@ def scatter(rows: Sequence[Mapping[str, Any]], *, x: str, y: str, colour: str, o
     chart = altair.Chart(altair.InlineData(values=list(rows))).mark_point(filled=True, size=70, opacity=0.85)
     return _svg(
         chart.encode(
-            x=altair.X(f"{x}:Q", scale=altair.Scale(zero=False)),
-            y=altair.Y(f"{y}:Q", scale=altair.Scale(zero=False)),
+            x=altair.X(f"{x}:Q", scale=altair.Scale(zero=False, padding=12)),
+            y=altair.Y(f"{y}:Q", scale=altair.Scale(zero=False, padding=12)),
             color=_colour(colour, order),
             shape=altair.Shape(f"{colour}:N", sort=list(order), legend=None),
         )
@@ -32,10 +32,13 @@ def scatter(rows: Sequence[Mapping[str, Any]], *, x: str, y: str, colour: str, o
 def lines(rows: Sequence[Mapping[str, Any]], *, x: str, y: str, colour: str, order: Sequence[str]) -> Markup:
     """Return mean lines over seeds with a band of one standard deviation."""
     base = altair.Chart(altair.InlineData(values=list(rows)))
-    axes: dict[str, Any] = {"x": altair.X(f"{x}:Q"), "color": _colour(colour, order)}
-    scale = altair.Scale(zero=False)
-    band = base.mark_errorband(extent="stdev", opacity=0.18).encode(y=altair.Y(f"{y}:Q", scale=scale, title=y), **axes)
-    line = base.mark_line(strokeWidth=2).encode(y=altair.Y(f"mean({y}):Q", scale=scale, title=y), **axes)
+    horizontal, scale = altair.X(f"{x}:Q"), altair.Scale(zero=False)
+    band = base.mark_errorband(extent="stdev", opacity=0.18).encode(
+        x=horizontal, y=altair.Y(f"{y}:Q", scale=scale, title=y), color=_colour(colour, order).legend(None)
+    )
+    line = base.mark_line(strokeWidth=2).encode(
+        x=horizontal, y=altair.Y(f"mean({y}):Q", scale=scale, title=y), color=_colour(colour, order)
+    )
     return _svg(band + line)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -68,7 +69,9 @@ def save_state(path: Path, state: State) -> None:
         "random": state.random,
         "cuda_random": state.cuda_random,
     }
-    write_atomically(path, lambda handle: torch.save(record, handle))
+    content = io.BytesIO()  # torch's own writer hides the system's word on a full disk
+    torch.save(record, content)
+    write_atomically(path, lambda handle: handle.write(content.getbuffer()))
 
 
 def load_state(path: Path) -> State:

@@ -1,0 +1,115 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch.utils.data import IterableDataset
+
+from preceptor.data import from_objects, load
+from preceptor.errors import UsageError
+
+X = np.random.default_rng(0).normal(3, 2, (100, 4)).astype(np.float32)
+Y = np.arange(100) % 5
+
+
+def saved(folder: Path, **arrays: Any) -> str:
+    np.savez(folder / "a.npz", **arrays)
+    return f"npz:{folder / 'a.npz'}"
+
+
+def test_vectors_are_normalised_by_their_training_part(tmp_path: Path) -> None:
+    data = load(saved(tmp_path, x_train=X, y_train=Y, x_test=X, y_test=Y), validation=0.0)
+    shown = data.normalisation(data.train.inputs(torch.arange(100)))
+    torch.testing.assert_close(shown.mean(0), torch.zeros(4), atol=1e-5, rtol=0)
+    torch.testing.assert_close(shown.std(0), torch.ones(4), atol=1e-5, rtol=0)
+    assert (data.protocol, data.input_shape, data.num_classes) == ("vectors", (4,), 5)
+
+
+def test_without_a_test_part_a_fifth_is_split_off_and_said(tmp_path: Path) -> None:
+    data = load(saved(tmp_path, x=X, y=Y))
+    assert torch.bincount(data.test.labels).tolist() == [4] * 5
+    assert any(note.startswith("test: 20 of 100 samples") for note in data.notes)
+
+
+@pytest.mark.parametrize("shape", [(30, 6, 5, 3), (30, 3, 6, 5)])
+def test_channels_first_and_last(tmp_path: Path, shape: tuple[int, ...]) -> None:
+    images = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+    data = load(saved(tmp_path, x_train=images, y_train=Y[:30], x_test=images, y_test=Y[:30]), validation=0.0)
+    expected = images if shape[1] == 3 else images.transpose(0, 3, 1, 2)
+    assert torch.equal(data.train.inputs(torch.arange(30)), torch.from_numpy(expected.copy()))
+
+
+def test_truth_is_carried_and_gives_the_number_of_classes(tmp_path: Path) -> None:
+    truth = np.full((100, 7), 1 / 7)
+    data = load(saved(tmp_path, x=X, y=Y, p=truth))
+    assert data.num_classes == 7
+    assert data.test.truth is not None
+    assert data.test.truth.shape == (20, 7)
+
+
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        ({"x": X}, "needs x, y or x_train, y_train, x_test, y_test; it has x"),
+        ({"x": X, "y": Y[:7]}, "100 inputs and 7 labels"),
+        ({"x": X, "y": Y - 1}, "label -1 of sample 0"),
+        ({"x": X, "y": Y + 0.5}, "label 0.5 of sample 0"),
+        ({"x": X[:0], "y": Y[:0]}, "0 training and 0 test samples"),
+        ({"x": np.where(X[3, 1] == X, np.nan, X), "y": Y}, "inputs of sample 3 are not finite"),
+        (
+            {"x": X, "y": Y, "p": np.ones((3, 5)) / 5},
+            r"p is float64 \(3, 5\), expected one distribution for each of 100",
+        ),
+        ({"x": X, "y": Y, "p": np.ones((100, 5))}, "p of sample 0 is no distribution: it sums to 5"),
+        ({"x": X, "y": Y, "p": np.ones((100, 2)) / 2}, "p has 2 classes, the labels and the other parts 5"),
+    ],
+)
+def test_what_is_wrong_is_named(tmp_path: Path, arrays: dict[str, Any], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        load(saved(tmp_path, **arrays))
+
+
+def test_objects_are_refused_and_not_run(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="cannot be read"):
+        load(saved(tmp_path, x=np.array([{}], dtype=object), y=Y))
+
+
+def test_damaged_and_missing_files_are_named(tmp_path: Path) -> None:
+    name = saved(tmp_path, x=X, y=Y)
+    file = tmp_path / "a.npz"
+    file.write_bytes(file.read_bytes()[:200])
+    with pytest.raises(UsageError, match=r"a\.npz: cannot be read"):
+        load(name)
+    with pytest.raises(UsageError, match=r"b\.npz: no such file"):
+        load(f"npz:{tmp_path / 'b.npz'}")
+    with pytest.raises(UsageError, match="one array has no labels"):
+        load(f"npz:{tmp_path / 'b.npy'}")
+
+
+def test_tensors_with_gradients_are_read() -> None:
+    data = from_objects((torch.from_numpy(X).requires_grad_(), torch.from_numpy(Y)))
+    assert data.input_shape == (4,)
+
+
+class Stream(IterableDataset[Any]):
+    def __iter__(self) -> Any:
+        return iter([(torch.zeros(2), 0)])
+
+
+@pytest.mark.parametrize(
+    "given", [{"train": 7, "test": (X, Y)}, Stream(), {"train": (X, Y)}, {"train": (X, Y), "test": (X, Y), "extra": 1}]
+)
+def test_other_objects_are_refused(given: Any) -> None:
+    with pytest.raises(UsageError, match=r"cannot use a (int|Stream)|it takes train, test and validation"):
+        from_objects(given)
+
+
+def test_pulsars(shared_data: Path) -> None:
+    data = load(f"npz:{shared_data / 'htru2.npz'}")
+    assert (data.num_classes, data.input_shape) == (2, (8,))
+    assert sum(len(part) for part in (data.train, data.validation, data.test)) == 17_898
+    for part in (data.train, data.validation, data.test):
+        assert part.labels.double().mean().item() == pytest.approx(0.0916, abs=1e-3)

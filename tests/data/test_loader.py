@@ -1,0 +1,109 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+from torch.utils.data import TensorDataset
+
+from preceptor.data import Arrays, Data, Items, Loader, Normalisation, Split, load, plain_batches
+from preceptor.data.views import VIEWS
+from preceptor.errors import UsageError
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def digits() -> Data:
+    return load("digits", limit=100)
+
+
+def loader_of(split: Split, normalisation: Normalisation, *, view: str = "crop_flip", seed: int = 5) -> Loader:
+    return Loader(split, batch_size=32, view=view, normalisation=normalisation, seed=seed, device=CPU)
+
+
+def test_an_epoch_shows_every_sample_once_and_keeps_the_short_batch(digits: Data) -> None:
+    loader = loader_of(digits.train, digits.normalisation)
+    batches = list(loader.batches(1))
+    assert [len(batch.index) for batch in batches] == [32, 32, 32, 4]
+    assert loader.num_batches == 4
+    index = torch.cat([batch.index for batch in batches])
+    assert index.sort().values.tolist() == list(range(100))
+    for batch in batches:
+        assert batch.labels is not None
+        assert torch.equal(batch.labels, digits.train.labels[batch.index])
+        assert (batch.view.name, batch.view.seed, batch.view.epoch) == ("crop_flip", 5, 1)
+
+
+def test_a_batch_holds_the_normalised_view_of_its_rows(digits: Data) -> None:
+    raw = digits.train.inputs(torch.arange(100))
+    (mean,), (std,) = digits.normalisation.mean, digits.normalisation.std
+    for batch in loader_of(digits.train, digits.normalisation).batches(3):
+        shown = VIEWS["crop_flip"](raw[batch.index], 5, 3, batch.index).double()
+        torch.testing.assert_close(batch.inputs.double(), (shown / 255 - mean) / std, rtol=1e-5, atol=1e-5)
+
+
+def test_order_is_a_function_of_seed_and_epoch(digits: Data) -> None:
+    loader = loader_of(digits.train, digits.normalisation)
+    first, second = loader.order(1), loader.order(2)
+    assert not torch.equal(first, second)
+    assert not torch.equal(first, loader_of(digits.train, digits.normalisation, seed=6).order(1))
+    list(loader.batches(2))
+    assert torch.equal(loader.order(1), first)
+
+
+def test_start_gives_the_tail_bit_for_bit(digits: Data) -> None:
+    whole = list(loader_of(digits.train, digits.normalisation).batches(4))
+    for start in (0, 1, 3, 4):
+        tail = list(loader_of(digits.train, digits.normalisation).batches(4, start=start))
+        assert len(tail) == 4 - start
+        for one, other in zip(whole[start:], tail, strict=True):
+            assert torch.equal(one.inputs, other.inputs)
+            assert torch.equal(one.index, other.index)
+
+
+def test_plain_batches_are_in_order_without_a_view(digits: Data) -> None:
+    batches = list(plain_batches(digits.test, digits.normalisation, 64, CPU))
+    assert torch.cat([batch.index for batch in batches]).tolist() == list(range(len(digits.test)))
+    inputs = torch.cat([batch.inputs for batch in batches])
+    assert torch.equal(inputs, digits.normalisation(digits.test.inputs(torch.arange(len(digits.test)))))
+    assert {batch.view.name for batch in batches} == {"none"}
+
+
+def dataset(inputs: Tensor) -> Items:
+    return Items(TensorDataset(inputs, torch.arange(len(inputs)) % 3))
+
+
+def test_items_are_read_on_demand_and_augmented_like_arrays(digits: Data) -> None:
+    raw = digits.train.inputs(torch.arange(100))
+    from_items = list(loader_of(dataset(raw), digits.normalisation).batches(2))
+    from_arrays = list(loader_of(Arrays(raw, torch.arange(100) % 3), digits.normalisation).batches(2))
+    for one, other in zip(from_items, from_arrays, strict=True):
+        assert torch.equal(one.inputs, other.inputs)
+        assert one.labels is not None
+        assert other.labels is not None
+        assert torch.equal(one.labels, other.labels)
+
+
+@pytest.mark.parametrize("shape", [(12, 3, 8, 8), (12, 5)])
+def test_a_view_for_images_refuses_float_inputs(shape: tuple[int, ...]) -> None:
+    inputs = torch.from_numpy(np.random.default_rng(0).random(shape, np.float32))
+    with pytest.raises(UsageError, match=r"crop_flip works on uint8 images, and the inputs are torch\.float32"):
+        loader_of(dataset(inputs), Normalisation())
+    (batch,) = loader_of(dataset(inputs), Normalisation(), view="none").batches(1)
+    assert torch.equal(batch.inputs, inputs[batch.index])
+
+
+def test_an_unknown_view_is_named(digits: Data) -> None:
+    with pytest.raises(UsageError, match=r"unknown name 'crop_flop'; did you mean crop_flip\?"):
+        loader_of(digits.train, digits.normalisation, view="crop_flop")
+
+
+def test_no_samples_are_no_batches() -> None:
+    empty = Arrays(torch.zeros(0, 2), torch.zeros(0, dtype=torch.int64))
+    assert list(plain_batches(empty, Normalisation(), 4, CPU)) == []
+
+
+def test_a_batch_size_of_zero_is_refused(digits: Data) -> None:
+    with pytest.raises(UsageError, match="batch_size 0 is not at least 1"):
+        Loader(digits.train, batch_size=0, view="none", normalisation=Normalisation(), seed=0, device=CPU)

@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch.utils.data import Dataset
+
+from preceptor.data import Arrays, Items
+from preceptor.data.split import as_labels
+from preceptor.errors import UsageError
+
+
+@pytest.mark.parametrize("values", [[0, 2, 1], [0.0, 2.0, 1.0], np.array([0, 2, 1], np.uint8)])
+def test_whole_numbers_of_any_type_are_labels(values: Any) -> None:
+    labels = as_labels(np.asarray(values), "data")
+    assert labels.tolist() == [0, 2, 1]
+    assert labels.dtype == torch.int64
+
+
+@pytest.mark.parametrize(("value", "shown"), [(-1, "-1.0"), (0.5, "0.5"), (3, "3.0"), (np.nan, "nan"), (np.inf, "inf")])
+def test_the_offending_label_and_its_row_are_named(value: float, shown: str) -> None:
+    with pytest.raises(UsageError, match=rf"here: label {shown} of sample 2 is not in 0\.\.2"):
+        as_labels(np.array([0.0, 1.0, value]), "here", 3)
+
+
+def test_infinity_is_no_label_without_a_bound_either() -> None:
+    with pytest.raises(UsageError, match="label inf of sample 1"):
+        as_labels(np.array([0, np.inf]), "data")
+
+
+def test_counts_of_inputs_and_labels_must_agree() -> None:
+    with pytest.raises(UsageError, match="3 inputs and 2 labels"):
+        Arrays(torch.zeros(3, 2), torch.zeros(2, dtype=torch.int64))
+
+
+def test_take_keeps_rows_labels_and_truth_together() -> None:
+    whole = Arrays(torch.arange(6.0)[:, None], torch.arange(6), torch.eye(6))
+    part = whole.take(torch.tensor([4, 1])).take(torch.tensor([1]))
+    assert part.inputs(torch.tensor([0])).tolist() == [[1.0]]
+    assert part.labels.tolist() == [1]
+    assert part.truth is not None
+    assert part.truth.argmax(1).tolist() == [1]
+
+
+class Pictures(Dataset[Any]):
+    """What torchvision's data sets look like: PIL images, `targets`, a `target_transform`."""
+
+    def __init__(self, mode: str, target_transform: Any = None) -> None:
+        self.mode, self.target_transform = mode, target_transform
+        self.targets = [0, 1, 2, 0]
+
+    def __len__(self) -> int:
+        return 4
+
+    def __getitem__(self, row: int) -> Any:
+        pixels = np.arange(5 * 7 * 3, dtype=np.uint8).reshape(5, 7, 3) + row
+        label = self.targets[row]
+        image = Image.fromarray(pixels if self.mode == "RGB" else pixels[..., 0])
+        return image, label if self.target_transform is None else self.target_transform(label)
+
+
+def test_pil_images_become_channels_first() -> None:
+    colour = Items(Pictures("RGB")).inputs(torch.tensor([0, 2]))
+    assert colour.shape == (2, 3, 5, 7)
+    assert colour.dtype == torch.uint8
+    assert colour[1, 1, 0, 0] == 3
+    assert Items(Pictures("L")).inputs(torch.tensor([0])).shape == (1, 1, 5, 7)
+
+
+def test_targets_are_not_believed_where_a_transform_changes_them() -> None:
+    assert Items(Pictures("L")).labels.tolist() == [0, 1, 2, 0]
+    assert Items(Pictures("L", lambda label: 2 - label)).labels.tolist() == [2, 1, 0, 2]
+
+
+class Ragged(Dataset[Any]):
+    def __len__(self) -> int:
+        return 3
+
+    def __getitem__(self, row: int) -> Any:
+        return torch.zeros(2 + row), 0
+
+
+def test_samples_of_different_shape_are_named() -> None:
+    with pytest.raises(UsageError, match=r"sample 1 has shape \(3,\), another has \(2,\)"):
+        Items(Ragged()).inputs(torch.arange(3))

@@ -1,0 +1,186 @@
+from __future__ import annotations
+
+import math
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+import preceptor
+from preceptor import models
+from preceptor.errors import RunError, UsageError
+from preceptor.objectives.base import Objective, Sum
+from preceptor.objectives.teacher import CrossEntropy
+from preceptor.training.checkpoint import Best, Position, State, load_state, save_state
+from preceptor.types import Step
+
+SMALL = {"name": "digits", "limit": 200, "test_limit": 50}
+
+
+class Exploding(Objective):
+    """A term that stops being a number at a given share of the run."""
+
+    def __init__(self, at: float) -> None:
+        super().__init__()
+        self.at = at
+
+    def loss(self, step: Step) -> Tensor:
+        return step.student.logits.mean() * (math.nan if step.clock.progress >= self.at else 0.0)
+
+
+def test_a_loss_that_is_no_number_stops_the_run_and_keeps_the_last_good_checkpoint(tmp_path: Path) -> None:
+    objective = Sum(cross_entropy=(1.0, CrossEntropy()), exploding=(1.0, Exploding(at=0.7)))
+    with pytest.raises(RunError, match=r"step \d+: term exploding = nan is not finite; the last good checkpoint is"):
+        preceptor.teach(
+            data=SMALL, model="convnet_s", objective=objective, epochs=4, out=tmp_path / "run", progress=False
+        )
+    state = load_state(tmp_path / "run" / "checkpoint" / "last.pt")
+    assert state.position.epoch == 4
+    assert all(torch.isfinite(value).all() for value in state.learner.values())
+    assert not (tmp_path / "run" / "result.json").exists()
+
+
+def test_weights_that_are_no_numbers_are_not_saved(tmp_path: Path) -> None:
+    """One step of an absurd rate makes weights infinite while the loss before it was fine."""
+    with pytest.raises(RunError, match=r"not finite|no longer finite"):
+        preceptor.teach(
+            data=SMALL,
+            model="mlp",
+            epochs=3,
+            out=tmp_path / "run",
+            optim={"lr": 1e38},
+            schedule="constant",
+            progress=False,
+        )
+    assert not (tmp_path / "run" / "checkpoint" / "last.pt").exists()
+
+
+@pytest.mark.parametrize("rule", ["best_val_accuracy", "best_val_nll", "best_val_brier"])
+def test_the_best_epoch_on_validation_is_the_result(tmp_path: Path, rule: str) -> None:
+    result = preceptor.teach(
+        data=SMALL,
+        model="convnet_s",
+        epochs=4,
+        out=tmp_path / "run",
+        progress=False,
+        stop_at=rule,  # type: ignore[arg-type]
+        keep_every=1,
+    )
+    key, sign = {"best_val_accuracy": ("accuracy", -1), "best_val_nll": ("nll", 1), "best_val_brier": ("brier", 1)}[
+        rule
+    ]
+    scores = [sign * row["validation"][key] for row in result.record["history"]]
+    assert result.record["selected_epoch"] == 1 + scores.index(min(scores))
+    twin = models.create("convnet_s", num_classes=10, input_shape=(1, 8, 8))
+    kept = tmp_path / "run" / "checkpoint" / f"epoch_{result.record['selected_epoch']:04d}.safetensors"
+    models.load_weights(twin, kept)
+    for name, value in result.model.state_dict().items():
+        assert torch.equal(value, twin.state_dict()[name])
+
+
+def test_stopping_early_truncates_or_rescales_the_schedule(tmp_path: Path) -> None:
+    rates = {}
+    for mode in ("truncate", "rescaled_schedule"):
+        result = preceptor.teach(
+            data=SMALL,
+            model="convnet_s",
+            epochs=8,
+            out=tmp_path / mode,
+            stop_at=4,
+            stop_mode=mode,  # type: ignore[arg-type]
+            schedule="step",
+            progress=False,
+        )
+        rates[mode] = [row["lr"] for row in result.record["history"]]
+    assert rates["truncate"] == pytest.approx([0.1] * 4)
+    assert rates["rescaled_schedule"] == pytest.approx([0.1, 0.1, 0.01, 0.001])  # round(0.625 * 4) = 2, 3, 4
+
+
+def test_a_finished_run_is_given_back_not_repeated(tmp_path: Path) -> None:
+    first = preceptor.teach(data=SMALL, model="convnet_s", epochs=1, out=tmp_path / "run", progress=False)
+    written = (tmp_path / "run" / "result.json").stat().st_mtime_ns
+    again = preceptor.teach(data=SMALL, model="convnet_s", epochs=1, out=tmp_path / "run", progress=False, resume=True)
+    assert (tmp_path / "run" / "result.json").stat().st_mtime_ns == written
+    assert again.metrics == first.metrics
+    with pytest.raises(UsageError, match="holds a finished run; overwrite=true"):
+        preceptor.teach(data=SMALL, model="convnet_s", epochs=1, out=tmp_path / "run", progress=False)
+
+
+def test_the_same_seed_gives_the_same_bits_and_another_seed_others(tmp_path: Path) -> None:
+    weights = []
+    for name, seed in (("a", 1), ("b", 1), ("c", 2)):
+        result = preceptor.teach(
+            data=SMALL, model="convnet_s", epochs=1, out=tmp_path / name, seed=seed, progress=False
+        )
+        weights.append(result.model.state_dict()["classifier.weight"])
+    assert torch.equal(weights[0], weights[1])
+    assert not torch.equal(weights[0], weights[2])
+
+
+def test_bf16_trains_too(tmp_path: Path) -> None:
+    result = preceptor.teach(
+        data="digits", model="convnet_m", epochs=4, out=tmp_path / "run", precision="bf16", progress=False
+    )
+    assert result.metrics.accuracy > 0.8
+    assert result.record["precision"] == "bf16"
+
+
+class Lazy(nn.Module):
+    """A network in which batch-norm and dropout make modes matter."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = nn.Sequential(
+            nn.Flatten(), nn.Linear(64, 32), nn.BatchNorm1d(32), nn.Dropout(0.5), nn.Linear(32, 10)
+        )
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        logits: Tensor = self.body(inputs)
+        return logits
+
+
+def test_the_teacher_stays_as_it_was(tmp_path: Path) -> None:
+    teacher = Lazy()
+    teacher.train()
+    before = {name: value.clone() for name, value in teacher.state_dict().items()}
+    preceptor.distill(data=SMALL, teacher=teacher, model="convnet_s", epochs=2, out=tmp_path / "run", progress=False)
+    assert all(torch.equal(before[name], value) for name, value in teacher.state_dict().items())
+
+
+def test_a_full_disk_leaves_the_checkpoint_before(tmp_path: Path) -> None:
+    """The system is made to refuse large files, which is what a full disk looks like to the writer."""
+    script = """
+import resource, sys, pathlib, torch
+from preceptor.errors import RunError
+from preceptor.training.checkpoint import Best, Position, State, load_state, save_state
+path = pathlib.Path(sys.argv[1])
+def state(step):
+    weights = {"w": torch.full((100_000,), float(step))}
+    return State(weights, {}, Position(step=step), torch.zeros(5), Best(), 0, torch.get_rng_state(), [])
+save_state(path, state(1))
+resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000))
+try:
+    save_state(path, state(2))
+except RunError as error:
+    print(error)
+print(load_state(path).position.step)
+"""
+    path = tmp_path / "last.pt"
+    done = subprocess.run([sys.executable, "-c", script, str(path)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "cannot be written (File too large); what was there before is kept" in done.stdout
+    assert done.stdout.splitlines()[-1] == "1"
+    assert [entry.name for entry in tmp_path.iterdir()] == ["last.pt"]
+
+
+def test_a_damaged_checkpoint_is_said_to_be_one(tmp_path: Path) -> None:
+    path = tmp_path / "last.pt"
+    state = State({"w": torch.ones(9)}, {}, Position(), torch.zeros(5), Best(), 0, torch.get_rng_state(), [])
+    save_state(path, state)
+    assert torch.equal(load_state(path).learner["w"], torch.ones(9))
+    path.write_bytes(path.read_bytes()[:200])
+    with pytest.raises(UsageError, match=r"checkpoint .*last\.pt: cannot be read"):
+        load_state(path)

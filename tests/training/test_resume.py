@@ -1,0 +1,81 @@
+"""Runs that are really killed, and go on as if they had not been."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from safetensors.torch import load_file
+
+DATA = ["data=digits", "data.limit=400", "data.view=crop_flip", "data.test_limit=50", "batch_size=16"]
+TEACH = ["teach", *DATA, "model=convnet_s", "objective=soteacher", "epochs=8", "seed=3"]
+
+
+def command(words: list[str], out: Path) -> list[str]:
+    return [sys.executable, "-m", "preceptor", *words, f"out={out}", "checkpoint_every_steps=7"]
+
+
+def finish(words: list[str], out: Path, *more: str) -> None:
+    done = subprocess.run([*command(words, out), *more], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def stop_in_mid_epoch(words: list[str], out: Path, number: signal.Signals) -> subprocess.CompletedProcess[str]:
+    process = subprocess.Popen(command(words, out), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 60
+    metrics, checkpoint = out / "metrics.jsonl", out / "checkpoint" / "last.pt"
+    while not metrics.exists() or len(metrics.read_text().splitlines()) < 2 or not checkpoint.exists():
+        assert time.monotonic() < deadline, "the run did not get going"
+        assert process.poll() is None, "the run ended before it was stopped"
+        time.sleep(0.001)
+    process.send_signal(number)
+    stdout, stderr = process.communicate(timeout=60)
+    assert not (out / "result.json").exists(), "the run finished before it was stopped"
+    return subprocess.CompletedProcess(process.args, process.returncode, stdout, stderr)
+
+
+def assert_same_run(one: Path, two: Path) -> None:
+    first, second = load_file(one / "model.safetensors"), load_file(two / "model.safetensors")
+    assert first.keys() == second.keys()
+    for name in first:
+        assert first[name].equal(second[name]), name
+    rows = [[json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()] for run in (one, two)]
+    for row in [*rows[0], *rows[1]]:
+        del row["seconds"], row["images_per_second"]
+    assert rows[0] == rows[1]
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("runs") / "whole"
+    finish(TEACH, out)
+    return out
+
+
+def test_a_run_killed_in_mid_epoch_resumes_to_the_same_weights(whole: Path, tmp_path: Path) -> None:
+    killed = stop_in_mid_epoch(TEACH, tmp_path / "killed", signal.SIGKILL)
+    assert killed.returncode == -signal.SIGKILL
+    finish(TEACH, tmp_path / "killed", "resume=true")
+    assert_same_run(whole, tmp_path / "killed")
+
+
+def test_sigterm_saves_first_and_says_so(whole: Path, tmp_path: Path) -> None:
+    stopped = stop_in_mid_epoch(TEACH, tmp_path / "stopped", signal.SIGTERM)
+    assert stopped.returncode == 128 + signal.SIGTERM
+    assert "saved; resume=true goes on from here" in stopped.stderr
+    assert "Traceback" not in stopped.stderr
+    finish(TEACH, tmp_path / "stopped", "resume=true")
+    assert_same_run(whole, tmp_path / "stopped")
+
+
+def test_a_students_connector_is_part_of_what_resumes(whole: Path, tmp_path: Path) -> None:
+    words = ["distill", *DATA, "model=convnet_m", f"teacher={whole}", "method=fitnet", "epochs=6", "optim=adamw"]
+    finish(words, tmp_path / "whole")
+    assert stop_in_mid_epoch(words, tmp_path / "killed", signal.SIGKILL).returncode == -signal.SIGKILL
+    finish(words, tmp_path / "killed", "resume=true")
+    assert_same_run(tmp_path / "whole", tmp_path / "killed")

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor
+from torch.nn import functional
 
-__all__ = ["kl", "log_soften", "promote"]
+__all__ = ["kl", "left_singular", "log_soften", "promote"]
 
 
 def promote(values: Shaped[Tensor, ...]) -> Shaped[Tensor, ...]:
@@ -22,9 +25,38 @@ def log_soften(logits: Float[Tensor, "*rows classes"], temperature: float = 1.0)
 def kl(log_target: Float[Tensor, "*rows classes"], log_given: Float[Tensor, "*rows classes"]) -> Float[Tensor, "*rows"]:
     """Return KL(target || given) of each row in nats, from log-probabilities; a target of 0 contributes 0.
 
+    Raises:
+        ValueError: for shapes that differ: broadcasting would silently compare the wrong rows.
+
     Example:
         >>> half, quarter = torch.tensor([0.5, 0.5]).log(), torch.tensor([0.25, 0.75]).log()
         >>> round(kl(half, quarter).item(), 6)
         0.143841
     """
-    return (log_target.exp() * (log_target - log_given)).sum(-1)
+    if log_target.shape != log_given.shape:
+        raise ValueError(
+            f"log_target and log_given: shapes {tuple(log_target.shape)} and {tuple(log_given.shape)} differ"
+        )
+    ratio = torch.where(log_target == -math.inf, 0.0, log_target - log_given)  # 0 log 0 is 0, in the gradient too
+    return (log_target.exp() * ratio).sum(-1)
+
+
+def left_singular(
+    matrix: Float[Tensor, "rows columns"], start: Float[Tensor, " rows"] | None = None, *, iterations: int = 15
+) -> Float[Tensor, " rows"]:
+    """Return an estimate of the first left singular vector, of length 1, by power iteration outside autocast.
+
+    Args:
+        matrix: float32 or float64, as many rows as the vector has entries.
+        start: where to go on from; None for a fixed vector without symmetry, to which none is likely to be orthogonal.
+        iterations: products with matrix matrix^T.
+
+    Example:
+        >>> left_singular(torch.tensor([[3.0, 0.0], [0.0, 1.0]])).abs().round(decimals=6)
+        tensor([1., 0.])
+    """
+    with torch.autocast(matrix.device.type, enabled=False):
+        left = torch.arange(1, len(matrix) + 1, device=matrix.device).cos().to(matrix) if start is None else start
+        for _ in range(iterations):
+            left = functional.normalize(matrix @ (matrix.T @ left), dim=0)
+    return left

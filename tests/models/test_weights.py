@@ -2,12 +2,15 @@ from __future__ import annotations
 
 import os
 import pickle
+import random
 from pathlib import Path
 
 import pytest
 import torch
+from safetensors import safe_open
+from torch import nn
 
-from preceptor.errors import UsageError
+from preceptor.errors import RunError, UsageError
 from preceptor.models import create, load_weights, save_weights
 
 
@@ -20,6 +23,46 @@ def test_safetensors_round_trip(tmp_path: Path) -> None:
     save_weights(one, tmp_path / "a.safetensors")
     load_weights(two, tmp_path / "a.safetensors")
     assert states_equal(one, two)
+
+
+def test_the_header_keeps_short_texts(tmp_path: Path) -> None:
+    save_weights(nn.Linear(2, 2), tmp_path / "a.safetensors", metadata={"dataset": "digits"})
+    with safe_open(tmp_path / "a.safetensors", "pt") as file:
+        assert file.metadata() == {"dataset": "digits"}
+
+
+def test_shared_weights_and_other_layouts_survive(tmp_path: Path) -> None:
+    first, second, third = nn.Conv2d(2, 4, 3), nn.Conv2d(4, 4, 1), nn.Conv2d(4, 4, 1)
+    first.weight.data = first.weight.data.contiguous(memory_format=torch.channels_last)
+    third.weight = second.weight
+    network = nn.Sequential(first, second, third)
+    assert not first.weight.is_contiguous()
+    save_weights(network, tmp_path / "a.safetensors")
+    other = nn.Sequential(nn.Conv2d(2, 4, 3), nn.Conv2d(4, 4, 1), nn.Conv2d(4, 4, 1))
+    load_weights(other, tmp_path / "a.safetensors")
+    assert states_equal(network, other)
+
+
+@pytest.mark.parametrize("name", ["a.safetensors", "a.pth"])
+def test_a_child_called_module_keeps_its_name(tmp_path: Path, name: str) -> None:
+    one, two = nn.ModuleDict({"module": nn.Linear(2, 2)}), nn.ModuleDict({"module": nn.Linear(2, 2)})
+    save_weights(one, tmp_path / name) if name.endswith("safetensors") else torch.save(
+        one.state_dict(), tmp_path / name
+    )
+    load_weights(two, tmp_path / name)
+    assert states_equal(one, two)
+
+
+def test_old_torch_files_load(tmp_path: Path) -> None:
+    one, two = nn.Linear(2, 3), nn.Linear(2, 3)
+    torch.save({"model": one.state_dict()}, tmp_path / "a.pth", _use_new_zipfile_serialization=False)
+    load_weights(two, tmp_path / "a.pth")
+    assert states_equal(one, two)
+
+
+def test_a_write_that_the_disk_refuses_is_a_run_error(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="cannot be written"):
+        save_weights(nn.Linear(2, 2), tmp_path / "none" / "a.safetensors")
 
 
 @pytest.mark.parametrize("wrapping", [None, "model", "state_dict", "net", "model_state_dict"])
@@ -80,3 +123,44 @@ def test_missing_damaged_and_foreign_files(tmp_path: Path) -> None:
     torch.save([1, 2], tmp_path / "list.pth")
     with pytest.raises(UsageError, match="holds no state dict"):
         load_weights(network, tmp_path / "list.pth")
+
+
+@pytest.mark.parametrize("kind", ["zip", "old", "safetensors"])
+def test_a_file_cut_anywhere_is_said_to_be_damaged_in_one_line(tmp_path: Path, kind: str) -> None:
+    network, whole = nn.Linear(20, 20), tmp_path / "whole"
+    if kind == "safetensors":
+        save_weights(network, whole)
+    else:
+        torch.save(network.state_dict(), whole, _use_new_zipfile_serialization=kind == "zip")
+    content = whole.read_bytes()
+    path = tmp_path / f"cut.{'safetensors' if kind == 'safetensors' else 'pth'}"
+    for length in range(0, len(content), max(len(content) // 40, 1)):
+        path.write_bytes(content[:length])
+        with pytest.raises(UsageError, match=r"^weights .*(damaged)[^\n]*$"):
+            load_weights(network, path)
+
+
+@pytest.mark.parametrize("kind", ["zip", "old"])
+def test_a_file_with_changed_bytes_loads_or_is_refused_in_one_line(tmp_path: Path, kind: str) -> None:
+    network, path, draw = nn.Linear(2, 2), tmp_path / "a.pth", random.Random(0)
+    torch.save(network.state_dict(), path, _use_new_zipfile_serialization=kind == "zip")
+    content, messages = path.read_bytes(), []
+    for _ in range(200):
+        changed = bytearray(content)
+        start = draw.randrange(len(content) - 4)
+        changed[start : start + draw.choice((1, 4))] = draw.randbytes(draw.choice((1, 4)))
+        path.write_bytes(changed)
+        try:
+            load_weights(network, path)
+        except UsageError as error:
+            messages.append(str(error))
+    assert len(messages) > 50
+    assert not [message for message in messages if "\n" in message]
+
+
+def test_a_whole_pickled_network_and_a_folder_are_refused(tmp_path: Path) -> None:
+    torch.save({"model": nn.Linear(2, 2)}, tmp_path / "a.pth")
+    with pytest.raises(UsageError, match=r"refused, .* save the state dict alone"):
+        load_weights(nn.Linear(2, 2), tmp_path / "a.pth")
+    with pytest.raises(UsageError, match="cannot be read"):
+        load_weights(nn.Linear(2, 2), tmp_path)

@@ -6,14 +6,16 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor, nn
-from torch.nn import functional
+from torch import nn
 
 from preceptor.errors import UsageError
 from preceptor.models import Tapped, create, names, observe, parameter_count
-from preceptor.models.layers import shuffle_channels
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "models.json").read_text())["models"]
+ONE_OF_EACH = (
+    *("resnet8", "resnet8x4", "ResNet50", "wrn_16_1", "vgg8", "MobileNetV2", "ShuffleV1", "ShuffleV2"),
+    *("convnet_s", "convnet_m", "mlp"),
+)
 
 
 @pytest.mark.parametrize("entry", GOLDEN, ids=lambda entry: entry["name"])
@@ -30,130 +32,74 @@ def test_parameters_names_and_shapes_are_those_of_the_shared_checkpoints(entry: 
 def test_features_have_the_benchmarks_names_and_shapes(entry: dict[str, Any]) -> None:
     with torch.device("meta"):
         network = create(entry["name"], num_classes=100).eval()
-        outputs = observe(network)(torch.zeros(2, 3, 32, 32))
-    assert [list(feature.shape[1:]) for feature in outputs.features.values()] == entry["features"]
+        assert isinstance(network, Tapped)
+        default = observe(network)(torch.zeros(2, 3, 32, 32))
+        before = observe(network, list(network.preactivation_taps))(torch.zeros(2, 3, 32, 32)).features
     blocks = [f"block{k}" for k in range(1, len(entry["features"]) - 1)]
-    assert list(outputs.features) == ["stem", *blocks, "pooled"]
-    assert outputs.logits.shape == (2, 100)
+    assert [list(feature.shape[1:]) for feature in default.features.values()] == entry["features"]
+    assert list(default.features) == ["stem", *blocks, "pooled"]
+    assert default.logits.shape == (2, 100)
+    assert list(before) == [f"{block}_preact" for block in blocks]
+    assert [list(feature.shape[1:]) for feature in before.values()] == entry["features"][1:-1]
 
 
-def batch_norm(state: dict[str, Tensor], name: str, inputs: Tensor) -> Tensor:
-    mean, variance, weight, bias = (
-        state[f"{name}.{part}"] for part in ("running_mean", "running_var", "weight", "bias")
-    )
-    return functional.batch_norm(inputs, mean, variance, weight, bias, training=False)
+@pytest.mark.parametrize("name", names())
+@pytest.mark.parametrize("side", [8, 64])
+def test_grey_images_of_other_sizes_are_taken(name: str, side: int) -> None:
+    with torch.device("meta"):
+        network = create(name, num_classes=7, input_shape=(1, side, side))
+        assert network(torch.zeros(2, 1, side, side)).shape == (2, 7)
 
 
-def randomised(name: str) -> tuple[nn.Module, dict[str, Tensor]]:
-    torch.manual_seed(0)
-    network = create(name, num_classes=10).eval()
-    for tensor in network.state_dict().values():
-        if tensor.is_floating_point() and tensor.ndim == 1:
-            tensor.uniform_(0.5, 1.5)
-    return network, network.state_dict()
-
-
-def test_resnet8_is_the_textbook_computation() -> None:
-    network, state = randomised("resnet8")
-    inputs = torch.randn(2, 3, 32, 32)
-    hidden = functional.relu(batch_norm(state, "bn1", functional.conv2d(inputs, state["conv1.weight"], padding=1)))
-    for stage, stride in ((1, 1), (2, 2), (3, 2)):
-        block = f"layer{stage}.0"
-        inner = functional.conv2d(hidden, state[f"{block}.conv1.weight"], stride=stride, padding=1)
-        inner = functional.relu(batch_norm(state, f"{block}.bn1", inner))
-        inner = batch_norm(state, f"{block}.bn2", functional.conv2d(inner, state[f"{block}.conv2.weight"], padding=1))
-        if stage > 1:
-            hidden = functional.conv2d(hidden, state[f"{block}.downsample.0.weight"], stride=stride)
-            hidden = batch_norm(state, f"{block}.downsample.1", hidden)
-        hidden = functional.relu(inner + hidden)
-    expected = functional.linear(hidden.mean((2, 3)), state["fc.weight"], state["fc.bias"])
-    torch.testing.assert_close(network(inputs), expected, rtol=1e-4, atol=1e-5)
-
-
-def test_wrn_16_1_is_the_textbook_computation() -> None:
-    network, state = randomised("wrn_16_1")
-    inputs = torch.randn(2, 3, 32, 32)
-    hidden = functional.conv2d(inputs, state["conv1.weight"], padding=1)
-    for stage in (1, 2, 3):
-        for number in (0, 1):
-            block, stride = f"block{stage}.layer.{number}", 2 if stage > 1 and number == 0 else 1
-            active = functional.relu(batch_norm(state, f"{block}.bn1", hidden))
-            inner = functional.conv2d(active, state[f"{block}.conv1.weight"], stride=stride, padding=1)
-            inner = functional.relu(batch_norm(state, f"{block}.bn2", inner))
-            inner = functional.conv2d(inner, state[f"{block}.conv2.weight"], padding=1)
-            if f"{block}.convShortcut.weight" in state:
-                hidden = functional.conv2d(active, state[f"{block}.convShortcut.weight"], stride=stride)
-            hidden = hidden + inner
-    hidden = functional.relu(batch_norm(state, "bn1", hidden)).mean((2, 3))
-    expected = functional.linear(hidden, state["fc.weight"], state["fc.bias"])
-    torch.testing.assert_close(network(inputs), expected, rtol=1e-4, atol=1e-5)
-
-
-def test_vgg8_is_the_textbook_computation() -> None:
-    network, state = randomised("vgg8")
-    hidden = inputs = torch.randn(2, 3, 32, 32)
-    for block in range(5):
-        if block in (1, 2, 3):
-            hidden = functional.max_pool2d(hidden, 2)
-        hidden = functional.conv2d(hidden, state[f"block{block}.0.weight"], state[f"block{block}.0.bias"], padding=1)
-        hidden = functional.relu(batch_norm(state, f"block{block}.1", hidden))
-    expected = functional.linear(hidden.mean((2, 3)), state["classifier.weight"], state["classifier.bias"])
-    torch.testing.assert_close(network(inputs), expected, rtol=1e-4, atol=1e-5)
-
-
-@pytest.mark.parametrize("name", ["resnet8", "vgg8", "ShuffleV1", "MobileNetV2", "convnet_s", "wrn_16_1"])
-def test_preactivations_become_the_features_once_activated(name: str) -> None:
-    network = create(name, num_classes=10, in_channels=3).eval()
-    assert isinstance(network, Tapped)
-    preacts = list(network.preactivation_taps)
-    features = observe(network, [*preacts, *(p.removesuffix("_preact") for p in preacts)])(
-        torch.randn(2, 3, 32, 32)
-    ).features
-    for preact in preacts:
-        block = features[preact.removesuffix("_preact")]
-        assert features[preact].shape == block.shape
-        if name not in {"MobileNetV2", "wrn_16_1"}:  # their blocks end without a ReLU
-            assert torch.equal(features[preact].relu(), block)
-
-
-def test_wrn_features_are_taken_before_the_last_batch_norm() -> None:
-    features = observe(create("wrn_16_1", num_classes=10).eval())(torch.randn(4, 3, 32, 32)).features
-    assert (features["block3"] < 0).any()
-
-
-def test_channel_shuffle_interleaves_groups() -> None:
-    maps = torch.arange(6.0).reshape(1, 6, 1, 1)
-    assert shuffle_channels(maps, 2).flatten().tolist() == [0, 3, 1, 4, 2, 5]
-
-
-@pytest.mark.parametrize(("name", "low", "high"), [("convnet_s", 1_000, 10_000), ("convnet_m", 40_000, 110_000)])
-def test_small_nets_are_small_and_take_8x8_images(name: str, low: int, high: int) -> None:
-    network = create(name, num_classes=10, input_shape=(1, 8, 8))
-    assert network(torch.randn(3, 1, 8, 8)).shape == (3, 10)
-    assert low < sum(p.numel() for p in network.parameters()) < high
-
-
-def test_mlp_takes_widths_and_any_shape() -> None:
-    network = create("mlp", num_classes=2, input_shape=(8,), options={"widths": [5, 6, 7]})
-    assert network(torch.randn(3, 8)).shape == (3, 2)
-    assert list(observe(network)(torch.randn(3, 8)).features) == ["hidden1", "hidden2", "hidden3", "pooled"]
+@pytest.mark.parametrize("name", ONE_OF_EACH)
+def test_both_modes_run_and_only_training_moves_the_statistics(name: str) -> None:
+    network, inputs = create(name, num_classes=5, input_shape=(1, 8, 8)), torch.randn(4, 1, 8, 8)
+    before = {key: value.clone() for key, value in network.named_buffers()}
+    first, second = network.eval()(inputs), network(inputs[:2])
+    assert torch.isfinite(first).all()
+    torch.testing.assert_close(first[:2], second, rtol=1e-3, atol=1e-4)
+    assert all(torch.equal(value, before[key]) for key, value in network.named_buffers())
+    network.train()(inputs).square().sum().backward()
+    assert all(p.grad is not None and torch.isfinite(p.grad).all() for p in network.parameters())
+    norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
+    assert all(norm.num_batches_tracked == 1 for norm in norms)
+    assert bool(norms) == (name != "mlp")
 
 
 @pytest.mark.parametrize(
     ("name", "shape", "options", "message"),
     [
         ("resnet9", (3, 32, 32), {}, r"unknown name 'resnet9'; did you mean resnet"),
+        ("resnet50", (3, 32, 32), {}, "did you mean ResNet50 or"),
+        ("VGG8", (3, 32, 32), {}, "did you mean vgg8 or"),
         ("qqq", (3, 32, 32), {}, "preceptor list models"),
         ("resnet8", (30,), {}, r"for images, and the samples have shape \(30,\); try mlp"),
+        ("resnet8", (0, 8, 8), {}, r"resnet8 cannot take samples of shape \(0, 8, 8\)"),
+        ("mlp", (), {}, r"mlp cannot take samples of shape \(\)"),
         ("mlp", (30,), {"width": 3}, r"model\.width: mlp has no such key; it has widths"),
+        ("mlp", (30,), {"widths": 3}, r"model\.widths: .*sequence.*, got 3"),
+        ("mlp", (30,), {"widths": "ab"}, r"model\.widths: .*sequence.*, got 'ab'"),
+        ("mlp", (30,), {"widths": [4, -1]}, r"model\.widths: .*greater than 0, got \[4, -1\]"),
         ("resnet8", (3, 32, 32), {"widths": 3}, "it has none"),
+        ("resnet8", (3, 32, 32), {"num_classes": 3}, "it has none"),
     ],
 )
-def test_wrong_names_and_options_are_named(
+def test_wrong_names_shapes_and_options_are_named(
     name: str, shape: tuple[int, ...], options: dict[str, object], message: str
 ) -> None:
     with pytest.raises(UsageError, match=message):
         create(name, num_classes=10, input_shape=shape, options=options)
+
+
+@pytest.mark.parametrize(("num_classes", "in_channels"), [(0, 3), (-2, 3), (10, 0)])
+def test_sizes_below_one_are_refused(num_classes: int, in_channels: int) -> None:
+    with pytest.raises(UsageError, match=r"resnet8 cannot (have -?\d classes|take samples of shape)"):
+        create("resnet8", num_classes=num_classes, in_channels=in_channels)
+
+
+def test_counting_an_unknown_name_is_refused() -> None:
+    with pytest.raises(UsageError, match="unknown name 'resnet9'"):
+        parameter_count("resnet9")
 
 
 def test_every_name_has_a_description() -> None:

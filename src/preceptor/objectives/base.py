@@ -8,15 +8,29 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from torch import Tensor, nn
 
+from preceptor.errors import UsageError
 from preceptor.objectives.schedules import Schedule
 from preceptor.types import Clock, Outputs, Step
 
-__all__ = ["Objective", "Setting", "Sum", "Taps", "Weight", "labels_of", "positive", "teacher_outputs", "total"]
+__all__ = [
+    "Objective",
+    "Setting",
+    "Sum",
+    "Taps",
+    "Weight",
+    "labels_of",
+    "one_of",
+    "positive",
+    "teacher_outputs",
+    "total",
+]
 
 Weight = float | Schedule
+_Choice = TypeVar("_Choice", bound=str)
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,14 +166,25 @@ def positive(value: float, name: str) -> float:
     return value
 
 
+def one_of(value: _Choice, choices: Sequence[str], name: str) -> _Choice:
+    """Return a knob that must be one of a few words.
+
+    Raises:
+        ValueError: when it is not.
+    """
+    if value not in choices:
+        raise ValueError(f"{name}: unknown {value!r}; there are {', '.join(choices)}")
+    return value
+
+
 def labels_of(step: Step) -> Tensor:
     """Return the labels of this step.
 
     Raises:
-        ValueError: when the batch has none: a term that needs labels cannot be applied to it.
+        UsageError: when the batch has none: a term that needs labels cannot be applied to it.
     """
     if step.batch.labels is None:
-        raise ValueError("this objective needs labels, and the batch has none")
+        raise UsageError("this objective needs labels, and the batch has none")
     return step.batch.labels
 
 
@@ -167,8 +192,8 @@ def teacher_outputs(step: Step) -> Outputs:
     """Return the teacher's outputs of this step.
 
     Raises:
-        ValueError: when the run has no teacher: a method that takes something from one cannot train it.
+        UsageError: when the run has no teacher: a method that takes something from one cannot train it.
     """
     if step.teacher is None:
-        raise ValueError("this objective learns from a teacher, and the run has none (use it in distill, not teach)")
+        raise UsageError("this objective learns from a teacher, and the run has none (use it in distill, not teach)")
     return step.teacher

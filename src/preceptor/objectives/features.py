@@ -4,9 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from preceptor.errors import UsageError
+from torch import Tensor
 
-__all__ = ["block_pairs", "need"]
+from preceptor.errors import UsageError
+from preceptor.types import Outputs
+
+__all__ = ["block_pairs", "blocks", "maps_of", "need"]
+
+
+def blocks(names: Sequence[str]) -> list[str]:
+    """Return the names of blocks' outputs: those that start with "block", without the maps before their last ReLU."""
+    return [name for name in names if name.startswith("block") and not name.endswith("_preact")]
 
 
 def block_pairs(
@@ -29,14 +37,15 @@ def block_pairs(
     """
     if given:
         return tuple(given.items())
-    blocks = [[name for name in names if name.startswith("block")] for names in (student, teacher)]
-    if not all(blocks):
-        who, offered = ("teacher", teacher) if blocks[0] else ("student", student)
+    if not (blocks(student) and blocks(teacher)):
+        who, offered = ("teacher", teacher) if blocks(student) else ("student", student)
         raise UsageError(
             f"method {method} needs feature maps, and the {who} offers {', '.join(offered) or 'none'}; "
             "name them with method.pairs={STUDENT_MODULE: TEACHER_MODULE}"
         )
-    return tuple(zip(*blocks, strict=False))  # from the front; what one network has more of is left out
+    return tuple(
+        zip(blocks(student), blocks(teacher), strict=False)
+    )  # from the front; what one network has more of is left out
 
 
 def need(name: str, offered: Sequence[str], who: str, method: str) -> str:
@@ -50,3 +59,18 @@ def need(name: str, offered: Sequence[str], who: str, method: str) -> str:
             f"method {method} needs feature {name} of the {who}, which offers {', '.join(offered) or 'none'}"
         )
     return name
+
+
+def maps_of(outputs: Outputs | None, names: Sequence[str], who: str, method: str) -> list[Tensor]:
+    """Return the named features of a dry run, which must be maps [batch, channels, height, width].
+
+    Raises:
+        UsageError: when one is not, or when there is no such network.
+    """
+    if outputs is None:
+        raise UsageError(f"method {method} learns from a {who}, and the run has none")
+    for name in names:
+        if outputs.features[name].ndim != 4:
+            shape = tuple(outputs.features[name].shape)
+            raise UsageError(f"method {method} needs maps, and feature {name} of the {who} has shape {shape}")
+    return [outputs.features[name] for name in names]

@@ -69,12 +69,12 @@ class Cycle(Schedule):
 
 @dataclass(frozen=True, slots=True)
 class WarmUp(Schedule):
-    """peak * min(epoch / over, 1): the warm-up of DKD and ReviewKD, `over` in epochs."""
+    """peak * min(epoch / over, 1): the warm-up of DKD and ReviewKD, `over` in epochs; 0 is no warm-up."""
 
     over: int = 20
 
     def __call__(self, clock: Clock) -> float:
-        return self.peak * min(clock.epoch / self.over, 1.0)
+        return self.peak if clock.epoch >= self.over else self.peak * clock.epoch / self.over
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,8 +14,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from preceptor.divergences import promote
-from preceptor.objectives.base import Objective, Taps, positive, teacher_outputs
-from preceptor.objectives.features import block_pairs
+from preceptor.objectives.base import Objective, Setting, Taps, positive, teacher_outputs
+from preceptor.objectives.features import block_pairs, blocks, maps_of
 from preceptor.types import Step
 
 __all__ = ["AT", "at_loss"]
@@ -69,6 +69,7 @@ class AT(Objective):
         self.power = positive(power, "power")
         self.pairs = pairs
         self._chosen: tuple[tuple[str, str], ...] = ()
+        self._left_out: tuple[str, ...] = ()
 
     def forward(self, student_maps: Sequence[Tensor], teacher_maps: Sequence[Tensor]) -> Tensor:
         """Return the loss of lists of maps [batch, channels, height, width]."""
@@ -77,11 +78,22 @@ class AT(Objective):
     def taps(self, student: Sequence[str], teacher: Sequence[str]) -> Taps:
         """Pair the blocks from the front, or as the user says."""
         self._chosen = block_pairs(student, teacher, self.pairs, "at")
-        return Taps(tuple(s for s, _ in self._chosen), tuple(t for _, t in self._chosen))
+        students, teachers = tuple(s for s, _ in self._chosen), tuple(t for _, t in self._chosen)
+        self._left_out = (
+            *(f"student's {name}" for name in blocks(student) if name not in students),
+            *(f"teacher's {name}" for name in blocks(teacher) if name not in teachers),
+        )
+        return Taps(students, teachers)
+
+    def build(self, setting: Setting) -> None:
+        """Check that what was chosen are maps."""
+        maps_of(setting.student, [name for name, _ in self._chosen], "student", "at")
+        maps_of(setting.teacher, [name for _, name in self._chosen], "teacher", "at")
 
     def notes(self) -> tuple[str, ...]:
-        """Name the pairs."""
-        return (f"pairs {', '.join(f'{s} -> {t}' for s, t in self._chosen)} (student -> teacher)",)
+        """Name the pairs, and the blocks that have no partner."""
+        left_out = f"; left out: {', '.join(self._left_out)}" if self._left_out else ""
+        return (f"pairs {', '.join(f'{s} -> {t}' for s, t in self._chosen)} (student -> teacher){left_out}",)
 
     def loss(self, step: Step) -> Tensor:
         """Return the loss between student and teacher."""

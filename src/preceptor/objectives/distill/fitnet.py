@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from preceptor.divergences import promote
 from preceptor.objectives.base import Objective, Setting, Taps, teacher_outputs
-from preceptor.objectives.features import need
+from preceptor.objectives.features import maps_of, need
 from preceptor.types import Step
 
 __all__ = ["FitNet", "Regressor", "fitnet_loss"]
@@ -32,11 +32,17 @@ def fitnet_loss(student_map: Float[Tensor, "*shape"], teacher_map: Float[Tensor,
     Returns:
         mean over all elements; 0 where they are equal.
 
+    Raises:
+        ValueError: for shapes that differ.
+
     Example:
         >>> import torch
         >>> fitnet_loss(torch.zeros(1, 2), torch.tensor([[1.0, 3.0]])).item()
         5.0
     """
+    if student_map.shape != teacher_map.shape:
+        shapes = f"{tuple(student_map.shape)} and {tuple(teacher_map.shape)}"
+        raise ValueError(f"student_map and teacher_map: shapes {shapes} differ (after the regressor)")
     return (promote(student_map) - promote(teacher_map.detach())).square().mean()
 
 
@@ -93,12 +99,8 @@ class FitNet(Objective):
 
     def build(self, setting: Setting) -> None:
         """Make the regressor that fits the two shapes."""
-        if setting.teacher is None:
-            raise ValueError("fitnet needs a teacher with feature maps, and the run has none")
-        student = setting.student.features[self.student_feature]
-        teacher = setting.teacher.features[self.teacher_feature]
-        if student.ndim != 4 or teacher.ndim != 4:
-            raise ValueError(f"fitnet needs maps, got shapes {tuple(student.shape)} and {tuple(teacher.shape)}")
+        (student,) = maps_of(setting.student, [self.student_feature], "student", "fitnet")
+        (teacher,) = maps_of(setting.teacher, [self.teacher_feature], "teacher", "fitnet")
         self.regressor = Regressor(student.shape[1:], teacher.shape[1:], relu=self.relu).to(student.device)
 
     def loss(self, step: Step) -> Tensor:

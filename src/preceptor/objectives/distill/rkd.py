@@ -1,8 +1,9 @@
 """Relational KD: keep the teacher's distances and angles between the samples of a batch.
 
 Source: Park, Kim, Lu, Cho, "Relational Knowledge Distillation" (CVPR 2019, arXiv 1904.05068), equations 4 to 9.
-Differs from the authors' code: nothing in value; angles are computed anchor by anchor in chunks, so that no
-batch x batch x width tensor larger than a chunk exists. Depends on the batch, so it is not the same over more processes.
+Differs from the authors' code: explicit differences, in chunks of anchors, so that no batch x batch x width tensor larger
+than a chunk exists; samples that coincide have no direction and no gradient, where theirs has one of 1e12.
+Depends on the batch, so it is not the same over more processes.
 """
 
 from __future__ import annotations
@@ -23,8 +24,8 @@ from preceptor.types import Step
 
 __all__ = ["RKD", "rkd_loss"]
 
-_CHUNK_NUMBERS = 2**24  # floats of one chunk's difference vectors
-_TINY = 1e-12
+_CHUNK_NUMBERS = 2**22  # floats of one chunk's difference vectors or cosines
+_COINCIDENT = 1e-12  # squared distance below which two samples are one
 
 
 def rkd_loss(
@@ -45,51 +46,59 @@ def rkd_loss(
     Returns:
         no unit; 0 where the embeddings are equal up to rotation, translation and scale, and for a batch of one.
 
+    Raises:
+        ValueError: for batches of different size.
+
     Example:
         >>> corner = torch.tensor([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
-        >>> rkd_loss(3 * corner.flip(1), corner).item()
+        >>> round(rkd_loss(3 * corner.flip(1), corner).item(), 9)
         0.0
     """
     student, teacher = promote(student_embedding), promote(teacher_embedding.detach())
+    if len(student) != len(teacher):
+        raise ValueError(f"student_embedding and teacher_embedding: batches of {len(student)} and {len(teacher)}")
     with torch.autocast(student.device.type, enabled=False):
-        distance = functional.smooth_l1_loss(_distances(student), _distances(teacher))
-        return distance_weight * distance + angle_weight * _angle_loss(student, teacher)
+        student_distances, teacher_distances, angle = _relations(student, teacher)
+        distance = functional.smooth_l1_loss(_over_mean(student_distances), _over_mean(teacher_distances))
+        return distance_weight * distance + angle_weight * angle
 
 
-def _distances(embedding: Tensor) -> Tensor:
-    """Return pairwise distances over the mean of those above 0, [batch, batch]."""
-    embedding = embedding - embedding.mean(0)  # less cancellation; distances do not change
-    squares = embedding.square().sum(1)
-    products = embedding @ embedding.T
-    squared = (squares[:, None] + squares[None, :] - 2 * products).clamp_min(_TINY)
-    off_diagonal = 1 - torch.eye(len(embedding), dtype=embedding.dtype, device=embedding.device)
-    distances = squared.sqrt() * off_diagonal
-    positive = distances > 0
-    return distances / (distances.sum() / positive.sum().clamp_min(1)).clamp_min(_TINY)
-
-
-def _angle_loss(student: Tensor, teacher: Tensor) -> Tensor:
-    """Return the mean over all (anchor, j, k) of smooth-L1 between cosines; a triple with coincident points counts 0."""
+def _relations(student: Tensor, teacher: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return both [batch, batch] distances, and the mean over (anchor, j, k) of smooth-L1 between cosines."""
     batch = len(student)
-    rows = max(1, _CHUNK_NUMBERS // max(1, batch * max(student.shape[1], teacher.shape[1], batch)))
-    sums = []
+    rows = max(1, _CHUNK_NUMBERS // (batch * max(student.shape[1], teacher.shape[1], batch)))
+    chunks: list[tuple[Tensor, Tensor, Tensor]] = []
     for anchors in torch.split(torch.arange(batch, device=student.device), rows):
         if rows >= batch:
-            sums.append(_chunk(student, teacher, anchors))
+            chunks.append(_chunk(student, teacher, anchors))
         else:  # recomputed in the backward pass instead of kept
-            sums.append(checkpoint(_chunk, student, teacher, anchors, use_reentrant=False))
-    return torch.stack(sums).sum() / batch**3
+            chunks.append(checkpoint(_chunk, student, teacher, anchors, use_reentrant=False))
+    student_rows, teacher_rows, angles = zip(*chunks, strict=True)
+    return torch.cat(student_rows), torch.cat(teacher_rows), torch.stack(angles).sum() / batch**3
 
 
-def _chunk(student: Tensor, teacher: Tensor, anchors: Tensor) -> Tensor:
-    return functional.smooth_l1_loss(_cosines(student, anchors), _cosines(teacher, anchors), reduction="sum")
+def _chunk(student: Tensor, teacher: Tensor, anchors: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    student_distances, student_cosines = _look(student, anchors)
+    teacher_distances, teacher_cosines = _look(teacher, anchors)
+    angle = functional.smooth_l1_loss(student_cosines, teacher_cosines, reduction="sum")
+    return student_distances, teacher_distances, angle
 
 
-def _cosines(embedding: Tensor, anchors: Tensor) -> Tensor:
+def _look(embedding: Tensor, anchors: Tensor) -> tuple[Tensor, Tensor]:
+    """Return what anchors see: distances [anchors, batch] and cosines between directions [anchors, batch, batch]."""
     directions = embedding[None, :, :] - embedding[anchors, None, :]
-    lengths = directions.square().sum(2, keepdim=True).clamp_min(_TINY**2).sqrt()
-    unit = directions / lengths.clamp_min(_TINY)
-    return unit @ unit.transpose(1, 2)
+    squared = directions.square().sum(2)
+    is_apart = (squared > _COINCIDENT)[:, :, None]
+    lengths = squared.clamp_min(_COINCIDENT).sqrt()
+    unit = torch.where(is_apart, directions / lengths[:, :, None], 0.0)
+    is_self = anchors[:, None] == torch.arange(len(embedding), device=anchors.device)
+    return lengths.masked_fill(is_self, 0.0), unit @ unit.transpose(1, 2)
+
+
+def _over_mean(distances: Tensor) -> Tensor:
+    """Return distances over the mean of those above 0."""
+    num_positive = (distances > 0).sum().clamp_min(1)
+    return distances / (distances.sum() / num_positive).clamp_min(_COINCIDENT)
 
 
 class RKD(Objective):

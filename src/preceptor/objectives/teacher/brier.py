@@ -14,14 +14,14 @@ Known: with 100 classes and a short schedule it hardly leaves its plateau (the g
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, get_args
 
 from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional
 
 from preceptor.divergences import log_soften, promote
-from preceptor.objectives.base import Objective, labels_of
+from preceptor.objectives.base import Objective, labels_of, one_of
 from preceptor.types import Step
 
 __all__ = ["Brier", "brier_loss"]
@@ -47,18 +47,16 @@ def brier_loss(
         ValueError: for an unknown variant.
 
     Example:
+        >>> import torch
         >>> brier_loss(torch.tensor([[0.0, 0.0]]), torch.tensor([1])).item()
         0.5
     """
+    one_of(variant, get_args(Variant), "variant")
     target = functional.one_hot(labels, logits.shape[1])
     if variant == "logit_mse":
         return (promote(logits) - target).square().mean()
     squares = (log_soften(logits).exp() - target).square()
-    if variant == "mse_mean":
-        return squares.mean()
-    if variant == "sum":
-        return squares.sum(1).mean()
-    raise ValueError(f"variant: unknown {variant!r}; there are sum, mse_mean, logit_mse")
+    return squares.mean() if variant == "mse_mean" else squares.sum(1).mean()
 
 
 class Brier(Objective):
@@ -66,7 +64,7 @@ class Brier(Objective):
 
     def __init__(self, variant: Variant = "sum") -> None:
         super().__init__()
-        self.variant: Variant = variant
+        self.variant: Variant = one_of(variant, get_args(Variant), "variant")
 
     def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
         """Return the loss of logits [batch, classes] with labels [batch]."""

@@ -5,20 +5,21 @@ transformations (temporal ensembling on probabilities).
 
 Source: Dong, Liu, Shang, "Toward Student-Oriented Teacher Network Training for Knowledge Distillation" (ICLR 2024, arXiv
 2206.06661); Laine, Aila, "Temporal Ensembling" (ICLR 2017).
-Differs from the authors' code: none at bank="code", which keeps their off-by-one (the first epoch counts twice); "mean" is
-the plain running mean of each sample's own visits, "ema" an exponential one.
+Differs from the authors' code: nothing at bank="code", which keeps their off-by-one (the first epoch counts twice), but
+for samples that an epoch left out: their first answer enters whole. "mean" is the plain running mean of each sample's own
+visits, "ema" an exponential one.
 """
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from preceptor.divergences import log_soften, promote
-from preceptor.objectives.base import Objective, Setting
+from preceptor.objectives.base import Objective, Setting, one_of
 from preceptor.types import Step
 
 __all__ = ["Consistency", "consistency_loss"]
@@ -55,25 +56,35 @@ class Consistency(Objective):
         super().__init__()
         if not 0 <= momentum < 1:
             raise ValueError(f"momentum: {momentum} is not in [0, 1)")
-        self.kind: Bank = bank
+        self.kind: Bank = one_of(bank, get_args(Bank), "bank")
         self.momentum = momentum
+        self.register_buffer("bank", torch.zeros(0, 0))
+        self.register_buffer("visits", torch.zeros(0))
 
     def build(self, setting: Setting) -> None:
         """Make an empty bank: 4 bytes a sample and class, and a count of visits a sample."""
-        self.register_buffer("bank", torch.zeros(setting.num_samples, setting.num_classes))
-        self.register_buffer("visits", torch.zeros(setting.num_samples))
+        device = setting.student.logits.device
+        self.bank = torch.zeros(setting.num_samples, setting.num_classes, device=device)
+        self.visits = torch.zeros(setting.num_samples, device=device)
 
     def forward(self, logits: Tensor, index: Tensor, epoch: int) -> Tensor:
-        """Return the loss of logits [batch, classes] of the samples `index`, 0 in epoch 1; in training, update the bank."""
+        """Return the loss of logits [batch, classes] of the samples `index`, 0 in epoch 1 and for samples not seen before.
+
+        In training the answers then enter the bank; samples that a batch holds twice enter once.
+
+        Raises:
+            ValueError: before `build`, which makes the bank.
+        """
+        if len(self.bank) == 0:
+            raise ValueError("consistency has no bank yet: call build(setting) first")
         visits = self.visits[index, None]
         earlier = self.bank[index]
         if self.kind == "ema":
             earlier = earlier / (1 - self.momentum**visits).clamp_min(1e-12)
-        known = (visits > 0).to(earlier.dtype)
-        given = log_soften(logits).exp()
-        loss = consistency_loss(logits, torch.where(known.bool(), earlier, given.detach().to(earlier.dtype)))
-        if self.training:
-            self._remember(given.detach().to(self.bank.dtype), index, epoch)
+        given = log_soften(logits.detach()).exp()
+        loss = consistency_loss(logits, torch.where(visits > 0, earlier.to(given.dtype), given))
+        if self.training and torch.is_grad_enabled():
+            self._remember(given.to(self.bank.dtype), index, epoch)
         return loss if epoch > 1 else loss * 0.0
 
     def loss(self, step: Step) -> Tensor:
@@ -82,11 +93,14 @@ class Consistency(Objective):
 
     @torch.no_grad()
     def _remember(self, given: Tensor, index: Tensor, epoch: int) -> None:
-        visits = self.visits[index, None]
-        step_of = {
-            "code": torch.full_like(visits, 1.0 if epoch == 1 else 1 / (1 + epoch)),
+        given = given[
+            (index[:, None] == index).int().argmax(1)
+        ]  # copies take the first one's answer, so order is no matter
+        visits = self.visits[index]
+        shares = {
+            "code": torch.where((visits == 0) | (epoch == 1), 1.0, 1 / (1 + epoch)),
             "mean": 1 / (visits + 1),
             "ema": torch.full_like(visits, 1 - self.momentum),
         }
-        self.bank[index] += step_of[self.kind] * (given - self.bank[index])
-        self.visits[index] += 1
+        self.bank[index] += shares[self.kind][:, None] * (given - self.bank[index])
+        self.visits[index] = visits + 1

@@ -9,22 +9,23 @@ Differs from the authors' code: grouped convolutions have induced norms too, and
 
 from __future__ import annotations
 
-import re
-from typing import Literal
+from collections.abc import Mapping
+from typing import Literal, get_args
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.nn import functional
 
-from preceptor.objectives.base import Objective, Setting
+from preceptor.divergences import left_singular, promote
+from preceptor.objectives.base import Objective, Setting, one_of, positive
 from preceptor.types import Step
 
 __all__ = ["Lipschitz", "lipschitz_loss"]
 
 ConvNorm = Literal["entrywise", "induced_1", "induced_inf", "spectral"]
 Aggregate = Literal["sum", "logsum"]
-_BatchNorm = nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d
-_FIRST_ITERATIONS = 15
+_BatchNorm = nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d | nn.SyncBatchNorm
 
 
 def lipschitz_loss(
@@ -33,7 +34,7 @@ def lipschitz_loss(
     conv_norm: ConvNorm = "entrywise",
     aggregate: Aggregate = "sum",
     max_batchnorm: float | None = None,
-    directions: dict[str, Tensor] | None = None,
+    directions: Mapping[str, Tensor] | None = None,
 ) -> Float[Tensor, ""]:
     """Return the sum over leaf modules of their norms; biases and all other modules count nothing.
 
@@ -44,35 +45,43 @@ def lipschitz_loss(
             sum over inputs, for an output channel; "spectral" largest singular value of the flattened weight.
         aggregate: "sum", or "logsum", the logarithm of the product.
         max_batchnorm: clip of the batch-norm part of a layer, against tiny running variances; None: no clip.
-        directions: for "spectral", a left singular vector a convolution by module name, from power iteration.
+        directions: for "spectral", a left singular vector a convolution by module name; made anew where not given.
 
     Returns:
         a norm, not nats; 0 when all weights are (under "sum").
 
+    Raises:
+        ValueError: for an unknown conv_norm or aggregate.
+
     Example:
         >>> layer = nn.Linear(2, 3)
-        >>> with torch.no_grad():
-        ...     _ = layer.weight.copy_(torch.tensor([[1.0, -2.0], [3.0, 0.0], [0.0, 1.0]]))
+        >>> _ = nn.init.constant_(layer.weight, -2.0)
         >>> lipschitz_loss(layer).item()
-        4.0
+        6.0
     """
+    one_of(conv_norm, get_args(ConvNorm), "conv_norm")
+    one_of(aggregate, get_args(Aggregate), "aggregate")
     norms = []
     for name, module in model.named_modules():
         if isinstance(module, nn.Conv2d):
-            norms.append(_conv_norm(module, conv_norm, None if directions is None else directions.get(name)))
-        elif isinstance(module, _BatchNorm) and module.weight is not None and module.running_var is not None:
-            scale = (module.weight.abs() / (module.running_var.detach() + module.eps).sqrt()).max()
-            norms.append(scale if max_batchnorm is None else scale.clamp_max(max_batchnorm))
+            norms.append(_conv_norm(module, conv_norm, (directions or {}).get(name)))
         elif isinstance(module, nn.Linear):
-            norms.append(module.weight.abs().sum(0).max())
-    if not norms:
-        return next(model.parameters()).new_zeros(())
-    stacked = torch.stack([norm.float() if norm.dtype != torch.float64 else norm for norm in norms])
+            norms.append(promote(module.weight).abs().sum(0).max())
+        elif (factors := _factors(module)) is not None:
+            norms.append(factors.max() if max_batchnorm is None else factors.max().clamp_max(max_batchnorm))
+    stacked = torch.stack(norms) if norms else torch.zeros(0)
     return stacked.sum() if aggregate == "sum" else stacked.clamp_min(1e-12).log().sum()
 
 
+def _factors(module: nn.Module) -> Tensor | None:
+    """Return by how much a batch-norm stretches each channel, |gamma| / sqrt(variance + eps); None for anything else."""
+    if not isinstance(module, _BatchNorm) or module.weight is None or module.running_var is None:
+        return None
+    return promote(module.weight).abs() / (promote(module.running_var.detach()) + module.eps).sqrt()
+
+
 def _conv_norm(conv: nn.Conv2d, kind: ConvNorm, direction: Tensor | None) -> Tensor:
-    weight = conv.weight if conv.weight.dtype == torch.float64 else conv.weight.float()
+    weight = promote(conv.weight)
     if kind == "entrywise":
         return weight.abs().sum()
     if kind == "induced_inf":
@@ -81,51 +90,31 @@ def _conv_norm(conv: nn.Conv2d, kind: ConvNorm, direction: Tensor | None) -> Ten
         columns = weight.abs().flatten(2).sum(2)  # outputs x inputs of a group
         return columns.reshape(conv.groups, -1, columns.shape[1]).sum(1).max()
     flat = weight.flatten(1)
-    left = _power_iteration(flat.detach(), None, _FIRST_ITERATIONS) if direction is None else direction
-    right = _unit(flat.detach().T @ left)
-    largest: Tensor = left @ (flat @ right)
+    left = left_singular(flat.detach()) if direction is None else direction.to(flat)
+    with torch.autocast(flat.device.type, enabled=False):
+        largest: Tensor = left @ (flat @ functional.normalize(flat.detach().T @ left, dim=0))
     return largest
-
-
-def _power_iteration(flat: Tensor, left: Tensor | None, times: int) -> Tensor:
-    left = _unit(flat.sum(1) + flat.abs().sum(1)) if left is None else left
-    for _ in range(times):
-        left = _unit(flat @ (flat.T @ left))
-    return left
-
-
-def _unit(vector: Tensor) -> Tensor:
-    unit: Tensor = vector / vector.norm().clamp_min(1e-12)
-    return unit
 
 
 class Lipschitz(Objective):
     """Lipschitz regularisation of the network that is trained; it looks at weights only, never at data."""
 
     def __init__(
-        self,
-        conv_norm: ConvNorm = "entrywise",
-        aggregate: Aggregate = "sum",
-        max_batchnorm: float | None = None,
+        self, conv_norm: ConvNorm = "entrywise", aggregate: Aggregate = "sum", max_batchnorm: float | None = None
     ) -> None:
         super().__init__()
-        self.conv_norm: ConvNorm = conv_norm
-        self.aggregate: Aggregate = aggregate
-        self.max_batchnorm = max_batchnorm
+        self.conv_norm: ConvNorm = one_of(conv_norm, get_args(ConvNorm), "conv_norm")
+        self.aggregate: Aggregate = one_of(aggregate, get_args(Aggregate), "aggregate")
+        self.max_batchnorm = max_batchnorm if max_batchnorm is None else positive(max_batchnorm, "max_batchnorm")
         self._ignored: tuple[str, ...] = ()
 
     def build(self, setting: Setting) -> None:
         """Start the power iteration where it is needed, and note which layers count nothing."""
-        if setting.model is None:
-            return
-        kinds = {type(m) for m in setting.model.modules() if [*m.parameters(recurse=False)]}
-        counted = nn.Conv2d | _BatchNorm | nn.Linear
-        self._ignored = tuple(sorted(kind.__name__ for kind in kinds if not issubclass(kind, counted)))
-        if self.conv_norm == "spectral":
-            for name, module in setting.model.named_modules():
-                if isinstance(module, nn.Conv2d):
-                    flat = module.weight.detach().float().flatten(1)
-                    self.register_buffer(_buffer(name), _power_iteration(flat, None, _FIRST_ITERATIONS))
+        if setting.model is not None:
+            owners = [module for module in setting.model.modules() if [*module.parameters(recurse=False)]]
+            silent = [m for m in owners if not isinstance(m, nn.Conv2d | nn.Linear) and _factors(m) is None]
+            self._ignored = tuple(sorted({type(module).__name__ for module in silent}))
+            self._directions(setting.model)
 
     def notes(self) -> tuple[str, ...]:
         """Name the layers with weights that count nothing."""
@@ -133,26 +122,27 @@ class Lipschitz(Objective):
 
     def forward(self, model: nn.Module) -> Tensor:
         """Return the regulariser of a network; in training, power iteration takes one step."""
-        vectors = dict(self.named_buffers())
-        directions: dict[str, Tensor] = {}
-        for name, module in model.named_modules():
-            if isinstance(module, nn.Conv2d) and _buffer(name) in vectors:
-                vector = vectors[_buffer(name)]
-                if self.training:
-                    vector.copy_(_power_iteration(module.weight.detach().float().flatten(1), vector, 1))
-                directions[name] = vector.clone()
         return lipschitz_loss(
             model,
             conv_norm=self.conv_norm,
             aggregate=self.aggregate,
             max_batchnorm=self.max_batchnorm,
-            directions=directions or None,
+            directions=self._directions(model),
         )
 
     def loss(self, step: Step) -> Tensor:
         """Return the regulariser of the network that is trained."""
         return self(step.model)  # type: ignore[no-any-return]
 
-
-def _buffer(module_name: str) -> str:
-    return "direction_" + re.sub(r"\W", "_", module_name)
+    def _directions(self, model: nn.Module) -> dict[str, Tensor]:
+        """Return left singular vectors by module name: made at first use, moved by one iteration in training."""
+        known, found = dict(self.named_buffers()), {}
+        for name, module in model.named_modules():
+            if self.conv_norm == "spectral" and isinstance(module, nn.Conv2d):
+                key, flat = "direction:" + name.replace(".", ":"), promote(module.weight.detach()).flatten(1)
+                if key not in known:
+                    self.register_buffer(key, left_singular(flat))
+                elif self.training:
+                    known[key].copy_(left_singular(flat, known[key].to(flat), iterations=1))
+                found[name] = self.get_buffer(key).clone()
+        return found

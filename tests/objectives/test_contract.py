@@ -1,0 +1,210 @@
+"""What holds for every objective in the registries; a new one is held to it by its registry line alone."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import warnings
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+import preceptor.objectives
+from preceptor.objectives.base import Objective, Setting
+from preceptor.objectives.distill import METHODS
+from preceptor.objectives.entry import Entry
+from preceptor.objectives.teacher import OBJECTIVES
+from preceptor.types import Batch, Clock, Outputs, Step, View
+
+ROOMS = {"teacher": OBJECTIVES, "distill": METHODS}
+ENTRIES = [pytest.param(room, key, entry, id=key) for room, entries in ROOMS.items() for key, entry in entries.items()]
+every = pytest.mark.parametrize(("room", "key", "entry"), ENTRIES)
+ZERO_AT_EQUALITY = {"kd", "dkd", "at", "rkd"}  # fitnet has a regressor between
+BATCH, CLASSES = 6, 5
+SOURCE = Path(preceptor.objectives.__file__).parent
+TESTS = Path(__file__).parent
+
+
+class Network(nn.Module):
+    """Stands for a network: its parameters are what an objective that looks at weights sees."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Linear(4, CLASSES))
+
+
+def outputs(seed: int, channels: int, dtype: torch.dtype = torch.float32, scale: float = 1.0) -> Outputs:
+    random = torch.Generator().manual_seed(seed)
+
+    def draw(*shape: int) -> Tensor:
+        return (scale * torch.randn(*shape, generator=random)).to(dtype).requires_grad_()
+
+    maps = {f"block{k}": draw(BATCH, channels * k, 9 - 2 * k, 8 - k) for k in (1, 2, 3)}
+    features = {"stem": draw(BATCH, channels, 8, 8), **maps, "pooled": draw(BATCH, channels * 3)}
+    return Outputs(draw(BATCH, CLASSES), features)
+
+
+def make_step(room: str, dtype: torch.dtype = torch.float32, scale: float = 1.0) -> Step:
+    labels = torch.tensor([0, 1, 2, 3, 4, 0])
+    batch = Batch(torch.zeros(BATCH, 3, 8, 8), labels, torch.arange(BATCH), View("none", 0, 2))
+    teacher = outputs(1, 3, dtype, scale) if room == "distill" else None
+    torch.manual_seed(0)
+    return Step(batch, outputs(0, 2, dtype, scale), teacher, Network(), Clock(2, 10, 0.1))
+
+
+def make(entry: Entry, step: Step) -> Objective:
+    torch.manual_seed(0)
+    objective = entry.objective()
+    teacher = step.teacher
+    objective.taps(tuple(step.student.features), () if teacher is None else tuple(teacher.features))
+    plain = [
+        None if o is None else Outputs(o.logits.float(), {k: v.float() for k, v in o.features.items()})
+        for o in (step.student, teacher)
+    ]
+    assert plain[0] is not None
+    objective.build(Setting(BATCH, CLASSES, plain[0], plain[1], step.model))
+    with torch.no_grad():  # so that memories have something to remember
+        objective.loss(replace(step, clock=Clock(1, 10, 0.0), student=outputs(7, 2)))
+    return objective.eval()
+
+
+def leaves(out: Outputs | None) -> list[Tensor]:
+    return [] if out is None else [out.logits, *out.features.values()]
+
+
+@every
+def test_a_finite_float32_scalar_whose_gradient_reaches_the_student_alone(room: str, key: str, entry: Entry) -> None:
+    step = make_step(room)
+    value = make(entry, step).loss(step)
+    assert value.shape == ()
+    assert value.dtype == torch.float32
+    assert torch.isfinite(value)
+    value.backward()
+    reached = [t.grad for t in [*leaves(step.student), *step.model.parameters()] if t.grad is not None]
+    assert any(gradient.abs().sum() > 0 for gradient in reached)
+    assert all(tensor.grad is None for tensor in leaves(step.teacher))
+
+
+@pytest.mark.parametrize("key", sorted(ZERO_AT_EQUALITY))
+def test_zero_where_student_and_teacher_are_equal(key: str) -> None:
+    step = make_step("distill")
+    same = replace(step, teacher=step.student)
+    assert make(METHODS[key], same).loss(same).item() == pytest.approx(0, abs=1e-5)
+
+
+@every
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_half_precision_inputs_are_computed_in_float32(room: str, key: str, entry: Entry, dtype: torch.dtype) -> None:
+    step = make_step(room, dtype)
+    exact = replace(step, student=_float(step.student), teacher=step.teacher and _float(step.teacher))
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        value = make(entry, step).loss(step)
+    assert value.dtype == torch.float32
+    assert value.item() == pytest.approx(make(entry, exact).loss(exact).item(), rel=0.02, abs=1e-5)
+
+
+@every
+@pytest.mark.parametrize("scale", [500.0, 1e4])
+def test_extreme_inputs_stay_finite_in_value_and_gradient(room: str, key: str, entry: Entry, scale: float) -> None:
+    step = make_step(room, scale=scale)
+    value = make(entry, step).loss(step)
+    value.backward()
+    assert torch.isfinite(value)
+    for tensor in [*leaves(step.student), *step.model.parameters()]:
+        assert tensor.grad is None or torch.isfinite(tensor.grad).all()
+
+
+@every
+def test_the_state_makes_a_round_trip(room: str, key: str, entry: Entry) -> None:
+    step = make_step(room)
+    one, two = make(entry, step), make(entry, step)
+    for parameter in one.parameters():
+        nn.init.normal_(parameter)
+    two.load_state_dict(one.state_dict())
+    assert torch.equal(one.loss(step), two.loss(step))
+
+
+@every
+def test_the_order_of_the_batch_does_not_matter(room: str, key: str, entry: Entry) -> None:
+    step = make_step(room)
+    objective = make(entry, step)
+    order = torch.tensor([3, 0, 5, 1, 4, 2])
+
+    def turned(out: Outputs) -> Outputs:
+        return Outputs(out.logits[order], {name: value[order] for name, value in out.features.items()})
+
+    labels = step.batch.labels
+    assert labels is not None
+    batch = replace(step.batch, labels=labels[order], index=step.batch.index[order])
+    shuffled = replace(step, batch=batch, student=turned(step.student), teacher=step.teacher and turned(step.teacher))
+    torch.testing.assert_close(objective.loss(shuffled), objective.loss(step), rtol=1e-4, atol=1e-6)
+
+
+@every
+def test_two_classes_and_a_batch_of_one_work(room: str, key: str, entry: Entry) -> None:
+    step = make_step(room)
+
+    def cut(out: Outputs, rows: int) -> Outputs:
+        return Outputs(out.logits[:rows, :2], {name: value[:rows] for name, value in out.features.items()})
+
+    for rows in (1, 6):
+        batch = replace(step.batch, labels=torch.zeros(rows, dtype=torch.long), index=torch.arange(rows))
+        student, teacher = cut(step.student, rows), step.teacher and cut(step.teacher, rows)
+        small = replace(step, batch=batch, student=student, teacher=teacher)
+        objective = entry.objective()
+        objective.taps(tuple(student.features), () if teacher is None else tuple(teacher.features))
+        objective.build(Setting(rows, 2, student, teacher, step.model))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            assert torch.isfinite(objective.eval().loss(small))
+
+
+@every
+def test_compiled_is_the_same(room: str, key: str, entry: Entry) -> None:
+    """In a process of its own without run-time type checks, which are no part of what is compiled."""
+    import subprocess
+    import sys
+
+    script = f"""
+import sys
+sys.path[:0] = [{str(TESTS)!r}, {str(TESTS.parent)!r}]
+import torch
+from test_contract import ROOMS, make, make_step
+step = make_step({room!r})
+objective = make(ROOMS[{room!r}][{key!r}], step)
+plain = objective.loss(step)
+compiled = torch.compile(objective.loss, backend="eager")(step)
+torch.testing.assert_close(compiled, plain)
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+@every
+def test_names_agree_everywhere(room: str, key: str, entry: Entry) -> None:
+    module = importlib.import_module(f"preceptor.objectives.{room}.{key}")
+    name = entry.objective.__name__
+    assert name.lower() == key.replace("_", "")
+    assert set(module.__all__) >= {name, f"{key}_loss"}
+    assert (TESTS / room / f"test_{key}.py").exists()
+    text = (SOURCE / room / f"{key}.py").read_text()
+    assert len(text.splitlines()) <= 170
+    assert "Source:" in (module.__doc__ or "")
+    function = getattr(module, f"{key}_loss")
+    assert "Returns:" in function.__doc__
+    assert ">>>" in function.__doc__
+    for knob in inspect.signature(entry.objective).parameters.values():
+        assert knob.kind in {knob.VAR_POSITIONAL, knob.VAR_KEYWORD} or knob.default is not knob.empty
+
+
+@every
+def test_every_file_has_a_registry_line(room: str, key: str, entry: Entry) -> None:
+    files = {path.stem for path in (SOURCE / room).glob("*.py")} - {"__init__"}
+    assert files == set(ROOMS[room])
+
+
+def _float(out: Outputs) -> Outputs:
+    return Outputs(out.logits.detach().float(), {name: value.detach().float() for name, value in out.features.items()})

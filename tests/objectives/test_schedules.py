@@ -1,0 +1,47 @@
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from reference import GOLDEN
+
+from preceptor.objectives.schedules import SCHEDULES, FadeIn, FadeOut, Schedule, StepAt, WarmUp
+from preceptor.types import Clock
+
+CASES = json.loads((GOLDEN / "teacher.json").read_text())["schedules"]
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case["name"])
+def test_golden(case: dict[str, Any]) -> None:
+    kind = SCHEDULES[case["name"]]
+    schedule: Schedule = kind(case["alpha"]) if case["start"] is None else StepAt(case["alpha"], case["start"])
+    epochs = case["epochs"]
+    weights = [schedule(Clock(e, epochs, (e - 1) / epochs)) for e in range(case["first_epoch"], epochs + 1)]
+    assert weights == pytest.approx(case["weight"], rel=1e-12, abs=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("name", "first", "middle", "last"),
+    [("linear", 0.2, 1.0, 2.0), ("cosine", 0.3128689, 1.4142136, 2.0), ("cycle", 0.8717798, 1.7320508, 2.0)],
+)
+def test_first_middle_and_last_epoch_of_ten(name: str, first: float, middle: float, last: float) -> None:
+    schedule = SCHEDULES[name](2.0)
+    assert [schedule(Clock(e, 10, 0.0)) for e in (1, 5, 10)] == pytest.approx([first, middle, last], rel=1e-6)
+
+
+def test_warm_up_counts_epochs_and_stays() -> None:
+    weights = [WarmUp(1.0, 20)(Clock(e, 240, 0.0)) for e in (1, 10, 20, 21, 240)]
+    assert weights == pytest.approx([0.05, 0.5, 1.0, 1.0, 1.0])
+
+
+@pytest.mark.parametrize("progress", [0.0, 0.05, 0.1, 0.13, 0.2, 0.5, 0.99])
+def test_fades_hand_over_without_a_gap(progress: float) -> None:
+    clock = Clock(1, 1, progress)
+    fade_in, fade_out = FadeIn(1.0, 0.1, 0.2)(clock), FadeOut(1.0, 0.1, 0.2)(clock)
+    assert fade_in + fade_out == pytest.approx(1.0)
+    assert fade_in == pytest.approx(min(max((progress - 0.1) / 0.1, 0), 1))
+
+
+def test_a_fade_may_be_a_jump() -> None:
+    assert [FadeIn(3.0, 0.5, 0.5)(Clock(1, 1, p)) for p in (0.49, 0.5)] == [0.0, 3.0]

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+import inspect
 import math
 
 import pytest
 import torch
 from torch.nn import functional
 
-from preceptor.divergences import kl, log_soften, promote
+from preceptor.divergences import kl, left_singular, log_soften, promote
 
 
 def test_half_becomes_float32_and_double_stays() -> None:
@@ -32,3 +33,43 @@ def test_a_target_of_nearly_nothing_adds_nothing_even_at_extreme_gaps() -> None:
     target, given = (log_soften(torch.tensor([[1e4, 0.0]])), log_soften(torch.tensor([[0.0, 1e4]])))
     assert kl(target, target).item() == 0
     assert kl(target, given).item() == pytest.approx(1e4)
+
+
+def test_a_target_of_exactly_0_adds_nothing_in_value_and_gradient() -> None:
+    logits = torch.tensor([0.0, 1.0, -math.inf], requires_grad=True)
+    value = kl(torch.tensor([0.0, -math.inf, -math.inf]), torch.log_softmax(logits, 0))
+    value.backward()
+    assert value.item() == pytest.approx(math.log(1 + math.e))
+    assert logits.grad is not None
+    assert torch.isfinite(logits.grad).all()
+
+
+def test_kl_does_not_broadcast() -> None:
+    unchecked = inspect.unwrap(kl)  # users run without the shape checks of the test run
+    with pytest.raises(ValueError, match=r"shapes \(4, 5\) and \(4, 1\) differ"):
+        unchecked(torch.zeros(4, 5), torch.zeros(4, 1))
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        [[1.0, -1.0], [-1.0, 1.0]],
+        [[-1.0, -2.0, -3.0]],
+        [[0.0, 0.0], [0.0, -5.0]],
+        [[3.0, 1.0, 2.0], [-1.0, 0.5, 4.0], [2.0, 2.0, -7.0]],
+    ],
+)
+def test_power_iteration_finds_the_largest_singular_value(rows: list[list[float]]) -> None:
+    matrix = torch.tensor(rows).double()
+    left = left_singular(matrix, iterations=60)
+    assert left.norm().item() == pytest.approx(1)
+    assert (matrix.T @ left).norm().item() == pytest.approx(torch.linalg.matrix_norm(matrix, 2).item(), rel=1e-9)
+
+
+def test_power_iteration_goes_on_where_it_stopped_and_leaves_autocast() -> None:
+    matrix = torch.randn(6, 9, generator=torch.Generator().manual_seed(0))
+    half_way = left_singular(matrix, iterations=4)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        resumed = left_singular(matrix, half_way, iterations=3)
+    torch.testing.assert_close(resumed, left_singular(matrix, iterations=7))
+    assert left_singular(torch.zeros(2, 3)).tolist() == [0.0, 0.0]

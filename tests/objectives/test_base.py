@@ -1,10 +1,23 @@
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 from torch import Tensor, nn
 
-from preceptor.objectives.base import Objective, Setting, Sum, Taps, labels_of, teacher_outputs, total
+from preceptor.errors import UsageError
+from preceptor.objectives.base import (
+    Objective,
+    Setting,
+    Sum,
+    Taps,
+    labels_of,
+    one_of,
+    positive,
+    teacher_outputs,
+    total,
+)
 from preceptor.objectives.schedules import Linear
 from preceptor.types import Batch, Clock, Outputs, Step, View
 
@@ -68,8 +81,53 @@ def test_sums_nest() -> None:
 
 
 def test_what_a_step_lacks_is_said() -> None:
-    with pytest.raises(ValueError, match="needs labels, and the batch has none"):
+    with pytest.raises(UsageError, match="needs labels, and the batch has none"):
         labels_of(step())
-    with pytest.raises(ValueError, match="learns from a teacher, and the run has none"):
+    with pytest.raises(UsageError, match="learns from a teacher, and the run has none"):
         teacher_outputs(step())
-    Setting(1, 3, Outputs(torch.zeros(2, 3)), None)
+
+
+class Learned(Objective):
+    """A term with a parameter and a part that `build` makes."""
+
+    built_for: int = 0
+
+    def __init__(self, value: float) -> None:
+        super().__init__()
+        self.value = nn.Parameter(torch.tensor(value))
+
+    def loss(self, step: Step) -> Tensor:
+        return self.value * 1.0
+
+    def build(self, setting: Setting) -> None:
+        self.built_for = setting.num_samples
+
+
+def test_state_and_building_reach_nested_terms_by_name() -> None:
+    inner, outer = Learned(1.0), Learned(2.0)
+    nested = Sum(inner=(0.5, Sum(deep=(1.0, inner))), outer=(1.0, outer))
+    nested.build(Setting(7, 3, Outputs(torch.zeros(2, 3)), None))
+    assert (inner.built_for, outer.built_for) == (7, 7)
+    assert list(nested.state_dict()) == ["objectives.inner.objectives.deep.value", "objectives.outer.value"]
+    assert [name for name, _ in nested.named_terms()] == ["inner", "outer"]
+
+
+def test_an_infinite_term_without_weight_leaves_gradients_clean() -> None:
+    good, bad = Learned(3.0), Learned(math.inf)
+    Sum(good=(1.0, good), bad=(0.0, bad)).loss(step()).backward()
+    assert good.value.grad is not None
+    assert good.value.grad.item() == 1.0
+    assert bad.value.grad is None
+
+
+@pytest.mark.parametrize("value", [0.0, -1.0, math.nan])
+def test_what_must_be_positive_is_named(value: float) -> None:
+    with pytest.raises(ValueError, match=f"temperature: {value} is not above 0"):
+        positive(value, "temperature")
+    assert positive(0.1, "temperature") == 0.1
+
+
+def test_a_word_that_is_none_of_the_few_is_named() -> None:
+    assert one_of("mean", ("code", "mean"), "bank") == "mean"
+    with pytest.raises(ValueError, match="bank: unknown 'men'; there are code, mean"):
+        one_of("men", ("code", "mean"), "bank")

@@ -1,12 +1,15 @@
 from __future__ import annotations
 
 import json
+from dataclasses import FrozenInstanceError
 from typing import Any
 
 import pytest
-from reference import GOLDEN
+from hypothesis import given
+from hypothesis import strategies as st
+from vectors import GOLDEN
 
-from preceptor.objectives.schedules import SCHEDULES, FadeIn, FadeOut, Schedule, StepAt, WarmUp
+from preceptor.objectives.schedules import SCHEDULES, FadeIn, FadeOut, Linear, Schedule, StepAt, WarmUp
 from preceptor.types import Clock
 
 CASES = json.loads((GOLDEN / "teacher.json").read_text())["schedules"]
@@ -45,3 +48,19 @@ def test_fades_hand_over_without_a_gap(progress: float) -> None:
 
 def test_a_fade_may_be_a_jump() -> None:
     assert [FadeIn(3.0, 0.5, 0.5)(Clock(1, 1, p)) for p in (0.49, 0.5)] == [0.0, 3.0]
+
+
+@given(epochs=st.integers(1, 300), share=st.floats(0, 1, exclude_max=True))
+def test_every_schedule_stays_between_0_and_its_peak(epochs: int, share: float) -> None:
+    clock = Clock(1 + int(share * epochs), epochs, share)
+    assert all(0 <= kind(2.5)(clock) <= 2.5 for kind in SCHEDULES.values())
+
+
+def test_a_warm_up_over_no_epochs_is_none() -> None:
+    assert WarmUp(2.0, 0)(Clock(1, 10, 0.0)) == 2.0
+
+
+def test_schedules_are_frozen_values() -> None:
+    assert Linear(2.0) == Linear(2.0) != Linear(1.0)
+    with pytest.raises(FrozenInstanceError):
+        Linear().peak = 3.0  # type: ignore[misc]

@@ -75,11 +75,11 @@ def _print_help(verb: Verb) -> None:
     console.print(f"Usage: preceptor {verb} [--config FILE.yaml] [--debug] key=value ...\n", markup=False)
     console.print(f"{_RECIPES[verb].__doc__}\n", markup=False)
     table = Table(box=None, padding=(0, 2, 0, 0))
-    for column in ("key", "type", "default", "meaning"):
-        table.add_column(column, overflow="fold")
+    table.add_column("key", no_wrap=True)
+    table.add_column("meaning [type; default]")
     for key, field in _leaves(_RECIPES[verb]):
-        default = "needed" if field.is_required() else _short(field.default)
-        table.add_row(Text(key), Text(_type_name(field)), Text(default), Text(field.description or ""))
+        default = "needed" if field.is_required() else f"default {_short(field.default)}"
+        table.add_row(Text(key), Text(f"{field.description} [{_type_name(field)}; {default}]"))
     console.print(table)
     bare = " ".join(sorted(_BARE & set(_RECIPES[verb].model_fields)))
     console.print(
@@ -108,7 +108,7 @@ def _type_name(field: FieldInfo) -> str:
 
 
 def _short(default: object) -> str:
-    return "" if default is PydanticUndefined else "protocol / none" if default is None else str(default)
+    return "" if default is PydanticUndefined else "none" if default is None else str(default)
 
 
 def _yaml_lines(recipe: BaseModel, values: Mapping[str, Any], depth: int = 0) -> Iterator[str]:
@@ -120,6 +120,6 @@ def _yaml_lines(recipe: BaseModel, values: Mapping[str, Any], depth: int = 0) ->
             yield f"{'  ' * depth}{name}:"
             yield from _yaml_lines(inner, value, depth + 1)
             continue
-        text = yaml.safe_dump({name: value}, default_flow_style=None, sort_keys=False, width=1000).rstrip()
+        text = yaml.safe_dump(value, default_flow_style=True, sort_keys=False, width=1000).splitlines()[0]
         comment = f"  # {field.description}" if field is not None and field.description else ""
-        yield "\n".join("  " * depth + line for line in text.splitlines()) + comment
+        yield f"{'  ' * depth}{name}: {text}{comment}"

@@ -23,7 +23,7 @@ _PARALLEL = "module."
 
 # what torch's readers raise on bytes that are no file of theirs
 _DAMAGE = (
-    *(RuntimeError, EOFError, ValueError, LookupError, TypeError, AttributeError, AssertionError, ArithmeticError),
+    *(RuntimeError, EOFError, ValueError, LookupError, TypeError, AttributeError, AssertionError),
     *(struct.error, SafetensorError),
 )
 

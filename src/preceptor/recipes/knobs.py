@@ -57,7 +57,7 @@ def explain(error: ValidationError, model: type[BaseModel], where: str = "") -> 
         names = [str(part) for part in problem["loc"] if not _is_type_tag(part, problem["loc"])]
         key = ".".join([where, *names] if where else names)
         if problem["type"] == "extra_forbidden":
-            lines.append(f"{key}: unknown key{did_you_mean(names[-1], _fields_at(model, names[:-1]))}")
+            lines.append(f"{key}: unknown key{did_you_mean(names[-1], _fields_at(model, names[:-1]), most=1)}")
         elif problem["type"] == "missing":
             lines.append(f"{key}: is needed and was not given")
         else:
@@ -65,10 +65,10 @@ def explain(error: ValidationError, model: type[BaseModel], where: str = "") -> 
     return "\n".join(dict.fromkeys(lines))
 
 
-def did_you_mean(name: str, known: Iterable[str]) -> str:
+def did_you_mean(name: str, known: Iterable[str], *, most: int = 3) -> str:
     """Return "; did you mean ...?" with the nearest known names, or the names there are."""
     names = list(known)
-    near = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
+    near = difflib.get_close_matches(name, names, n=most, cutoff=0.5)
     if near:
         return f"; did you mean {' or '.join(near)}?"
     return f"; there are: {', '.join(names)}" if names else "; there are none"

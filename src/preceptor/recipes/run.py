@@ -87,6 +87,7 @@ def run(
         for note in data.notes:
             shown.note(note)
         learner, source = _learner(model, objective, teacher, recipe, data, engine, shown)
+        loader = _loader(recipe, data, engine)
         plan = _plan(recipe, has_validation=len(data.validation) > 0)
         config = {"kind": _kind(recipe), **recipe.model_dump(mode="json")}
         folder.claim(config, resume=recipe.resume, overwrite=recipe.overwrite)
@@ -96,7 +97,7 @@ def run(
         before = None if teacher is None else fingerprint(teacher)
         started = _now()
         with Together([shown, *([TensorBoard(folder.path / "tensorboard")] if recipe.tensorboard else [])]) as watcher:
-            course = _fit(learner, source, recipe, plan, data, engine, folder, watcher)
+            course = _fit(learner, loader, source, recipe, plan, data, engine, folder, watcher)
         if teacher is not None and fingerprint(teacher) != before:
             raise RunError("the teacher's weights or statistics changed during the run: the result is not valid")
         return _finish(learner, course, recipe, data, engine, folder, started, before)
@@ -213,8 +214,20 @@ def _plan(recipe: Recipe, *, has_validation: bool) -> Plan:
     )
 
 
+def _loader(recipe: Recipe, data: Data, engine: Engine) -> Loader:
+    return Loader(
+        data.train,
+        batch_size=_set(recipe.batch_size, "batch_size"),
+        view=_set(recipe.data.view, "data.view"),
+        normalisation=data.normalisation,
+        seed=recipe.seed,
+        device=engine.device,
+    )
+
+
 def _fit(
     learner: Learner,
+    loader: Loader,
     source: TeacherSource | None,
     recipe: Recipe,
     plan: Plan,
@@ -224,14 +237,6 @@ def _fit(
     watcher: Display,
 ) -> Course:
     optim, batch_size = recipe.optim, _set(recipe.batch_size, "batch_size")
-    loader = Loader(
-        data.train,
-        batch_size=batch_size,
-        view=_set(recipe.data.view, "data.view"),
-        normalisation=data.normalisation,
-        seed=recipe.seed,
-        device=engine.device,
-    )
     optimizer = make_optimizer(
         learner,
         name=_set(optim.name, "optim.name"),

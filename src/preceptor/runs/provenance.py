@@ -37,4 +37,5 @@ def git_commit() -> str | None:
 def command_line() -> str:
     """Return the command that started this process, as one would type it."""
     program = Path(sys.argv[0]).name or "python"
-    return shlex.join([program, *sys.argv[1:]])
+    words = ["python", "-m", "preceptor"] if program == "__main__.py" else [program]
+    return shlex.join([*words, *sys.argv[1:]])

@@ -3,10 +3,12 @@ from __future__ import annotations
 import pytest
 import torch
 from torch.nn import functional
+from vectors import assert_golden, closed_form_map
 
 from preceptor.errors import UsageError
+from preceptor.objectives.base import Setting
 from preceptor.objectives.distill.at import AT, at_loss
-from reference import assert_golden, closed_form_map
+from preceptor.types import Outputs
 
 
 def test_definition() -> None:
@@ -100,3 +102,17 @@ def test_errors() -> None:
         AT().taps(["pooled"], ["block1"])
     with pytest.raises(UsageError, match=r"the teacher offers none"):
         AT().taps(["block1"], [])
+
+
+def test_a_level_is_at_most_2_over_its_positions() -> None:
+    apart = torch.zeros(1, 1, 1, 4)
+    apart[..., 0] = 1
+    assert at_loss([apart], [apart.flip(-1)]).item() == pytest.approx(2 / 4)
+
+
+def test_what_is_paired_must_be_maps() -> None:
+    objective = AT(pairs={"pooled": "pooled"})
+    objective.taps(["pooled"], ["pooled"])
+    flat = Outputs(torch.zeros(2, 3), {"pooled": torch.zeros(2, 6)})
+    with pytest.raises(UsageError, match=r"at needs maps, and feature pooled of the student has shape \(2, 6\)"):
+        objective.build(Setting(10, 3, flat, flat))

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
 import math
+import warnings
 
 import pytest
 import torch
-from reference import assert_golden, closed_form_logits, softmax_rows
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from vectors import assert_golden, closed_form_logits, softmax_rows
 
 from preceptor.objectives.distill.dkd import DKD, dkd_loss
 from preceptor.objectives.distill.kd import kd_loss
@@ -76,6 +79,16 @@ def test_two_classes_leave_the_target_part_and_say_so_once() -> None:
     with pytest.warns(UserWarning, match="two classes"):
         value = objective(student, teacher, labels)
     torch.testing.assert_close(value, kd_loss(student, teacher, temperature=4.0))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        objective(student, teacher, labels)
+
+
+@settings(max_examples=25, deadline=None)
+@given(one=st.floats(-50, 50), other=st.floats(-50, 50))
+def test_a_constant_added_to_a_row_does_not_matter(one: float, other: float) -> None:
+    student, teacher, labels = closed_form_logits()
+    torch.testing.assert_close(dkd_loss(student + one, teacher + other, labels), dkd_loss(student, teacher, labels))
 
 
 def test_gradcheck() -> None:

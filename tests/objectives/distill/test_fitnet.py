@@ -1,13 +1,15 @@
 from __future__ import annotations
 
+import inspect
+
 import pytest
 import torch
+from vectors import assert_golden, closed_form_map
 
 from preceptor.errors import UsageError
 from preceptor.objectives.base import Setting
 from preceptor.objectives.distill.fitnet import FitNet, Regressor, fitnet_loss
 from preceptor.types import Outputs
-from reference import assert_golden, closed_form_map
 
 
 def test_definition() -> None:
@@ -86,3 +88,8 @@ def test_errors() -> None:
     maps = Outputs(torch.zeros(2, 3), {"block2": torch.zeros(2, 6, 4, 4)})
     with pytest.raises(UsageError, match="learns from a teacher, and the run has none"):
         FitNet().build(Setting(10, 3, maps, None))
+
+
+def test_maps_of_different_shapes_do_not_broadcast() -> None:
+    with pytest.raises(ValueError, match=r"shapes \(2, 1, 4, 4\) and \(2, 6, 4, 4\) differ"):
+        inspect.unwrap(fitnet_loss)(torch.zeros(2, 1, 4, 4), torch.zeros(2, 6, 4, 4))

@@ -6,8 +6,8 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from reference import assert_golden, closed_form_logits, softmax_rows
 from torch.nn import functional
+from vectors import assert_golden, closed_form_logits, softmax_rows
 
 from preceptor.objectives.distill.kd import KD, kd_loss
 
@@ -91,3 +91,13 @@ def test_a_temperature_that_is_not_above_0_is_refused(temperature: float) -> Non
         KD(temperature)
     with pytest.raises(ValueError, match="temperature"):
         kd_loss(torch.zeros(1, 2), torch.zeros(1, 2), temperature=temperature)
+
+
+def test_a_class_that_the_teacher_rules_out_is_no_obstacle() -> None:
+    student = torch.tensor([[1.0, 2.0, 3.0]], requires_grad=True)
+    value = kd_loss(student, torch.tensor([[0.0, 0.0, -math.inf]]), temperature=1.0)
+    value.backward()
+    kept = torch.softmax(student.detach(), 1)[0, :2]
+    assert value.item() == pytest.approx(float((0.5 * (0.5 / kept).log()).sum()), rel=1e-5)
+    assert student.grad is not None
+    assert torch.isfinite(student.grad).all()

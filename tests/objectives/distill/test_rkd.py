@@ -1,13 +1,14 @@
 from __future__ import annotations
 
+import inspect
 import math
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from reference import assert_golden, closed_form_vectors
 from torch import Tensor
+from vectors import assert_golden, closed_form_vectors
 
 from preceptor.objectives.distill import rkd
 from preceptor.objectives.distill.rkd import RKD, rkd_loss
@@ -128,3 +129,18 @@ def test_a_large_batch_never_makes_a_batch_by_batch_by_width_tensor() -> None:
 def test_gradcheck() -> None:
     student, teacher = closed_form_vectors(3, 0.2), closed_form_vectors(4, 1.0)
     assert torch.autograd.gradcheck(lambda e: rkd_loss(e, teacher), student.requires_grad_())
+
+
+def test_two_samples_that_coincide_have_no_huge_gradient() -> None:
+    """The derivative of a direction of length 0 does not exist; a clamp would make it 1e12."""
+    torch.manual_seed(0)
+    student = torch.randn(6, 4)
+    student[1] = student[0]
+    rkd_loss(student.requires_grad_(), torch.randn(6, 5)).backward()
+    assert student.grad is not None
+    assert student.grad.abs().max() < 100
+
+
+def test_batches_of_different_size_are_refused() -> None:
+    with pytest.raises(ValueError, match="batches of 4 and 5"):
+        inspect.unwrap(rkd_loss)(torch.zeros(4, 3), torch.zeros(5, 3))

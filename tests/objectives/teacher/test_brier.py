@@ -1,11 +1,12 @@
 from __future__ import annotations
 
+import inspect
 import json
 
 import numpy as np
 import pytest
 import torch
-from reference import GOLDEN, closed_form_logits, softmax_rows
+from vectors import GOLDEN, closed_form_logits, softmax_rows
 
 from preceptor.objectives.teacher.brier import Variant, brier_loss
 from preceptor.objectives.teacher.consistency import consistency_loss
@@ -33,7 +34,9 @@ def test_golden(number: int) -> None:
     torch.testing.assert_close(logits.grad.double(), gradient.double(), rtol=1e-3, atol=1e-6)
 
 
-@pytest.mark.parametrize(("variant", "expected"), [("sum", 1.214234833), ("mse_mean", 0.2428469666)])
+@pytest.mark.parametrize(
+    ("variant", "expected"), [("sum", 1.214234833), ("mse_mean", 0.2428469666), ("logit_mse", 2.711259848)]
+)
 def test_tabulated(variant: Variant, expected: float) -> None:
     logits, _, labels = closed_form_logits()
     assert brier_loss(logits, labels, variant=variant).item() == pytest.approx(expected, rel=1e-9)
@@ -107,3 +110,8 @@ def test_brier_plus_consistency_is_brier_to_a_softened_target() -> None:
 def test_gradcheck(variant: Variant) -> None:
     logits, _, labels = closed_form_logits()
     assert torch.autograd.gradcheck(lambda z: brier_loss(z, labels, variant=variant), logits.requires_grad_())
+
+
+def test_an_unknown_variant_is_named() -> None:
+    with pytest.raises(ValueError, match="variant: unknown 'mean'; there are sum, mse_mean, logit_mse"):
+        inspect.unwrap(brier_loss)(torch.zeros(1, 2), torch.tensor([0]), variant="mean")

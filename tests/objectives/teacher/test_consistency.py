@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from reference import GOLDEN, closed_form_logits
 from torch import Tensor
+from vectors import GOLDEN, closed_form_logits
 
 from preceptor.objectives.base import Setting
 from preceptor.objectives.teacher.consistency import Bank, Consistency, consistency_loss
@@ -109,3 +109,52 @@ def test_gradcheck_and_no_gradient_into_the_past() -> None:
 def test_errors() -> None:
     with pytest.raises(ValueError, match=r"momentum: 1.0 is not in \[0, 1\)"):
         Consistency("ema", momentum=1.0)
+
+
+@pytest.mark.parametrize("kind", ["code", "mean", "ema"])
+def test_a_sample_twice_in_a_batch_enters_once_whatever_the_order(kind: Bank) -> None:
+    logits, rows = torch.randn(3, 4), torch.tensor([1, 0, 1])
+    first, plain = built(kind, 2, 4), built(kind, 2, 4)
+    first(logits, rows, 1)
+    plain(logits[:2], rows[:2], 1)
+    assert torch.equal(first.bank, plain.bank)
+    assert first.visits.tolist() == [1, 1]
+
+
+def test_a_first_answer_after_epoch_1_enters_whole() -> None:
+    objective = built("code", 2, 3)
+    objective(torch.zeros(1, 3), torch.tensor([0]), 1)
+    objective(torch.zeros(2, 3), torch.tensor([0, 1]), 2)
+    torch.testing.assert_close(objective.bank, torch.full((2, 3), 1 / 3))
+
+
+def test_the_loss_looks_at_the_bank_before_this_answer_enters() -> None:
+    objective, rows = built("mean", 1, 2), torch.tensor([0])
+    objective(torch.tensor([[100.0, 0.0]]), rows, 1)
+    assert objective(torch.tensor([[0.0, 100.0]]), rows, 2).item() == pytest.approx(2.0)
+    torch.testing.assert_close(objective.bank, torch.tensor([[0.5, 0.5]]))
+
+
+def test_without_gradients_the_bank_stays() -> None:
+    objective = built("code", 2, 3)
+    with torch.no_grad():
+        objective(torch.randn(2, 3), torch.arange(2), 1)
+    assert objective.visits.sum() == 0
+
+
+def test_going_on_in_the_middle_of_an_epoch_gives_the_same_bank() -> None:
+    logits = torch.randn(3, 4, 5)
+    whole, first = built("code", 4, 5), built("code", 4, 5)
+    for epoch in range(3):
+        for rows in torch.arange(4).split(2):
+            whole(logits[epoch, rows], rows, epoch + 1)
+            first(logits[epoch, rows], rows, epoch + 1)
+            resumed = built("code", 4, 5)
+            resumed.load_state_dict(first.state_dict())
+            first = resumed
+    assert torch.equal(first.bank, whole.bank)
+
+
+def test_a_missing_bank_is_said() -> None:
+    with pytest.raises(ValueError, match=r"no bank yet: call build\(setting\) first"):
+        Consistency()(torch.zeros(1, 2), torch.tensor([0]), 2)

@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from reference import closed_form_logits, softmax_rows
+from vectors import closed_form_logits, softmax_rows
 
 from preceptor.objectives.teacher.cross_entropy import cross_entropy_loss
 

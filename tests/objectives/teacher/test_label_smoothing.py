@@ -5,8 +5,8 @@ import json
 import numpy as np
 import pytest
 import torch
-from reference import GOLDEN, closed_form_logits
 from torch.nn import functional
+from vectors import GOLDEN, closed_form_logits
 
 from preceptor.objectives.teacher.cross_entropy import cross_entropy_loss
 from preceptor.objectives.teacher.label_smoothing import LabelSmoothing, label_smoothing_loss

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import inspect
 import json
 from typing import Any
 
@@ -7,12 +8,12 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from vectors import GOLDEN
 
 from preceptor import models
 from preceptor.objectives.base import Setting
 from preceptor.objectives.teacher.lipschitz import ConvNorm, Lipschitz, lipschitz_loss
 from preceptor.types import Outputs
-from reference import GOLDEN
 
 CASES = json.loads((GOLDEN / "teacher.json").read_text())["lipschitz"]
 
@@ -163,3 +164,53 @@ def test_other_layers_count_nothing_and_are_named() -> None:
     objective = Lipschitz()
     objective.build(Setting(10, 3, Outputs(torch.zeros(2, 3)), None, network))
     assert objective.notes() == ("layers without a norm count nothing: Embedding, LayerNorm",)
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected"), [("entrywise", 84_660), ("induced_1", 1_134), ("induced_inf", 1_067), ("spectral", 74)]
+)
+def test_how_far_the_norms_are_apart(kind: ConvNorm, expected: float) -> None:
+    """Sums over the convolutions of wrn_40_2 at initialisation: why a weight is not to be copied from norm to norm."""
+    torch.manual_seed(0)
+    convs = [m for m in models.create("wrn_40_2", num_classes=100).modules() if isinstance(m, nn.Conv2d)]
+    assert lipschitz_loss(nn.ModuleList(convs), conv_norm=kind).item() == pytest.approx(expected, rel=0.03)
+
+
+@pytest.mark.parametrize("kind", ["entrywise", "induced_1", "induced_inf", "spectral"])
+def test_half_precision_weights_and_autocast_are_left_behind(kind: ConvNorm) -> None:
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Conv2d(8, 16, 3), nn.BatchNorm2d(16), nn.Linear(16, 4))
+    exact = lipschitz_loss(network, conv_norm=kind)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        torch.testing.assert_close(lipschitz_loss(network, conv_norm=kind), exact, rtol=1e-6, atol=0)
+    assert lipschitz_loss(network.double(), conv_norm=kind).dtype == torch.float64
+    half = lipschitz_loss(network.bfloat16(), conv_norm=kind)
+    assert half.dtype == torch.float32
+    assert half.item() == pytest.approx(exact.item(), rel=0.01)
+
+
+def test_directions_of_modules_with_like_names_do_not_mix() -> None:
+    network = nn.ModuleDict({"a_b": nn.Conv2d(2, 3, 1), "a": nn.ModuleDict({"b": nn.Conv2d(2, 5, 1)})})
+    objective = Lipschitz("spectral")
+    objective.build(Setting(10, 3, Outputs(torch.zeros(2, 3)), None, network))
+    assert sorted(len(buffer) for buffer in objective.buffers()) == [3, 5]
+    assert torch.isfinite(objective(network))
+
+
+def test_without_building_the_directions_are_made_at_first_use_and_then_kept() -> None:
+    conv, objective = nn.Conv2d(3, 6, 3), Lipschitz("spectral").eval()
+    first = objective(conv)
+    (direction,) = objective.buffers()
+    torch.testing.assert_close(first, lipschitz_loss(conv, conv_norm="spectral"))
+    assert torch.equal(objective(conv), first)
+    assert next(iter(objective.buffers())) is direction
+
+
+def test_unknown_words_and_wrong_clips_are_named() -> None:
+    unchecked = inspect.unwrap(lipschitz_loss)
+    with pytest.raises(ValueError, match="conv_norm: unknown 'frobenius'; there are entrywise, induced_1"):
+        unchecked(nn.Conv2d(1, 1, 1), conv_norm="frobenius")
+    with pytest.raises(ValueError, match="aggregate: unknown 'mean'; there are sum, logsum"):
+        unchecked(nn.Conv2d(1, 1, 1), aggregate="mean")
+    with pytest.raises(ValueError, match="max_batchnorm: 0 is not above 0"):
+        Lipschitz(max_batchnorm=0)

@@ -93,9 +93,8 @@ class Consistency(Objective):
 
     @torch.no_grad()
     def _remember(self, given: Tensor, index: Tensor, epoch: int) -> None:
-        given = given[
-            (index[:, None] == index).int().argmax(1)
-        ]  # copies take the first one's answer, so order is no matter
+        # copies of a sample take the first one's answer, so that the order of writing does not matter
+        given = given[(index[:, None] == index).int().argmax(1)]
         visits = self.visits[index]
         shares = {
             "code": torch.where((visits == 0) | (epoch == 1), 1.0, 1 / (1 + epoch)),

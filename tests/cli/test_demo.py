@@ -1,0 +1,63 @@
+"""The whole demo with one seed, really run, and its page opened."""
+
+from __future__ import annotations
+
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from preceptor.cli import main
+from preceptor.errors import UsageError
+from preceptor.report import summarise_demo
+
+
+class Links(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.found += [value for name, value in attrs if name in {"href", "src"} and value]
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("demo") / "out"
+    assert main(["demo", "--out", str(out), "--seeds", "1"]) == 0
+    return out
+
+
+def test_the_teachers_converge_and_the_numbers_are_those_of_the_runs(demo: Path) -> None:
+    summary = summarise_demo(demo)
+    rows = {row.name: row for row in summary.rows}
+    assert list(rows) == ["cross_entropy", "brier", "soteacher", "true_distribution"]
+    for name in ("cross_entropy", "brier", "soteacher"):
+        train = rows[name].train_accuracy
+        assert train is not None
+        assert train.mean > 0.95
+        assert rows[name].student_accuracy.mean == summary.students[name][0]["test"]["accuracy"]
+    assert "1 seed, small images, one data set: a demonstration, not evidence" in summary.finding
+
+
+def test_the_page_needs_nothing_from_outside_and_its_links_lead_to_runs(demo: Path) -> None:
+    page = (demo / "report.html").read_text()
+    links = Links()
+    links.feed(page)
+    assert len([link for link in links.found if link.endswith("result.json")]) == 7
+    for link in links.found:
+        assert link.startswith("#") or (demo / link).exists(), link
+    assert page.count("<svg") == 6
+    assert "<script" not in page
+
+
+def test_a_folder_of_somebody_elses_is_not_replaced(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "mine.txt").write_text("mine")
+    assert main(["demo", "--out", str(tmp_path)]) == 2
+    assert "is not empty and holds no demo" in capsys.readouterr().err
+    assert (tmp_path / "mine.txt").exists()
+
+
+def test_a_report_of_nothing(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="holds no runs"):
+        summarise_demo(tmp_path)

@@ -19,10 +19,11 @@ def test_scores_by_plain_python() -> None:
     torch.manual_seed(0)
     logits, labels = torch.randn(7, 4), torch.randint(0, 4, (7,))
     rows = [[math.exp(z) / sum(math.exp(v) for v in row) for z in row] for row in logits.double().tolist()]
-    right = [row.index(max(row)) == y for row, y in zip(rows, labels.tolist(), strict=True)]
+    known = labels.tolist()
+    right = [row.index(max(row)) == y for row, y in zip(rows, known, strict=True)]
     assert accuracy(logits, labels) == pytest.approx(sum(right) / 7)
-    assert nll(logits, labels) == pytest.approx(-sum(math.log(r[y]) for r, y in zip(rows, labels, strict=True)) / 7)
-    squares = [sum((p - (c == y)) ** 2 for c, p in enumerate(r)) for r, y in zip(rows, labels, strict=True)]
+    assert nll(logits, labels) == pytest.approx(-sum(math.log(r[y]) for r, y in zip(rows, known, strict=True)) / 7)
+    squares = [sum((p - (c == y)) ** 2 for c, p in enumerate(r)) for r, y in zip(rows, known, strict=True)]
     assert brier_score(logits, labels) == pytest.approx(sum(squares) / 7)
 
 
@@ -38,8 +39,8 @@ def test_ece_by_hand() -> None:
 
 
 def test_bins_are_closed_on_the_right() -> None:
-    bars = reliability(probabilities([[0.6, 0.4], [0.61, 0.39]]), torch.tensor([0, 0]), bins=5)
-    assert [bar.count for bar in bars] == [0, 0, 1, 1, 0]
+    logits = torch.tensor([[0.0, 0.0], [0.01, 0.0]])  # confidence of exactly 1/2, and just above
+    assert [bar.count for bar in reliability(logits, torch.tensor([0, 0]), bins=2)] == [1, 1]
 
 
 def test_a_perfectly_calibrated_network_goes_to_zero() -> None:

@@ -29,20 +29,31 @@ class Batch:
         labels: class of each row in [0, classes), or None when unlabelled.
         index: row of each sample in the training split: the key of per-sample memories.
         view: which augmentation the inputs show.
+        further: other views of the same rows by name, where an objective asked for them; shaped like the inputs.
     """
 
     inputs: Float[Tensor, batch * shape]
     labels: Int[Tensor, " batch"] | None
     index: Int[Tensor, " batch"]
     view: View
+    further: Mapping[str, Tensor] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Outputs:
-    """What a network said: logits and the features somebody asked for by name (none otherwise)."""
+    """What a network said.
+
+    Attributes:
+        logits: of several teachers, the log of their mean distribution.
+        features: those that somebody asked for by name, none otherwise.
+        views: what it said of further views of the same rows, by the view's name.
+        members: what each of several teachers said; empty for a single network.
+    """
 
     logits: Float[Tensor, "batch classes"]
     features: Mapping[str, Tensor] = field(default_factory=dict)
+    views: Mapping[str, Outputs] = field(default_factory=dict)
+    members: tuple[Outputs, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

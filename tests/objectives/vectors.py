@@ -74,3 +74,8 @@ def softmax_rows(logits: Tensor, temperature: float = 1.0) -> list[list[float]]:
         powers = [math.exp((value - top) / temperature) for value in row]
         rows.append([power / sum(powers) for power in powers])
     return rows
+
+
+def offer(*names: str) -> dict[str, tuple[int, ...]]:
+    """Return features on offer, all of one shape."""
+    return dict.fromkeys(names, (4, 8, 8))

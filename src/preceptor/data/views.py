@@ -14,7 +14,7 @@ from jaxtyping import Int, Shaped, UInt8
 from torch import Tensor
 from torch.nn import functional
 
-__all__ = ["ORDER", "VIEWS", "VIEW_STREAM", "crop_flip", "draws", "flip", "unchanged"]
+__all__ = ["FURTHER_VIEWS", "ORDER", "VIEWS", "VIEW_STREAM", "crop_flip", "draws", "flip", "unchanged"]
 
 VIEW_STREAM = 0
 ORDER = 1  # the stream that shuffles an epoch
@@ -96,3 +96,4 @@ def _below(words: Tensor, bound: int) -> Tensor:
 _PADDING = 4
 
 VIEWS: dict[str, View] = {"none": unchanged, "flip": flip, "crop_flip": crop_flip}
+FURTHER_VIEWS = ("strong", "rotated_90", "rotated_180", "rotated_270")

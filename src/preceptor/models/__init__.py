@@ -1,5 +1,6 @@
 """Networks: the CIFAR zoo under the parameter names the field shares, and any module as one with named features."""
 
+from preceptor.models.classifier import find_classifier
 from preceptor.models.taps import Observed, Tapped, feature_names, observe
 from preceptor.models.weights import load_weights, save_weights
 from preceptor.models.zoo import create, names, parameter_count
@@ -9,6 +10,7 @@ __all__ = [
     "Tapped",
     "create",
     "feature_names",
+    "find_classifier",
     "load_weights",
     "names",
     "observe",

@@ -8,7 +8,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 from torch import Tensor, nn
 
@@ -18,7 +18,9 @@ from preceptor.types import Clock, Outputs, Step
 
 __all__ = [
     "Objective",
+    "Offer",
     "Setting",
+    "Stage",
     "Sum",
     "Taps",
     "Weight",
@@ -30,6 +32,7 @@ __all__ = [
 ]
 
 Weight = float | Schedule
+Offer = Mapping[str, tuple[int, ...]]  # the features a network has, in order: name -> shape of one sample's
 _Choice = TypeVar("_Choice", bound=str)
 
 
@@ -51,6 +54,9 @@ class Setting:
         student: outputs of the student, with the features that were asked for.
         teacher: the same of the teacher, or None while a teacher is being trained.
         model: the network that is trained, for objectives that look at its weights.
+        teacher_model: the teacher's network, where it is one.
+        labels: of the training split, [num_samples], on the CPU.
+        batch_size: rows of a full batch.
     """
 
     num_samples: int
@@ -58,6 +64,31 @@ class Setting:
     student: Outputs
     teacher: Outputs | None
     model: nn.Module | None = None
+    teacher_model: nn.Module | None = None
+    labels: Tensor | None = None
+    batch_size: int = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """What is trained before the run proper, as a stage of its own with its own optimiser and checkpoint.
+
+    Attributes:
+        objective: what is minimised; it shares its modules with the method it prepares.
+        epochs: how long.
+        trains: "network": the student and the objective; "objective": the objective alone, while no student runs: the
+            Step's student is then what the teacher said.
+        lr: constant learning rate, times `gamma` after each of `milestones`; None: the run's.
+        milestones: epochs after which the rate falls.
+        gamma: by which factor.
+    """
+
+    objective: Objective
+    epochs: int
+    trains: Literal["network", "objective"] = "network"
+    lr: float | None = None
+    milestones: tuple[int, ...] = ()
+    gamma: float = 0.1
 
 
 class Objective(nn.Module, ABC):
@@ -70,16 +101,33 @@ class Objective(nn.Module, ABC):
     def loss(self, step: Step) -> Tensor:
         """Return the loss of this step: a float32 scalar in nats per sample unless the objective says otherwise."""
 
-    def taps(self, student: Sequence[str], teacher: Sequence[str]) -> Taps:
-        """Choose features among the names on offer, in network order; most objectives want none.
+    def remodel(self, model: nn.Module, setting: Setting) -> nn.Module:
+        """Return the network to train instead of `model`, made before anything is tapped; most objectives keep it.
+
+        Args:
+            model: the student.
+            setting: dry outputs that hold every feature on offer.
+        """
+        return model
+
+    def taps(self, student: Offer, teacher: Offer) -> Taps:
+        """Choose features among those on offer, in network order; most objectives want none.
 
         Raises:
             UsageError: where the networks have no features this objective can work with.
         """
         return Taps()
 
+    def views(self) -> tuple[str, ...]:
+        """Return the further views of each sample that both networks are asked about; found in `Outputs.views`."""
+        return ()
+
     def build(self, setting: Setting) -> None:
         """Make connectors and banks; called once, before the optimiser is made and before a state is loaded."""
+
+    def preparation(self) -> Stage | None:
+        """Return what has to be trained before the run proper (after `build`); most objectives need nothing."""
+        return None
 
     def notes(self) -> tuple[str, ...]:
         """Return the choices a user should hear about, a line each (after `build`)."""
@@ -115,20 +163,34 @@ class Sum(Objective):
         }
 
     def terms(self, step: Step) -> dict[str, Tensor]:
-        """Return each term's loss before weighting; every term runs, so that memories stay up to date."""
-        return {name: objective.loss(step) for name, objective in self.named_terms()}
+        """Return each term's loss before weighting.
+
+        A term runs even while its schedule says 0, so that memories stay up to date; one whose weight is plainly 0 has
+        only its preparation to do, and is left out.
+        """
+        return {name: objective.loss(step) for name, objective in self.named_terms() if self.weight_of[name] != 0.0}
 
     def loss(self, step: Step) -> Tensor:
         """Return the sum of weight times term."""
         return total(self.terms(step), self.weights(step.clock))
 
-    def taps(self, student: Sequence[str], teacher: Sequence[str]) -> Taps:
+    def remodel(self, model: nn.Module, setting: Setting) -> nn.Module:
+        """Let every term remodel the network in turn."""
+        for _, objective in self.named_terms():
+            model = objective.remodel(model, setting)
+        return model
+
+    def taps(self, student: Offer, teacher: Offer) -> Taps:
         """Return the union of what the terms want."""
         wanted = [objective.taps(student, teacher) for _, objective in self.named_terms()]
         return Taps(
             tuple(dict.fromkeys(name for taps in wanted for name in taps.student)),
             tuple(dict.fromkeys(name for taps in wanted for name in taps.teacher)),
         )
+
+    def views(self) -> tuple[str, ...]:
+        """Return the union of what the terms want to see."""
+        return tuple(dict.fromkeys(name for _, objective in self.named_terms() for name in objective.views()))
 
     def build(self, setting: Setting) -> None:
         """Build every term."""

@@ -1,54 +1,63 @@
-"""How methods choose features by name and pair those of the student with those of the teacher."""
+"""How methods choose features by name, and pair those of the student with those of the teacher."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import itertools
+import math
+from collections.abc import Collection, Mapping, Sequence
+from typing import Literal
 
 from torch import Tensor
 
 from preceptor.errors import UsageError
-from preceptor.types import Outputs
+from preceptor.objectives.base import Offer, Setting, Taps, teacher_outputs
+from preceptor.types import Outputs, Step
 
-__all__ = ["block_pairs", "blocks", "maps_of", "need"]
+__all__ = ["Pairing", "as_map", "blocks", "maps_of", "match", "need"]
+
+PREACT = "_preact"
+_Size = tuple[int, ...]
 
 
-def blocks(names: Sequence[str]) -> list[str]:
-    """Return the names of blocks' outputs: those that start with "block", without the maps before their last ReLU."""
-    return [name for name in names if name.startswith("block") and not name.endswith("_preact")]
-
-
-def block_pairs(
-    student: Sequence[str], teacher: Sequence[str], given: Mapping[str, str] | None, method: str
-) -> tuple[tuple[str, str], ...]:
-    """Return pairs of (student feature, teacher feature).
-
-    Args:
-        student: names that the student offers, in order.
-        teacher: names that the teacher offers, in order.
-        given: the user's own pairs, student name to teacher name; names or dotted module paths.
-        method: for the message.
-
-    Raises:
-        UsageError: when there is nothing to pair.
+def blocks(offered: Offer, *, preact: bool = False) -> dict[str, _Size]:
+    """Return the outputs of a network's blocks, after their last ReLU or just before it, with their shapes.
 
     Example:
-        >>> block_pairs(["stem", "block1", "block2"], ["block1", "block2", "block3"], None, "at")
-        (('block1', 'block1'), ('block2', 'block2'))
+        >>> list(blocks({"stem": (4, 8, 8), "block1": (4, 8, 8), "block1_preact": (4, 8, 8), "pooled": (4,)}))
+        ['block1']
     """
-    if given:
-        return tuple(given.items())
-    if not (blocks(student) and blocks(teacher)):
-        who, offered = ("teacher", teacher) if blocks(student) else ("student", student)
-        raise UsageError(
-            f"method {method} needs feature maps, and the {who} offers {', '.join(offered) or 'none'}; "
-            "name them with method.pairs={STUDENT_MODULE: TEACHER_MODULE}"
-        )
-    return tuple(
-        zip(blocks(student), blocks(teacher), strict=False)
-    )  # from the front; what one network has more of is left out
+    return {
+        name: shape for name, shape in offered.items() if name.startswith("block") and name.endswith(PREACT) == preact
+    }
 
 
-def need(name: str, offered: Sequence[str], who: str, method: str) -> str:
+def match(student: Sequence[_Size], teacher: Sequence[_Size]) -> list[tuple[int, int]]:
+    """Return as many pairs (student, teacher) as the shorter list has maps, in order, nearest in resolution.
+
+    The pairs minimise the sum of octaves between their sides; among equals the deepest are taken. Lists of equal length
+    are paired one to one.
+
+    Args:
+        student: shapes [channels, height, width] of the student's maps, in network order.
+        teacher: of the teacher's.
+
+    Example:
+        >>> match([(4, 16, 16), (8, 8, 8)], [(4, 32, 32), (8, 16, 16), (16, 8, 8), (16, 8, 8)])
+        [(0, 1), (1, 3)]
+    """
+    is_turned = len(student) > len(teacher)
+    short, long = (teacher, student) if is_turned else (student, teacher)
+    chosen = min(
+        itertools.combinations(range(len(long)), len(short)),
+        key=lambda places: (
+            round(sum(_octaves(short[k], long[place]) for k, place in enumerate(places)), 6),
+            [-place for place in reversed(places)],
+        ),
+    )
+    return [(place, k) if is_turned else (k, place) for k, place in enumerate(chosen)]
+
+
+def need(name: str, offered: Collection[str], who: str, method: str) -> str:
     """Return the name of a feature that a method cannot do without; a dotted module path passes unchecked.
 
     Raises:
@@ -61,16 +70,143 @@ def need(name: str, offered: Sequence[str], who: str, method: str) -> str:
     return name
 
 
+def as_map(feature: Tensor) -> Tensor:
+    """Return a map [batch, channels, height, width] as it is, and tokens [batch, tokens, dim] laid out on their grid.
+
+    Tokens that precede a square grid (class token, registers) are dropped: 197 = 1 + 14 x 14. Anything else is returned
+    unchanged, for `maps_of` to refuse.
+
+    Example:
+        >>> as_map(torch.zeros(2, 197, 384)).shape
+        torch.Size([2, 384, 14, 14])
+    """
+    if feature.ndim != 3:
+        return feature
+    batch, tokens, dim = feature.shape
+    side = math.isqrt(tokens)
+    return feature[:, tokens - side * side :].transpose(1, 2).reshape(batch, dim, side, side)
+
+
 def maps_of(outputs: Outputs | None, names: Sequence[str], who: str, method: str) -> list[Tensor]:
-    """Return the named features of a dry run, which must be maps [batch, channels, height, width].
+    """Return the named features as maps [batch, channels, height, width].
 
     Raises:
-        UsageError: when one is not, or when there is no such network.
+        UsageError: when one is no map, or when there is no such network.
     """
     if outputs is None:
         raise UsageError(f"method {method} learns from a {who}, and the run has none")
-    for name in names:
-        if outputs.features[name].ndim != 4:
-            shape = tuple(outputs.features[name].shape)
-            raise UsageError(f"method {method} needs maps, and feature {name} of the {who} has shape {shape}")
-    return [outputs.features[name] for name in names]
+    maps = [as_map(outputs.features[name]) for name in names]
+    for name, value in zip(names, maps, strict=True):
+        if value.ndim != 4:
+            raise UsageError(
+                f"method {method} needs maps, and feature {name} of the {who} has shape {tuple(value.shape)}"
+            )
+    return maps
+
+
+class Pairing:
+    """Which maps of the student learn from which of the teacher: the user's choice, or matched.
+
+    Args:
+        method: for messages.
+        given: the user's own pairs, student name to teacher name; names or dotted module paths.
+        which: "blocks": all blocks' outputs, matched by resolution; "from_the_end": all, the last with the last;
+            "second": the second block of each; "last": the last of each.
+        stem: whether the stems are paired too, before the blocks.
+        student_preact: take the student's maps before the last ReLU.
+        teacher_preact: the teacher's likewise.
+    """
+
+    def __init__(
+        self,
+        method: str,
+        given: Mapping[str, str] | None = None,
+        *,
+        which: Literal["blocks", "from_the_end", "second", "last"] = "blocks",
+        stem: bool = False,
+        student_preact: bool = False,
+        teacher_preact: bool = False,
+    ) -> None:
+        self._method = method
+        self._given = given
+        self._which = which
+        self._stem = stem
+        self._preact = {"student": student_preact, "teacher": teacher_preact}
+        self.pairs: tuple[tuple[str, str], ...] = ()
+        self._left_out: tuple[str, ...] = ()
+
+    def taps(self, student: Offer, teacher: Offer) -> Taps:
+        """Choose the pairs among what is on offer.
+
+        Raises:
+            UsageError: when there is nothing to pair.
+        """
+        if self._given:
+            self.pairs = tuple(self._given.items())
+        else:
+            mine, its = self._blocks(student, "student"), self._blocks(teacher, "teacher")
+            names = (list(mine), list(its))
+            self.pairs = tuple((names[0][s], names[1][t]) for s, t in self._choose(mine, its))
+            if self._which in {"blocks", "from_the_end"}:
+                self._left_out = (
+                    *(f"student's {name}" for name in mine if name not in dict(self.pairs)),
+                    *(f"teacher's {name}" for name in its if name not in dict(self.pairs).values()),
+                )
+            if self._stem:
+                needed = [
+                    need("stem", offered, who, self._method)
+                    for offered, who in ((student, "student"), (teacher, "teacher"))
+                ]
+                self.pairs = ((needed[0], needed[1]), *self.pairs)
+        return Taps(tuple(name for name, _ in self.pairs), tuple(name for _, name in self.pairs))
+
+    def shapes(self, setting: Setting) -> list[tuple[_Size, _Size]]:
+        """Return [channels, height, width] of each pair, student first.
+
+        Raises:
+            UsageError: when one of them is no map.
+        """
+        students = maps_of(setting.student, [name for name, _ in self.pairs], "student", self._method)
+        teachers = maps_of(setting.teacher, [name for _, name in self.pairs], "teacher", self._method)
+        return [(tuple(s.shape[1:]), tuple(t.shape[1:])) for s, t in zip(students, teachers, strict=True)]
+
+    def maps(self, step: Step) -> tuple[list[Tensor], list[Tensor]]:
+        """Return the student's and the teacher's maps of a step, in pairs.
+
+        Raises:
+            UsageError: when the run has no teacher.
+        """
+        teacher = teacher_outputs(step)
+        students = [as_map(step.student.features[name]) for name, _ in self.pairs]
+        return students, [as_map(teacher.features[name]) for _, name in self.pairs]
+
+    def notes(self) -> tuple[str, ...]:
+        """Name the pairs, and the blocks that have no partner."""
+        left_out = f"; left out: {', '.join(self._left_out)}" if self._left_out else ""
+        return (f"pairs {', '.join(f'{s} -> {t}' for s, t in self.pairs)} (student -> teacher){left_out}",)
+
+    def _blocks(self, offered: Offer, who: str) -> dict[str, _Size]:
+        found = blocks(offered, preact=self._preact[who])
+        if len(found) < (2 if self._which == "second" else 1):
+            kind = "feature maps before the last ReLU" if self._preact[who] else "feature maps"
+            raise UsageError(
+                f"method {self._method} needs {kind}, and the {who} offers {', '.join(offered) or 'none'}; "
+                "name them with method.pairs={STUDENT_MODULE: TEACHER_MODULE}"
+            )
+        return found
+
+    def _choose(self, student: Mapping[str, _Size], teacher: Mapping[str, _Size]) -> list[tuple[int, int]]:
+        if self._which == "second":
+            return [(1, 1)]
+        if self._which == "last":
+            return [(len(student) - 1, len(teacher) - 1)]
+        if self._which == "blocks":
+            return match(list(student.values()), list(teacher.values()))
+        levels = min(len(student), len(teacher))
+        return [(len(student) - levels + k, len(teacher) - levels + k) for k in range(levels)]
+
+
+def _octaves(one: _Size, other: _Size) -> float:
+    """Return how many doublings lie between the sides of two maps."""
+    sides = zip(one[1:], other[1:], strict=False)
+    return sum(abs(math.log2(mine / its)) for mine, its in sides)

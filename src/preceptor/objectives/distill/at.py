@@ -14,8 +14,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from preceptor.divergences import promote
-from preceptor.objectives.base import Objective, Setting, Taps, positive, teacher_outputs
-from preceptor.objectives.features import block_pairs, blocks, maps_of
+from preceptor.objectives.base import Objective, Offer, Setting, Taps, positive
+from preceptor.objectives.connectors import pool_to_smaller
+from preceptor.objectives.features import Pairing
 from preceptor.types import Step
 
 __all__ = ["AT", "at_loss"]
@@ -51,13 +52,12 @@ def at_loss(
     power = positive(power, "power")
     total = student_maps[0].new_zeros((), dtype=promote(student_maps[0]).dtype)
     for student, teacher in zip(student_maps, teacher_maps, strict=True):
-        size = (min(student.shape[2], teacher.shape[2]), min(student.shape[3], teacher.shape[3]))
-        total = total + (_attention(student, size, power) - _attention(teacher.detach(), size, power)).square().mean()
+        mine, its = pool_to_smaller(promote(student), promote(teacher.detach()))
+        total = total + (_attention(mine, power) - _attention(its, power)).square().mean()
     return total
 
 
-def _attention(maps: Tensor, size: tuple[int, int], power: float) -> Tensor:
-    pooled = functional.adaptive_avg_pool2d(promote(maps), size)
+def _attention(pooled: Tensor, power: float) -> Tensor:
     return functional.normalize(pooled.abs().pow(power).mean(1).flatten(1), eps=1e-12)
 
 
@@ -67,36 +67,24 @@ class AT(Objective):
     def __init__(self, power: float = 2.0, pairs: Mapping[str, str] | None = None) -> None:
         super().__init__()
         self.power = positive(power, "power")
-        self.pairs = pairs
-        self._chosen: tuple[tuple[str, str], ...] = ()
-        self._left_out: tuple[str, ...] = ()
+        self.pairing = Pairing("at", pairs)
 
     def forward(self, student_maps: Sequence[Tensor], teacher_maps: Sequence[Tensor]) -> Tensor:
         """Return the loss of lists of maps [batch, channels, height, width]."""
         return at_loss(student_maps, teacher_maps, power=self.power)
 
-    def taps(self, student: Sequence[str], teacher: Sequence[str]) -> Taps:
-        """Pair the blocks from the front, or as the user says."""
-        self._chosen = block_pairs(student, teacher, self.pairs, "at")
-        students, teachers = tuple(s for s, _ in self._chosen), tuple(t for _, t in self._chosen)
-        self._left_out = (
-            *(f"student's {name}" for name in blocks(student) if name not in students),
-            *(f"teacher's {name}" for name in blocks(teacher) if name not in teachers),
-        )
-        return Taps(students, teachers)
+    def taps(self, student: Offer, teacher: Offer) -> Taps:
+        """Pair the blocks, or as the user says."""
+        return self.pairing.taps(student, teacher)
 
     def build(self, setting: Setting) -> None:
         """Check that what was chosen are maps."""
-        maps_of(setting.student, [name for name, _ in self._chosen], "student", "at")
-        maps_of(setting.teacher, [name for _, name in self._chosen], "teacher", "at")
+        self.pairing.shapes(setting)
 
     def notes(self) -> tuple[str, ...]:
-        """Name the pairs, and the blocks that have no partner."""
-        left_out = f"; left out: {', '.join(self._left_out)}" if self._left_out else ""
-        return (f"pairs {', '.join(f'{s} -> {t}' for s, t in self._chosen)} (student -> teacher){left_out}",)
+        """Name the pairs."""
+        return self.pairing.notes()
 
     def loss(self, step: Step) -> Tensor:
         """Return the loss between student and teacher."""
-        teacher = teacher_outputs(step).features
-        students = [step.student.features[name] for name, _ in self._chosen]
-        return self(students, [teacher[name] for _, name in self._chosen])  # type: ignore[no-any-return]
+        return self(*self.pairing.maps(step))  # type: ignore[no-any-return]

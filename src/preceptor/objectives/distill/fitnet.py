@@ -8,18 +8,19 @@ last ReLU, which is wrong where the teacher's map can be negative (WRN, MobileNe
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn import functional
 
 from preceptor.divergences import promote
-from preceptor.objectives.base import Objective, Setting, Taps, teacher_outputs
-from preceptor.objectives.features import maps_of, need
+from preceptor.objectives.base import Objective, Offer, Setting, Taps
+from preceptor.objectives.connectors import Regressor
+from preceptor.objectives.features import Pairing
 from preceptor.types import Step
 
-__all__ = ["FitNet", "Regressor", "fitnet_loss"]
+__all__ = ["FitNet", "fitnet_loss"]
 
 
 def fitnet_loss(student_map: Float[Tensor, "*shape"], teacher_map: Float[Tensor, "*shape"]) -> Float[Tensor, ""]:
@@ -46,64 +47,35 @@ def fitnet_loss(student_map: Float[Tensor, "*shape"], teacher_map: Float[Tensor,
     return (promote(student_map) - promote(teacher_map.detach())).square().mean()
 
 
-class Regressor(nn.Module):
-    """Convolution, batch-norm, ReLU from the student's channels and size to the teacher's.
-
-    Half the side: transposed 4x4 convolution with stride 2; twice the side: 3x3 with stride 2; a larger side: a kernel that
-    eats the difference; anything else: nearest interpolation to the teacher's size, then 1x1.
-    """
-
-    def __init__(self, student_shape: Sequence[int], teacher_shape: Sequence[int], *, relu: bool) -> None:
-        super().__init__()
-        (before, *small), (after, *large) = student_shape, teacher_shape
-        self._size: tuple[int, int] | None = None
-        if small == [2 * side for side in large]:
-            conv: nn.Module = nn.Conv2d(before, after, 3, stride=2, padding=1)
-        elif [2 * side for side in small] == large:
-            conv = nn.ConvTranspose2d(before, after, 4, stride=2, padding=1)
-        elif all(s >= t for s, t in zip(small, large, strict=True)):
-            height, width = (1 + s - t for s, t in zip(small, large, strict=True))
-            conv = nn.Conv2d(before, after, (height, width))
-        else:
-            self._size = (large[0], large[1])
-            conv = nn.Conv2d(before, after, 1)
-        self.layers = nn.Sequential(conv, nn.BatchNorm2d(after), nn.ReLU() if relu else nn.Identity())
-
-    def forward(self, student_map: Tensor) -> Tensor:
-        if self._size is not None:
-            student_map = functional.interpolate(student_map, size=self._size, mode="nearest")
-        out: Tensor = self.layers(student_map)
-        return out
-
-
 class FitNet(Objective):
-    """Squared distance of a regressed map of the student to a map of the teacher."""
+    """Squared distance of regressed maps of the student to maps of the teacher: by default the second blocks'."""
 
-    def __init__(self, student_feature: str = "block2", teacher_feature: str = "block2", relu: bool = True) -> None:
+    def __init__(self, relu: bool = True, pairs: Mapping[str, str] | None = None) -> None:
         super().__init__()
-        self.student_feature = student_feature
-        self.teacher_feature = teacher_feature
         self.relu = relu
-        self.regressor: nn.Module = nn.Identity()
+        self.pairing = Pairing("fitnet", pairs, which="second")
+        self.regressors = nn.ModuleList()
 
-    def forward(self, student_map: Tensor, teacher_map: Tensor) -> Tensor:
-        """Return the loss of maps [batch, channels, height, width]; before `build`, of equal shapes."""
-        return fitnet_loss(self.regressor(student_map), teacher_map)
+    def forward(self, student_maps: Sequence[Tensor], teacher_maps: Sequence[Tensor]) -> Tensor:
+        """Return the sum over levels of maps [batch, channels, height, width]; before `build`, of equal shapes."""
+        regressed = [regressor(maps) for regressor, maps in zip(self.regressors, student_maps, strict=False)]
+        levels = zip(regressed or student_maps, teacher_maps, strict=True)
+        return torch.stack([fitnet_loss(student, teacher) for student, teacher in levels]).sum()
 
-    def taps(self, student: Sequence[str], teacher: Sequence[str]) -> Taps:
-        """Ask for the two maps."""
-        return Taps(
-            (need(self.student_feature, student, "student", "fitnet"),),
-            (need(self.teacher_feature, teacher, "teacher", "fitnet"),),
-        )
+    def taps(self, student: Offer, teacher: Offer) -> Taps:
+        """Ask for the pairs."""
+        return self.pairing.taps(student, teacher)
 
     def build(self, setting: Setting) -> None:
-        """Make the regressor that fits the two shapes."""
-        (student,) = maps_of(setting.student, [self.student_feature], "student", "fitnet")
-        (teacher,) = maps_of(setting.teacher, [self.teacher_feature], "teacher", "fitnet")
-        self.regressor = Regressor(student.shape[1:], teacher.shape[1:], relu=self.relu).to(student.device)
+        """Make the regressors that fit the shapes."""
+        shapes = self.pairing.shapes(setting)
+        regressors = nn.ModuleList(Regressor(student, teacher, relu=self.relu) for student, teacher in shapes)
+        self.regressors = regressors.to(setting.student.logits.device)
+
+    def notes(self) -> tuple[str, ...]:
+        """Name the pairs."""
+        return self.pairing.notes()
 
     def loss(self, step: Step) -> Tensor:
         """Return the loss between student and teacher."""
-        teacher_map = teacher_outputs(step).features[self.teacher_feature]
-        return self(step.student.features[self.student_feature], teacher_map)  # type: ignore[no-any-return]
+        return self(*self.pairing.maps(step))  # type: ignore[no-any-return]

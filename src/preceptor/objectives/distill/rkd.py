@@ -9,7 +9,6 @@ Depends on the batch, so it is not the same over more processes.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
 
 import torch
 from jaxtyping import Float
@@ -18,7 +17,7 @@ from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
 from preceptor.divergences import promote
-from preceptor.objectives.base import Objective, Taps, teacher_outputs
+from preceptor.objectives.base import Objective, Offer, Taps, teacher_outputs
 from preceptor.objectives.features import need
 from preceptor.types import Step
 
@@ -122,7 +121,7 @@ class RKD(Objective):
             angle_weight=self.angle_weight,
         )
 
-    def taps(self, student: Sequence[str], teacher: Sequence[str]) -> Taps:
+    def taps(self, student: Offer, teacher: Offer) -> Taps:
         """Ask for the pooled features."""
         return Taps((need("pooled", student, "student", "rkd"),), (need("pooled", teacher, "teacher", "rkd"),))
 

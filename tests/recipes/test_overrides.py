@@ -52,7 +52,7 @@ def test_a_run_folders_configuration_is_a_configuration() -> None:
         (["optim.lrr=1", *NEEDED], "optim.lrr: unknown key; did you mean lr?"),
         (["epochs=ten", *NEEDED], r"epochs: input should be a valid integer, .*, got 'ten'"),
         (["epochs=0", *NEEDED], "epochs: input should be greater than or equal to 1, got 0"),
-        (["optim=lion", *NEEDED], "optim.name: input should be 'sgd' or 'adamw', got 'lion'"),
+        (["optim=lion", *NEEDED], "optim.name: input should be 'sgd', 'adamw' or 'dot', got 'lion'"),
         (["data=digits"], "model: is needed and was not given"),
         (["epochs", *NEEDED], "epochs: expected key=value"),
         (["=3", *NEEDED], "=3: expected key=value"),

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from preceptor.training.optim import LearningRate, make_optimizer
+from preceptor.training.optim import LearningRate, OptimizerSettings
 from preceptor.types import Clock
 
 
@@ -49,16 +49,12 @@ def test_warm_up_is_linear() -> None:
 @pytest.mark.parametrize(("decay_all", "groups"), [(True, [6]), (False, [2, 4])])
 def test_norms_and_biases_can_be_spared_weight_decay(decay_all: bool, groups: list[int]) -> None:
     network = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.Linear(4, 2))
-    optimizer = make_optimizer(
-        network, name="sgd", lr=0.1, weight_decay=0.5, momentum=0.9, nesterov=False, decay_norms_and_biases=decay_all
-    )
+    optimizer = OptimizerSettings("sgd", 0.1, weight_decay=0.5, decay_norms_and_biases=decay_all).make(network)
     assert [len(group["params"]) for group in optimizer.param_groups] == groups
     assert [group["weight_decay"] for group in optimizer.param_groups] == ([0.5] if decay_all else [0.5, 0.0])
 
 
 def test_adamw_is_torchs() -> None:
     network = nn.Linear(3, 2)
-    optimizer = make_optimizer(
-        network, name="adamw", lr=1e-3, weight_decay=0.1, momentum=0.9, nesterov=False, decay_norms_and_biases=True
-    )
+    optimizer = OptimizerSettings("adamw", 1e-3, weight_decay=0.1).make(network)
     assert isinstance(optimizer, torch.optim.AdamW)

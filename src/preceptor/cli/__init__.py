@@ -58,7 +58,7 @@ def evaluate(
 
 
 @app.command(name="list")
-def list_(what: Annotated[Literal["models", "objectives", "methods", "data"], typer.Argument()]) -> None:
+def list_(what: Annotated[Literal["models", "objectives", "methods", "data", "presets"], typer.Argument()]) -> None:
     """List what can be named: models, objectives, methods or data."""
     from preceptor.cli.tables import list_verb  # noqa: PLC0415
 

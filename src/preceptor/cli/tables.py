@@ -16,14 +16,16 @@ from preceptor.objectives.entry import Entry
 from preceptor.objectives.schedules import Schedule
 from preceptor.objectives.teacher import OBJECTIVES, SUMS
 from preceptor.recipes.knobs import knob_defaults
+from preceptor.recipes.presets import PRESETS
+from preceptor.recipes.procedures import PROCEDURES
 
 __all__ = ["list_verb"]
 
 
-def list_verb(what: Literal["models", "objectives", "methods", "data"]) -> None:
+def list_verb(what: Literal["models", "objectives", "methods", "data", "presets"]) -> None:
     """Print one registry."""
-    table = {"models": _models, "objectives": _objectives, "methods": _methods, "data": _data}[what]()
-    Console().print(table)
+    tables = {"models": _models, "objectives": _objectives, "methods": _methods, "data": _data, "presets": _presets}
+    Console().print(tables[what]())
 
 
 def _table(*columns: str) -> Table:
@@ -56,7 +58,14 @@ def _objectives() -> Table:
 
 
 def _methods() -> Table:
-    return _entries("method", METHODS)
+    return _entries("method", {**METHODS, **PROCEDURES})
+
+
+def _presets() -> Table:
+    table = _table("preset", "what it is")
+    for name, preset in PRESETS.items():
+        table.add_row(name, Text(preset.description))
+    return table
 
 
 def _entries(role: str, entries: Mapping[str, Entry]) -> Table:
@@ -64,7 +73,9 @@ def _entries(role: str, entries: Mapping[str, Entry]) -> Table:
     for name, entry in entries.items():
         others = "".join(f" + {_weight(weight)} {term}" for term, weight in entry.companions.items())
         weights = Text(f"{_weight(entry.weight)}{others}")
-        table.add_row(name, Text(entry.paper), str(entry.year), entry.kind, weights, _knobs(role, entry.objective))
+        table.add_row(
+            name, Text(entry.paper), str(entry.year), entry.kind, weights, _knobs(role, entry.objective, entry.knobs)
+        )
     return table
 
 
@@ -72,5 +83,5 @@ def _weight(weight: Weight) -> str:
     return f"{weight.peak:g} ({type(weight).__name__})" if isinstance(weight, Schedule) else f"{weight:g}"
 
 
-def _knobs(role: str, make: Callable[..., Any]) -> Text:
-    return Text("\n".join(f"{role}.{name}={default}" for name, default in knob_defaults(make).items()))
+def _knobs(role: str, make: Callable[..., Any], changed: Mapping[str, Any] = {}) -> Text:
+    return Text("\n".join(f"{role}.{name}={value}" for name, value in {**knob_defaults(make), **changed}.items()))

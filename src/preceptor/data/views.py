@@ -14,7 +14,7 @@ from jaxtyping import Int, Shaped, UInt8
 from torch import Tensor
 from torch.nn import functional
 
-__all__ = ["FURTHER_VIEWS", "ORDER", "VIEWS", "VIEW_STREAM", "crop_flip", "draws", "flip", "unchanged"]
+__all__ = ["ORDER", "VIEWS", "VIEW_STREAM", "ViewOf", "crop", "crop_flip", "draws", "flip", "unchanged"]
 
 VIEW_STREAM = 0
 ORDER = 1  # the stream that shuffles an epoch
@@ -22,7 +22,7 @@ _MASK = 0xFFFFFFFF
 _PARITY = 0x1BD11BDA
 _ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
 
-View = Callable[[Tensor, int, int, Tensor], Tensor]
+ViewOf = Callable[[Tensor, int, int, Tensor], Tensor]  # (images, seed, epoch, index) -> images
 
 
 def draws(seed: int, epoch: int, index: Int[Tensor, " rows"], *, stream: int) -> Int[Tensor, "rows 2"]:
@@ -75,12 +75,23 @@ def crop_flip(
 
     Source: the CIFAR protocol (crop and flip before normalisation, so that the padding is black).
     """
-    rows, channels, height, width = images.shape
     words = draws(seed, epoch, index, stream=VIEW_STREAM)
-    is_flipped, places = words[:, 0] & 1, (words[:, 1], words[:, 0] >> 1)
+    return _crop(images, words, (words[:, 0] & 1).bool())
+
+
+def crop(
+    images: UInt8[Tensor, "rows channels height width"], words: Int[Tensor, "rows 2"]
+) -> UInt8[Tensor, "rows channels height width"]:
+    """Return each image padded by 4 zero pixels and cropped back at the place that two random words say."""
+    return _crop(images, words, torch.zeros_like(words[:, 0], dtype=torch.bool))
+
+
+def _crop(images: Tensor, words: Tensor, is_flipped: Tensor) -> Tensor:
+    rows, channels, height, width = images.shape
+    places = words[:, 1], words[:, 0] >> 1
     top, left = (_below(place & (_MASK >> 1), 2 * _PADDING + 1) for place in places)
     across = torch.arange(width, device=images.device).expand(rows, width)
-    across = torch.where(is_flipped[:, None].bool(), width - 1 - across, across) + left[:, None]
+    across = torch.where(is_flipped[:, None], width - 1 - across, across) + left[:, None]
     down = torch.arange(height, device=images.device) + top[:, None]
     padded = functional.pad(images, (_PADDING,) * 4)
     batch = torch.arange(rows, device=images.device)[:, None, None, None]
@@ -95,5 +106,4 @@ def _below(words: Tensor, bound: int) -> Tensor:
 
 _PADDING = 4
 
-VIEWS: dict[str, View] = {"none": unchanged, "flip": flip, "crop_flip": crop_flip}
-FURTHER_VIEWS = ("strong", "rotated_90", "rotated_180", "rotated_270")
+VIEWS: dict[str, ViewOf] = {"none": unchanged, "flip": flip, "crop_flip": crop_flip}

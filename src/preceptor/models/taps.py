@@ -160,10 +160,17 @@ def observe(model: nn.Module, names: Sequence[str] | None = None) -> Observed:
     return Observed(network, feature_names(network) if names is None else names)
 
 
-def feature_names(model: nn.Module) -> tuple[str, ...]:
-    """Return the features a network offers by default, in order; none for a module that names none."""
+def feature_names(model: nn.Module, *, preactivation: bool = False) -> tuple[str, ...]:
+    """Return the features a network offers by default, in order; none for a module that names none.
+
+    Args:
+        model: any network.
+        preactivation: also name the maps before each block's last ReLU, after the others.
+    """
     network = model.model if isinstance(model, Observed) else model
-    return tuple(network.taps) if isinstance(network, Tapped) else ()
+    if not isinstance(network, Tapped):
+        return ()
+    return (*network.taps, *(network.preactivation_taps if preactivation else ()))
 
 
 def _place(model: nn.Module, name: str) -> tuple[nn.Module, bool]:

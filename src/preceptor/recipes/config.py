@@ -65,8 +65,23 @@ class ModelSection(OpenSection):
 class TeacherSection(Section):
     """Who is asked."""
 
-    path: Annotated[str | None, Field(description="a run folder, a .safetensors or a .pth file (weights only)")] = None
+    path: Annotated[
+        str | tuple[str, ...] | None,
+        Field(description="a run folder, a .safetensors or a .pth file (weights only); several: [A, B]"),
+    ] = None
     model: Annotated[str | None, Field(description="the network's name, for a bare weights file")] = None
+    anchors: Annotated[
+        Literal["kept"] | tuple[int, ...] | None,
+        Field(description="kept epochs of the teacher's run (keep_every=N) to learn from one after another before it"),
+    ] = None
+    switch_epochs: Annotated[
+        tuple[int, ...] | None,
+        Field(description="the student's epoch at which each next anchor takes over (default: equal parts)"),
+    ] = None
+    assistants: Annotated[
+        tuple[str, ...],
+        Field(description="networks between teacher and student, largest first, each distilled from the one before"),
+    ] = ()
     truth: Annotated[bool, Field(description="learn from the true label distribution, where the data know it")] = False
 
 
@@ -81,11 +96,12 @@ class ObjectiveSection(OpenSection):
 class OptimSection(Section):
     """The optimiser."""
 
-    name: Annotated[Literal["sgd", "adamw"] | None, Field(description="sgd or adamw (protocol)")] = None
+    name: Annotated[Literal["sgd", "adamw", "dot"] | None, Field(description="sgd, adamw or dot (protocol)")] = None
     lr: Annotated[float | None, Field(gt=0, description="peak learning rate (protocol; CIFAR: 0.05 or 0.01)")] = None
     weight_decay: Annotated[float | None, Field(ge=0, description="(protocol; CIFAR: 5e-4)")] = None
-    momentum: Annotated[float, Field(ge=0, lt=1, description="of sgd")] = 0.9
+    momentum: Annotated[float, Field(ge=0, lt=1, description="of sgd and dot")] = 0.9
     nesterov: Annotated[bool, Field(description="for sgd")] = False
+    delta: Annotated[float, Field(ge=0, lt=1, description="of dot: half the difference of its two momenta")] = 0.075
     decay_norms_and_biases: Annotated[bool, Field(description="weight decay on norm scales and biases too")] = True
 
 
@@ -105,6 +121,9 @@ class ScheduleSection(Section):
 class Recipe(Section):
     """What teachers and students have in common."""
 
+    preset: Annotated[
+        str | None, Field(description="a published protocol of `preceptor list presets`; keys given beside it win")
+    ] = None
     data: DataSection
     model: ModelSection
     out: Annotated[str | None, Field(description="run folder (default: runs/ and a name made of the choices)")] = None
@@ -142,3 +161,7 @@ class DistillRecipe(Recipe):
 
     teacher: TeacherSection
     method: ObjectiveSection = ObjectiveSection(name="kd")
+    inputs: Annotated[
+        Literal["real", "mixup"],
+        Field(description="where the teacher is asked: real images, or mixed ones without labels"),
+    ] = "real"

@@ -9,11 +9,11 @@ from torch import nn
 
 from preceptor.data import Data
 from preceptor.errors import UsageError
-from preceptor.models import create, load_weights
+from preceptor.models import Reuse, ReusedClassifier, create, load_weights
 from preceptor.recipes.config import ModelSection, TeacherSection
 from preceptor.runs import RunFolder
 
-__all__ = ["PYTHON", "fingerprint", "load_run_network", "load_teacher", "make_network"]
+__all__ = ["PYTHON", "fingerprint", "load_anchors", "load_run_network", "load_teachers", "make_network"]
 
 PYTHON = "python:"  # how a configuration names an object that was passed from Python
 
@@ -29,8 +29,8 @@ def make_network(section: ModelSection, num_classes: int, input_shape: tuple[int
     return create(section.name, num_classes=num_classes, input_shape=input_shape, options=section.knobs)
 
 
-def load_run_network(folder: RunFolder) -> tuple[nn.Module, int]:
-    """Return a finished run's network with its weights, and its number of classes.
+def load_run_network(folder: RunFolder, weights: Path | None = None) -> tuple[nn.Module, int]:
+    """Return a finished run's network with its weights, or those of a kept epoch, and its number of classes.
 
     Raises:
         UsageError: when the folder holds no finished run, or a damaged one.
@@ -38,32 +38,64 @@ def load_run_network(folder: RunFolder) -> tuple[nn.Module, int]:
     config, result = folder.read_config(), folder.read_result()
     num_classes = int(result["num_classes"])
     network = make_network(ModelSection(**config["model"]), num_classes, tuple(result["input_shape"]))
-    load_weights(network, folder.weights)
+    if result.get("reuse") is not None:
+        reuse = {**result["reuse"], "teacher_size": tuple(result["reuse"]["teacher_size"])}
+        network = ReusedClassifier(network, Reuse(**reuse), num_classes)
+    load_weights(network, weights or folder.weights)
     return network, num_classes
 
 
-def load_teacher(section: TeacherSection, data: Data) -> nn.Module:
-    """Return the teacher that a section names, checked against the data's classes.
+def load_teachers(section: TeacherSection, data: Data) -> list[nn.Module]:
+    """Return the teachers that a section names, checked against the data's classes.
 
     Raises:
-        UsageError: when it is missing, damaged, unfinished, or has another number of classes.
+        UsageError: when one is missing, damaged, unfinished, or has another number of classes.
     """
     if section.path is None:
         raise UsageError("teacher: none given; teacher=RUN_FOLDER, or teacher=FILE.pth teacher.model=NAME")
-    path = Path(section.path)
+    paths = (section.path,) if isinstance(section.path, str) else section.path
+    return [_load_teacher(Path(path), section.model, data) for path in paths]
+
+
+def load_anchors(section: TeacherSection, data: Data) -> list[nn.Module]:
+    """Return the teacher's network as it was at each of its anchors, in the order of its training.
+
+    Raises:
+        UsageError: when the teacher is not one run folder, or an epoch was not kept.
+    """
+    if section.anchors is None:
+        return []
+    if not isinstance(section.path, str) or not Path(section.path).is_dir():
+        raise UsageError(f"teacher.anchors: need one run folder as teacher, got {section.path}")
+    folder = RunFolder(section.path)
+    kept = folder.kept_epochs()
+    epochs = tuple(kept) if section.anchors == "kept" else section.anchors
+    missing = [epoch for epoch in epochs if epoch not in kept]
+    if missing or not epochs:
+        there = ", ".join(str(epoch) for epoch in kept) or "none"
+        raise UsageError(
+            f"teacher.anchors: {folder.path} has kept epochs {there}, not {missing or 'any'}; teach with keep_every=N"
+        )
+    return [_checked(*load_run_network(folder, kept[epoch]), folder.path, data) for epoch in sorted(epochs)]
+
+
+def _load_teacher(path: Path, model: str | None, data: Data) -> nn.Module:
     if path.is_dir():
-        if section.model is not None:
-            raise UsageError(f"teacher.model: {section.model} is not needed: run folder {path} knows its network")
-        network, num_classes = load_run_network(RunFolder(path))
-        if num_classes != data.num_classes:
-            raise UsageError(f"teacher {path} has {num_classes} classes, data {data.name} has {data.num_classes}")
-        return network
+        if model is not None:
+            raise UsageError(f"teacher.model: {model} is not needed: run folder {path} knows its network")
+        return _checked(*load_run_network(RunFolder(path)), path, data)
     if not path.exists():
         raise UsageError(f"teacher: {path}: no such run folder or file")
-    if section.model is None:
+    if model is None:
         raise UsageError(f"teacher: {path} is a bare weights file; say which network it is with teacher.model=NAME")
-    network = make_network(ModelSection(name=section.model), data.num_classes, data.input_shape)
+    network = make_network(ModelSection(name=model), data.num_classes, data.input_shape)
     load_weights(network, path)
+    return network
+
+
+def _checked(network: nn.Module, num_classes: int, path: Path, data: Data) -> nn.Module:
+    if num_classes != data.num_classes:
+        raise UsageError(f"teacher {path} has {num_classes} classes, data {data.name} has {data.num_classes}")
     return network
 
 

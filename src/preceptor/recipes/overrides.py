@@ -18,6 +18,7 @@ from pydantic import ValidationError
 from preceptor.errors import UsageError
 from preceptor.recipes.config import Recipe
 from preceptor.recipes.knobs import explain
+from preceptor.recipes.presets import complete
 
 __all__ = ["make_recipe", "read_yaml", "split_overrides"]
 
@@ -59,8 +60,11 @@ def make_recipe(kind: type[_Recipe], values: Mapping[str, Any] | None = None, ov
         )
     except (OmegaConfBaseException, yaml.YAMLError, TypeError, ValueError) as error:
         raise UsageError(f"configuration: {str(error).splitlines()[0]}") from error
+    if not isinstance(full, dict):
+        raise UsageError("configuration: is not a mapping of keys")
+    sections = {str(key): _spread(str(key), value) for key, value in full.items()}
     try:
-        return kind.model_validate(full)
+        return kind.model_validate(complete(sections, is_student="teacher" in kind.model_fields))
     except ValidationError as error:
         raise UsageError(explain(error, kind)) from error
 

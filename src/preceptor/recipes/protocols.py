@@ -11,11 +11,11 @@ from typing import Literal, TypeVar
 from preceptor.data import Data
 from preceptor.recipes.config import Recipe
 
-__all__ = ["PROTOCOLS", "Protocol", "fill"]
+__all__ = ["GENTLE", "PROTOCOLS", "Protocol", "fill"]
 
 _Recipe = TypeVar("_Recipe", bound=Recipe)
-_GENTLE = {"MobileNetV2", "ShuffleV1", "ShuffleV2"}  # trained with a fifth of the rate in the CIFAR protocol
-_USUAL_RATE = {"sgd": 0.05, "adamw": 1e-3}
+GENTLE = {"MobileNetV2", "ShuffleV1", "ShuffleV2"}  # trained with a fifth of the rate in the CIFAR protocol
+_USUAL_RATE = {"sgd": 0.05, "dot": 0.05, "adamw": 1e-3}
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +48,9 @@ def fill(recipe: _Recipe, protocol: Protocol, data: Data) -> _Recipe:
         data: whose own augmentation and validation share fill those gaps.
     """
     optimizer = recipe.optim.name or protocol.optimizer
-    usual = protocol.gentle_lr if recipe.model.name in _GENTLE else protocol.lr
-    rate = usual if optimizer == protocol.optimizer else _USUAL_RATE[optimizer]
+    usual = protocol.gentle_lr if recipe.model.name in GENTLE else protocol.lr
+    is_alike = optimizer == protocol.optimizer or {optimizer, protocol.optimizer} == {"sgd", "dot"}
+    rate = usual if is_alike else _USUAL_RATE[optimizer]
     decay = recipe.optim.weight_decay
     return recipe.model_copy(
         update={

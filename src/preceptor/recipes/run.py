@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import statistics
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, TypeVar
 
 import torch
@@ -15,13 +15,23 @@ from preceptor import data as data_room
 from preceptor.assess import Metrics, measure, reliability
 from preceptor.data import Data, Loader, Split, plain_batches
 from preceptor.errors import RunError, UsageError
-from preceptor.models import Observed, feature_names, load_weights, observe, save_weights
-from preceptor.objectives.base import Objective, Setting, Sum
-from preceptor.recipes.config import DataSection, DistillRecipe, ObjectiveSection, Recipe, TeachRecipe
-from preceptor.recipes.networks import fingerprint, load_teacher, make_network
+from preceptor.models import ReusedClassifier, load_weights, save_weights
+from preceptor.objectives.base import Objective, Sum
+from preceptor.recipes.assemble import Parts, assemble, find_teachers
+from preceptor.recipes.config import (
+    DataSection,
+    DistillRecipe,
+    ModelSection,
+    ObjectiveSection,
+    Recipe,
+    TeacherSection,
+    TeachRecipe,
+)
+from preceptor.recipes.networks import make_network
 from preceptor.recipes.progress import Display, TensorBoard, Together, display
 from preceptor.recipes.protocols import PROTOCOLS, fill
 from preceptor.recipes.result import Result
+from preceptor.recipes.stages import run_stages
 from preceptor.recipes.terms import build_sum, resolve_terms
 from preceptor.runs import RunFolder, command_line, git_commit, versions
 from preceptor.training import (
@@ -29,17 +39,13 @@ from preceptor.training import (
     Engine,
     Learner,
     LearningRate,
-    LiveTeacher,
+    OptimizerSettings,
     Plan,
     Selection,
-    TeacherSource,
-    TruthTeacher,
     choose_engine,
     fit,
-    make_optimizer,
     predict,
 )
-from preceptor.types import Outputs
 
 __all__ = ["Given", "load_data", "run", "score"]
 
@@ -78,29 +84,32 @@ def run(
     data = given.data or load_data(recipe.data)
     recipe = fill(recipe, PROTOCOLS[data.protocol], data)
     engine = choose_engine(recipe.device, recipe.precision)
+    assistants: list[str] = []
+    if isinstance(recipe, DistillRecipe) and recipe.teacher.assistants:
+        recipe, assistants = _train_assistants(recipe, given, show=show)
+        given = replace(given, teacher=None)
     recipe, objective = _objective(recipe, given)
     torch.manual_seed(recipe.seed)
     model = given.model or make_network(recipe.model, data.num_classes, data.input_shape)
-    teacher = _teacher_network(recipe, given, data)
+    staff = find_teachers(recipe, given.teacher, data)
     folder = RunFolder(recipe.out or _default_out(recipe))
     with display(title or _title(recipe), show=show) as shown:
-        for note in data.notes:
+        parts = assemble(model, objective, staff, recipe, data, engine)
+        for note in (*data.notes, *parts.notes):
             shown.note(note)
-        learner, source = _learner(model, objective, teacher, recipe, data, engine, shown)
-        loader = _loader(recipe, data, engine)
-        plan = _plan(recipe, has_validation=len(data.validation) > 0)
+        loader, plan = _loader(recipe, data, engine, objective), _plan(recipe, has_validation=len(data.validation) > 0)
         config = {"kind": _kind(recipe), **recipe.model_dump(mode="json")}
         folder.claim(config, resume=recipe.resume, overwrite=recipe.overwrite)
         if folder.is_finished:
             shown.note(f"{folder.path} is finished; nothing to do")
-            return _finished(folder, model, data, engine)
-        before = None if teacher is None else fingerprint(teacher)
-        started = _now()
+            return _finished(folder, parts.learner.network.release(), data, engine)
+        before, started = staff.fingerprints, _now()
         with Together([shown, *([TensorBoard(folder.path / "tensorboard")] if recipe.tensorboard else [])]) as watcher:
-            course = _fit(learner, loader, source, recipe, plan, data, engine, folder, watcher)
-        if teacher is not None and fingerprint(teacher) != before:
+            course = _fit(parts, loader, recipe, plan, data, engine, folder, watcher)
+        if staff.fingerprints != before:
             raise RunError("the teacher's weights or statistics changed during the run: the result is not valid")
-        return _finish(learner, course, recipe, data, engine, folder, started, before)
+        teaching = {"teacher_fingerprint": before[-1] if before else None, "assistants": assistants}
+        return _finish(parts.learner, course, recipe, data, engine, folder, started, teaching)
 
 
 def load_data(section: DataSection) -> Data:
@@ -133,55 +142,18 @@ def _objective(recipe: _AnyRecipe, given: Given) -> tuple[_AnyRecipe, Sum]:
     return recipe.model_copy(update={key: spelled}), build_sum(terms)
 
 
-def _teacher_network(recipe: Recipe, given: Given, data: Data) -> nn.Module | None:
-    if not isinstance(recipe, DistillRecipe):
-        return None
-    if recipe.teacher.truth:
-        if data.train.truth is None:
-            raise UsageError(f"teacher.truth: data {data.name} does not know its true label distribution")
-        return None
-    return given.teacher or load_teacher(recipe.teacher, data)
-
-
-def _learner(
-    model: nn.Module,
-    objective: Sum,
-    teacher: nn.Module | None,
-    recipe: Recipe,
-    data: Data,
-    engine: Engine,
-    shown: Display,
-) -> tuple[Learner, TeacherSource | None]:
-    """Tap both networks where the objective wants it, and build its connectors from one dry forward pass."""
-    offered = feature_names(model)
-    taps = objective.taps(offered, feature_names(teacher) if teacher is not None else ())
-    student = engine.place(observe(model, taps.student))
-    observed = None if teacher is None else engine.place(observe(teacher, taps.teacher))
-    sample = next(plain_batches(data.train, data.normalisation, 2, engine.device)).inputs
-    said = _dry(student, sample, engine)
-    answered = None if observed is None else _dry(observed, sample, engine)
-    truth = data.train.truth if isinstance(recipe, DistillRecipe) and recipe.teacher.truth else None
-    if truth is not None:
-        answered = Outputs(truth[:2].float().to(engine.device))
-    for role, outputs in (("model", said), ("teacher", answered)):
-        if outputs is not None and outputs.logits.shape[1] != data.num_classes:
-            raise UsageError(f"{role} has {outputs.logits.shape[1]} classes, data {data.name} has {data.num_classes}")
-    objective.build(Setting(len(data.train), data.num_classes, said, answered, model))
-    for note in objective.notes():
-        shown.note(note)
-    learner = engine.place(Learner(student, objective))
-    if truth is not None:
-        return learner, TruthTeacher(truth, engine)
-    return learner, None if observed is None else LiveTeacher(observed, engine)
-
-
-def _dry(network: Observed, sample: Tensor, engine: Engine) -> Outputs:
-    was_training = network.training
-    network.eval()
-    with torch.no_grad(), engine.autocast():
-        outputs: Outputs = network(sample)
-    network.train(was_training)
-    return outputs
+def _train_assistants(recipe: DistillRecipe, given: Given, *, show: bool) -> tuple[DistillRecipe, list[str]]:
+    """Distil each assistant from the one before it, in folders beside the run's; the last one is the student's teacher."""
+    out = recipe.out or _default_out(recipe)
+    section, paths = recipe.teacher.model_copy(update={"assistants": ()}), []
+    for number, name in enumerate(recipe.teacher.assistants, start=1):
+        path = f"{out}-assistant{number}"
+        update = {"model": ModelSection(name=name), "teacher": section, "out": path, "optim": recipe.optim}
+        model_free = replace(given, model=None, teacher=given.teacher if number == 1 else None)
+        run(recipe.model_copy(update=update), model_free, show=show, title=f"assistant {name} seed {recipe.seed}")
+        section = TeacherSection(path=path)
+        paths.append(path)
+    return recipe.model_copy(update={"teacher": section}), paths
 
 
 def _plan(recipe: Recipe, *, has_validation: bool) -> Plan:
@@ -214,7 +186,7 @@ def _plan(recipe: Recipe, *, has_validation: bool) -> Plan:
     )
 
 
-def _loader(recipe: Recipe, data: Data, engine: Engine) -> Loader:
+def _loader(recipe: Recipe, data: Data, engine: Engine, objective: Sum) -> Loader:
     return Loader(
         data.train,
         batch_size=_set(recipe.batch_size, "batch_size"),
@@ -222,13 +194,14 @@ def _loader(recipe: Recipe, data: Data, engine: Engine) -> Loader:
         normalisation=data.normalisation,
         seed=recipe.seed,
         device=engine.device,
+        further=objective.views(),
+        inputs=recipe.inputs if isinstance(recipe, DistillRecipe) else "real",
     )
 
 
 def _fit(
-    learner: Learner,
+    parts: Parts,
     loader: Loader,
-    source: TeacherSource | None,
     recipe: Recipe,
     plan: Plan,
     data: Data,
@@ -236,27 +209,39 @@ def _fit(
     folder: RunFolder,
     watcher: Display,
 ) -> Course:
-    optim, batch_size = recipe.optim, _set(recipe.batch_size, "batch_size")
-    optimizer = make_optimizer(
-        learner,
+    learner, optim = parts.learner, recipe.optim
+    settings = OptimizerSettings(
         name=_set(optim.name, "optim.name"),
         lr=_set(optim.lr, "optim.lr"),
         weight_decay=_set(optim.weight_decay, "optim.weight_decay"),
         momentum=optim.momentum,
         nesterov=optim.nesterov,
+        delta=optim.delta,
         decay_norms_and_biases=optim.decay_norms_and_biases,
+    )
+    run_stages(
+        parts,
+        loader=loader,
+        optimizer=settings,
+        engine=engine,
+        folder=folder,
+        watcher=watcher,
+        checkpoint_every_steps=recipe.checkpoint_every_steps,
+        resume=recipe.resume,
     )
 
     def evaluate() -> Mapping[str, float]:
         if len(data.validation) == 0:
             return {}
-        return score(learner.network, data.validation, data, engine, 4 * batch_size)[0].as_dict()
+        return score(learner.network, data.validation, data, engine, 4 * _set(recipe.batch_size, "batch_size"))[
+            0
+        ].as_dict()
 
     return fit(
         learner,
         loader=loader,
-        teacher=source,
-        optimizer=optimizer,
+        teacher=parts.source,
+        optimizer=settings.make(learner),
         plan=plan,
         engine=engine,
         evaluate=evaluate,
@@ -275,7 +260,7 @@ def _finish(
     engine: Engine,
     folder: RunFolder,
     started: str,
-    teacher: str | None,
+    teaching: Mapping[str, Any],
 ) -> Result:
     model = learner.network.release().eval()
     metrics, logits = score(model, data.test, data, engine, 4 * _set(recipe.batch_size, "batch_size"))
@@ -297,7 +282,8 @@ def _finish(
         "num_classes": data.num_classes,
         "input_shape": list(data.input_shape),
         "data_fingerprint": data.fingerprint,
-        "teacher_fingerprint": teacher,
+        **teaching,
+        "reuse": asdict(model.reuse) if isinstance(model, ReusedClassifier) else None,
         "device": str(engine.device),
         "precision": engine.precision,
         "versions": versions(),

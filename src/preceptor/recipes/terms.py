@@ -20,10 +20,12 @@ from preceptor.objectives.schedules import SCHEDULES, Schedule
 from preceptor.objectives.teacher import OBJECTIVES, SUMS
 from preceptor.recipes.config import ObjectiveSection
 from preceptor.recipes.knobs import check_knobs, did_you_mean, knob_defaults
+from preceptor.recipes.procedures import PROCEDURES
 
 __all__ = ["build_sum", "resolve_terms"]
 
 _NUMBER = TypeAdapter(float)
+_ALL: Mapping[str, Entry] = {**OBJECTIVES, **METHODS, **PROCEDURES}
 
 
 def resolve_terms(section: ObjectiveSection, where: str, *, has_teacher: bool) -> dict[str, dict[str, Any]]:
@@ -37,7 +39,7 @@ def resolve_terms(section: ObjectiveSection, where: str, *, has_teacher: bool) -
     Raises:
         UsageError: for an unknown name, knob or term, or a wrong value.
     """
-    entries = {**OBJECTIVES, **METHODS} if has_teacher else dict(OBJECTIVES)
+    entries = _ALL if has_teacher else OBJECTIVES
     terms = _named(section.name, where, entries, has_teacher=has_teacher)
     main = section.name if section.name in terms else None
     own = {"weight", *knob_defaults(entries[main].objective)} if main else set()
@@ -55,15 +57,18 @@ def resolve_terms(section: ObjectiveSection, where: str, *, has_teacher: bool) -
 
 
 def build_sum(terms: Mapping[str, Mapping[str, Any]]) -> Sum:
-    """Return the objective that resolved terms describe; terms whose weight is plainly 0 are left out."""
-    entries = {**OBJECTIVES, **METHODS}
+    """Return the objective that resolved terms describe.
+
+    A term whose weight is plainly 0 is left out, unless it has a stage of its own before the run.
+    """
     built: dict[str, tuple[Weight, Objective]] = {}
     for name, settings in terms.items():
         weight = _weight(settings["weight"], name)
         knobs = {key: value for key, value in settings.items() if key not in {"name", "weight"}}
-        if weight != 0.0:
-            built[name] = (weight, entries[settings["name"]].objective(**knobs))
-    if not built:
+        objective = _ALL[settings["name"]].objective(**knobs)
+        if weight != 0.0 or _may_prepare(objective):
+            built[name] = (weight, objective)
+    if all(weight == 0.0 for weight, _ in built.values()):
         raise UsageError(f"every term has weight 0: {', '.join(terms)}")
     return Sum(**built)
 
@@ -79,7 +84,7 @@ def _named(
         entry = entries[name]
         weights = {**entry.companions, name: entry.weight}
         return {term: {"name": term, "weight": _plain(weight)} for term, weight in weights.items()}
-    if name in METHODS and not has_teacher:
+    if name in _ALL and not has_teacher:
         raise UsageError(f"{where}: {name} learns from a teacher; use it as method=... of preceptor distill")
     raise UsageError(f"{where}: unknown name {name!r}{did_you_mean(name, [*entries, *SUMS])}")
 
@@ -89,7 +94,12 @@ def _settled(name: str, settings: dict[str, Any], where: str, entries: Mapping[s
     if key not in entries:
         raise UsageError(f"{where}.{name}.name: unknown name {key!r}{did_you_mean(str(key), entries)}")
     weight = _plain(_weight(settings.pop("weight", _plain(entries[key].weight)), f"{where}.{name}"))
-    return {"name": key, "weight": weight, **check_knobs(entries[key].objective, settings, f"{where}.{name}")}
+    knobs = {**entries[key].knobs, **settings}
+    return {"name": key, "weight": weight, **check_knobs(entries[key].objective, knobs, f"{where}.{name}")}
+
+
+def _may_prepare(objective: Objective) -> bool:
+    return type(objective).preparation is not Objective.preparation
 
 
 def _weight(value: object, where: str) -> Weight:

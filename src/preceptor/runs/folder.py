@@ -1,4 +1,4 @@
-"""The run folder: config.yaml, metrics.jsonl, result.json, model.safetensors, checkpoint/.
+"""The run folder: config.yaml, metrics.jsonl, result.json, model.safetensors, checkpoint/, stages/.
 
 A folder is claimed before anything is written into it, and nothing in it is lost without `overwrite`.
 """
@@ -18,7 +18,7 @@ from preceptor.files import write_text
 
 __all__ = ["RunFolder"]
 
-_OWN = ("config.yaml", "metrics.jsonl", "result.json", "model.safetensors", "checkpoint", "tensorboard")
+_OWN = ("config.yaml", "metrics.jsonl", "result.json", "model.safetensors", "checkpoint", "stages", "tensorboard")
 _FREE_TO_CHANGE = {"resume", "overwrite", "out", "tensorboard", "checkpoint_every_steps", "keep_every", "device"}
 
 
@@ -56,6 +56,17 @@ class RunFolder:
     def checkpoints(self) -> Path:
         """The state to go on from, and kept epochs."""
         return self.path / "checkpoint"
+
+    def stage(self, name: str) -> RunFolder:
+        """Return the folder of a stage before the run proper, made where it was missing."""
+        folder = RunFolder(self.path / "stages" / name)
+        folder.path.mkdir(parents=True, exist_ok=True)
+        return folder
+
+    def kept_epochs(self) -> dict[int, Path]:
+        """Return the weights files of kept epochs, in order."""
+        files = sorted(self.checkpoints.glob("epoch_*.safetensors"))
+        return {int(path.stem.removeprefix("epoch_")): path for path in files}
 
     @property
     def is_finished(self) -> bool:

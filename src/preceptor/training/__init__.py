@@ -2,12 +2,22 @@
 
 from preceptor.training.engine import Engine, choose_engine
 from preceptor.training.evaluate import predict
-from preceptor.training.learner import Learner, LiveTeacher, TeacherSource, TruthTeacher
-from preceptor.training.loop import Course, EpochRow, Interrupted, Plan, fit
-from preceptor.training.optim import LearningRate, make_optimizer
+from preceptor.training.learner import (
+    Bystander,
+    Learner,
+    LiveTeacher,
+    TeacherRoute,
+    TeacherSource,
+    TeacherTeam,
+    TruthTeacher,
+    together,
+)
+from preceptor.training.loop import Course, EpochRow, Interrupted, Plan, Watcher, fit
+from preceptor.training.optim import LearningRate, OptimizerSettings
 from preceptor.training.selection import Selection
 
 __all__ = [
+    "Bystander",
     "Course",
     "Engine",
     "EpochRow",
@@ -15,12 +25,16 @@ __all__ = [
     "Learner",
     "LearningRate",
     "LiveTeacher",
+    "OptimizerSettings",
     "Plan",
     "Selection",
+    "TeacherRoute",
     "TeacherSource",
+    "TeacherTeam",
     "TruthTeacher",
+    "Watcher",
     "choose_engine",
     "fit",
-    "make_optimizer",
     "predict",
+    "together",
 ]

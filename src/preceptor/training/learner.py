@@ -1,20 +1,44 @@
-"""The one module that is trained, and the two places a teacher's answers can come from."""
+"""The one module that is trained, and the places a teacher's answers can come from."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
 
+from preceptor.divergences import log_soften
 from preceptor.models import Observed
 from preceptor.objectives.base import Sum
 from preceptor.training.engine import Engine
 from preceptor.types import Batch, Clock, Outputs, Step
 
-__all__ = ["Learner", "LiveTeacher", "TeacherSource", "TruthTeacher"]
+__all__ = [
+    "Bystander",
+    "Learner",
+    "LiveTeacher",
+    "TeacherRoute",
+    "TeacherSource",
+    "TeacherTeam",
+    "TruthTeacher",
+    "ask",
+    "together",
+]
 
 TeacherSource = Callable[[Batch], Outputs]
+
+
+def ask(network: Observed, batch: Batch) -> Outputs:
+    """Return what a network says of a batch and, in the same forward pass, of its further views."""
+    if not batch.further:
+        outputs: Outputs = network(batch.inputs)
+        return outputs
+    together: Outputs = network(torch.cat([batch.inputs, *batch.further.values()]))
+    rows = len(batch.inputs)
+    parts = [_rows(together, start, start + rows) for start in range(0, len(together.logits), rows)]
+    return replace(parts[0], views=dict(zip(batch.further, parts[1:], strict=True)))
 
 
 class Learner(nn.Module):
@@ -27,9 +51,22 @@ class Learner(nn.Module):
 
     def forward(self, batch: Batch, teacher: Outputs | None, clock: Clock) -> tuple[dict[str, Tensor], Tensor]:
         """Return each term's unweighted loss, and the logits."""
-        outputs: Outputs = self.network(batch.inputs)
+        outputs = self.answer(batch, teacher)
         step = Step(batch, outputs, teacher, self.network.model, clock)
         return self.objective.terms(step), outputs.logits
+
+    def answer(self, batch: Batch, teacher: Outputs | None) -> Outputs:
+        """Return what the network says of a batch."""
+        return ask(self.network, batch)
+
+
+class Bystander(Learner):
+    """A learner whose network is not asked: its objective studies the teacher, whose outputs stand for the student's."""
+
+    def answer(self, batch: Batch, teacher: Outputs | None) -> Outputs:
+        """Return what the teacher said."""
+        assert teacher is not None, "a stage that trains the objective alone needs a teacher"
+        return teacher
 
 
 class LiveTeacher:
@@ -44,8 +81,39 @@ class LiveTeacher:
 
     def __call__(self, batch: Batch) -> Outputs:
         with torch.no_grad(), self._engine.autocast():
-            outputs: Outputs = self._network(batch.inputs)
-            return outputs
+            return ask(self._network, batch)
+
+
+class TeacherTeam:
+    """Several teachers asked together: their mean distribution, the first one's features, and all of them as members."""
+
+    def __init__(self, teachers: Sequence[TeacherSource]) -> None:
+        self._teachers = tuple(teachers)
+
+    def __call__(self, batch: Batch) -> Outputs:
+        return together([teacher(batch) for teacher in self._teachers])
+
+
+class TeacherRoute:
+    """Several states of one teacher asked in turn, by epoch: what comes after the last switch is asked to the end.
+
+    Args:
+        teachers: in the order in which they are asked.
+        switch_epochs: the first epoch of each but the first, rising.
+    """
+
+    def __init__(self, teachers: Sequence[TeacherSource], switch_epochs: Sequence[int]) -> None:
+        self._teachers = tuple(teachers)
+        self._switch_epochs = tuple(switch_epochs)
+
+    def __call__(self, batch: Batch) -> Outputs:
+        return self._teachers[sum(batch.view.epoch >= epoch for epoch in self._switch_epochs)](batch)
+
+
+def together(members: Sequence[Outputs]) -> Outputs:
+    """Return the log of the mean distribution as logits, with the first member's features and views, and all members."""
+    log_mean = torch.stack([log_soften(member.logits) for member in members]).logsumexp(0) - math.log(len(members))
+    return replace(members[0], logits=log_mean, members=tuple(members))
 
 
 class TruthTeacher:
@@ -56,3 +124,8 @@ class TruthTeacher:
 
     def __call__(self, batch: Batch) -> Outputs:
         return Outputs(self._log_truth[batch.index])
+
+
+def _rows(outputs: Outputs, start: int, stop: int) -> Outputs:
+    features = {name: feature[start:stop] for name, feature in outputs.features.items()}
+    return Outputs(outputs.logits[start:stop], features)

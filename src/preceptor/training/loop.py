@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -16,6 +17,7 @@ from preceptor.errors import PreceptorError, RunError, UsageError
 from preceptor.models import save_weights
 from preceptor.objectives.base import total
 from preceptor.training.checkpoint import Best, Position, State, all_finite, load_state, save_state
+from preceptor.training.dot import DOT
 from preceptor.training.engine import Engine
 from preceptor.training.interrupts import Interrupts
 from preceptor.training.learner import Learner, TeacherSource
@@ -144,7 +146,7 @@ def fit(
         Interrupted: after SIGINT or SIGTERM, once everything is saved.
     """
     path = checkpoints / "last.pt"
-    position, tally, best = Position(), Tally(list(learner.objective.weight_of)), Best()
+    position, tally, best = Position(), Tally(learner.objective.running), Best()
     if resume and path.exists():
         position, tally, best = _restore(load_state(path), path, learner, optimizer, journal)
 
@@ -171,6 +173,11 @@ def fit(
                 )
                 began = now
                 watcher.stepped(position, loader.num_batches, plan, tally)
+                if position.step == math.ceil(total_steps / 10) and _is_near_chance(tally, logits.shape[1]):
+                    watcher.note(
+                        f"warning: training accuracy is {100 * tally.accuracy:.1f} % after a tenth of all steps, near "
+                        f"chance for {logits.shape[1]} classes: this objective has not begun to learn at this rate"
+                    )
                 if plan.checkpoint_every_steps and position.step % plan.checkpoint_every_steps == 0:
                     save()
                 if interrupts.pending is not None:
@@ -182,6 +189,9 @@ def fit(
             row = _row(learner, position, tally, plan, total_steps, evaluate())
             journal.append(row.as_dict())
             watcher.epoch_ended(row)
+            if position.epoch == 1:
+                for line in _faint_terms(row, learner):
+                    watcher.note(line)
             best = _better(best, row, plan.selection, learner)
             if plan.keep_every and position.epoch % plan.keep_every == 0:
                 checkpoints.mkdir(parents=True, exist_ok=True)
@@ -206,16 +216,34 @@ def _step(
     answers = None if teacher is None else teacher(batch)
     with engine.autocast():
         terms, logits = learner(batch, answers, clock)
-        loss = total(terms, learner.objective.weights(clock))
+        weights = learner.objective.weights(clock)
+        loss = total(terms, weights)
     if torch.isfinite(loss):  # a bad loss must not reach the weights
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        _backward(loss, terms, weights, learner, optimizer)
         if plan.clip_norm is not None:
             torch.nn.utils.clip_grad_norm_(learner.parameters(), plan.clip_norm)
         for group in optimizer.param_groups:
             group["lr"] = plan.learning_rate(clock)
         optimizer.step()
     return loss.detach(), logits.detach(), {name: term.detach() for name, term in terms.items()}
+
+
+def _backward(
+    loss: Tensor,
+    terms: Mapping[str, Tensor],
+    weights: Mapping[str, float],
+    learner: Learner,
+    optimizer: torch.optim.Optimizer,
+) -> None:
+    if isinstance(optimizer, DOT):
+        sides: dict[bool, dict[str, Tensor]] = {False: {}, True: {}}
+        for name, objective in learner.objective.named_terms():
+            if name in terms and weights[name] != 0.0:
+                sides[objective.uses_teacher][name] = terms[name]
+        optimizer.backward(*(total(side, weights) if side else None for side in sides.values()))
+        return
+    optimizer.zero_grad(set_to_none=True)
+    loss.backward()  # type: ignore[no-untyped-call]
 
 
 def _culprit(terms: Mapping[str, Tensor]) -> str:
@@ -225,6 +253,24 @@ def _culprit(terms: Mapping[str, Tensor]) -> str:
 
 def _last_good(path: Path) -> str:
     return f"the last good checkpoint is {path}" if path.exists() else "no checkpoint had been written yet"
+
+
+def _is_near_chance(tally: Tally, num_classes: int) -> bool:
+    chance = 1 / num_classes
+    return tally.num_labelled >= 200 and tally.accuracy < chance + min(chance / 2, 0.05)
+
+
+def _faint_terms(row: EpochRow, learner: Learner) -> list[str]:
+    """Name the terms of constant weight that made less than 1 % of the first epoch's loss."""
+    parts = {name: abs(row.weights[name] * value) for name, value in row.terms.items()}
+    whole = sum(parts.values())
+    constant = [name for name, weight in learner.objective.weight_of.items() if isinstance(weight, float)]
+    return [
+        f"warning: term {name} made {100 * parts[name] / whole:.2g} % of the loss in epoch 1; is its weight "
+        f"({row.weights[name]:g}) meant?"
+        for name in constant
+        if name in parts and parts[name] < 0.01 * whole
+    ]
 
 
 def _row(
@@ -286,4 +332,4 @@ def _restore(
     torch.set_rng_state(state.random)
     if state.cuda_random and torch.cuda.is_available():
         torch.cuda.set_rng_state_all(state.cuda_random)
-    return state.position, Tally(list(learner.objective.weight_of), state.tally), state.best
+    return state.position, Tally(learner.objective.running, state.tally), state.best

@@ -10,11 +10,12 @@ from typing import Literal
 import torch
 from torch import nn
 
+from preceptor.training.dot import DOT
 from preceptor.types import Clock
 
-__all__ = ["LearningRate", "make_optimizer"]
+__all__ = ["LearningRate", "OptimizerSettings"]
 
-OptimizerName = Literal["sgd", "adamw"]
+OptimizerName = Literal["sgd", "adamw", "dot"]
 ScheduleName = Literal["constant", "step", "cosine", "one_cycle"]
 
 
@@ -58,33 +59,38 @@ class LearningRate:
         return round(milestone * clock.epochs) if milestone < 1 else milestone
 
 
-def make_optimizer(
-    module: nn.Module,
-    *,
-    name: OptimizerName,
-    lr: float,
-    weight_decay: float,
-    momentum: float,
-    nesterov: bool,
-    decay_norms_and_biases: bool,
-) -> torch.optim.Optimizer:
-    """Return the optimiser of everything in `module` that is trained, connectors included.
+@dataclass(frozen=True, slots=True)
+class OptimizerSettings:
+    """Which optimiser, and how.
 
-    Args:
-        module: the network and its objective.
-        name: "sgd" or "adamw".
+    Attributes:
+        name: "sgd", "adamw" or "dot".
         lr: the peak learning rate.
-        weight_decay: L2 for SGD, decoupled for AdamW.
-        momentum: of SGD; AdamW keeps its own betas.
+        weight_decay: L2 for SGD and DOT, decoupled for AdamW.
+        momentum: of SGD and DOT; AdamW keeps its own betas.
         nesterov: for SGD.
+        delta: for DOT.
         decay_norms_and_biases: whether vectors (norm scales, biases) decay too; the CIFAR protocol decays all.
     """
-    trained = [parameter for parameter in module.parameters() if parameter.requires_grad]
-    vectors = [] if decay_norms_and_biases else [parameter for parameter in trained if parameter.ndim <= 1]
-    groups = _groups(trained, vectors, weight_decay)
-    if name == "sgd":
-        return torch.optim.SGD(groups, lr=lr, momentum=momentum, nesterov=nesterov)
-    return torch.optim.AdamW(groups, lr=lr)
+
+    name: OptimizerName
+    lr: float
+    weight_decay: float = 0.0
+    momentum: float = 0.9
+    nesterov: bool = False
+    delta: float = 0.075
+    decay_norms_and_biases: bool = True
+
+    def make(self, module: nn.Module) -> torch.optim.Optimizer:
+        """Return the optimiser of everything in `module` that is trained, connectors included."""
+        trained = [parameter for parameter in module.parameters() if parameter.requires_grad]
+        vectors = [] if self.decay_norms_and_biases else [parameter for parameter in trained if parameter.ndim <= 1]
+        groups = _groups(trained, vectors, self.weight_decay)
+        if self.name == "sgd":
+            return torch.optim.SGD(groups, lr=self.lr, momentum=self.momentum, nesterov=self.nesterov)
+        if self.name == "dot":
+            return DOT(groups, lr=self.lr, momentum=self.momentum, delta=self.delta)
+        return torch.optim.AdamW(groups, lr=self.lr)
 
 
 def _groups(

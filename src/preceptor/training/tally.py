@@ -45,6 +45,11 @@ class Tally:
         return float(self.values[2] / self.values[0].clamp_min(1))
 
     @property
+    def num_labelled(self) -> int:
+        """Rows whose label was known."""
+        return int(self.values[4])
+
+    @property
     def accuracy(self) -> float:
         """Share of labelled rows that were right while training, as a fraction."""
         return float(self.values[3] / self.values[4].clamp_min(1))

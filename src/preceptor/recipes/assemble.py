@@ -1,0 +1,160 @@
+"""The parts of a run put together: both networks tapped, the objective built from what a dry forward pass shows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from preceptor.data import Data, plain_batches
+from preceptor.errors import UsageError
+from preceptor.models import Observed, feature_names, observe
+from preceptor.objectives.base import Offer, Setting, Sum
+from preceptor.recipes.config import DistillRecipe, Recipe
+from preceptor.recipes.networks import fingerprint, load_anchors, load_teachers
+from preceptor.training import (
+    Engine,
+    Learner,
+    LiveTeacher,
+    TeacherRoute,
+    TeacherSource,
+    TeacherTeam,
+    TruthTeacher,
+    together,
+)
+from preceptor.types import Outputs
+
+__all__ = ["Parts", "Staff", "assemble", "find_teachers"]
+
+
+@dataclass(frozen=True, slots=True)
+class Staff:
+    """Who is asked in a run.
+
+    Attributes:
+        networks: the teachers, all asked about every batch; none when a teacher is being trained.
+        anchors: earlier states of the one teacher, asked before it.
+        truth: the true label distribution [samples, classes] instead of a network.
+    """
+
+    networks: Sequence[nn.Module] = ()
+    anchors: Sequence[nn.Module] = ()
+    truth: Tensor | None = None
+
+    @property
+    def fingerprints(self) -> list[str]:
+        """Of all the networks' weights and statistics."""
+        return [fingerprint(network) for network in (*self.anchors, *self.networks)]
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What is trained, and where its teacher's answers come from."""
+
+    learner: Learner
+    source: TeacherSource | None
+    notes: tuple[str, ...]
+
+
+def find_teachers(recipe: Recipe, given: nn.Module | None, data: Data) -> Staff:
+    """Return the teachers of a recipe.
+
+    Raises:
+        UsageError: when one cannot be used.
+    """
+    if not isinstance(recipe, DistillRecipe):
+        return Staff()
+    if recipe.teacher.truth:
+        if data.train.truth is None:
+            raise UsageError(f"teacher.truth: data {data.name} does not know its true label distribution")
+        return Staff(truth=data.train.truth)
+    anchors = () if given is not None else load_anchors(recipe.teacher, data)
+    return Staff([given] if given is not None else load_teachers(recipe.teacher, data), anchors)
+
+
+def assemble(model: nn.Module, objective: Sum, staff: Staff, recipe: Recipe, data: Data, engine: Engine) -> Parts:
+    """Return the learner and its teacher source.
+
+    Raises:
+        UsageError: for class counts that differ, or features that the objective cannot work with.
+    """
+    sample = next(plain_batches(data.train, data.normalisation, 2, engine.device)).inputs
+
+    def setting(student: nn.Module, names: Sequence[str] | None, teacher_names: Sequence[str] | None) -> Setting:
+        answers = [_dry(teacher, teacher_names, sample, engine) for teacher in staff.networks]
+        return Setting(
+            num_samples=len(data.train),
+            num_classes=data.num_classes,
+            student=_dry(student, names, sample, engine),
+            teacher=_first_answers(answers, staff, engine),
+            model=student,
+            teacher_model=staff.networks[0] if staff.networks else None,
+            labels=data.train.labels,
+            batch_size=min(recipe.batch_size or 1, len(data.train)),
+        )
+
+    before = setting(model, None, None)
+    _check_classes(before, data)
+    student = objective.remodel(model, before)
+    if student is not model:
+        before = setting(student, None, None)
+    taps = objective.taps(_offer(before.student), _offer(before.teacher))
+    objective.build(setting(student, taps.student, taps.teacher))
+    learner = engine.place(Learner(observe(student, taps.student), objective))
+    return Parts(learner, _source(staff, taps.teacher, recipe, engine), objective.notes())
+
+
+def _source(staff: Staff, names: Sequence[str], recipe: Recipe, engine: Engine) -> TeacherSource | None:
+    if staff.truth is not None:
+        return TruthTeacher(staff.truth, engine)
+    live = [LiveTeacher(observe(network, names), engine) for network in staff.networks]
+    if not staff.anchors:
+        return None if not live else live[0] if len(live) == 1 else TeacherTeam(live)
+    route = [*(LiveTeacher(observe(network, names), engine) for network in staff.anchors), *live]
+    assert isinstance(recipe, DistillRecipe)
+    assert recipe.epochs is not None
+    switches = recipe.teacher.switch_epochs
+    if switches is None:
+        switches = tuple(1 + round(recipe.epochs * k / len(route)) for k in range(1, len(route)))
+    if len(switches) != len(route) - 1 or list(switches) != sorted(switches):
+        raise UsageError(
+            f"teacher.switch_epochs: {list(switches)} must be {len(route) - 1} rising epochs, one for each change "
+            f"between {len(staff.anchors)} anchors and the teacher"
+        )
+    return TeacherRoute(route, switches)
+
+
+def _dry(network: nn.Module, names: Sequence[str] | None, sample: Tensor, engine: Engine) -> Outputs:
+    """Return what a network says of the sample, in eval mode; None as names: with every feature that it offers."""
+    observed = observe(network, feature_names(network, preactivation=True) if names is None else names)
+    was_training = network.training
+    engine.place(observed).eval()
+    with torch.no_grad(), engine.autocast():
+        outputs: Outputs = observed(sample)
+    _network(observed).train(was_training)
+    return outputs
+
+
+def _network(observed: Observed) -> nn.Module:
+    return observed.release()
+
+
+def _first_answers(answers: Sequence[Outputs], staff: Staff, engine: Engine) -> Outputs | None:
+    if staff.truth is not None:
+        return Outputs(staff.truth[:2].float().to(engine.device))
+    return None if not answers else answers[0] if len(answers) == 1 else together(answers)
+
+
+def _offer(outputs: Outputs | None) -> Offer:
+    return {} if outputs is None else {name: tuple(value.shape[1:]) for name, value in outputs.features.items()}
+
+
+def _check_classes(setting: Setting, data: Data) -> None:
+    for role, outputs in (("model", setting.student), ("teacher", setting.teacher)):
+        for answer in () if outputs is None else (outputs, *outputs.members):
+            if answer.logits.shape[1] != data.num_classes:
+                raise UsageError(
+                    f"{role} has {answer.logits.shape[1]} classes, data {data.name} has {data.num_classes}"
+                )

@@ -1,0 +1,184 @@
+"""Published protocols in one word, and what a method's name implies elsewhere in the recipe; the user's own keys win."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from preceptor.errors import UsageError
+from preceptor.objectives.distill import METHODS
+from preceptor.recipes.knobs import did_you_mean
+from preceptor.recipes.procedures import PROCEDURES
+from preceptor.recipes.protocols import GENTLE
+from preceptor.runs import RunFolder
+
+__all__ = ["PRESETS", "Preset", "complete"]
+
+Nested = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Preset:
+    """A published protocol.
+
+    Attributes:
+        description: one line for `preceptor list presets`.
+        both: keys for teachers and students.
+        lr: peak learning rate.
+        gentle_lr: that of MobileNetV2, ShuffleV1 and ShuffleV2.
+        teach: further keys for teachers.
+        methods: keys for students, by method.
+        pairs: keys of the method, by (method, teacher's network, student's network).
+    """
+
+    description: str
+    both: Nested
+    lr: float
+    gentle_lr: float
+    teach: Nested = field(default_factory=dict)
+    methods: Mapping[str, Nested] = field(default_factory=dict)
+    pairs: Mapping[tuple[str, str, str], Nested] = field(default_factory=dict)
+
+
+_CIFAR: Nested = {
+    "epochs": 240,
+    "batch_size": 64,
+    "optim": {"name": "sgd", "momentum": 0.9, "nesterov": False, "weight_decay": 5e-4, "decay_norms_and_biases": True},
+    "schedule": {"name": "step", "milestones": [150, 180, 210], "gamma": 0.1},
+}
+
+# Zhao et al., DKD (CVPR 2022), released configurations
+_DKD = {
+    ("resnet56", "resnet20"): 2.0,
+    ("resnet110", "resnet32"): 2.0,
+    ("vgg13", "vgg8"): 6.0,
+    ("vgg13", "MobileNetV2"): 6.0,
+    ("wrn_40_2", "wrn_16_2"): 6.0,
+    ("wrn_40_2", "wrn_40_1"): 6.0,
+    ("resnet32x4", "resnet8x4"): 8.0,
+    ("resnet32x4", "ShuffleV1"): 8.0,
+    ("resnet32x4", "ShuffleV2"): 8.0,
+    ("ResNet50", "MobileNetV2"): 8.0,
+    ("wrn_40_2", "ShuffleV1"): 8.0,
+}
+# Chen et al., ReviewKD (CVPR 2021), released scripts
+_REVIEW = {
+    ("wrn_40_2", "wrn_16_2"): 5.0,
+    ("wrn_40_2", "wrn_40_1"): 5.0,
+    ("wrn_40_2", "ShuffleV1"): 5.0,
+    ("resnet32x4", "resnet8x4"): 5.0,
+    ("resnet32x4", "ShuffleV1"): 5.0,
+    ("resnet32x4", "ShuffleV2"): 8.0,
+    ("resnet56", "resnet20"): 0.6,
+    ("resnet110", "resnet32"): 1.0,
+}
+# Sun et al., logit standardization (CVPR 2024), names of released logs: (temperature, weight)
+_STANDARDIZED = {
+    ("resnet32x4", "resnet8x4"): (2.0, 9.0),
+    ("vgg13", "vgg8"): (3.0, 9.0),
+    ("wrn_40_2", "wrn_40_1"): (2.0, 9.0),
+    ("wrn_40_2", "wrn_16_2"): (2.0, 9.0),
+    ("resnet56", "resnet20"): (2.0, 9.0),
+    ("resnet110", "resnet32"): (2.0, 9.0),
+    ("resnet110", "resnet20"): (4.0, 12.0),
+    ("resnet32x4", "ShuffleV2"): (2.0, 9.0),
+    ("vgg13", "MobileNetV2"): (3.0, 9.0),
+    ("ResNet50", "MobileNetV2"): (3.0, 1.0),
+}
+_PAIRS: Mapping[tuple[str, str, str], Nested] = {
+    **{("dkd", *pair): {"nontarget_weight": weight} for pair, weight in _DKD.items()},
+    **{
+        ("reviewkd", *pair): {"weight": {"schedule": "warmup", "peak": weight, "epochs": 20}}
+        for pair, weight in _REVIEW.items()
+    },
+    **{
+        ("logit_std", *pair): {"temperature": temperature, "weight": weight}
+        for pair, (temperature, weight) in _STANDARDIZED.items()
+    },
+}
+
+PRESETS: dict[str, Preset] = {
+    "crd-protocol": Preset(
+        "CIFAR-100 as in Tian, Krishnan, Isola (ICLR 2020): 240 epochs, batch 64, SGD 0.05, / 10 after 150, 180, 210; "
+        "each method with its authors' weights for the pair",
+        _CIFAR,
+        lr=0.05,
+        gentle_lr=0.01,
+        methods={"mlkd": {"optim": {"lr": 0.025}}, "reviewkd": {"optim": {"nesterov": True}}},
+        pairs=_PAIRS,
+    ),
+    "soteacher-protocol": Preset(
+        "Dong, Liu, Shang (ICLR 2024): the same schedule, SoTeacher teachers, and KD with weights 0.5 and 0.5",
+        _CIFAR,
+        lr=0.05,
+        gentle_lr=0.01,
+        teach={"objective": {"name": "soteacher"}},
+        methods={"kd": {"method": {"weight": 0.5, "cross_entropy": {"weight": 0.5}}}},
+        pairs=_PAIRS,
+    ),
+}
+
+
+def complete(values: Nested, *, is_student: bool) -> dict[str, Any]:
+    """Return a recipe's values with those of its preset and its method below them.
+
+    Args:
+        values: nested, as the user gave them, sections spelled out.
+        is_student: whether it is a recipe of distill.
+
+    Raises:
+        UsageError: for an unknown preset, or when the method needs a key that was not given.
+    """
+    method = values.get("method", {}).get("name", "kd") if is_student else None
+    below: Nested = {}
+    if values.get("preset") is not None:
+        below = _preset(values, method)
+    entry = {**METHODS, **PROCEDURES}.get(method or "")
+    if entry is not None:
+        below = _over(entry.implies, below)
+    full = _over(values, below)
+    for key, what in entry.needs.items() if entry is not None else ():
+        if not _at(full, key):
+            raise UsageError(f"method {method} needs {key}={what}")
+    return full
+
+
+def _preset(values: Nested, method: str | None) -> Nested:
+    name = values["preset"]
+    if name not in PRESETS:
+        raise UsageError(f"preset: unknown name {name!r}{did_you_mean(str(name), PRESETS)}")
+    preset = PRESETS[name]
+    model = str(values.get("model", {}).get("name"))
+    rate = {"optim": {"lr": preset.gentle_lr if model in GENTLE else preset.lr}}
+    if method is None:
+        own = preset.teach if "objective" not in values else {}
+        return _over(own, _over(rate, preset.both))
+    of_pair = preset.pairs.get((method, _teacher_model(values.get("teacher", {})), model), {})
+    chosen = _over({"method": of_pair} if of_pair else {}, preset.methods.get(method, {}))
+    return _over(chosen, _over(rate, preset.both))
+
+
+def _teacher_model(teacher: Nested) -> str:
+    """Return the name of the teacher's network, as far as its section or its run folder says it."""
+    path = teacher.get("path")
+    if teacher.get("model") is None and isinstance(path, str) and RunFolder(Path(path)).config.exists():
+        return str(RunFolder(path).read_config()["model"]["name"])
+    return str(teacher.get("model"))
+
+
+def _over(upper: Nested, lower: Nested) -> dict[str, Any]:
+    """Return both, the upper's values winning; sections are merged key by key."""
+    merged = dict(lower)
+    for key, value in upper.items():
+        below = merged.get(key)
+        merged[key] = _over(value, below) if isinstance(value, Mapping) and isinstance(below, Mapping) else value
+    return merged
+
+
+def _at(values: Nested, dotted: str) -> object:
+    value: Any = values
+    for key in dotted.split("."):
+        value = value.get(key) if isinstance(value, Mapping) else None
+    return value

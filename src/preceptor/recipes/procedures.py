@@ -1,0 +1,49 @@
+"""Ways of distilling that are no loss of their own, under a method's name: what they set elsewhere in the recipe."""
+
+from __future__ import annotations
+
+from preceptor.objectives.distill import KD
+from preceptor.objectives.entry import Entry
+
+__all__ = ["PROCEDURES"]
+
+_LABELS = {"cross_entropy": 0.1}
+
+PROCEDURES: dict[str, Entry] = {
+    "takd": Entry(
+        KD,
+        "Improved Knowledge Distillation via Teacher Assistant",
+        2020,
+        "procedure",
+        0.9,
+        _LABELS,
+        needs={"teacher.assistants": "[NAME, ...], networks between teacher and student"},
+    ),
+    "rco": Entry(
+        KD,
+        "Knowledge Distillation via Route Constrained Optimization",
+        2019,
+        "procedure",
+        0.9,
+        _LABELS,
+        implies={"teacher": {"anchors": "kept"}},
+    ),
+    "function_matching": Entry(
+        KD,
+        "Knowledge distillation: A good teacher is patient and consistent",
+        2022,
+        "procedure",
+        1.0,
+        knobs={"temperature": 1.0},
+        implies={"inputs": "mixup"},
+    ),
+    "dot": Entry(
+        KD,
+        "DOT: A Distillation-Oriented Trainer",
+        2023,
+        "procedure",
+        0.9,
+        _LABELS,
+        implies={"optim": {"name": "dot"}},
+    ),
+}

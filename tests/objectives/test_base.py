@@ -18,7 +18,7 @@ from preceptor.objectives.base import (
     teacher_outputs,
     total,
 )
-from preceptor.objectives.schedules import Linear
+from preceptor.objectives.schedules import Linear, WarmUp
 from preceptor.types import Batch, Clock, Outputs, Step, View
 
 
@@ -52,9 +52,9 @@ def test_the_sum_adds_weighted_terms_and_follows_schedules() -> None:
     assert objective.loss(step(epoch=4)).item() == 2 * 3 + 8
 
 
-def test_a_term_without_weight_runs_but_its_infinity_does_not_count() -> None:
+def test_a_term_whose_schedule_says_0_runs_but_its_infinity_does_not_count() -> None:
     silent = Constant(float("inf"))
-    objective = Sum(a=(1.0, Constant(3.0)), b=(0.0, silent))
+    objective = Sum(a=(1.0, Constant(3.0)), b=(WarmUp(0.0, 3), silent))
     assert objective.loss(step()).item() == 3.0
     assert silent.calls == 1
 
@@ -71,7 +71,7 @@ def test_taps_are_the_union_and_notes_carry_names() -> None:
         a=(1.0, Constant(1.0, Taps(("block1", "pooled"), ("block2",)))),
         b=(1.0, Constant(2.0, Taps(("pooled", "layer.3"), ()))),
     )
-    assert objective.taps((), ()) == Taps(("block1", "pooled", "layer.3"), ("block2",))
+    assert objective.taps({}, {}) == Taps(("block1", "pooled", "layer.3"), ("block2",))
     assert objective.notes() == ("a: value 1.0", "b: value 2.0")
 
 

@@ -1,39 +1,86 @@
 from __future__ import annotations
 
+import itertools
+
 import pytest
 import torch
+from vectors import offer
 
 from preceptor.errors import UsageError
-from preceptor.objectives.features import block_pairs, blocks, maps_of, need
+from preceptor.objectives.base import Setting, Taps
+from preceptor.objectives.features import Pairing, as_map, blocks, maps_of, match, need
 from preceptor.types import Outputs
 
-_NAMES = ["stem", "block1", "block1_preact", "block2", "pooled"]
+_NAMES = offer("stem", "block1", "block1_preact", "block2", "pooled")
+_VGG = [(128, 16, 16), (256, 8, 8), (512, 4, 4), (512, 4, 4)]
+_MOBILE = [(12, 16, 16), (16, 8, 8), (48, 4, 4), (160, 2, 2)]
+_SHUFFLE = [(240, 16, 16), (480, 8, 8), (960, 4, 4)]
+_RESNET = [(64, 32, 32), (128, 16, 16), (256, 8, 8)]
 
 
-def test_blocks_are_those_by_name_after_their_last_relu() -> None:
-    assert blocks(_NAMES) == ["block1", "block2"]
+def test_blocks_are_those_by_name_after_their_last_relu_or_before_it() -> None:
+    assert list(blocks(_NAMES)) == ["block1", "block2"]
+    assert list(blocks(_NAMES, preact=True)) == ["block1_preact"]
 
 
-def test_pairs_start_from_the_front_and_end_with_the_shorter() -> None:
-    three = ["stem", "block1", "block2", "block3", "pooled"]
-    assert block_pairs(three, _NAMES, None, "at") == (("block1", "block1"), ("block2", "block2"))
-    assert block_pairs(_NAMES, three, None, "at") == (("block1", "block1"), ("block2", "block2"))
+def test_lists_of_equal_length_are_paired_one_to_one() -> None:
+    assert match(_SHUFFLE, _RESNET) == [(0, 0), (1, 1), (2, 2)]
+
+
+def test_other_lists_are_paired_by_resolution_whichever_is_longer() -> None:
+    assert match(_SHUFFLE, [(64, 32, 32), *_VGG]) == [(0, 1), (1, 2), (2, 4)]
+    assert match([(64, 32, 32), *_VGG], _SHUFFLE) == [(1, 0), (2, 1), (4, 2)]
+    assert match(_MOBILE, [(64, 32, 32), *_VGG]) == [(0, 1), (1, 2), (2, 3), (3, 4)]
+
+
+def test_a_match_is_the_best_of_all_in_order() -> None:
+    student, teacher = [(1, 24, 12), (1, 6, 6)], [(1, 32, 32), (1, 14, 7), (1, 12, 12), (1, 3, 9)]
+
+    def cost(pairs: list[tuple[int, int]]) -> float:
+        gaps = [
+            torch.log2(torch.tensor([a / b for a, b in zip(student[s][1:], teacher[t][1:], strict=True)]))
+            for s, t in pairs
+        ]
+        return float(sum(gap.abs().sum() for gap in gaps))
+
+    every = [list(enumerate(places)) for places in itertools.combinations(range(4), 2)]
+    assert cost(match(student, teacher)) == pytest.approx(min(cost(pairs) for pairs in every))
+
+
+def test_pairs_and_what_is_left_out_are_named() -> None:
+    pairing = Pairing("at")
+    three = offer("stem", "block1", "block2", "block3", "pooled")
+    assert pairing.taps(three, _NAMES) == Taps(("block2", "block3"), ("block1", "block2"))
+    note = "pairs block2 -> block1, block3 -> block2 (student -> teacher); left out: student's block1"
+    assert pairing.notes() == (note,)
 
 
 def test_given_pairs_are_taken_as_they_are() -> None:
-    assert block_pairs([], [], {"layer1.0": "body.3"}, "at") == (("layer1.0", "body.3"),)
+    assert Pairing("at", {"layer1.0": "body.3"}).taps({}, {}) == Taps(("layer1.0",), ("body.3",))
+
+
+def test_which_maps() -> None:
+    two, three = offer("stem", "block1", "block2"), offer("stem", "block1", "block2", "block3")
+    assert Pairing("sp", which="last").taps(two, three) == Taps(("block2",), ("block3",))
+    assert Pairing("fitnet", which="second").taps(two, three) == Taps(("block2",), ("block2",))
+    assert Pairing("ofd", which="from_the_end").taps(two, three) == Taps(("block1", "block2"), ("block2", "block3"))
+    assert Pairing("fsp", stem=True).taps(two, two) == Taps(("stem", "block1", "block2"), ("stem", "block1", "block2"))
+    before = Pairing("ab", student_preact=True, teacher_preact=True)
+    assert before.taps(_NAMES, _NAMES) == Taps(("block1_preact",), ("block1_preact",))
 
 
 @pytest.mark.parametrize(
     ("student", "teacher", "message"),
     [
-        ([], _NAMES, r"method at needs feature maps, and the student offers none; name them with method\.pairs"),
-        (_NAMES, ["pooled"], r"method at needs feature maps, and the teacher offers pooled; name them"),
+        ({}, _NAMES, r"method at needs feature maps, and the student offers none; name them with method\.pairs"),
+        (_NAMES, offer("pooled"), r"method at needs feature maps, and the teacher offers pooled; name them"),
     ],
 )
-def test_nothing_to_pair_is_said(student: list[str], teacher: list[str], message: str) -> None:
+def test_nothing_to_pair_is_said(
+    student: dict[str, tuple[int, ...]], teacher: dict[str, tuple[int, ...]], message: str
+) -> None:
     with pytest.raises(UsageError, match=message):
-        block_pairs(student, teacher, None, "at")
+        Pairing("at").taps(student, teacher)
 
 
 def test_a_feature_that_is_needed() -> None:
@@ -41,6 +88,13 @@ def test_a_feature_that_is_needed() -> None:
     assert need("layer1.0", [], "student", "rkd") == "layer1.0"
     with pytest.raises(UsageError, match="method rkd needs feature pooled of the teacher, which offers stem, block1"):
         need("pooled", ["stem", "block1"], "teacher", "rkd")
+
+
+def test_tokens_are_laid_out_on_their_grid_without_what_precedes_it() -> None:
+    grid = torch.randn(2, 3, 4, 4)
+    tokens = torch.cat([torch.zeros(2, 1, 3), grid.flatten(2).transpose(1, 2)], dim=1)
+    assert torch.equal(as_map(tokens), grid)
+    assert as_map(grid) is grid
 
 
 def test_maps_have_four_axes() -> None:
@@ -51,3 +105,11 @@ def test_maps_have_four_axes() -> None:
         maps_of(outputs, ["pooled"], "student", "at")
     with pytest.raises(UsageError, match="method at learns from a teacher, and the run has none"):
         maps_of(None, ["block1"], "teacher", "at")
+
+
+def test_shapes_are_of_one_sample() -> None:
+    pairing = Pairing("at", {"a": "b"})
+    pairing.taps({}, {})
+    said = Outputs(torch.zeros(2, 3), {"a": torch.zeros(2, 4, 8, 8)})
+    answered = Outputs(torch.zeros(2, 3), {"b": torch.zeros(2, 16, 5)})
+    assert pairing.shapes(Setting(10, 3, said, answered)) == [((4, 8, 8), (5, 4, 4))]

@@ -95,7 +95,12 @@ class Objective(nn.Module, ABC):
     """What a network is trained to minimise.
 
     `forward` takes tensors, for use in one's own loop; `loss` says where they come from in a Step.
+
+    Attributes:
+        uses_teacher: whether it takes something from a teacher, as methods do, or only from labels and weights.
     """
+
+    uses_teacher: bool = True
 
     @abstractmethod
     def loss(self, step: Step) -> Tensor:
@@ -156,6 +161,11 @@ class Sum(Objective):
         """Return the terms by name, in the order they were given."""
         return [(name, module) for name, module in self.objectives.items() if isinstance(module, Objective)]
 
+    @property
+    def running(self) -> tuple[str, ...]:
+        """The terms that run: all but those whose weight is plainly 0, which have only their preparation to do."""
+        return tuple(name for name, weight in self.weight_of.items() if weight != 0.0)
+
     def weights(self, clock: Clock) -> dict[str, float]:
         """Return each term's weight at this moment."""
         return {
@@ -165,10 +175,9 @@ class Sum(Objective):
     def terms(self, step: Step) -> dict[str, Tensor]:
         """Return each term's loss before weighting.
 
-        A term runs even while its schedule says 0, so that memories stay up to date; one whose weight is plainly 0 has
-        only its preparation to do, and is left out.
+        A term runs even while its schedule says 0, so that memories stay up to date.
         """
-        return {name: objective.loss(step) for name, objective in self.named_terms() if self.weight_of[name] != 0.0}
+        return {name: objective.loss(step) for name, objective in self.named_terms() if name in self.running}
 
     def loss(self, step: Step) -> Tensor:
         """Return the sum of weight times term."""
@@ -203,7 +212,7 @@ class Sum(Objective):
 
 
 def total(terms: Mapping[str, Tensor], weights: Mapping[str, float]) -> Tensor:
-    """Return sum_k weights[k] * terms[k], skipping weights of exactly 0 (so that 0 * inf never arises).
+    """Return the sum of weight times term, skipping weights of exactly 0 (so that 0 * inf never arises).
 
     Raises:
         ValueError: when every weight is 0: there is nothing to minimise.

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 from torch.nn import functional
-from vectors import assert_golden, closed_form_map
+from vectors import assert_golden, closed_form_map, offer
 
 from preceptor.errors import UsageError
 from preceptor.objectives.base import Setting
@@ -77,14 +77,17 @@ def test_zero_maps_are_safe() -> None:
     assert torch.isfinite(student.grad).all()
 
 
-def test_pairs_are_from_the_front_or_the_users() -> None:
+def test_pairs_are_matched_or_the_users() -> None:
     objective = AT()
-    taps = objective.taps(["stem", "block1", "block2", "block3"], ["stem", "block1", "block2", "block3", "block4"])
-    assert taps.student == taps.teacher == ("block1", "block2", "block3")
-    assert objective.notes() == (
-        "pairs block1 -> block1, block2 -> block2, block3 -> block3 (student -> teacher); left out: teacher's block4",
+    taps = objective.taps(
+        offer("stem", "block1", "block2", "block3"), offer("stem", "block1", "block2", "block3", "block4")
     )
-    own = AT(pairs={"layer2.0": "blocks.3"}).taps([], [])
+    assert taps.student == ("block1", "block2", "block3")
+    assert taps.teacher == ("block2", "block3", "block4")  # all of one size: the deepest
+    assert objective.notes() == (
+        "pairs block1 -> block2, block2 -> block3, block3 -> block4 (student -> teacher); left out: teacher's block1",
+    )
+    own = AT(pairs={"layer2.0": "blocks.3"}).taps({}, {})
     assert (own.student, own.teacher) == (("layer2.0",), ("blocks.3",))
 
 
@@ -99,9 +102,9 @@ def test_errors() -> None:
     with pytest.raises(
         UsageError, match=r"method at needs feature maps, and the student offers pooled; name them with"
     ):
-        AT().taps(["pooled"], ["block1"])
+        AT().taps(offer("pooled"), offer("block1"))
     with pytest.raises(UsageError, match=r"the teacher offers none"):
-        AT().taps(["block1"], [])
+        AT().taps(offer("block1"), {})
 
 
 def test_a_level_is_at_most_2_over_its_positions() -> None:
@@ -112,7 +115,7 @@ def test_a_level_is_at_most_2_over_its_positions() -> None:
 
 def test_what_is_paired_must_be_maps() -> None:
     objective = AT(pairs={"pooled": "pooled"})
-    objective.taps(["pooled"], ["pooled"])
+    objective.taps(offer("pooled"), offer("pooled"))
     flat = Outputs(torch.zeros(2, 3), {"pooled": torch.zeros(2, 6)})
     with pytest.raises(UsageError, match=r"at needs maps, and feature pooled of the student has shape \(2, 6\)"):
         objective.build(Setting(10, 3, flat, flat))

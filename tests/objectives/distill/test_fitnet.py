@@ -4,12 +4,12 @@ import inspect
 
 import pytest
 import torch
-from vectors import assert_golden, closed_form_map
+from vectors import assert_golden, closed_form_map, offer
 
 from preceptor.errors import UsageError
-from preceptor.objectives.base import Setting
-from preceptor.objectives.distill.fitnet import FitNet, Regressor, fitnet_loss
-from preceptor.types import Outputs
+from preceptor.objectives.base import Setting, Taps
+from preceptor.objectives.distill.fitnet import FitNet, fitnet_loss
+from preceptor.types import Batch, Clock, Outputs, Step, View
 
 
 def test_definition() -> None:
@@ -33,39 +33,13 @@ def test_by_hand() -> None:
     assert fitnet_loss(torch.tensor([[1.0, 2.0]]), torch.tensor([[3.0, 2.0]])).item() == 2.0
 
 
-@pytest.mark.parametrize(
-    ("student", "teacher", "kernel"),
-    [
-        ((3, 8, 8), (5, 4, 4), (3, 3)),  # twice the side: stride 2
-        ((3, 4, 4), (5, 8, 8), (4, 4)),  # half the side: transposed
-        ((3, 8, 8), (5, 8, 8), (1, 1)),
-        ((3, 8, 6), (5, 6, 5), (3, 2)),  # eats the difference
-        ((3, 4, 4), (5, 7, 7), (1, 1)),  # interpolated first
-        ((3, 3, 9), (5, 6, 4), (1, 1)),
-    ],
-)
-def test_the_regressor_gives_the_teachers_shape(
-    student: tuple[int, ...], teacher: tuple[int, ...], kernel: tuple[int, int]
-) -> None:
-    regressor = Regressor(student, teacher, relu=True)
-    assert regressor(torch.randn(2, *student)).shape == (2, *teacher)
-    conv = regressor.layers[0]
-    assert isinstance(conv, torch.nn.Conv2d | torch.nn.ConvTranspose2d)
-    assert conv.kernel_size == kernel
-
-
-def test_the_last_relu_can_be_left_off() -> None:
-    inputs = torch.randn(8, 3, 4, 4)
-    assert (Regressor((3, 4, 4), (5, 4, 4), relu=True)(inputs) >= 0).all()
-    assert (Regressor((3, 4, 4), (5, 4, 4), relu=False)(inputs) < 0).any()
-
-
 def test_the_connector_is_built_from_the_shapes_seen_and_trains() -> None:
     objective = FitNet()
     outputs = [Outputs(torch.zeros(2, 3), {"block2": torch.randn(2, c, 4, 4)}) for c in (6, 9)]
+    objective.pairing.pairs = (("block2", "block2"),)
     objective.build(Setting(10, 3, outputs[0], outputs[1]))
     assert sum(p.numel() for p in objective.parameters()) == 6 * 9 + 9 + 2 * 9
-    objective(outputs[0].features["block2"], outputs[1].features["block2"]).backward()
+    objective([outputs[0].features["block2"]], [outputs[1].features["block2"]]).backward()
     assert all(p.grad is not None and torch.isfinite(p.grad).all() for p in objective.parameters())
 
 
@@ -74,20 +48,38 @@ def test_gradcheck() -> None:
     assert torch.autograd.gradcheck(lambda maps: fitnet_loss(maps, teacher), student.requires_grad_())
 
 
+def test_the_second_blocks_or_the_users() -> None:
+    names = offer("stem", "block1", "block2", "block3")
+    assert FitNet().taps(names, names) == Taps(("block2",), ("block2",))
+    own = FitNet(pairs={"layer2.0": "blocks.3", "layer3": "blocks.5"})
+    assert own.taps({}, {}) == Taps(("layer2.0", "layer3"), ("blocks.3", "blocks.5"))
+    said = Outputs(torch.zeros(2, 3), {"layer2.0": torch.randn(2, 4, 4, 4), "layer3": torch.randn(2, 6, 2, 2)})
+    answered = Outputs(torch.zeros(2, 3), {"blocks.3": torch.randn(2, 17, 8), "blocks.5": torch.randn(2, 5, 4, 4)})
+    own.build(Setting(10, 3, said, answered))  # 17 tokens are a class token and a grid of 4 x 4
+    maps = own.pairing.maps(Step(_batch(), said, answered, torch.nn.Identity(), Clock(1, 1, 0.0)))
+    single = [fitnet_loss(regress(s), t).item() for regress, s, t in zip(own.regressors, *maps, strict=True)]
+    assert own(*maps).item() == pytest.approx(sum(single), rel=1e-5)
+
+
+def _batch() -> Batch:
+    return Batch(torch.zeros(2, 3, 4, 4), None, torch.arange(2), View("none", 0, 1))
+
+
 def test_errors() -> None:
     with pytest.raises(
-        UsageError, match="method fitnet needs feature block2 of the student, which offers stem, pooled"
+        UsageError, match=r"method fitnet needs feature maps, and the student offers stem, pooled; name"
     ):
-        FitNet().taps(["stem", "pooled"], ["block2"])
-    with pytest.raises(UsageError, match="block9 of the teacher"):
-        FitNet(teacher_feature="block9").taps(["block2"], ["block2"])
-    assert FitNet(student_feature="layer2.0").taps([], ["block2"]).student == ("layer2.0",)
+        FitNet().taps(offer("stem", "pooled"), offer("block1", "block2"))
+    with pytest.raises(UsageError, match=r"and the teacher offers block1; name"):
+        FitNet().taps(offer("block1", "block2"), offer("block1"))
+    objective = FitNet(pairs={"block2": "block2"})
+    objective.taps({}, {})
     flat = Outputs(torch.zeros(2, 3), {"block2": torch.zeros(2, 6)})
     with pytest.raises(UsageError, match=r"fitnet needs maps, and feature block2 of the student has shape \(2, 6\)"):
-        FitNet().build(Setting(10, 3, flat, flat))
+        objective.build(Setting(10, 3, flat, flat))
     maps = Outputs(torch.zeros(2, 3), {"block2": torch.zeros(2, 6, 4, 4)})
     with pytest.raises(UsageError, match="learns from a teacher, and the run has none"):
-        FitNet().build(Setting(10, 3, maps, None))
+        objective.build(Setting(10, 3, maps, None))
 
 
 def test_maps_of_different_shapes_do_not_broadcast() -> None:

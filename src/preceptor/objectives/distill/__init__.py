@@ -7,6 +7,7 @@ from preceptor.objectives.distill.dkd import DKD, dkd_loss
 from preceptor.objectives.distill.fitnet import FitNet, fitnet_loss
 from preceptor.objectives.distill.kd import KD, kd_loss
 from preceptor.objectives.distill.rkd import RKD, rkd_loss
+from preceptor.objectives.distill.simkd import SimKD, simkd_loss
 from preceptor.objectives.entry import Entry
 from preceptor.objectives.schedules import WarmUp
 
@@ -17,11 +18,13 @@ __all__ = [
     "METHODS",
     "RKD",
     "FitNet",
+    "SimKD",
     "at_loss",
     "dkd_loss",
     "fitnet_loss",
     "kd_loss",
     "rkd_loss",
+    "simkd_loss",
 ]
 
 _LABELS = {"cross_entropy": 1.0}
@@ -32,4 +35,5 @@ METHODS: dict[str, Entry] = {
     "at": Entry(AT, "Paying More Attention to Attention", 2017, "maps", 1000.0, _LABELS),
     "fitnet": Entry(FitNet, "FitNets: Hints for Thin Deep Nets", 2015, "maps", 100.0, _LABELS),
     "rkd": Entry(RKD, "Relational Knowledge Distillation", 2019, "embedding", 1.0, _LABELS),
+    "simkd": Entry(SimKD, "Knowledge Distillation with the Reused Teacher Classifier", 2022, "maps", 1.0),
 }

@@ -62,6 +62,8 @@ def brier_loss(
 class Brier(Objective):
     """Squared error of the network's softmax with the batch's labels."""
 
+    uses_teacher = False
+
     def __init__(self, variant: Variant = "sum") -> None:
         super().__init__()
         self.variant: Variant = one_of(variant, get_args(Variant), "variant")

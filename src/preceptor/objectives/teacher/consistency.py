@@ -49,6 +49,8 @@ def consistency_loss(
 class Consistency(Objective):
     """Squared distance to the bank of earlier answers, which is read first and updated afterwards."""
 
+    uses_teacher = False
+
     bank: Tensor
     visits: Tensor
 

@@ -37,6 +37,8 @@ def cross_entropy_loss(logits: Float[Tensor, "batch classes"], labels: Int[Tenso
 class CrossEntropy(Objective):
     """Cross-entropy of the network's logits with the batch's labels."""
 
+    uses_teacher = False
+
     def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
         """Return the loss of logits [batch, classes] with labels [batch]."""
         return cross_entropy_loss(logits, labels)

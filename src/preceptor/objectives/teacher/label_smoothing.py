@@ -55,6 +55,8 @@ def label_smoothing_loss(
 class LabelSmoothing(Objective):
     """Smoothed cross-entropy of the network's logits with the batch's labels."""
 
+    uses_teacher = False
+
     def __init__(self, smoothing: float = 0.1, off_target_only: bool = False) -> None:
         super().__init__()
         if not 0 <= smoothing < 1:

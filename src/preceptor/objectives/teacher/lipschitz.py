@@ -99,6 +99,8 @@ def _conv_norm(conv: nn.Conv2d, kind: ConvNorm, direction: Tensor | None) -> Ten
 class Lipschitz(Objective):
     """Lipschitz regularisation of the network that is trained; it looks at weights only, never at data."""
 
+    uses_teacher = False
+
     def __init__(
         self, conv_norm: ConvNorm = "entrywise", aggregate: Aggregate = "sum", max_batchnorm: float | None = None
     ) -> None:

@@ -19,9 +19,9 @@ from preceptor.recipes.procedures import PROCEDURES
 HERE = Path(__file__).parent
 TRAINING = ["batch_size=64", "schedule=one_cycle", "precision=bf16", "data=cifar100"]
 TEACHER = ["model=wrn_16_2", "objective=cross_entropy", "epochs=12", "optim.lr=0.1", "seed=0"]
-STUDENT = ["model=resnet8", "epochs=3", "data.limit=16000", "optim.lr=0.1"]
+STUDENT = ["model=resnet8", "epochs=2", "optim.lr=0.1"]
 THREE_SEEDS = ("alone", "kd", "dkd", "dist", "crd", "at", "fitnet")
-# What three epochs ask for: weights that would still be warming up stand at their peak, stages take one epoch.
+# What two epochs ask for: weights that would still be warming up stand at their peak, stages take one epoch.
 CHANGES = {
     "dkd": ["method.weight=1"],
     "reviewkd": ["method.weight=5"],

@@ -138,6 +138,8 @@ def complete(values: Nested, *, is_student: bool) -> dict[str, Any]:
     entry = {**METHODS, **PROCEDURES}.get(method or "")
     if entry is not None:
         below = _over(entry.implies, below)
+    if "method" in below:
+        below = _over({"method": {"name": method}}, below)
     full = _over(values, below)
     for key, what in entry.needs.items() if entry is not None else ():
         if not _at(full, key):

@@ -113,3 +113,11 @@ def test_pulsars(shared_data: Path) -> None:
     assert sum(len(part) for part in (data.train, data.validation, data.test)) == 17_898
     for part in (data.train, data.validation, data.test):
         assert part.labels.double().mean().item() == pytest.approx(0.0916, abs=1e-3)
+
+
+def test_float_images_with_the_colours_last_are_turned_and_normalised_by_channel() -> None:
+    images = np.random.default_rng(0).normal(size=(40, 6, 5, 3)) * np.array([1.0, 2.0, 3.0])
+    data = from_objects((images.astype(np.float32), np.arange(40) % 2))
+    assert data.input_shape == (3, 6, 5)
+    assert data.normalisation.std is not None
+    np.testing.assert_allclose(data.normalisation.std, [1, 2, 3], rtol=0.15)

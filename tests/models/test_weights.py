@@ -5,6 +5,7 @@ import pickle
 import random
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors import safe_open
@@ -73,6 +74,14 @@ def test_the_fields_checkpoints_load_unchanged(tmp_path: Path, wrapping: str | N
     torch.save(state if wrapping is None else {"epoch": 240, wrapping: state, "best_acc": 75.6}, tmp_path / "a.pth")
     load_weights(two, tmp_path / "a.pth")
     assert states_equal(one, two)
+
+
+def test_a_numpy_number_beside_the_weights_does_not_matter(tmp_path: Path) -> None:
+    network = nn.Linear(2, 3)
+    torch.save({"epoch": 240, "model": network.state_dict(), "best_acc": np.float64(75.6)}, tmp_path / "a.pth")
+    other = nn.Linear(2, 3)
+    load_weights(other, tmp_path / "a.pth")
+    assert torch.equal(other.weight, network.weight)
 
 
 def test_another_class_count_is_said_in_so_many_words(tmp_path: Path) -> None:

@@ -112,14 +112,18 @@ def _inputs(values: NDArray[Any], where: str) -> Tensor:
         bad = ~np.isfinite(values).all(axis=tuple(range(1, values.ndim)))
         if bad.any():
             raise UsageError(f"{where}: inputs of sample {int(np.argmax(bad))} are not finite")
-        return torch.from_numpy(values.astype(np.float32))
+        return torch.from_numpy(np.ascontiguousarray(_channels_first(values), dtype=np.float32))
     if values.ndim == 3:
         values = values[:, None]
     if values.ndim != 4 or not {values.shape[1], values.shape[3]} & {1, 3}:
         raise UsageError(f"{where}: uint8 inputs of shape {values.shape} are no images with 1 or 3 channels")
-    if values.shape[1] not in {1, 3}:
-        values = values.transpose(0, 3, 1, 2)
-    return torch.from_numpy(np.ascontiguousarray(values))
+    return torch.from_numpy(np.ascontiguousarray(_channels_first(values)))
+
+
+def _channels_first(values: NDArray[Any]) -> NDArray[Any]:
+    """Return images whose last axis is plainly the colours, 1 or 3, with that axis first; anything else as it is."""
+    is_last = values.ndim == 4 and values.shape[3] in {1, 3} and values.shape[1] not in {1, 3}
+    return values.transpose(0, 3, 1, 2) if is_last else values
 
 
 def _cut(name: str, whole: Split) -> Source:

@@ -6,7 +6,9 @@ import pickle
 import struct
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load as load_safetensors
@@ -20,6 +22,14 @@ __all__ = ["load_weights", "save_weights"]
 
 _WRAPPINGS = ("model", "state_dict", "net", "model_state_dict")
 _PARALLEL = "module."
+
+# numbers that lie beside the weights in shared checkpoints (the best accuracy), under numpy 1's and numpy 2's name
+_SCALAR = np.float64(0).__reduce__()[0]
+_NUMPY_SCALARS: list[Any] = [
+    *((_SCALAR, f"{package}.multiarray.scalar") for package in ("numpy.core", "numpy._core")),
+    np.dtype,
+    *(type(np.dtype(kind)) for kind in (np.float64, np.float32, np.int64)),
+]
 
 # what torch's readers raise on bytes that are no file of theirs
 _DAMAGE = (
@@ -82,7 +92,8 @@ def _read(path: Path) -> dict[str, Tensor]:
     try:
         if path.suffix == ".safetensors":
             return load_safetensors(path.read_bytes())
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        with torch.serialization.safe_globals(_NUMPY_SCALARS):
+            content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise UsageError(
             f"weights {path}: refused, it is damaged or holds more than tensors and plain values;"

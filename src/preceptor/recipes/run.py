@@ -309,9 +309,9 @@ def _kind(recipe: Recipe) -> str:
 
 
 def _title(recipe: _AnyRecipe) -> str:
-    if isinstance(recipe, DistillRecipe):
-        return f"student {recipe.method.name} seed {recipe.seed}"
-    return f"teacher {recipe.objective.name} seed {recipe.seed}"
+    what = recipe.method.name if isinstance(recipe, DistillRecipe) else recipe.objective.name
+    role = "student" if isinstance(recipe, DistillRecipe) else "teacher"
+    return f"{role} {str(what).rsplit('.', 1)[-1]} seed {recipe.seed}"
 
 
 def _default_out(recipe: _AnyRecipe) -> str:

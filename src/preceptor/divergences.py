@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 
 import torch
-from jaxtyping import Float, Shaped
+from jaxtyping import Float, Int, Shaped
 from torch import Tensor
 from torch.nn import functional
 
-__all__ = ["kl", "left_singular", "log_soften", "promote"]
+__all__ = ["kl", "left_singular", "log_soften", "other_classes", "promote"]
 
 
 def promote(values: Shaped[Tensor, ...]) -> Shaped[Tensor, ...]:
@@ -17,7 +17,9 @@ def promote(values: Shaped[Tensor, ...]) -> Shaped[Tensor, ...]:
     return values.float() if values.dtype in {torch.float16, torch.bfloat16} else values
 
 
-def log_soften(logits: Float[Tensor, "*rows classes"], temperature: float = 1.0) -> Float[Tensor, "*rows classes"]:
+def log_soften(
+    logits: Float[Tensor, "*rows classes"], temperature: float | Tensor = 1.0
+) -> Float[Tensor, "*rows classes"]:
     """Return log softmax(logits / temperature) along the last axis, in float32 or better."""
     return torch.log_softmax(promote(logits) / temperature, dim=-1)
 
@@ -39,6 +41,19 @@ def kl(log_target: Float[Tensor, "*rows classes"], log_given: Float[Tensor, "*ro
         )
     ratio = torch.where(log_target == -math.inf, 0.0, log_target - log_given)  # 0 log 0 is 0, in the gradient too
     return (log_target.exp() * ratio).sum(-1)
+
+
+def other_classes(
+    logits: Float[Tensor, "batch classes"], labels: Int[Tensor, " batch"]
+) -> Float[Tensor, "batch others"]:
+    """Return the columns of the classes other than each row's label, in order: gathered, not masked.
+
+    Example:
+        >>> other_classes(torch.tensor([[1.0, 2.0, 3.0]]), torch.tensor([1]))
+        tensor([[1., 3.]])
+    """
+    columns = torch.arange(logits.shape[1] - 1, device=labels.device).expand(len(labels), -1)
+    return logits.gather(1, columns + (columns >= labels[:, None]))
 
 
 def left_singular(

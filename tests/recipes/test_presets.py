@@ -82,5 +82,7 @@ def test_presets_name_what_there_is() -> None:
 
 
 def test_an_unknown_preset_is_named() -> None:
-    with pytest.raises(UsageError, match=r"preset: unknown name 'crd_protocol'; did you mean crd-protocol or soteacher-protocol\?"):
+    with pytest.raises(
+        UsageError, match=r"preset: unknown name 'crd_protocol'; did you mean crd-protocol or soteacher-protocol\?"
+    ):
         student("model=resnet8", "preset=crd_protocol")

@@ -170,6 +170,19 @@ class Pairing:
         teachers = maps_of(setting.teacher, [name for _, name in self.pairs], "teacher", self._method)
         return [(tuple(s.shape[1:]), tuple(t.shape[1:])) for s, t in zip(students, teachers, strict=True)]
 
+    def check_channels(self, setting: Setting) -> None:
+        """Check that student and teacher have equal channels in each pair.
+
+        Raises:
+            UsageError: when they have not, or when one of them is no map.
+        """
+        for (mine, its), (student, teacher) in zip(self.pairs, self.shapes(setting), strict=True):
+            if student[0] != teacher[0]:
+                raise UsageError(
+                    f"method {self._method} needs equal channels, and the student's {mine} has {student[0]}, the teacher's "
+                    f"{its} {teacher[0]}"
+                )
+
     def maps(self, step: Step) -> tuple[list[Tensor], list[Tensor]]:
         """Return the student's and the teacher's maps of a step, in pairs.
 

@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from preceptor.divergences import kl, log_soften, promote
+from preceptor.divergences import kl, log_soften, other_classes, promote
 from preceptor.objectives.base import Objective, labels_of, positive, teacher_outputs
 from preceptor.types import Step
 
@@ -66,10 +66,7 @@ def dkd_loss(
 def _parts(logits: Tensor, labels: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
     """Return log (p_y, 1 - p_y), [batch, 2], and log-probabilities among the others, [batch, classes - 1]."""
     scaled = promote(logits) / temperature
-    num_classes = scaled.shape[1]
-    others = torch.arange(num_classes - 1, device=labels.device).expand(len(labels), -1)
-    others = others + (others >= labels[:, None])
-    rest = scaled.gather(1, others)
+    rest = other_classes(scaled, labels)
     pair = torch.cat([scaled.gather(1, labels[:, None]), torch.logsumexp(rest, 1, keepdim=True)], dim=1)
     return log_soften(pair), log_soften(rest)
 

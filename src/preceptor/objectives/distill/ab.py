@@ -1,0 +1,106 @@
+"""Activation boundaries: the student's neurons should fire where the teacher's do, with a margin.
+
+Source: Heo, Lee, Yun, Choi, "Knowledge Transfer via Distillation of Activation Boundaries Formed by Hidden Neurons" (AAAI 2019,
+arXiv 1811.03233), equation 4, scaled as in the CRD benchmark (ICLR 2020): a sum over all elements times 3/1000. Two stages: this
+loss alone first, then the labels (so its weight in the run proper is 0).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from preceptor.divergences import promote
+from preceptor.objectives.base import Objective, Offer, Setting, Stage, Taps, positive
+from preceptor.objectives.connectors import Regressor
+from preceptor.objectives.features import Pairing
+from preceptor.types import Step
+
+__all__ = ["AB", "ab_loss"]
+
+_SCALE = 3 / 1000
+
+
+def ab_loss(
+    student_maps: Sequence[Float[Tensor, "batch _ _ _"]],
+    teacher_maps: Sequence[Float[Tensor, "batch _ _ _"]],
+    *,
+    margin: float = 1.0,
+) -> Float[Tensor, ""]:
+    """Return 3/1000 sum over levels of 2^(i - n + 1) sum hinge^2 / batch, not 0 at equality.
+
+    The hinge is student + margin where the teacher is off (at most 0) and the student above -margin, and margin - student where
+    the teacher is on and the student at most margin.
+
+    Args:
+        student_maps: before the ReLU, after the connectors, shallow to deep.
+        teacher_maps: before the ReLU, of the same shapes; only their signs count.
+        margin: above 0.
+
+    Returns:
+        a sum over channels and positions, batch mean, so it grows with the maps; 0 where the student is off or on like the
+        teacher, by the margin at least.
+
+    Raises:
+        ValueError: for lists of different or no length, shapes that differ, or a margin that is not above 0.
+
+    Example:
+        >>> ab_loss([torch.zeros(1, 1, 1, 2)], [torch.tensor([[[[1.0, -1.0]]]])]).item() == 2 * _SCALE
+        True
+    """
+    margin = positive(margin, "margin")
+    shapes = [[tuple(maps.shape) for maps in side] for side in (student_maps, teacher_maps)]
+    if shapes[0] != shapes[1] or not student_maps:
+        raise ValueError(f"student_maps and teacher_maps: shapes {shapes[0]} and {shapes[1]}; equal, at least one")
+    levels = []
+    for student, teacher in zip(student_maps, teacher_maps, strict=True):
+        mine, is_on = promote(student), teacher > 0
+        hinge = torch.where(is_on, (margin - mine).clamp_min(0), (mine + margin).clamp_min(0))
+        levels.append(hinge.square().sum() / len(mine))
+    depth = len(levels)
+    return _SCALE * torch.stack([2.0 ** (level - depth + 1) * value for level, value in enumerate(levels)]).sum()
+
+
+class AB(Objective):
+    """Hinge distance of activation boundaries at all blocks, through connectors where shapes differ."""
+
+    def __init__(self, margin: float = 1.0, stage_epochs: int = 30, pairs: Mapping[str, str] | None = None) -> None:
+        super().__init__()
+        self.margin = positive(margin, "margin")
+        if stage_epochs < 0:
+            raise ValueError(f"stage_epochs: {stage_epochs} is below 0")
+        self.stage_epochs = stage_epochs
+        self.pairing = Pairing("ab", pairs, student_preact=True, teacher_preact=True)
+        self.connectors = nn.ModuleList()
+
+    def forward(self, student_maps: Sequence[Tensor], teacher_maps: Sequence[Tensor]) -> Tensor:
+        """Return the loss of maps before the ReLU; before `build`, of equal shapes."""
+        connected = [connector(maps) for connector, maps in zip(self.connectors, student_maps, strict=False)]
+        return ab_loss(connected or student_maps, teacher_maps, margin=self.margin)
+
+    def taps(self, student: Offer, teacher: Offer) -> Taps:
+        """Pair the blocks before their last ReLU, or as the user says."""
+        return self.pairing.taps(student, teacher)
+
+    def build(self, setting: Setting) -> None:
+        """Make the connectors that fit the shapes."""
+        connectors: list[nn.Module] = [
+            nn.Identity() if student == teacher else Regressor(student, teacher, relu=False)
+            for student, teacher in self.pairing.shapes(setting)
+        ]
+        self.connectors = nn.ModuleList(connectors).to(setting.student.logits.device)
+
+    def preparation(self) -> Stage | None:
+        """Train the student's maps by this loss alone."""
+        return Stage(self, self.stage_epochs)
+
+    def notes(self) -> tuple[str, ...]:
+        """Name the pairs."""
+        return self.pairing.notes()
+
+    def loss(self, step: Step) -> Tensor:
+        """Return the loss between student and teacher."""
+        return self(*self.pairing.maps(step))  # type: ignore[no-any-return]

@@ -1,0 +1,152 @@
+"""Contrastive representation distillation: tell the teacher's view of a sample from its view of samples of other classes.
+
+Source: Tian, Krishnan, Isola, "Contrastive Representation Distillation" (ICLR 2020, arXiv 1910.10699), equations 12 to 19.
+Differs from the authors' code: the negatives of a step are drawn once for all rows of the batch, by a counter-based
+generator (each row leaves out its own class), so that scoring is a matrix product and nothing of size batch x negatives x dim
+is made; scores stay logarithms; no special loader is needed. Rows of a batch must be distinct.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional
+
+from preceptor.divergences import promote
+from preceptor.errors import UsageError
+from preceptor.objectives.banks import fresh_order, remember
+from preceptor.objectives.base import Objective, Offer, Setting, Taps, one_of, positive, teacher_outputs
+from preceptor.objectives.features import need
+from preceptor.types import Step
+
+__all__ = ["CRD", "crd_loss"]
+
+Mode = Literal["exact", "relax"]
+
+
+def crd_loss(
+    positive_scores: Float[Tensor, " batch"], negative_scores: Float[Tensor, "batch negatives"], *, num_data: int
+) -> Float[Tensor, ""]:
+    """Return -mean (log(u+ / (u+ + c)) + sum log(c / (u- + c))), c = negatives / num_data; not 0 at equality.
+
+    Args:
+        positive_scores: exp(a.m / temperature) / Z of each sample with its own entry, above 0.
+        negative_scores: of each sample with entries of others, above 0.
+        num_data: training samples.
+
+    Returns:
+        nats a sample, batch mean, at least 0: one direction of the two.
+
+    Raises:
+        ValueError: for num_data that is not above 0.
+
+    Example:
+        >>> crd_loss(torch.ones(1), torch.ones(1, 1), num_data=1).item() == 2 * math.log(2)
+        True
+    """
+    log_ratio = math.log(negative_scores.shape[1] / positive(num_data, "num_data"))
+    return _contrast(promote(positive_scores).log(), promote(negative_scores).log(), log_ratio).mean()
+
+
+def _contrast(log_positive: Tensor, log_negative: Tensor, log_ratio: float) -> Tensor:
+    """Return the loss of each row; a score of -inf counts for nothing."""
+    return functional.softplus(log_ratio - log_positive) + functional.softplus(log_negative - log_ratio).sum(1)
+
+
+class CRD(Objective):
+    """Contrast of both networks' pooled features with two banks of past ones, [training samples, dim] each."""
+
+    student_bank: Tensor
+    teacher_bank: Tensor
+    log_normalisers: Tensor
+    num_steps: Tensor
+    classes: Tensor
+
+    def __init__(
+        self,
+        dim: int = 128,
+        num_negatives: int = 16384,
+        temperature: float = 0.07,
+        momentum: float = 0.5,
+        mode: Mode = "exact",
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        if dim < 1 or num_negatives < 1 or not 0 <= momentum < 1:
+            raise ValueError(f"dim, num_negatives, momentum: {dim}, {num_negatives}, {momentum} are not in range")
+        self.dim, self.num_negatives, self.momentum, self.seed = dim, num_negatives, momentum, seed
+        self.temperature = positive(temperature, "temperature")
+        self.mode = one_of(mode, ("exact", "relax"), "mode")
+        self.student_embed: nn.Module = nn.Identity()
+        self.teacher_embed: nn.Module = nn.Identity()
+        self._negatives = self._candidates = 0
+
+    def taps(self, student: Offer, teacher: Offer) -> Taps:
+        """Ask for the pooled features."""
+        return Taps((need("pooled", student, "student", "crd"),), (need("pooled", teacher, "teacher", "crd"),))
+
+    def build(self, setting: Setting) -> None:
+        """Make the embeddings and the banks.
+
+        Raises:
+            UsageError: when the labels of the training split are not known.
+        """
+        if setting.labels is None or setting.teacher is None:
+            raise UsageError("method crd needs a teacher and the labels of the training split to draw negatives")
+        device, rows = setting.student.logits.device, setting.num_samples
+        widths = [outputs.features["pooled"].shape[1] for outputs in (setting.student, setting.teacher)]
+        self.student_embed, self.teacher_embed = (nn.Linear(width, self.dim).to(device) for width in widths)
+        bound = 1 / math.sqrt(self.dim / 3)
+        for name in ("student_bank", "teacher_bank"):
+            self.register_buffer(name, torch.empty(rows, self.dim, device=device).uniform_(-bound, bound))
+        self.register_buffer("log_normalisers", torch.zeros(2, device=device))
+        self.register_buffer("num_steps", torch.zeros(1, dtype=torch.long, device=device))
+        self.register_buffer("classes", setting.labels.to(device), persistent=False)
+        largest = int(torch.bincount(setting.labels).max())
+        self._negatives = min(self.num_negatives, rows - largest)
+        self._candidates = min(self._negatives + largest, rows)
+
+    def loss(self, step: Step) -> Tensor:
+        """Return both directions' sum; in training, remember the embeddings."""
+        pooled = (step.student.features["pooled"], teacher_outputs(step).features["pooled"].detach())
+        index = step.batch.index
+        order = fresh_order(len(self.classes), self.seed, self.num_steps)
+        with torch.autocast(index.device.type, enabled=False):
+            embeddings = [
+                functional.normalize(embed(promote(features)))
+                for embed, features in zip((self.student_embed, self.teacher_embed), pooled, strict=True)
+            ]
+            student_side = self._side(embeddings[0], self.teacher_bank, 0, index, order)
+            teacher_side = self._side(embeddings[1], self.student_bank, 1, index, order)
+        if self.training:
+            with torch.no_grad():
+                remember(self.student_bank, index, embeddings[0], self.momentum)
+                remember(self.teacher_bank, index, embeddings[1], self.momentum)
+                self.num_steps += 1
+        return student_side + teacher_side
+
+    def _side(self, anchor: Tensor, bank: Tensor, number: int, index: Tensor, order: Tensor) -> Tensor:
+        """Return one direction: embeddings of one network against the bank of the other."""
+        candidates = order[: self._candidates]
+        is_other = self.classes[candidates] != self.classes[index][:, None]
+        is_kept = is_other & (is_other.cumsum(1) <= self._negatives)
+        negatives = (anchor @ bank[candidates].to(anchor.dtype).T) / self.temperature
+        matches = (anchor * bank[self._positives(index, order)].to(anchor.dtype)).sum(1) / self.temperature
+        negatives = negatives.masked_fill(~is_kept, -math.inf)
+        everything = torch.cat([matches.detach()[:, None], negatives.detach()], dim=1).flatten()
+        first = everything.logsumexp(0) - (is_kept.sum() + len(index)).log() + math.log(len(bank))
+        log_normaliser = torch.where(self.num_steps[0] == 0, first, self.log_normalisers[number])
+        if self.training:
+            self.log_normalisers[number] = log_normaliser
+        log_ratio = math.log(max(self._negatives, 1) / len(bank))
+        return _contrast(matches - log_normaliser, negatives - log_normaliser, log_ratio).mean()
+
+    def _positives(self, index: Tensor, order: Tensor) -> Tensor:
+        """Return each sample's own row, or in "relax" that of the first sample of its class in this step's order."""
+        if self.mode == "exact":
+            return index
+        return order[(self.classes[order] == self.classes[index][:, None]).int().argmax(1)]

@@ -1,0 +1,108 @@
+"""Several teachers at once: match their mean distribution, each of them, or the mean of their logits.
+
+Source: Hinton, Vinyals, Dean (arXiv 1503.02531), section 1, and You, Xu, Xu, Tao, "Learning from Multiple Teacher Networks"
+(KDD 2017).
+Differs from code that sums over teachers: weights sum to 1, so the scale does not grow with their number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from preceptor.divergences import kl, log_soften, promote
+from preceptor.errors import UsageError
+from preceptor.objectives.base import Objective, one_of, positive, teacher_outputs
+from preceptor.types import Step
+
+__all__ = ["Ensemble", "ensemble_loss"]
+
+Mode = Literal["probability", "loss", "logit"]
+_MODES: tuple[Mode, ...] = ("probability", "loss", "logit")
+
+
+def ensemble_loss(
+    student_logits: Float[Tensor, "batch classes"],
+    teacher_logits: Sequence[Float[Tensor, "batch classes"]],
+    *,
+    weights: Sequence[float] | None = None,
+    mode: Mode = "probability",
+    temperature: float = 4.0,
+) -> Float[Tensor, ""]:
+    """Return temperature^2 KL(sum_k w_k p_k, p_S), or the weighted sum of each teacher's KL, or that of the mean logits.
+
+    Args:
+        student_logits: of the student.
+        teacher_logits: one a teacher; constant in the gradient.
+        weights: of the teachers, at least 0, not all 0, scaled to sum 1; None for equal ones.
+        mode: "probability": mean of distributions; "loss": mean of losses, the same gradient at the student; "logit": mean of
+            logits, the normalised geometric mean of distributions.
+        temperature: above 0.
+
+    Returns:
+        nats a sample, batch mean; 0 where the student equals that mean ("loss": only where all teachers agree).
+
+    Raises:
+        ValueError: for no teacher, weights that do not fit, an unknown mode, or a temperature that is not above 0.
+
+    Example:
+        >>> one, other = torch.tensor([[2.0, 0.0]]), torch.tensor([[0.0, 2.0]])
+        >>> ensemble_loss(torch.zeros(1, 2), [one, other]).abs().item() < 1e-6
+        True
+    """
+    temperature = positive(temperature, "temperature")
+    shares = _shares(weights, len(teacher_logits))
+    log_student = log_soften(student_logits, temperature)
+    if one_of(mode, _MODES, "mode") == "logit":
+        mean = torch.stack([share * promote(t.detach()) for share, t in zip(shares, teacher_logits, strict=True)]).sum(
+            0
+        )
+        return temperature**2 * kl(log_soften(mean, temperature), log_student).mean()
+    logs = torch.stack([log_soften(logits.detach(), temperature) for logits in teacher_logits])
+    share = torch.tensor(shares, device=logs.device, dtype=logs.dtype)
+    if mode == "loss":
+        each = torch.stack([kl(log, log_student).mean() for log in logs])
+        return temperature**2 * (share * each).sum()
+    return temperature**2 * kl((logs + share.log()[:, None, None]).logsumexp(0), log_student).mean()
+
+
+def _shares(weights: Sequence[float] | None, num_teachers: int) -> list[float]:
+    if num_teachers == 0:
+        raise ValueError("teacher_logits: needs at least one teacher, got none")
+    given = [1.0] * num_teachers if weights is None else list(weights)
+    if len(given) != num_teachers or min(given) < 0 or sum(given) <= 0:
+        raise ValueError(f"weights: {given} for {num_teachers} teachers; one each, at least 0, not all 0")
+    return [weight / sum(given) for weight in given]
+
+
+class Ensemble(Objective):
+    """Softened KL divergence from several teachers."""
+
+    def __init__(
+        self, mode: Mode = "probability", weights: tuple[float, ...] | None = None, temperature: float = 4.0
+    ) -> None:
+        super().__init__()
+        self.mode = one_of(mode, _MODES, "mode")
+        self.weights = weights
+        self.temperature = positive(temperature, "temperature")
+
+    def forward(self, student_logits: Tensor, teacher_logits: Sequence[Tensor], labels: Tensor | None = None) -> Tensor:
+        """Return the loss of logits [batch, classes] and a list of such; labels are not used."""
+        return ensemble_loss(
+            student_logits, teacher_logits, weights=self.weights, mode=self.mode, temperature=self.temperature
+        )
+
+    def loss(self, step: Step) -> Tensor:
+        """Return the loss between student and teachers.
+
+        Raises:
+            UsageError: when there is only one teacher.
+        """
+        members = teacher_outputs(step).members
+        if not members:
+            raise UsageError("method ensemble needs several teachers: teacher=[RUN, RUN]")
+        return self(step.student.logits, [member.logits for member in members])  # type: ignore[no-any-return]

@@ -1,0 +1,133 @@
+"""Hierarchical self-supervision: a classifier of class and rotation at every level of both networks, distilled level by level.
+
+Source: Yang, An, Cai, Xu, "Hierarchical Self-supervised Augmented Knowledge Distillation" (IJCAI 2021, arXiv 2107.13715),
+equations 6 to 10. Four times the forward passes. Two stages: the teacher's classifiers are trained on the frozen teacher first.
+Differs from the authors' code: a classifier is one residual block for each of the network's remaining stages, with that stage's
+shape, instead of the stages made anew; so it can be put on any network.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional
+
+from preceptor.divergences import kl, log_soften
+from preceptor.objectives.base import Objective, Offer, Setting, Stage, Taps, labels_of, positive, teacher_outputs
+from preceptor.objectives.features import Pairing, as_map
+from preceptor.objectives.rotations import ROTATIONS, BlockClassifiers, all_views
+from preceptor.types import Outputs, Step
+
+__all__ = ["HSAKD", "hsakd_loss"]
+
+_NUM_VIEWS = 1 + len(ROTATIONS)
+
+
+def hsakd_loss(
+    student_logits: Float[Tensor, "rows classes"],
+    teacher_logits: Float[Tensor, "rows classes"],
+    student_heads: Sequence[Float[Tensor, "rows joint"]],
+    teacher_heads: Sequence[Float[Tensor, "rows joint"]],
+    *,
+    temperature: float = 3.0,
+) -> Float[Tensor, ""]:
+    """Return temperature^2 times the sum over levels of KL of joint classes, plus KL of classes, over all four views.
+
+    Args:
+        student_logits: of upright and rotated images.
+        teacher_logits: of the same rows; constant in the gradient.
+        student_heads: one a level, logits of class x rotation.
+        teacher_heads: as many; constant in the gradient.
+        temperature: above 0.
+
+    Returns:
+        nats a row; 0 where all distributions are equal.
+
+    Raises:
+        ValueError: for another number of levels, or a temperature that is not above 0.
+
+    Example:
+        >>> logits, joint = torch.randn(4, 3), torch.randn(4, 12)
+        >>> hsakd_loss(logits, logits, [joint], [joint]).item()
+        0.0
+    """
+    temperature = positive(temperature, "temperature")
+    if len(student_heads) != len(teacher_heads):
+        raise ValueError(f"student_heads and teacher_heads: {len(student_heads)} and {len(teacher_heads)} levels")
+    pairs = [(student_logits, teacher_logits), *zip(student_heads, teacher_heads, strict=True)]
+    divergences = [kl(log_soften(t.detach(), temperature), log_soften(s, temperature)).mean() for s, t in pairs]
+    return temperature**2 * torch.stack(divergences).sum()
+
+
+def _stacked(outputs: Outputs, names: Sequence[str]) -> tuple[Tensor, list[Tensor]]:
+    """Return the logits and maps of all four views, one view after another."""
+    views = all_views(outputs)
+    with torch.autocast(outputs.logits.device.type, enabled=False):  # which refuses to join half-precision rows
+        maps = [torch.cat([as_map(view.features[name]) for view in views]) for name in names]
+        return torch.cat([view.logits for view in views]), maps
+
+
+class HSAKD(Objective):
+    """Divergence of joint classifiers at paired blocks, and of the classes, over four rotations."""
+
+    def __init__(self, temperature: float = 3.0, stage_epochs: int = 100) -> None:
+        super().__init__()
+        self.temperature = positive(temperature, "temperature")
+        if stage_epochs < 0:
+            raise ValueError(f"stage_epochs: {stage_epochs} is below 0")
+        self.stage_epochs = stage_epochs
+        self.pairing = Pairing("hsakd")
+        self.student_heads: nn.Module = nn.Identity()
+        self.teacher_heads: nn.Module = nn.Identity()
+
+    def views(self) -> tuple[str, ...]:
+        """Ask for the three rotations."""
+        return ROTATIONS
+
+    def taps(self, student: Offer, teacher: Offer) -> Taps:
+        """Pair the blocks."""
+        return self.pairing.taps(student, teacher)
+
+    def build(self, setting: Setting) -> None:
+        """Make the classifiers of both networks."""
+        shapes, joint = self.pairing.shapes(setting), _NUM_VIEWS * setting.num_classes
+        device = setting.student.logits.device
+        self.student_heads = BlockClassifiers([mine for mine, _ in shapes], joint).to(device)
+        self.teacher_heads = BlockClassifiers([its for _, its in shapes], joint).to(device)
+
+    def preparation(self) -> Stage | None:
+        """Train the teacher's classifiers."""
+        joint = Joint(self.teacher_heads, [name for _, name in self.pairing.pairs])
+        return Stage(joint, self.stage_epochs, trains="objective", lr=0.05, milestones=(30, 60, 90))
+
+    def notes(self) -> tuple[str, ...]:
+        """Name the pairs."""
+        return self.pairing.notes()
+
+    def loss(self, step: Step) -> Tensor:
+        """Return the loss between student and teacher."""
+        mine, maps = _stacked(step.student, [name for name, _ in self.pairing.pairs])
+        its, its_maps = _stacked(teacher_outputs(step), [name for _, name in self.pairing.pairs])
+        self.teacher_heads.eval()  # frozen: their batch-norms too
+        with torch.no_grad():
+            answers = self.teacher_heads(its_maps)
+        return hsakd_loss(mine, its, self.student_heads(maps), answers, temperature=self.temperature)
+
+
+class Joint(Objective):
+    """Cross-entropy of class and rotation, summed over the teacher's classifiers."""
+
+    def __init__(self, heads: nn.Module, names: Sequence[str]) -> None:
+        super().__init__()
+        self.heads = heads
+        self.names = tuple(names)
+
+    def loss(self, step: Step) -> Tensor:
+        """Return the loss of this batch."""
+        _, maps = _stacked(teacher_outputs(step), self.names)
+        turns = torch.arange(_NUM_VIEWS, device=maps[0].device)[:, None]
+        joint = (_NUM_VIEWS * labels_of(step)[None, :] + turns).flatten()
+        return torch.stack([functional.cross_entropy(logits, joint) for logits in self.heads(maps)]).sum()

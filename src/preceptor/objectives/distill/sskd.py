@@ -1,0 +1,218 @@
+"""Self-supervision as knowledge: how alike the teacher finds an image and its rotations, and what it says of the rotations.
+
+Source: Xu, Liu, Li, Loy, "Knowledge Distillation Meets Self-Supervision" (ECCV 2020, arXiv 2006.07114), equations 5 to 9, and the
+released code. Four times the forward passes. Two stages: the teacher's head first learns, on the frozen teacher, to tell which
+image a rotation comes from; then it is frozen.
+"""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+from torch.nn import functional
+
+from preceptor.divergences import kl, log_soften, promote
+from preceptor.objectives.base import Objective, Offer, Setting, Stage, Taps, labels_of, positive, teacher_outputs
+from preceptor.objectives.features import need
+from preceptor.objectives.rotations import ROTATIONS, all_views
+from preceptor.types import Outputs, Step
+
+__all__ = ["SSKD", "sskd_loss", "sskd_ss_loss", "sskd_tf_loss"]
+
+
+def sskd_loss(
+    student_logits: Float[Tensor, "rotated classes"],
+    teacher_logits: Float[Tensor, "rotated classes"],
+    labels: Int[Tensor, " rotated"],
+    student_embedding: Float[Tensor, "rows _"],
+    teacher_embedding: Float[Tensor, "rows _"],
+    *,
+    transformed_weight: float = 2.7,
+    similarity_weight: float = 10.0,
+    transformed_temperature: float = 4.0,
+    similarity_temperature: float = 0.5,
+    transformed_keep: float = 1.0,
+    similarity_keep: float = 0.75,
+) -> Float[Tensor, ""]:
+    """Return transformed_weight `sskd_tf_loss` + similarity_weight `sskd_ss_loss`, whose arguments these are.
+
+    Returns:
+        nats a row; 0 where both parts are 0.
+
+    Example:
+        >>> logits, rows = torch.randn(3, 5), torch.randn(4, 6)
+        >>> abs(sskd_loss(logits, logits, torch.arange(3), rows, rows).item()) < 1e-5
+        True
+    """
+    transformed = sskd_tf_loss(
+        student_logits, teacher_logits, labels, temperature=transformed_temperature, keep_ratio=transformed_keep
+    )
+    similarity = sskd_ss_loss(
+        student_embedding, teacher_embedding, temperature=similarity_temperature, keep_ratio=similarity_keep
+    )
+    return transformed_weight * transformed + similarity_weight * similarity
+
+
+def sskd_tf_loss(
+    student_logits: Float[Tensor, "rows classes"],
+    teacher_logits: Float[Tensor, "rows classes"],
+    labels: Int[Tensor, " rows"],
+    *,
+    temperature: float = 4.0,
+    keep_ratio: float = 1.0,
+) -> Float[Tensor, ""]:
+    """Return temperature^2 KL(p_T, p_S) of rotated images, mean over those where the teacher is to be trusted.
+
+    Args:
+        student_logits: of the rotated images.
+        teacher_logits: of the same; constant in the gradient.
+        labels: class of each row, in [0, classes).
+        temperature: above 0.
+        keep_ratio: kept are all rows where the teacher is right, and this share of the others, those with the best rank of the
+            label.
+
+    Returns:
+        nats a row kept; 0 where the rows differ by a constant only, or none is kept.
+
+    Raises:
+        ValueError: for a temperature that is not above 0, or a ratio out of [0, 1].
+
+    Example:
+        >>> logits = torch.tensor([[2.0, 0.0]])
+        >>> sskd_tf_loss(logits, logits, torch.tensor([0])).item()
+        0.0
+    """
+    return _kept_kl(student_logits, teacher_logits, labels, positive(temperature, "temperature"), keep_ratio)
+
+
+def sskd_ss_loss(
+    student_embedding: Float[Tensor, "rows _"],
+    teacher_embedding: Float[Tensor, "rows _"],
+    *,
+    temperature: float = 0.5,
+    keep_ratio: float = 0.75,
+) -> Float[Tensor, ""]:
+    """Return temperature^2 KL of softmax cosines of every rotated image with every upright one, mean over rows kept.
+
+    Args:
+        student_embedding: projected; image i at rows 4i (upright) and 4i + 1 to 4i + 3 (rotated).
+        teacher_embedding: likewise; constant in the gradient.
+        temperature: above 0.
+        keep_ratio: as for `sskd_tf_loss`, the label being the image's own upright form.
+
+    Returns:
+        nats a row kept; 0 where all cosines are equal.
+
+    Raises:
+        ValueError: for a temperature that is not above 0, or a ratio out of [0, 1].
+
+    Example:
+        >>> rows = torch.randn(8, 3)
+        >>> abs(sskd_ss_loss(5 * rows, rows).item()) < 1e-6
+        True
+    """
+    mine, its = (_cosines(embedding) for embedding in (student_embedding, teacher_embedding.detach()))
+    own = torch.arange(its.shape[1], device=its.device).repeat_interleave(3)
+    return _kept_kl(mine, its, own, positive(temperature, "temperature"), keep_ratio)
+
+
+def _cosines(embedding: Tensor) -> Tensor:
+    unit = functional.normalize(promote(embedding)).unflatten(0, (-1, 4))
+    with torch.autocast(unit.device.type, enabled=False):
+        return torch.matmul(unit[:, 1:].flatten(0, 1), unit[:, 0].T)
+
+
+def _kept_kl(student: Tensor, teacher: Tensor, labels: Tensor, temperature: float, keep_ratio: float) -> Tensor:
+    if not 0 <= keep_ratio <= 1:
+        raise ValueError(f"keep_ratio: {keep_ratio} is not in [0, 1]")
+    each = kl(log_soften(teacher.detach(), temperature), log_soften(student, temperature))
+    order = teacher.detach().argsort(dim=1, descending=True, stable=True)
+    rank = (order == labels[:, None]).int().argmax(1)
+    num_wrong = (rank > 0).sum()
+    place = rank.argsort(stable=True).argsort()  # the right ones first, then by rank
+    is_kept = place < len(rank) - num_wrong + (keep_ratio * num_wrong).floor()
+    return temperature**2 * torch.where(is_kept, each, 0.0).sum() / is_kept.sum().clamp_min(1)
+
+
+def _rows(outputs: Outputs) -> Tensor:
+    """Return pooled features with image i at rows 4i to 4i + 3."""
+    return torch.stack([promote(view.features["pooled"]) for view in all_views(outputs)], dim=1).flatten(0, 1)
+
+
+def _head(dim: int) -> nn.Sequential:
+    return nn.Sequential(nn.Linear(dim, dim), nn.ReLU(), nn.Linear(dim, dim))
+
+
+class SSKD(Objective):
+    """Both parts, on three rotations of every image; the upright images' KD is a term of its own."""
+
+    def __init__(
+        self,
+        transformed_weight: float = 2.7,
+        similarity_weight: float = 10.0,
+        transformed_temperature: float = 4.0,
+        similarity_temperature: float = 0.5,
+        transformed_keep: float = 1.0,
+        similarity_keep: float = 0.75,
+        stage_epochs: int = 60,
+    ) -> None:
+        super().__init__()
+        self.knobs = {
+            "transformed_weight": transformed_weight,
+            "similarity_weight": similarity_weight,
+            "transformed_temperature": positive(transformed_temperature, "transformed_temperature"),
+            "similarity_temperature": positive(similarity_temperature, "similarity_temperature"),
+            "transformed_keep": transformed_keep,
+            "similarity_keep": similarity_keep,
+        }
+        if stage_epochs < 0:
+            raise ValueError(f"stage_epochs: {stage_epochs} is below 0")
+        self.stage_epochs = stage_epochs
+        self.student_head = nn.Sequential()
+        self.teacher_head = nn.Sequential()
+
+    def views(self) -> tuple[str, ...]:
+        """Ask for the three rotations."""
+        return ROTATIONS
+
+    def taps(self, student: Offer, teacher: Offer) -> Taps:
+        """Ask for the pooled features."""
+        return Taps((need("pooled", student, "student", "sskd"),), (need("pooled", teacher, "teacher", "sskd"),))
+
+    def build(self, setting: Setting) -> None:
+        """Make the two heads."""
+        assert setting.teacher is not None
+        device = setting.student.logits.device
+        self.student_head = _head(setting.student.features["pooled"].shape[1]).to(device)
+        self.teacher_head = _head(setting.teacher.features["pooled"].shape[1]).to(device)
+
+    def preparation(self) -> Stage | None:
+        """Train the teacher's head."""
+        head = Matching(self.teacher_head)
+        return Stage(head, self.stage_epochs, trains="objective", lr=0.05, milestones=(30, 45))
+
+    def loss(self, step: Step) -> Tensor:
+        """Return the weighted sum of both parts."""
+        teacher = teacher_outputs(step)
+        labels = labels_of(step).repeat(len(ROTATIONS))
+        mine, its = (
+            torch.cat([promote(view.logits) for view in all_views(side)[1:]]) for side in (step.student, teacher)
+        )
+        with torch.no_grad():
+            target = promote(self.teacher_head(_rows(teacher)))
+        return sskd_loss(mine, its, labels, promote(self.student_head(_rows(step.student))), target, **self.knobs)
+
+
+class Matching(Objective):
+    """Cross-entropy of finding each rotated image's upright form among the batch's, by the cosines of a head on the teacher."""
+
+    def __init__(self, head: nn.Module) -> None:
+        super().__init__()
+        self.head = head
+
+    def loss(self, step: Step) -> Tensor:
+        """Return the loss of this batch."""
+        cosines = _cosines(self.head(_rows(teacher_outputs(step))))
+        own = torch.arange(cosines.shape[1], device=cosines.device).repeat_interleave(3)
+        return functional.cross_entropy(cosines, own)

@@ -136,7 +136,7 @@ METHODS: dict[str, Entry] = {
     "vid": Entry(VID, "Variational Information Distillation for Knowledge Transfer", 2019, "maps", 1.0, _LABELS),
     "ofd": Entry(OFD, "A Comprehensive Overhaul of Feature Distillation", 2019, "maps", 1e-3, _LABELS),
     "reviewkd": Entry(ReviewKD, "Distilling Knowledge via Knowledge Review", 2021, "maps", WarmUp(5.0, 20), _LABELS),
-    "ickd": Entry(ICKD, "Inter-Channel Correlation for Diversity-Preserved KD", 2021, "maps", 500.0, _LABELS),
+    "ickd": Entry(ICKD, "Inter-Channel Correlation for Diversity-Preserved KD", 2021, "maps", 8.0, _LABELS),
     "semckd": Entry(SemCKD, "Cross-Layer Distillation with Semantic Calibration", 2021, "maps", 400.0, _BOTH),
     "sskd": Entry(SSKD, "Knowledge Distillation Meets Self-Supervision", 2020, "self-supervised", 1.0, _BLEND),
     "hsakd": Entry(HSAKD, "Hierarchical Self-supervised Augmented KD", 2021, "self-supervised", 1.0, _LABELS),

@@ -26,12 +26,15 @@ from preceptor.types import Step
 __all__ = ["CRD", "crd_loss"]
 
 Mode = Literal["exact", "relax"]
+_FLOOR = 1e-7
 
 
 def crd_loss(
     positive_scores: Float[Tensor, " batch"], negative_scores: Float[Tensor, "batch negatives"], *, num_data: int
 ) -> Float[Tensor, ""]:
-    """Return -mean (log(u+ / (u+ + c)) + sum log(c / (u- + c))), c = negatives / num_data; not 0 at equality.
+    """Return -mean (log(u+ / (u+ + c')) + sum log(c / (u- + c'))), c = negatives / num_data; not 0 at equality.
+
+    Here c' = c + 1e-7, as in the authors' code: with few negatives among many samples it shows.
 
     Args:
         positive_scores: exp(a.m / temperature) / Z of each sample with its own entry, above 0.
@@ -45,16 +48,18 @@ def crd_loss(
         ValueError: for num_data that is not above 0.
 
     Example:
-        >>> crd_loss(torch.ones(1), torch.ones(1, 1), num_data=1).item() == 2 * math.log(2)
-        True
+        >>> round(crd_loss(torch.ones(1), torch.ones(1, 1), num_data=1).item(), 5)  # 2 log 2
+        1.38629
     """
-    log_ratio = math.log(negative_scores.shape[1] / positive(num_data, "num_data"))
-    return _contrast(promote(positive_scores).log(), promote(negative_scores).log(), log_ratio).mean()
+    ratio = negative_scores.shape[1] / positive(num_data, "num_data")
+    return _contrast(promote(positive_scores).log(), promote(negative_scores).log(), ratio).mean()
 
 
-def _contrast(log_positive: Tensor, log_negative: Tensor, log_ratio: float) -> Tensor:
+def _contrast(log_positive: Tensor, log_negative: Tensor, ratio: float) -> Tensor:
     """Return the loss of each row; a score of -inf counts for nothing."""
-    return functional.softplus(log_ratio - log_positive) + functional.softplus(log_negative - log_ratio).sum(1)
+    log_ratio, num_negatives = math.log(ratio + _FLOOR), (log_negative != -math.inf).sum(1)
+    excess = num_negatives * math.log1p(_FLOOR / ratio)
+    return functional.softplus(log_ratio - log_positive) + functional.softplus(log_negative - log_ratio).sum(1) + excess
 
 
 class CRD(Objective):
@@ -142,8 +147,8 @@ class CRD(Objective):
         log_normaliser = torch.where(self.num_steps[0] == 0, first, self.log_normalisers[number])
         if self.training:
             self.log_normalisers[number] = log_normaliser
-        log_ratio = math.log(max(self._negatives, 1) / len(bank))
-        return _contrast(matches - log_normaliser, negatives - log_normaliser, log_ratio).mean()
+        ratio = max(self._negatives, 1) / len(bank)
+        return _contrast(matches - log_normaliser, negatives - log_normaliser, ratio).mean()
 
     def _positives(self, index: Tensor, order: Tensor) -> Tensor:
         """Return each sample's own row, or in "relax" that of the first sample of its class in this step's order."""

@@ -82,7 +82,8 @@ class _FirstVectors(torch.autograd.Function):
     def forward(ctx: Any, gram: Tensor, number: int) -> Tensor:
         values, vectors = torch.linalg.eigh(gram)
         ctx.save_for_backward(values, vectors)
-        return vectors[..., -number:].flip(-1)
+        first: Tensor = vectors[..., -number:].flip(-1)
+        return first
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:  # type: ignore[override]
@@ -99,8 +100,9 @@ class _FirstVectors(torch.autograd.Function):
 
 
 def _upright(vectors: Tensor) -> Tensor:
-    first = vectors[..., 0]
-    return first.where(first.sum(1, keepdim=True) >= 0, -first)
+    first: Tensor = vectors[..., 0]
+    sign = first.sum(1, keepdim=True).ge(0).to(first.dtype) * 2 - 1
+    return first.mul(sign)
 
 
 def _nearest(vectors: Tensor, target: Tensor) -> Tensor:

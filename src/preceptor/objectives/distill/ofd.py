@@ -71,6 +71,13 @@ def ofd_margin(weight: Float[Tensor, " channels"], bias: Float[Tensor, " channel
     return torch.where(deviation == 0, mean.clamp_max(0), margin).to(weight.dtype)
 
 
+def _norm_before(network: nn.Module, path: str) -> nn.BatchNorm2d | None:
+    """Return the batch-norm of a map: the module itself, its last child, or the last one beside the ReLU the map enters."""
+    module = network.get_submodule(path.rpartition(".")[0] if path.endswith(":input") else path)
+    norms = [layer for layer in (module, *module.children()) if isinstance(layer, nn.BatchNorm2d)]
+    return norms[-1] if norms else None
+
+
 class OFD(Objective):
     """Partial distance of maps before the ReLU, the blocks paired from the end."""
 
@@ -110,10 +117,9 @@ class OFD(Objective):
 
     def _margin(self, teacher: nn.Module | None, name: str, dry: Tensor) -> Tensor:
         if isinstance(teacher, Tapped) and name in teacher.preactivation_taps:
-            module = teacher.get_submodule(teacher.preactivation_taps[name].removesuffix(":input"))
-            norms = [layer for layer in module.modules() if isinstance(layer, nn.BatchNorm2d)]
-            if norms and norms[-1].num_features == dry.shape[1]:
-                return ofd_margin(norms[-1].weight.detach().float(), norms[-1].bias.detach().float())
+            norm = _norm_before(teacher, teacher.preactivation_taps[name])
+            if norm is not None and norm.num_features == dry.shape[1]:
+                return ofd_margin(norm.weight.detach().float(), norm.bias.detach().float())
         self._estimated.append(name)
         values = promote(dry).transpose(0, 1).flatten(1)
         is_below = values < 0

@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from vectors import assert_golden, closed_form_logits
+
+from preceptor.objectives.distill.kd import kd_loss
+from preceptor.objectives.distill.logit_std import LogitStd, logit_std_loss
+
+
+def test_definition() -> None:
+    student, teacher, _ = closed_form_logits()
+    scores = [(z - z.mean(1, keepdim=True)) / (z.std(1, keepdim=True) + 1e-7) for z in (student, teacher)]
+    expected = kd_loss(scores[0], scores[1], temperature=3.0)
+    torch.testing.assert_close(logit_std_loss(student, teacher, temperature=3.0), expected)
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_golden(number: int) -> None:
+    assert_golden("logit_std", number, logit_std_loss)
+
+
+def test_tabulated() -> None:
+    student, teacher, _ = closed_form_logits()
+    assert logit_std_loss(student, teacher).item() == pytest.approx(0.5950451863, rel=1e-8)
+
+
+def test_by_hand() -> None:
+    """Two classes: z-scores are +-1/sqrt 2 whatever the logits, so opposite ones have KL d tanh-like of d = sqrt 2 / t."""
+    value = logit_std_loss(torch.tensor([[9.0, 0.0]]), torch.tensor([[0.0, 0.1]]), temperature=1.0)
+    p = torch.tensor(2.0).sqrt().sigmoid()
+    expected = p * torch.log(p / (1 - p)) + (1 - p) * torch.log((1 - p) / p)
+    assert value.item() == pytest.approx(expected.item(), rel=1e-4)
+
+
+def test_scale_and_shift_of_either_side_do_not_matter() -> None:
+    student, teacher, _ = closed_form_logits()
+    torch.testing.assert_close(
+        logit_std_loss(7 * student - 3, 0.2 * teacher + 5), logit_std_loss(student, teacher), rtol=1e-5, atol=0
+    )
+
+
+def test_a_constant_row_is_the_uniform_distribution_and_its_gradient_is_finite() -> None:
+    student = torch.full((1, 4), 3.0, requires_grad=True)
+    teacher = torch.tensor([[1.0, 2.0, 3.0, 4.0]])
+    value = logit_std_loss(student, teacher)
+    value.backward()
+    scores = (teacher - 2.5) / teacher.std()
+    assert value.item() == pytest.approx(kd_loss(torch.zeros(1, 4), scores, temperature=2.0).item(), rel=1e-5)
+    assert student.grad is not None
+    assert torch.isfinite(student.grad).all()
+
+
+def test_gradcheck() -> None:
+    student, teacher, _ = closed_form_logits()
+    assert torch.autograd.gradcheck(lambda logits: logit_std_loss(logits, teacher), student.requires_grad_())
+
+
+def test_errors() -> None:
+    with pytest.raises(ValueError, match="temperature: -1 is not above 0"):
+        LogitStd(temperature=-1)
+    with pytest.raises(ValueError, match="1 classes, logit_std needs at least 2"):
+        logit_std_loss(torch.zeros(2, 1), torch.zeros(2, 1))

@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from vectors import assert_golden, closed_form_logits
+
+from preceptor.objectives.distill.nkd import NKD, nkd_loss
+
+
+def test_definition() -> None:
+    student, teacher, labels = closed_form_logits()
+    total = 0.0
+    for i, y in enumerate(labels.tolist()):
+        p, q = (torch.softmax(z[i], 0) for z in (student, teacher))
+        others = [c for c in range(5) if c != y]
+        soft_p, soft_q = (torch.softmax(z[i, others] / 2, 0) for z in (student, teacher))
+        total -= float(q[y] * p[y].log()) + 1.5 * 4 * float((soft_q * soft_p.log()).sum())
+    value = nkd_loss(student, teacher, labels, nontarget_weight=1.5, temperature=2.0)
+    assert value.item() == pytest.approx(total / 4, rel=1e-10)
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_golden(number: int) -> None:
+    assert_golden("nkd", number, nkd_loss)
+
+
+def test_tabulated() -> None:
+    student, teacher, labels = closed_form_logits()
+    value = nkd_loss(student, teacher, labels, nontarget_weight=1.5, temperature=1.0)
+    assert value.item() == pytest.approx(3.617901061, rel=1e-8)
+
+
+def test_by_hand() -> None:
+    """Three equal logits: 1/3 log 3 for the target, log 2 for the two others."""
+    logits, labels = torch.zeros(2, 3), torch.tensor([0, 2])
+    value = nkd_loss(logits, logits, labels, nontarget_weight=2.0, temperature=1.0)
+    assert value.item() == pytest.approx(math.log(3) / 3 + 2 * math.log(2), rel=1e-6)
+
+
+def test_with_two_classes_only_the_target_is_left() -> None:
+    student, teacher, labels = torch.randn(5, 2), torch.randn(5, 2), torch.tensor([0, 1, 0, 1, 1])
+    values = [nkd_loss(student, teacher, labels, nontarget_weight=weight).item() for weight in (0.0, 9.0)]
+    assert values[0] == pytest.approx(values[1])
+
+
+def test_the_second_part_is_least_where_the_others_agree() -> None:
+    _, teacher, labels = closed_form_logits()
+    raised = teacher + 5 * torch.nn.functional.one_hot(labels, 5)  # another target, the same others
+    student = raised.clone().requires_grad_()
+    whole = nkd_loss(student, teacher, labels, nontarget_weight=1.0)
+    target = nkd_loss(student, teacher, labels, nontarget_weight=0.0)
+    (gradient,) = torch.autograd.grad(whole - target, student)
+    torch.testing.assert_close(gradient, torch.zeros_like(gradient), atol=1e-12, rtol=0)
+
+
+def test_gradcheck() -> None:
+    student, teacher, labels = closed_form_logits()
+    assert torch.autograd.gradcheck(lambda logits: nkd_loss(logits, teacher, labels), student.requires_grad_())
+
+
+def test_errors() -> None:
+    with pytest.raises(ValueError, match="temperature: 0 is not above 0"):
+        NKD(temperature=0)

@@ -1,0 +1,130 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from vectors import GOLDEN, assert_golden, closed_form_map, offer
+
+from preceptor.models import Tapped, create, observe
+from preceptor.models.small import ConvNet
+from preceptor.objectives.base import Setting, Taps
+from preceptor.objectives.distill.ofd import OFD, _norm_before, ofd_loss, ofd_margin
+from preceptor.types import Outputs
+
+
+def test_definition() -> None:
+    student, teacher = closed_form_map(2, 2, 3, 0.1), closed_form_map(2, 2, 3, 0.8)
+    margin = torch.tensor([-0.1, -0.6], dtype=torch.float64)
+    total = 0.0
+    for b in range(4):
+        for c in range(2):
+            for s, t in zip(student[b, c].flatten().tolist(), teacher[b, c].flatten().tolist(), strict=True):
+                target = max(t, float(margin[c]))
+                total += (s - target) ** 2 if s > target or t > 0 else 0.0
+    assert ofd_loss(student, teacher, margin).item() == pytest.approx(total / 4, rel=1e-10)
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_golden(number: int) -> None:
+    assert_golden("ofd", number, ofd_loss)
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_golden_margin(number: int) -> None:
+    with np.load(GOLDEN / "ofd_margin" / f"ofd_margin-{number}.npz", allow_pickle=False) as stored:
+        weight, bias, margin = (torch.from_numpy(stored[name]) for name in ("weight", "bias", "margin"))
+    torch.testing.assert_close(ofd_margin(weight, bias).float(), margin.float(), rtol=1e-4, atol=1e-6)
+
+
+def test_tabulated() -> None:
+    margin = -torch.arange(1, 7, dtype=torch.float64) / 10
+    value = ofd_loss(closed_form_map(6, 4, 4, 0.1), closed_form_map(6, 4, 4, 0.8), margin)
+    assert value.item() == pytest.approx(14.16615094, rel=1e-8)
+
+
+def test_by_hand() -> None:
+    """On: (2 - 5)^2; off and above the margin: (1 + 1)^2; off and below it: 0."""
+    student, teacher = torch.tensor([[[[2.0, 1.0, -7.0]]]]), torch.tensor([[[[5.0, -3.0, -3.0]]]])
+    assert ofd_loss(student, teacher, torch.tensor([-1.0])).item() == 13.0
+
+
+def test_the_margin_is_the_mean_of_negative_values() -> None:
+    random = torch.Generator().manual_seed(0)
+    sample = 0.3 + 0.5 * torch.randn(2_000_000, generator=random, dtype=torch.float64)
+    margin = ofd_margin(torch.tensor([-0.5], dtype=torch.float64), torch.tensor([0.3], dtype=torch.float64))
+    assert margin.item() == pytest.approx(sample[sample < 0].mean().item(), rel=5e-3)
+
+
+def test_margins_at_the_edges() -> None:
+    weight = torch.tensor([1.0, 0.0, 0.0, 1e-20, 2.0])
+    bias = torch.tensor([5.0, 1.0, -1.0, -3.0, -1e4])
+    expected = torch.tensor([-3.0, 0.0, -1.0, -3.0, -1e4])
+    torch.testing.assert_close(ofd_margin(weight, bias), expected, rtol=1e-5, atol=1e-6)
+
+
+def test_gradcheck() -> None:
+    student, teacher = closed_form_map(2, 2, 3, 0.1), closed_form_map(2, 2, 3, 0.8)
+    margin = torch.tensor([-0.1, -0.6], dtype=torch.float64)
+    assert torch.autograd.gradcheck(lambda maps: ofd_loss(maps, teacher, margin), student.requires_grad_())
+
+
+def setting(student: torch.nn.Module, teacher: torch.nn.Module, objective: OFD, side: int) -> Setting:
+    inputs = torch.randn(2, 3, side, side)
+    names = [[f"block{k}_preact" for k in range(1, n + 1)] for n in (2, 3)]
+    taps = objective.taps(offer(*names[0]), offer(*names[1]))
+    assert taps == Taps(("block1_preact", "block2_preact"), ("block2_preact", "block3_preact"))
+    with torch.no_grad():
+        said, answered = observe(student.eval(), taps.student)(inputs), observe(teacher.eval(), taps.teacher)(inputs)
+    return Setting(10, 5, said, answered, student, teacher)
+
+
+def test_margins_are_those_of_the_teachers_batch_norms() -> None:
+    student, teacher = ConvNet([4, 6], 1, num_classes=5, in_channels=3), create("resnet8", num_classes=5)
+    objective = OFD()
+    norm = teacher.get_submodule("layer3.0.bn2")
+    assert isinstance(norm, torch.nn.BatchNorm2d)
+    torch.nn.init.normal_(norm.weight)
+    seen = setting(student, teacher, objective, 32)
+    objective.build(seen)
+    torch.testing.assert_close(objective.get_buffer("margin1"), ofd_margin(norm.weight.detach(), norm.bias.detach()))
+    assert len(objective.notes()) == 1
+    maps = [list(side.features.values()) for side in (seen.student, seen.teacher) if side is not None]
+    objective(*maps).backward()
+    assert all(p.grad is not None for p in objective.parameters())
+
+
+@pytest.mark.parametrize("name", ["resnet8", "wrn_16_1", "vgg8", "ResNet50", "ShuffleV1", "ShuffleV2", "MobileNetV2"])
+def test_the_zoo_has_a_batch_norm_before_each_of_these_maps(name: str) -> None:
+    network = create(name, num_classes=3)
+    assert isinstance(network, Tapped)
+    maps = observe(network.eval(), list(network.preactivation_taps))(torch.zeros(1, 3, 32, 32)).features
+    for feature, path in network.preactivation_taps.items():
+        norm = _norm_before(network, path)
+        assert norm is not None, path
+        assert norm.num_features == maps[feature].shape[1], path
+
+
+def test_without_a_batch_norm_margins_are_estimated_and_it_says_so() -> None:
+    student = ConvNet([4, 6], 1, num_classes=5, in_channels=3)
+    objective = OFD()
+    seen = setting(student, ConvNet([4, 6, 8], 1, num_classes=5, in_channels=3), objective, 16)
+    objective.build(Setting(10, 5, seen.student, seen.teacher, student, torch.nn.Identity()))
+    assert seen.teacher is not None
+    values = seen.teacher.features["block3_preact"].transpose(0, 1).flatten(1)
+    torch.testing.assert_close(objective.get_buffer("margin1")[0], values[0][values[0] < 0].mean())
+    assert objective.notes()[1].startswith("margins of block2_preact, block3_preact estimated from two samples")
+
+
+def test_levels_count_half_for_each_step_from_the_end() -> None:
+    objective = OFD()
+    objective.taps(offer("block1_preact", "block2_preact"), offer("block1_preact", "block2_preact"))
+    maps = {name: torch.randn(2, 4, 4, 4) for name in ("block1_preact", "block2_preact")}
+    seen = Outputs(torch.zeros(2, 3), maps)
+    objective.build(Setting(10, 3, seen, seen))
+    objective.eval()
+    with torch.no_grad():
+        levels = [
+            ofd_loss(connect(m), m, objective.get_buffer(f"margin{k}"))
+            for k, (connect, m) in enumerate(zip(objective.connectors, maps.values(), strict=True))
+        ]
+        torch.testing.assert_close(objective(list(maps.values()), list(maps.values())), levels[0] / 2 + levels[1])

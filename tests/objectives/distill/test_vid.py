@@ -1,0 +1,85 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from vectors import assert_golden, closed_form_map, offer
+
+from preceptor.objectives.base import Setting
+from preceptor.objectives.distill.vid import VID, vid_loss
+from preceptor.types import Outputs
+
+FIVE = math.log(math.expm1(5 - 1e-5))
+
+
+def test_definition() -> None:
+    mean, teacher = closed_form_map(3, 2, 2, 0.1), closed_form_map(3, 2, 2, 0.8)
+    raw = torch.tensor([-1.0, 0.0, 2.0], dtype=torch.float64)
+    total = 0.0
+    for c in range(3):
+        variance = math.log(1 + math.exp(float(raw[c]))) + 1e-5
+        for m, t in zip(mean[:, c].flatten().tolist(), teacher[:, c].flatten().tolist(), strict=True):
+            total += 0.5 * ((m - t) ** 2 / variance + math.log(variance))
+    assert vid_loss(mean, raw, teacher).item() == pytest.approx(total / 48, rel=1e-10)
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_golden(number: int) -> None:
+    assert_golden("vid", number, vid_loss)
+
+
+def test_tabulated() -> None:
+    raw = torch.full((6,), FIVE, dtype=torch.float64)
+    value = vid_loss(closed_form_map(6, 4, 4, 0.1), raw, closed_form_map(6, 4, 4, 0.8))
+    assert value.item() == pytest.approx(0.8277141942, rel=1e-8)
+
+
+def test_by_hand() -> None:
+    raw = torch.tensor([FIVE])
+    value = vid_loss(torch.tensor([[[[3.0]]]]), raw, torch.tensor([[[[1.0]]]]))
+    assert value.item() == pytest.approx(0.5 * (4 / 5 + math.log(5)), rel=1e-5)
+
+
+def test_least_where_the_variance_is_the_mean_squared_error() -> None:
+    mean, teacher = closed_form_map(1, 4, 4, 0.1), closed_form_map(1, 4, 4, 0.8)
+    error = float((mean - teacher).square().mean())
+    raw = torch.tensor([math.log(math.expm1(error - 1e-5))], dtype=torch.float64, requires_grad=True)
+    vid_loss(mean, raw, teacher).backward()
+    assert raw.grad is not None
+    assert raw.grad.item() == pytest.approx(0, abs=1e-10)
+
+
+def test_gradcheck() -> None:
+    mean, teacher = closed_form_map(2, 2, 2, 0.1), closed_form_map(2, 2, 2, 0.8)
+    raw = torch.tensor([0.5, -0.5], dtype=torch.float64)
+    assert torch.autograd.gradcheck(lambda m, r: vid_loss(m, r, teacher), (mean.requires_grad_(), raw.requires_grad_()))
+
+
+def test_scales_are_parameters_that_move_and_survive() -> None:
+    torch.manual_seed(0)
+    names = offer("block1", "block2")
+    seen = [Outputs(torch.zeros(2, 3), {n: torch.randn(2, c, 4, 4) for n in ("block1", "block2")}) for c in (4, 6)]
+    objectives = []
+    for _ in range(2):
+        objective = VID()
+        objective.taps(names, names)
+        objective.build(Setting(10, 3, seen[0], seen[1]))
+        objectives.append(objective)
+    one, two = objectives
+    assert torch.nn.functional.softplus(one.raw_scales[0])[0].item() == pytest.approx(5, abs=1e-3)
+    before = one.raw_scales[0].detach().clone()
+    optimizer = torch.optim.SGD(one.parameters(), lr=0.1)
+    maps = [[side.features[n] for n in ("block1", "block2")] for side in seen]
+    for _ in range(2):
+        optimizer.zero_grad()
+        one(*maps).backward()
+        optimizer.step()
+    assert (one.raw_scales[0] != before).all()
+    two.load_state_dict(one.state_dict())
+    assert torch.equal(one(*maps), two(*maps))
+
+
+def test_errors() -> None:
+    with pytest.raises(ValueError, match="initial_variance: 0 is not above 0"):
+        VID(initial_variance=0)

@@ -50,7 +50,7 @@ def test_golden(number: int) -> None:
 
 
 def test_by_hand() -> None:
-    """The teacher's vectors are e0 and e0; the student's second map has e1 to e4, none of which is near e0, so its first counts."""
+    """The teacher's vectors are e0 and e0; the student's second map has e1 to e4, none near e0, so its first counts."""
     first, second = torch.zeros(1, 6, 2, 2), torch.zeros(1, 6, 2, 2)
     first[:, 0] = 1
     for k in range(4):

@@ -93,8 +93,8 @@ def test_margins_are_those_of_the_teachers_batch_norms() -> None:
     assert all(p.grad is not None for p in objective.parameters())
 
 
-@pytest.mark.parametrize("name", ["resnet8", "wrn_16_1", "vgg8", "ResNet50", "ShuffleV1", "ShuffleV2", "MobileNetV2"])
-def test_the_zoo_has_a_batch_norm_before_each_of_these_maps(name: str) -> None:
+@pytest.mark.parametrize("name", ["resnet8", "wrn_16_1", "vgg8", "ResNet50", "ShuffleV1"])
+def test_these_networks_have_a_batch_norm_before_each_map(name: str) -> None:
     network = create(name, num_classes=3)
     assert isinstance(network, Tapped)
     maps = observe(network.eval(), list(network.preactivation_taps))(torch.zeros(1, 3, 32, 32)).features

@@ -1,0 +1,114 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+from torch.nn import functional
+from vectors import offer
+
+from preceptor.objectives.base import Setting
+from preceptor.objectives.distill.hsakd import HSAKD, hsakd_loss
+from preceptor.objectives.distill.kd import kd_loss
+from preceptor.objectives.rotations import ROTATIONS
+from preceptor.types import Batch, Clock, Outputs, Step, View
+
+
+def logits(rows: int, classes: int, seed: int) -> Tensor:
+    return 2 * torch.randn(rows, classes, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
+
+
+def test_definition() -> None:
+    student, teacher = logits(8, 5, 0), logits(8, 5, 1)
+    mine, its = [logits(8, 20, k) for k in (2, 3)], [logits(8, 20, k) for k in (4, 5)]
+    total = 0.0
+    for s, t in [(student, teacher), *zip(mine, its, strict=True)]:
+        p, q = (torch.softmax(z / 3, 1) for z in (s, t))
+        total += 9 * float((q * (q.log() - p.log())).sum()) / 8
+    assert hsakd_loss(student, teacher, mine, its).item() == pytest.approx(total, rel=1e-10)
+
+
+def test_without_heads_it_is_kd() -> None:
+    student, teacher = logits(8, 5, 0), logits(8, 5, 1)
+    torch.testing.assert_close(
+        hsakd_loss(student, teacher, [], [], temperature=2.0), kd_loss(student, teacher, temperature=2.0)
+    )
+
+
+def test_by_hand() -> None:
+    """Uniform against sure, of 4 joint classes: log 4 each for one head, 0 for the classes."""
+    sure = torch.tensor([[200.0, 0.0, 0.0, 0.0]])
+    value = hsakd_loss(torch.zeros(1, 2), torch.zeros(1, 2), [torch.zeros(1, 4)], [sure], temperature=1.0)
+    assert value.item() == pytest.approx(1.386294, rel=1e-6)
+
+
+def test_gradcheck() -> None:
+    student, teacher, mine, its = logits(4, 3, 0), logits(4, 3, 1), logits(4, 12, 2), logits(4, 12, 3)
+    assert torch.autograd.gradcheck(
+        lambda z, joint: hsakd_loss(z, teacher, [joint], [its]), (student.requires_grad_(), mine.requires_grad_())
+    )
+
+
+def built() -> tuple[HSAKD, Step]:
+    torch.manual_seed(0)
+    objective = HSAKD(stage_epochs=4)
+    names = offer("block1", "block2")
+    objective.taps(names, names)
+
+    def said(channels: int) -> Outputs:
+        def answer() -> Outputs:
+            maps = {"block1": torch.randn(6, channels, 8, 8), "block2": torch.randn(6, 2 * channels, 4, 4)}
+            return Outputs(torch.randn(6, 5), maps)
+
+        plain = answer()
+        return Outputs(plain.logits, plain.features, {name: answer() for name in ROTATIONS})
+
+    student, teacher = said(4), said(6)
+    objective.build(Setting(10, 5, student, teacher))
+    batch = Batch(torch.zeros(6, 1), torch.arange(6) % 5, torch.arange(6), View("none", 0, 1))
+    return objective, Step(batch, student, teacher, torch.nn.Identity(), Clock(1, 1, 0.0))
+
+
+def test_the_stage_learns_class_and_rotation_on_the_teachers_maps() -> None:
+    objective, step = built()
+    stage = objective.preparation()
+    assert stage is not None
+    assert (stage.epochs, stage.trains, stage.lr, stage.milestones) == (4, "objective", 0.05, (30, 60, 90))
+    assert step.teacher is not None
+    views = [step.teacher, *step.teacher.views.values()]
+    heads = objective.teacher_heads.eval()
+    total = torch.zeros(())
+    for level, name in enumerate(("block1", "block2")):
+        rows = [heads([view.features[n] for n in ("block1", "block2")])[level] for view in views]
+        joint = torch.cat([4 * torch.tensor([0, 1, 2, 3, 4, 0]) + turn for turn in range(4)])
+        total = total + functional.cross_entropy(torch.cat(rows), joint)
+        assert rows[0].shape == (6, 20), name
+    torch.testing.assert_close(stage.objective.loss(step), total)
+    optimizer = torch.optim.SGD(stage.objective.train().parameters(), lr=0.1)
+    losses = []
+    for _ in range(10):
+        loss = stage.objective.loss(step)
+        optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+        losses.append(loss.item())
+    assert losses[-1] < losses[0]
+
+
+def test_the_teachers_classifiers_are_frozen_with_their_batch_norms_in_the_run_proper() -> None:
+    objective, step = built()
+    before = {name: value.clone() for name, value in objective.teacher_heads.state_dict().items()}
+    objective.train()
+    objective.loss(step).backward()  # type: ignore[no-untyped-call]
+    assert all(torch.equal(value, before[name]) for name, value in objective.teacher_heads.state_dict().items())
+    assert all(p.grad is None for p in objective.teacher_heads.parameters())
+    assert all(p.grad is not None for p in objective.student_heads.parameters())
+
+
+def test_errors() -> None:
+    joint = torch.zeros(1, 8)
+    with pytest.raises(ValueError, match="student_heads and teacher_heads: 1 and 2 levels"):
+        hsakd_loss(torch.zeros(1, 2), torch.zeros(1, 2), [joint], [joint, joint])
+    with pytest.raises(ValueError, match="temperature: 0 is not above 0"):
+        HSAKD(temperature=0)
+    with pytest.raises(ValueError, match="stage_epochs: -1 is below 0"):
+        HSAKD(stage_epochs=-1)

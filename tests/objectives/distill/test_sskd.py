@@ -1,0 +1,150 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch import Tensor
+from vectors import assert_golden, offer
+
+from preceptor.errors import UsageError
+from preceptor.objectives.base import Setting
+from preceptor.objectives.distill.kd import kd_loss
+from preceptor.objectives.distill.sskd import SSKD, sskd_loss, sskd_ss_loss, sskd_tf_loss
+from preceptor.objectives.rotations import ROTATIONS
+from preceptor.types import Batch, Clock, Outputs, Step, View
+
+
+def logits(rows: int, classes: int, seed: int) -> Tensor:
+    return 2 * torch.randn(rows, classes, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
+
+
+def kept_rows(teacher: Tensor, labels: list[int], keep_ratio: float) -> list[int]:
+    """Python's own stable sort: all that are right, and the best ranked of the others."""
+    ranks = []
+    for row, label in zip(teacher.tolist(), labels, strict=True):
+        order = sorted(range(len(row)), key=lambda c: -row[c])
+        ranks.append(order.index(label))
+    wrong = [k for k, rank in enumerate(ranks) if rank > 0]
+    chosen = sorted(wrong, key=lambda k: ranks[k])[: math.floor(keep_ratio * len(wrong))]
+    return [k for k, rank in enumerate(ranks) if rank == 0] + chosen
+
+
+@pytest.mark.parametrize("keep_ratio", [0.0, 0.5, 0.75, 1.0])
+def test_definition_of_transformed(keep_ratio: float) -> None:
+    student, teacher = logits(12, 5, 0), logits(12, 5, 1)
+    labels = [k % 5 for k in range(12)]
+    kept = kept_rows(teacher, labels, keep_ratio)
+    assert 0 < len(kept) <= 12
+    value = sskd_tf_loss(student, teacher, torch.tensor(labels), keep_ratio=keep_ratio)
+    assert value.item() == pytest.approx(kd_loss(student[kept], teacher[kept]).item(), rel=1e-10)
+
+
+@pytest.mark.parametrize("keep_ratio", [0.5, 1.0])
+def test_definition_of_similarity(keep_ratio: float) -> None:
+    student, teacher = logits(16, 5, 0), logits(16, 7, 1)
+
+    def cosines(rows: Tensor) -> Tensor:
+        table = []
+        for i in range(4):
+            for turn in (1, 2, 3):
+                a = rows[4 * i + turn]
+                table.append([float(a @ rows[4 * j] / (a.norm() * rows[4 * j].norm())) for j in range(4)])
+        return torch.tensor(table, dtype=torch.float64)
+
+    mine, its = cosines(student), cosines(teacher)
+    kept = kept_rows(its, [i for i in range(4) for _ in range(3)], keep_ratio)
+    value = sskd_ss_loss(student, teacher, keep_ratio=keep_ratio)
+    assert value.item() == pytest.approx(kd_loss(mine[kept], its[kept], temperature=0.5).item(), rel=1e-8)
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_golden(number: int) -> None:
+    assert_golden("sskd_tf", number, sskd_tf_loss)
+    assert_golden("sskd_ss", number, sskd_ss_loss)
+
+
+def test_by_hand() -> None:
+    """Of four rows two are right; of the wrong ones the one with the label second is kept at one half."""
+    teacher = torch.tensor([[9.0, 0, 0], [0, 9.0, 0], [9.0, 1.0, 0], [9.0, 1.0, 0]])
+    student = teacher.clone()
+    student[3] = torch.tensor([0.0, 0.0, 9.0])  # the only row that differs, and its label is the teacher's third
+    labels = torch.tensor([0, 1, 1, 2])
+    assert sskd_tf_loss(student, teacher, labels, keep_ratio=0.5).item() == 0
+    assert sskd_tf_loss(student, teacher, labels, keep_ratio=1.0).item() > 0
+
+
+def test_the_sum() -> None:
+    mine, its, labels = logits(3, 5, 0), logits(3, 5, 1), torch.arange(3)
+    rows, others = logits(4, 6, 2), logits(4, 7, 3)
+    expected = 2 * sskd_tf_loss(mine, its, labels, keep_ratio=0.75) + 3 * sskd_ss_loss(rows, others)
+    value = sskd_loss(mine, its, labels, rows, others, transformed_weight=2, similarity_weight=3, transformed_keep=0.75)
+    torch.testing.assert_close(value, expected)
+
+
+def test_lengths_of_embeddings_do_not_matter() -> None:
+    student, teacher = logits(8, 5, 0), logits(8, 5, 1)
+    scales = torch.rand(8, 1, dtype=torch.float64) + 0.1
+    torch.testing.assert_close(sskd_ss_loss(scales * student, teacher), sskd_ss_loss(student, teacher))
+
+
+def test_gradcheck() -> None:
+    student, teacher = logits(8, 5, 0), logits(8, 7, 1)
+    assert torch.autograd.gradcheck(lambda rows: sskd_ss_loss(rows, teacher), student.requires_grad_())
+
+
+def built() -> tuple[SSKD, Step]:
+    torch.manual_seed(0)
+    objective = SSKD(stage_epochs=4)
+    objective.taps(offer("pooled"), offer("pooled"))
+
+    def said(dim: int, spread: float) -> Outputs:
+        base = torch.randn(6, dim)
+
+        def answer() -> Outputs:
+            return Outputs(torch.randn(6, 5), {"pooled": base + spread * torch.randn(6, dim)})
+
+        plain = answer()
+        return Outputs(plain.logits, plain.features, {name: answer() for name in ROTATIONS})
+
+    student, teacher = said(8, 0.3), said(10, 0.3)
+    objective.build(Setting(10, 5, student, teacher))
+    batch = Batch(torch.zeros(6, 1), torch.arange(6) % 5, torch.arange(6), View("none", 0, 1))
+    return objective, Step(batch, student, teacher, torch.nn.Identity(), Clock(1, 1, 0.0))
+
+
+def test_the_teachers_head_learns_in_its_stage_and_is_frozen_after_it() -> None:
+    objective, step = built()
+    stage = objective.preparation()
+    assert stage is not None
+    assert (stage.epochs, stage.trains, stage.lr, stage.milestones) == (4, "objective", 0.05, (30, 45))
+    optimizer = torch.optim.SGD(stage.objective.parameters(), lr=0.5)
+    losses = []
+    for _ in range(20):
+        loss = stage.objective.loss(step)
+        optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+        losses.append(loss.item())
+    assert losses[-1] < losses[0]
+    objective.zero_grad()
+    objective.loss(step).backward()  # type: ignore[no-untyped-call]
+    assert all(p.grad is None for p in objective.teacher_head.parameters())
+    assert all(p.grad is not None for p in objective.student_head.parameters())
+
+
+def test_it_asks_for_three_rotations() -> None:
+    assert SSKD().views() == ("rotated_90", "rotated_180", "rotated_270")
+
+
+def test_errors() -> None:
+    with pytest.raises(ValueError, match=r"keep_ratio: 1\.5 is not in \[0, 1\]"):
+        sskd_tf_loss(torch.zeros(1, 2), torch.zeros(1, 2), torch.tensor([0]), keep_ratio=1.5)
+    with pytest.raises(ValueError, match="temperature: 0 is not above 0"):
+        sskd_ss_loss(torch.zeros(4, 2), torch.zeros(4, 2), temperature=0)
+    with pytest.raises(ValueError, match="similarity_temperature: -1 is not above 0"):
+        SSKD(similarity_temperature=-1)
+    with pytest.raises(ValueError, match="stage_epochs: -1 is below 0"):
+        SSKD(stage_epochs=-1)
+    with pytest.raises(UsageError, match="sskd needs feature pooled of the teacher"):
+        SSKD().taps(offer("pooled"), {})

@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 PIP := $(VENV)/bin/python -m pip --disable-pip-version-check
 
-.PHONY: install install-dev demo test check clean
+.PHONY: install install-dev demo test check docs clean
 
 install: $(VENV)/.installed
 
@@ -20,6 +20,10 @@ check: install-dev
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports --no-cache
+
+docs: install-dev
+	$(PIP) install --quiet -c constraints.txt -e '.[docs]'
+	$(VENV)/bin/mkdocs build --strict
 
 clean:
 	rm -rf $(VENV)

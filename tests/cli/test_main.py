@@ -110,6 +110,27 @@ def test_lists(what: str, names: list[str], capsys: pytest.CaptureFixture[str]) 
         assert name in said
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["methods", "crd"], ["Contrastive representation distillation", "method.num_negatives         16384", "0.8"]),
+        (["methods", "function_matching"], ["method.temperature", "1.0"]),
+        (["objectives", "brier"], ["objective.weight"]),
+        (["data", "gaussian"], ["data.variance     6.0"]),
+    ],
+)
+def test_one_name_and_its_keys(words: list[str], said: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["list", *words]) == 0
+    out = capsys.readouterr().out
+    for text in said:
+        assert text in out
+
+
+def test_a_name_that_is_not_there(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["list", "methods", "crdd"]) == 2
+    assert "list methods: no 'crdd' with keys of its own; did you mean crd" in capsys.readouterr().err
+
+
 def test_version_and_module_entry() -> None:
     done = subprocess.run([sys.executable, "-m", "preceptor", "--version"], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == __version__

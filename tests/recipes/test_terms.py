@@ -66,7 +66,7 @@ def test_what_was_resolved_resolves_to_itself() -> None:
 @pytest.mark.parametrize(
     ("section", "message"),
     [
-        ({"name": "kdd"}, "method: unknown name 'kdd'; did you mean kd or rkd or dkd"),
+        ({"name": "kdd"}, "method: unknown name 'kdd'; did you mean kd or kdsvd or rkd"),
         ({"name": "kd", "temprature": 2}, "method.temprature: unknown key; did you mean temperature"),
         ({"name": "kd", "temperature": "hot"}, "method.kd.temperature: input should be a valid number"),
         ({"name": "kd", "at": {"powr": 2}}, "method.at.powr: unknown key; did you mean power"),

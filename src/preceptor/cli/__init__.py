@@ -58,11 +58,14 @@ def evaluate(
 
 
 @app.command(name="list")
-def list_(what: Annotated[Literal["models", "objectives", "methods", "data", "presets"], typer.Argument()]) -> None:
-    """List what can be named: models, objectives, methods or data."""
+def list_(
+    what: Annotated[Literal["models", "objectives", "methods", "data", "presets"], typer.Argument()],
+    name: Annotated[str | None, typer.Argument(help="one of them: its keys and where it comes from")] = None,
+) -> None:
+    """List what can be named: models, objectives, methods, data or presets."""
     from preceptor.cli.tables import list_verb  # noqa: PLC0415
 
-    list_verb(what)
+    list_verb(what, name)
 
 
 @app.command()

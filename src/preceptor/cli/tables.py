@@ -2,36 +2,73 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any, Literal
+import inspect
+from collections.abc import Mapping
+from typing import Literal
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from preceptor import data, models
+from preceptor.errors import UsageError
 from preceptor.objectives.base import Weight
 from preceptor.objectives.distill import METHODS
 from preceptor.objectives.entry import Entry
 from preceptor.objectives.schedules import Schedule
 from preceptor.objectives.teacher import OBJECTIVES, SUMS
-from preceptor.recipes.knobs import knob_defaults
+from preceptor.recipes.knobs import did_you_mean, knob_defaults
 from preceptor.recipes.presets import PRESETS
 from preceptor.recipes.procedures import PROCEDURES
 
 __all__ = ["list_verb"]
 
 
-def list_verb(what: Literal["models", "objectives", "methods", "data", "presets"]) -> None:
-    """Print one registry."""
+Registry = Literal["models", "objectives", "methods", "data", "presets"]
+
+
+def list_verb(what: Registry, name: str | None = None) -> None:
+    """Print one registry, or what stands behind one of its names.
+
+    Raises:
+        UsageError: for a name that is not in it, or that has no keys.
+    """
+    if name is not None:
+        _explain(what, name)
+        return
     tables = {"models": _models, "objectives": _objectives, "methods": _methods, "data": _data, "presets": _presets}
     Console().print(tables[what]())
+    if what in {"objectives", "methods", "data"}:
+        Console().print(f"\nKeys of one of them: preceptor list {what} NAME", markup=False, highlight=False)
+
+
+def _explain(what: Registry, name: str) -> None:
+    entries: dict[str, Entry] = {"objectives": OBJECTIVES, "methods": {**METHODS, **PROCEDURES}}.get(what, {})
+    role = {"objectives": "objective", "methods": "method", "data": "data"}.get(what)
+    known = data.SOURCES if what == "data" else entries
+    if role is None or name not in known:
+        raise UsageError(f"list {what}: no {name!r} with keys of its own{did_you_mean(name, known)}")
+    entry = entries.get(name)
+    make = data.SOURCES[name] if entry is None else entry.objective
+    text = inspect.getdoc(inspect.getmodule(make)) if entry is not None else data.names()[name]
+    console = Console()
+    console.print(f"{text}\n", markup=False, highlight=False)
+    table = _table("key", "default")
+    if entry is not None:
+        table.add_row(f"{role}.weight", _weight(entry.weight))
+        for other, weight in entry.companions.items():
+            table.add_row(f"{role}.{other}.weight", _weight(weight))
+    for knob, value in {**knob_defaults(make), **(entry.knobs if entry is not None else {})}.items():
+        table.add_row(f"{role}.{knob}", str(value))
+    console.print(table)
 
 
 def _table(*columns: str) -> Table:
     table = Table(box=None, padding=(0, 2, 0, 0))
     for column in columns:
-        table.add_column(column, overflow="fold")
+        table.add_column(
+            column, overflow="fold", no_wrap=column in {"method", "objective", "model", "data", "preset", "key"}
+        )
     return table
 
 
@@ -43,9 +80,9 @@ def _models() -> Table:
 
 
 def _data() -> Table:
-    table = _table("data", "what it is", "keys")
+    table = _table("data", "what it is")
     for name, description in data.names().items():
-        table.add_row(name, Text(description), _knobs("data", data.SOURCES[name]))
+        table.add_row(name, Text(description))
     return table
 
 
@@ -53,7 +90,7 @@ def _objectives() -> Table:
     table = _entries("objective", OBJECTIVES)
     for name, terms in SUMS.items():
         parts = " + ".join(f"{_weight(weight)} {term}" for term, weight in terms.items())
-        table.add_row(name, "", "", "sum", Text(parts), "")
+        table.add_row(name, "", "", "sum", Text(parts))
     return table
 
 
@@ -69,19 +106,15 @@ def _presets() -> Table:
 
 
 def _entries(role: str, entries: Mapping[str, Entry]) -> Table:
-    table = _table(role, "paper", "year", "looks at", "weight, and what comes with it", "keys")
+    table = _table(role, "paper", "year", "looks at", "weight, and what comes with it")
     for name, entry in entries.items():
         others = "".join(f" + {_weight(weight)} {term}" for term, weight in entry.companions.items())
         weights = Text(f"{_weight(entry.weight)}{others}")
         table.add_row(
-            name, Text(entry.paper), str(entry.year), entry.kind, weights, _knobs(role, entry.objective, entry.knobs)
+            name, Text(entry.paper), str(entry.year), entry.kind, weights
         )
     return table
 
 
 def _weight(weight: Weight) -> str:
     return f"{weight.peak:g} ({type(weight).__name__})" if isinstance(weight, Schedule) else f"{weight:g}"
-
-
-def _knobs(role: str, make: Callable[..., Any], changed: Mapping[str, Any] = {}) -> Text:
-    return Text("\n".join(f"{role}.{name}={value}" for name, value in {**knob_defaults(make), **changed}.items()))

@@ -84,7 +84,7 @@ def _print_help(verb: Verb) -> None:
     bare = " ".join(sorted(_BARE & set(_RECIPES[verb].model_fields)))
     console.print(
         f"\nA bare {bare} is short for its first key: data=cifar100 is data.name=cifar100.\n"
-        "data, model, objective and method take further keys of what they name: `preceptor list ...` shows them.\n"
+        "data, model, objective and method take further keys of what they name: `preceptor list methods kd` shows them.\n"
         f"`preceptor config {verb}` prints all of it as YAML.",
         markup=False,
         highlight=False,

@@ -77,6 +77,7 @@ def as_map(feature: Tensor) -> Tensor:
     unchanged, for `maps_of` to refuse.
 
     Example:
+        >>> import torch
         >>> as_map(torch.zeros(2, 197, 384)).shape
         torch.Size([2, 384, 14, 14])
     """

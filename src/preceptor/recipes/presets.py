@@ -90,7 +90,7 @@ _STANDARDIZED = {
 _PAIRS: Mapping[tuple[str, str, str], Nested] = {
     **{("dkd", *pair): {"nontarget_weight": weight} for pair, weight in _DKD.items()},
     **{
-        ("reviewkd", *pair): {"weight": {"schedule": "warmup", "peak": weight, "epochs": 20}}
+        ("reviewkd", *pair): {"weight": {"schedule": "warmup", "peak": weight, "over": 20}}
         for pair, weight in _REVIEW.items()
     },
     **{

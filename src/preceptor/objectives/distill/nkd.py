@@ -43,9 +43,10 @@ def nkd_loss(
         ValueError: for a temperature that is not above 0.
 
     Example:
+        >>> import torch
         >>> logits, labels = torch.zeros(1, 2), torch.tensor([0])
-        >>> round(nkd_loss(logits, logits, labels).item(), 6)  # 0.5 log 2
-        0.346574
+        >>> round(nkd_loss(logits, logits, labels).item(), 4)  # 0.5 log 2
+        0.3466
     """
     temperature = positive(temperature, "temperature")
     student, teacher = promote(student_logits), promote(teacher_logits.detach())

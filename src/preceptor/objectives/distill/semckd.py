@@ -32,8 +32,8 @@ def semckd_loss(
     """Return 1 / (batch students) sum_bij attention_bij MSE_bij; its attention depends on the order of the batch.
 
     Args:
-        projected_maps: [i][j], the student's map i projected to the channels of the teacher's map j.
-        teacher_maps: [j]; the larger of the two is average-pooled; constant in the gradient.
+        projected_maps: `[i][j]`, the student's map i projected to the channels of the teacher's map j.
+        teacher_maps: `[j]`; the larger of the two is average-pooled; constant in the gradient.
         attention: weights that sum to 1 over the teacher's maps.
 
     Returns:

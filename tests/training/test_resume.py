@@ -25,10 +25,13 @@ def finish(words: list[str], out: Path, *more: str) -> None:
     assert done.returncode == 0, done.stderr
 
 
-def stop_in_mid_epoch(words: list[str], out: Path, number: signal.Signals) -> subprocess.CompletedProcess[str]:
+def stop_in_mid_epoch(
+    words: list[str], out: Path, number: signal.Signals, stage: str = ""
+) -> subprocess.CompletedProcess[str]:
     process = subprocess.Popen(command(words, out), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 60
-    metrics, checkpoint = out / "metrics.jsonl", out / "checkpoint" / "last.pt"
+    part = out / "stages" / stage if stage else out
+    metrics, checkpoint = part / "metrics.jsonl", part / "checkpoint" / "last.pt"
     while not metrics.exists() or len(metrics.read_text().splitlines()) < 2 or not checkpoint.exists():
         assert time.monotonic() < deadline, "the run did not get going"
         assert process.poll() is None, "the run ended before it was stopped"
@@ -44,6 +47,10 @@ def assert_same_run(one: Path, two: Path) -> None:
     assert first.keys() == second.keys()
     for name in first:
         assert first[name].equal(second[name]), name
+    assert_same_records(one, two)
+
+
+def assert_same_records(one: Path, two: Path) -> None:
     rows = [[json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()] for run in (one, two)]
     for row in [*rows[0], *rows[1]]:
         del row["seconds"], row["images_per_second"]
@@ -73,9 +80,22 @@ def test_sigterm_saves_first_and_says_so(whole: Path, tmp_path: Path) -> None:
     assert_same_run(whole, tmp_path / "stopped")
 
 
-def test_a_students_connector_is_part_of_what_resumes(whole: Path, tmp_path: Path) -> None:
-    words = ["distill", *DATA, "model=convnet_m", f"teacher={whole}", "method=fitnet", "epochs=6", "optim=adamw"]
+@pytest.mark.parametrize("method", [["fitnet", "optim=adamw"], ["crd", "method.dim=16"], ["dkd", "optim=dot"]])
+def test_connectors_banks_and_momenta_are_part_of_what_resumes(method: list[str], whole: Path, tmp_path: Path) -> None:
+    words = ["distill", *DATA, "model=convnet_m", f"teacher={whole}", f"method={method[0]}", "epochs=6", *method[1:]]
     finish(words, tmp_path / "whole")
     assert stop_in_mid_epoch(words, tmp_path / "killed", signal.SIGKILL).returncode == -signal.SIGKILL
     finish(words, tmp_path / "killed", "resume=true")
     assert_same_run(tmp_path / "whole", tmp_path / "killed")
+
+
+@pytest.mark.parametrize("stage", ["ab", ""])
+def test_a_run_of_two_stages_resumes_in_either(stage: str, whole: Path, tmp_path: Path) -> None:
+    words = ["distill", *DATA, "model=convnet_m", f"teacher={whole}", "method=ab", "method.stage_epochs=6", "epochs=5"]
+    finish(words, tmp_path / "whole")
+    killed = stop_in_mid_epoch(words, tmp_path / "killed", signal.SIGKILL, stage)
+    assert killed.returncode == -signal.SIGKILL
+    assert (tmp_path / "killed" / "metrics.jsonl").exists() == (stage == "")
+    finish(words, tmp_path / "killed", "resume=true")
+    assert_same_run(tmp_path / "whole", tmp_path / "killed")
+    assert_same_records(*(tmp_path / name / "stages" / "ab" for name in ("whole", "killed")))

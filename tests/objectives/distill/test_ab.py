@@ -72,6 +72,12 @@ def test_maps_before_the_relu_through_connectors_where_shapes_differ() -> None:
     assert (stage.objective, stage.epochs, stage.trains) == (objective, 3, "network")
 
 
+def test_without_its_stage_it_says_so() -> None:
+    objective = AB(stage_epochs=0)
+    assert objective.preparation() is None
+    assert objective.notes()[1:] == ("no stage: it counts in the run, by its weight alone",)
+
+
 def test_errors() -> None:
     maps = torch.zeros(1, 1, 2, 2)
     with pytest.raises(ValueError, match="equal, at least one"):

@@ -62,6 +62,13 @@ def test_stem_and_blocks_are_paired_and_a_stage_comes_first() -> None:
     stage = objective.preparation()
     assert stage is not None
     assert (stage.objective, stage.epochs, stage.trains, stage.lr) == (objective, 7, "network", None)
+    assert objective.notes() == ("pairs stem -> stem, block1 -> block1, block2 -> block2 (student -> teacher)",)
+
+
+def test_without_its_stage_it_says_so() -> None:
+    objective = FSP(stage_epochs=0)
+    assert objective.preparation() is None
+    assert objective.notes()[1:] == ("no stage: it counts in the run, by its weight alone",)
 
 
 def test_errors() -> None:
@@ -84,3 +91,5 @@ def test_errors() -> None:
         objective.build(Setting(10, 3, seen[0], seen[1]))
     with pytest.raises(UsageError, match="fsp needs feature stem of the teacher, which offers block1"):
         FSP().taps(names, offer("block1"))
+    with pytest.raises(UsageError, match="fsp compares neighbouring maps, not block1 -> block2 alone; name two"):
+        FSP(pairs={"block1": "block2"}).taps({}, {})

@@ -5,7 +5,7 @@ import torch
 from torch.nn import functional
 from vectors import assert_golden, closed_form_map, offer
 
-from preceptor.objectives.base import Setting
+from preceptor.objectives.base import Setting, Taps
 from preceptor.objectives.distill.ft import FT, ft_loss
 from preceptor.types import Batch, Clock, Outputs, Step, View
 
@@ -50,9 +50,9 @@ def test_gradcheck() -> None:
     assert torch.autograd.gradcheck(lambda maps: ft_loss(maps, teacher), student.requires_grad_())
 
 
-def built() -> tuple[FT, Step]:
+def built(stage_epochs: int = 2) -> tuple[FT, Step]:
     torch.manual_seed(0)
-    objective = FT(stage_epochs=2)
+    objective = FT(stage_epochs=stage_epochs)
     names = offer("block1", "block2")
     objective.taps(names, names)
     said, answered = (
@@ -92,7 +92,47 @@ def test_the_paraphraser_learns_in_its_stage_and_is_frozen_after_it() -> None:
     assert all(p.grad is not None for p in objective.translator.parameters())
 
 
+def test_without_a_stage_nothing_is_prepared() -> None:
+    objective, _ = built(stage_epochs=0)
+    assert objective.preparation() is None
+    assert objective.notes()[1:] == ("no stage: the paraphraser stays as it was drawn at random",)
+
+
+def test_the_last_maps_or_the_users() -> None:
+    names = offer("stem", "block1", "block2", "pooled")
+    objective = FT()
+    assert objective.taps(names, names) == Taps(("block2",), ("block2",))
+    assert objective.notes() == ("pairs block2 -> block2 (student -> teacher)",)
+    assert FT(pairs={"layer3": "blocks.5"}).taps({}, {}) == Taps(("layer3",), ("blocks.5",))
+
+
+def test_tokens_of_the_teacher_are_paraphrased_on_their_grid() -> None:
+    objective = FT(pairs={"layer3": "blocks.5"})
+    objective.taps({}, {})
+    said = Outputs(torch.zeros(2, 3), {"layer3": torch.randn(2, 6, 4, 4)})
+    answered = Outputs(torch.zeros(2, 3), {"blocks.5": torch.randn(2, 17, 8)})
+    objective.build(Setting(10, 3, said, answered))
+    batch = Batch(torch.zeros(2, 1), None, torch.arange(2), View("none", 0, 1))
+    step = Step(batch, said, answered, torch.nn.Identity(), Clock(1, 1, 0.0))
+    stage = objective.preparation()
+    assert stage is not None
+    assert torch.isfinite(stage.objective.loss(step))
+    assert torch.isfinite(objective.loss(step))
+
+
+def test_the_stage_shares_its_modules_and_adds_no_state() -> None:
+    objective, _ = built()
+    before = list(objective.state_dict())
+    stage = objective.preparation()
+    assert stage is not None
+    assert list(objective.state_dict()) == before
+    mine = {id(p) for p in objective.parameters()}
+    assert {id(p) for p in stage.objective.parameters()} < mine
+
+
 def test_errors() -> None:
+    with pytest.raises(ValueError, match="pairs: ft takes one pair, got 2"):
+        FT(pairs={"a": "b", "c": "d"})
     with pytest.raises(ValueError, match="rate: 0 is not above 0"):
         FT(rate=0)
     with pytest.raises(ValueError, match="power: unknown '3'; there are 1, 2"):

@@ -83,6 +83,8 @@ def test_the_stage_learns_class_and_rotation_on_the_teachers_maps() -> None:
         total = total + functional.cross_entropy(torch.cat(rows), joint)
         assert rows[0].shape == (6, 20), name
     torch.testing.assert_close(stage.objective.loss(step), total)
+    objective.loss(step)  # puts the classifiers in eval mode; the stage's own train() takes them out of it
+    before = {name: value.clone() for name, value in heads.named_buffers() if "running" in name}
     optimizer = torch.optim.SGD(stage.objective.train().parameters(), lr=0.1)
     losses = []
     for _ in range(10):
@@ -92,6 +94,8 @@ def test_the_stage_learns_class_and_rotation_on_the_teachers_maps() -> None:
         optimizer.step()
         losses.append(loss.item())
     assert losses[-1] < losses[0]
+    moved = dict(heads.named_buffers())
+    assert all(not torch.equal(value, moved[name]) for name, value in before.items())
 
 
 def test_the_teachers_classifiers_are_frozen_with_their_batch_norms_in_the_run_proper() -> None:

@@ -51,6 +51,17 @@ def test_gradcheck() -> None:
     assert torch.autograd.gradcheck(lambda maps: ickd_loss(maps, teacher), student.requires_grad_())
 
 
+def test_channels_that_never_fire_have_no_huge_gradient() -> None:
+    """The direction of a row of zeros does not exist; a clamp would make its derivative 1e12."""
+    torch.manual_seed(0)
+    student = torch.randn(2, 4, 3, 3)
+    student[:, 1] = 0
+    teacher = torch.randn(2, 4, 3, 3)
+    ickd_loss(student.requires_grad_(), teacher).backward()
+    assert student.grad is not None
+    assert 0 < student.grad[:, 1].abs().max() < 100
+
+
 def test_the_embedding_is_built_from_the_shapes_seen_and_trains() -> None:
     objective = ICKD()
     names = offer("block1", "block2")

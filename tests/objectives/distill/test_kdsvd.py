@@ -7,7 +7,7 @@ from torch import Tensor
 from vectors import assert_golden, closed_form_map, offer
 
 from preceptor.errors import UsageError
-from preceptor.objectives.base import Setting
+from preceptor.objectives.base import Setting, Taps
 from preceptor.objectives.distill.kdsvd import KDSVD, kdsvd_loss
 from preceptor.types import Outputs
 
@@ -26,9 +26,9 @@ def reference(student: list[Tensor], teacher: list[Tensor]) -> float:
     for b in range(len(student[0])):
         mine, its = [], []
         for s, t in zip(student, teacher, strict=True):
-            target = np.linalg.svd(t[b].flatten(1).T.numpy())[2][0]
+            target = np.linalg.svd(t[b].flatten(1).T.numpy(), full_matrices=False)[2][0]
             target = target * (1 if target.sum() >= 0 else -1)
-            candidates = np.linalg.svd(s[b].flatten(1).T.numpy())[2][:4]
+            candidates = np.linalg.svd(s[b].flatten(1).T.numpy(), full_matrices=False)[2][:4]
             best = max(candidates, key=lambda v: abs(v @ target))
             mine.append(best * (1 if best @ target >= 0 else -1))
             its.append(target)
@@ -41,6 +41,14 @@ def reference(student: list[Tensor], teacher: list[Tensor]) -> float:
 @pytest.mark.parametrize("positive", [True, False])
 def test_definition(positive: bool) -> None:
     student, teacher = some_maps(0, positive), some_maps(1, positive)
+    assert kdsvd_loss(student, teacher).item() == pytest.approx(reference(student, teacher), rel=1e-6)
+
+
+@pytest.mark.parametrize("positions", [1, 2, 3])
+def test_a_map_has_no_more_vectors_than_positions(positions: int) -> None:
+    """Beyond them any direction at right angles would do, and which one comes out is chance."""
+    torch.manual_seed(0)
+    student, teacher = ([torch.randn(3, c, 1, n).double() for c, n in ((6, 6), (8, positions))] for _ in range(2))
     assert kdsvd_loss(student, teacher).item() == pytest.approx(reference(student, teacher), rel=1e-6)
 
 
@@ -92,10 +100,34 @@ def test_equal_singular_values_and_zero_maps_have_a_finite_gradient() -> None:
         assert torch.isfinite(maps.grad).all()
 
 
+def test_what_is_not_finite_is_not_hidden() -> None:
+    for value in (float("nan"), float("inf")):
+        student = some_maps(0)
+        student[1][0, 0, 0, 0] = value
+        student[1].requires_grad_()
+        loss = kdsvd_loss(student, some_maps(1))
+        loss.backward()
+        assert loss.isnan()
+        assert student[1].grad is not None
+        assert student[1].grad[0].isnan().any()
+        assert student[1].grad[1:].isfinite().all()
+
+
+def test_the_blocks_or_the_users() -> None:
+    names = offer("stem", "block1", "block2", "pooled")
+    assert KDSVD().taps(names, names) == Taps(("block1", "block2"), ("block1", "block2"))
+    own = {"layer1": "blocks.1", "layer2": "blocks.3"}
+    assert KDSVD(pairs=own).taps({}, {}) == Taps(tuple(own), tuple(own.values()))
+
+
 def test_errors() -> None:
     maps = [torch.zeros(1, 2, 4, 4), torch.zeros(1, 3, 2, 2)]
     with pytest.raises(ValueError, match=r"channels \[2, 3\] and \[3, 2\]; equal, at least two"):
         kdsvd_loss(maps, maps[::-1])
+    with pytest.raises(ValueError, match=r"channels \[2\] and \[2\]; equal, at least two"):
+        kdsvd_loss(maps[:1], maps[:1])
+    with pytest.raises(UsageError, match="kdsvd compares neighbouring maps, not block1 -> block2 alone; name two"):
+        KDSVD(pairs={"block1": "block2"}).taps({}, {})
     objective = KDSVD()
     names = offer("block1", "block2")
     objective.taps(names, names)

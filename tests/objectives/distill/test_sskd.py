@@ -72,6 +72,20 @@ def test_by_hand() -> None:
     labels = torch.tensor([0, 1, 1, 2])
     assert sskd_tf_loss(student, teacher, labels, keep_ratio=0.5).item() == 0
     assert sskd_tf_loss(student, teacher, labels, keep_ratio=1.0).item() > 0
+    sure, uniform = torch.tensor([[200.0, 0.0], [0.0, 200.0]]), torch.zeros(2, 2)
+    labels = torch.tensor([0, 0])  # the teacher is right of the first row alone: log 2 a row, however many are kept
+    for keep_ratio in (0.0, 1.0):
+        value = sskd_tf_loss(uniform, sure, labels, temperature=1.0, keep_ratio=keep_ratio)
+        assert value.item() == pytest.approx(0.693147, rel=1e-5)
+    value = sskd_tf_loss(torch.stack([sure[0], uniform[1]]), sure, labels, temperature=2.0, keep_ratio=1.0)
+    assert value.item() == pytest.approx(4 * 0.693147 / 2, rel=1e-5)  # temperature^2, mean over the two kept
+
+
+def test_zero_where_student_and_teacher_are_equal() -> None:
+    same, rows, labels = logits(12, 5, 1), logits(16, 7, 1), torch.arange(12) % 5
+    for keep_ratio in (0.0, 0.75, 1.0):
+        assert abs(sskd_tf_loss(same, same, labels, keep_ratio=keep_ratio).item()) < 1e-12
+        assert abs(sskd_ss_loss(rows, rows, keep_ratio=keep_ratio).item()) < 1e-12
 
 
 def test_the_sum() -> None:
@@ -86,6 +100,19 @@ def test_lengths_of_embeddings_do_not_matter() -> None:
     student, teacher = logits(8, 5, 0), logits(8, 5, 1)
     scales = torch.rand(8, 1, dtype=torch.float64) + 0.1
     torch.testing.assert_close(sskd_ss_loss(scales * student, teacher), sskd_ss_loss(student, teacher))
+
+
+def test_the_order_of_the_images_matters_only_where_a_share_of_equal_ranks_is_cut_off() -> None:
+    student, teacher = logits(32, 5, 0), logits(32, 7, 1)
+    order = torch.randperm(8, generator=torch.Generator().manual_seed(0))
+    turned = (4 * order[:, None] + torch.arange(4)).flatten()
+    for keep_ratio in (0.0, 1.0):
+        value = sskd_ss_loss(student[turned], teacher[turned], keep_ratio=keep_ratio)
+        torch.testing.assert_close(value, sskd_ss_loss(student, teacher, keep_ratio=keep_ratio))
+    wrong, labels = torch.tensor([[0.0, 9.0], [0.0, 9.0]]), torch.tensor([0, 0])  # of equal rank: the earlier is kept
+    answers = torch.stack([wrong[0], torch.zeros(2)])
+    assert sskd_tf_loss(answers, wrong, labels, keep_ratio=0.5).item() == 0
+    assert sskd_tf_loss(answers.flip(0), wrong, labels, keep_ratio=0.5).item() > 1
 
 
 def test_gradcheck() -> None:
@@ -144,6 +171,12 @@ def test_errors() -> None:
         sskd_ss_loss(torch.zeros(4, 2), torch.zeros(4, 2), temperature=0)
     with pytest.raises(ValueError, match="similarity_temperature: -1 is not above 0"):
         SSKD(similarity_temperature=-1)
+    with pytest.raises(ValueError, match="embedding: 6 rows are not four an image"):
+        sskd_ss_loss(torch.zeros(6, 2), torch.zeros(6, 2))
+    with pytest.raises(ValueError, match=r"transformed_keep: 1\.5 is not in \[0, 1\]"):
+        SSKD(transformed_keep=1.5)
+    with pytest.raises(ValueError, match=r"similarity_keep: -0\.1 is not in \[0, 1\]"):
+        SSKD(similarity_keep=-0.1)
     with pytest.raises(ValueError, match="stage_epochs: -1 is below 0"):
         SSKD(stage_epochs=-1)
     with pytest.raises(UsageError, match="sskd needs feature pooled of the teacher"):

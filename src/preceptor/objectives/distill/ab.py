@@ -95,11 +95,12 @@ class AB(Objective):
 
     def preparation(self) -> Stage | None:
         """Train the student's maps by this loss alone."""
-        return Stage(self, self.stage_epochs)
+        return Stage(self, self.stage_epochs) if self.stage_epochs else None
 
     def notes(self) -> tuple[str, ...]:
-        """Name the pairs."""
-        return self.pairing.notes()
+        """Name the pairs, and say when there is no stage."""
+        alone = () if self.stage_epochs else ("no stage: it counts in the run, by its weight alone",)
+        return (*self.pairing.notes(), *alone)
 
     def loss(self, step: Step) -> Tensor:
         """Return the loss between student and teacher."""

@@ -2,10 +2,15 @@
 
 Source: Huang, You, Wang, Qian, Xu, "Knowledge Distillation from A Stronger Teacher" (NeurIPS 2022, arXiv 2205.10536),
 equations 7 to 10. The factor temperature^2 is in the authors' code, not in the paper's formula.
+Differs from the authors' code: what is constant has correlation 0 and no gradient, where theirs has one of up to 1e8, so
+that a student whose classifier starts at zero can be trained.
 """
 
 from __future__ import annotations
 
+import warnings
+
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -15,7 +20,8 @@ from preceptor.types import Step
 
 __all__ = ["DIST", "dist_loss"]
 
-_FLOOR = 1e-8  # added to the product of norms: a constant column has correlation 0, without gradient
+_FLOOR = 1e-8  # added to the product of norms
+_ROUNDING = 4.0  # a spread of so many units in the last place is that of a constant
 
 
 def dist_loss(
@@ -57,9 +63,16 @@ def dist_loss(
 
 def _correlation(one: Tensor, other: Tensor) -> Tensor:
     """Return Pearson's correlation of each pair of rows."""
-    one, other = (values - values.mean(1, keepdim=True) for values in (one, other))
+    one, other = _centred(one), _centred(other)
     lengths = _length(one) * _length(other)
     return (one * other).sum(1) / (lengths + _FLOOR)
+
+
+def _centred(rows: Tensor) -> Tensor:
+    """Return rows less their means; a row that is constant but for rounding as zeros, without gradient."""
+    top = rows.amax(1, keepdim=True)
+    is_constant = top - rows.amin(1, keepdim=True) <= _ROUNDING * torch.finfo(rows.dtype).eps * top
+    return (rows - rows.mean(1, keepdim=True)).masked_fill(is_constant, 0.0)
 
 
 def _length(rows: Tensor) -> Tensor:
@@ -77,9 +90,13 @@ class DIST(Objective):
         self.inter_weight = inter_weight
         self.intra_weight = intra_weight
         self.temperature = positive(temperature, "temperature")
+        self._has_warned = False
 
     def forward(self, student_logits: Tensor, teacher_logits: Tensor, labels: Tensor | None = None) -> Tensor:
         """Return the loss of logits [batch, classes]; labels are not used."""
+        if len(student_logits) == 1 and not self._has_warned:
+            self._has_warned = True
+            warnings.warn("dist of a batch of one: the part over samples is 0, only that over classes remains", stacklevel=2)
         return dist_loss(
             student_logits,
             teacher_logits,

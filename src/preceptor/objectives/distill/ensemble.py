@@ -7,6 +7,7 @@ Differs from code that sums over teachers: weights sum to 1, so the scale does n
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Literal
 
@@ -16,8 +17,8 @@ from torch import Tensor
 
 from preceptor.divergences import kl, log_soften, promote
 from preceptor.errors import UsageError
-from preceptor.objectives.base import Objective, one_of, positive, teacher_outputs
-from preceptor.types import Step
+from preceptor.objectives.base import Objective, Setting, one_of, positive, teacher_outputs
+from preceptor.types import Outputs, Step
 
 __all__ = ["Ensemble", "ensemble_loss"]
 
@@ -74,9 +75,17 @@ def _shares(weights: Sequence[float] | None, num_teachers: int) -> list[float]:
     if num_teachers == 0:
         raise ValueError("teacher_logits: needs at least one teacher, got none")
     given = [1.0] * num_teachers if weights is None else list(weights)
-    if len(given) != num_teachers or min(given) < 0 or sum(given) <= 0:
-        raise ValueError(f"weights: {given} for {num_teachers} teachers; one each, at least 0, not all 0")
-    return [weight / sum(given) for weight in given]
+    if len(given) != num_teachers:
+        raise ValueError(f"weights: {given} for {num_teachers} teachers; one each")
+    return _scaled(given)
+
+
+def _scaled(weights: Sequence[float]) -> list[float]:
+    """Return weights that sum to 1."""
+    total = sum(weights)
+    if not (all(weight >= 0 for weight in weights) and 0 < total < math.inf):  # so that nan is refused too
+        raise ValueError(f"weights: {list(weights)} are not finite, at least 0 and not all 0")
+    return [weight / total for weight in weights]
 
 
 class Ensemble(Objective):
@@ -87,6 +96,8 @@ class Ensemble(Objective):
     ) -> None:
         super().__init__()
         self.mode = one_of(mode, _MODES, "mode")
+        if weights is not None:
+            _scaled(weights)
         self.weights = weights
         self.temperature = positive(temperature, "temperature")
 
@@ -96,13 +107,30 @@ class Ensemble(Objective):
             student_logits, teacher_logits, weights=self.weights, mode=self.mode, temperature=self.temperature
         )
 
+    def build(self, setting: Setting) -> None:
+        """Check that there are several teachers, and a weight for each.
+
+        Raises:
+            UsageError: when there are not.
+        """
+        if setting.teacher is not None:
+            self._members(setting.teacher)
+
     def loss(self, step: Step) -> Tensor:
         """Return the loss between student and teachers.
 
         Raises:
-            UsageError: when there is only one teacher.
+            UsageError: when there is only one teacher, or another number of weights than of teachers.
         """
-        members = teacher_outputs(step).members
-        if not members:
-            raise UsageError("method ensemble needs several teachers: teacher=[RUN, RUN]")
+        members = self._members(teacher_outputs(step))
         return self(step.student.logits, [member.logits for member in members])  # type: ignore[no-any-return]
+
+    def _members(self, teacher: Outputs) -> tuple[Outputs, ...]:
+        if not teacher.members:
+            raise UsageError("method ensemble needs several teachers: teacher=[RUN, RUN]")
+        if self.weights is not None and len(self.weights) != len(teacher.members):
+            raise UsageError(
+                f"method ensemble needs a weight for each teacher, and got {len(self.weights)} for {len(teacher.members)}: "
+                f"method.weights={list(self.weights)}"
+            )
+        return teacher.members

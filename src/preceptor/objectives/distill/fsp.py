@@ -15,6 +15,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from preceptor.divergences import promote
+from preceptor.errors import UsageError
 from preceptor.objectives.base import Objective, Offer, Setting, Stage, Taps
 from preceptor.objectives.connectors import pool_to_smaller
 from preceptor.objectives.features import Pairing
@@ -76,8 +77,16 @@ class FSP(Objective):
         return fsp_loss(student_maps, teacher_maps)
 
     def taps(self, student: Offer, teacher: Offer) -> Taps:
-        """Pair stem and blocks, or as the user says."""
-        return self.pairing.taps(student, teacher)
+        """Pair stem and blocks, or as the user says.
+
+        Raises:
+            UsageError: where there are no neighbours.
+        """
+        taps = self.pairing.taps(student, teacher)
+        if len(taps.student) < 2:
+            only = f"{taps.student[0]} -> {taps.teacher[0]}"
+            raise UsageError(f"method fsp compares neighbouring maps, not {only} alone; name two in method.pairs")
+        return taps
 
     def build(self, setting: Setting) -> None:
         """Check the channels.
@@ -89,11 +98,12 @@ class FSP(Objective):
 
     def preparation(self) -> Stage | None:
         """Train the student's maps by this loss alone."""
-        return Stage(self, self.stage_epochs)
+        return Stage(self, self.stage_epochs) if self.stage_epochs else None
 
     def notes(self) -> tuple[str, ...]:
-        """Name the pairs."""
-        return self.pairing.notes()
+        """Name the pairs, and say when there is no stage."""
+        alone = () if self.stage_epochs else ("no stage: it counts in the run, by its weight alone",)
+        return (*self.pairing.notes(), *alone)
 
     def loss(self, step: Step) -> Tensor:
         """Return the loss between student and teacher."""

@@ -7,6 +7,8 @@ over channels, not as whole tensors. Two stages: the paraphraser first learns to
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -69,14 +71,23 @@ def _deconvolutions(before: int, after: int) -> nn.Sequential:
 class FT(Objective):
     """Distance between the student's translated last map and the teacher's paraphrased one."""
 
-    def __init__(self, rate: float = 0.5, power: int = 1, stage_epochs: int = 30, stage_lr: float = 0.01) -> None:
+    def __init__(
+        self,
+        rate: float = 0.5,
+        power: int = 1,
+        stage_epochs: int = 30,
+        stage_lr: float = 0.01,
+        pairs: Mapping[str, str] | None = None,
+    ) -> None:
         super().__init__()
         self.rate = positive(rate, "rate")
         self.power = int(one_of(str(power), ("1", "2"), "power"))
         if stage_epochs < 0:
             raise ValueError(f"stage_epochs: {stage_epochs} is below 0")
         self.stage_epochs, self.stage_lr = stage_epochs, positive(stage_lr, "stage_lr")
-        self.pairing = Pairing("ft", which="last")
+        if pairs and len(pairs) != 1:
+            raise ValueError(f"pairs: ft takes one pair, got {len(pairs)}")
+        self.pairing = Pairing("ft", pairs, which="last")
         self.paraphraser = nn.Sequential()
         self.rebuilder = nn.Sequential()
         self.translator = nn.Sequential()
@@ -88,7 +99,7 @@ class FT(Objective):
         return ft_loss(promote(self.translator(student_map)), promote(factor), power=self.power)
 
     def taps(self, student: Offer, teacher: Offer) -> Taps:
-        """Ask for the last maps."""
+        """Ask for the last maps, or the user's."""
         return self.pairing.taps(student, teacher)
 
     def build(self, setting: Setting) -> None:
@@ -102,8 +113,15 @@ class FT(Objective):
 
     def preparation(self) -> Stage | None:
         """Train the paraphraser to be rebuilt into the teacher's map."""
+        if self.stage_epochs == 0:
+            return None
         rebuilding = Rebuilding(self.paraphraser, self.rebuilder, self.pairing.pairs[0][1])
         return Stage(rebuilding, self.stage_epochs, trains="objective", lr=self.stage_lr)
+
+    def notes(self) -> tuple[str, ...]:
+        """Name the pair, and say when the paraphraser stays as it was drawn."""
+        untrained = () if self.stage_epochs else ("no stage: the paraphraser stays as it was drawn at random",)
+        return (*self.pairing.notes(), *untrained)
 
     def loss(self, step: Step) -> Tensor:
         """Return the loss between student and teacher."""

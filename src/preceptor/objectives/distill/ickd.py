@@ -12,7 +12,6 @@ from collections.abc import Mapping
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn import functional
 
 from preceptor.divergences import promote
 from preceptor.objectives.base import Objective, Offer, Setting, Taps
@@ -20,6 +19,8 @@ from preceptor.objectives.features import Pairing
 from preceptor.types import Step
 
 __all__ = ["ICKD", "ickd_loss"]
+
+_SILENT = 1e-12  # length of a row below which its channel is silent
 
 
 def ickd_loss(
@@ -52,7 +53,10 @@ def ickd_loss(
 def _correlation(maps: Tensor) -> Tensor:
     flat = promote(maps).flatten(2)
     with torch.autocast(flat.device.type, enabled=False):
-        return functional.normalize(flat @ flat.mT, dim=2, eps=1e-12)
+        gram = flat @ flat.mT
+        lengths = torch.linalg.vector_norm(gram, dim=2, keepdim=True)
+        # a channel that never fires has no direction, and no gradient of 1e12 for want of one
+        return torch.where(lengths > _SILENT, gram / lengths.clamp_min(_SILENT), 0.0)
 
 
 class ICKD(Objective):

@@ -16,9 +16,9 @@ from typing import Any
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.nn import functional
 
 from preceptor.divergences import promote
+from preceptor.errors import UsageError
 from preceptor.objectives.base import Objective, Offer, Setting, Taps
 from preceptor.objectives.features import Pairing
 from preceptor.types import Step
@@ -55,9 +55,8 @@ def kdsvd_loss(
     """
     channels = [[maps.shape[1] for maps in side] for side in (student_maps, teacher_maps)]
     if len(student_maps) < 2 or channels[0] != channels[1]:
-        raise ValueError(
-            f"student_maps and teacher_maps: channels {channels[0]} and {channels[1]}; equal, at least two"
-        )
+        seen = f"channels {channels[0]} and {channels[1]}"
+        raise ValueError(f"student_maps and teacher_maps: {seen}; equal, at least two")
     theirs = [_upright(_right_vectors(maps.detach(), 1)) for maps in teacher_maps]
     mine = [_nearest(_right_vectors(maps, _CANDIDATES), its) for maps, its in zip(student_maps, theirs, strict=True)]
     relations = zip(itertools.pairwise(mine), itertools.pairwise(theirs), strict=True)
@@ -71,7 +70,7 @@ def _right_vectors(maps: Tensor, number: int) -> Tensor:
     # the vectors do not depend on the scale, and products of large values would overflow
     flat = flat / flat.detach().abs().amax((1, 2), keepdim=True).clamp_min(1e-12)
     with torch.autocast(flat.device.type, enabled=False):
-        vectors: Tensor = _FirstVectors.apply(flat @ flat.mT, min(number, flat.shape[1]))  # type: ignore[no-untyped-call]
+        vectors: Tensor = _FirstVectors.apply(flat @ flat.mT, min(number, *flat.shape[1:]))  # type: ignore[no-untyped-call]
     return vectors
 
 
@@ -80,7 +79,9 @@ class _FirstVectors(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, gram: Tensor, number: int) -> Tensor:
-        values, vectors = torch.linalg.eigh(gram)
+        is_finite = gram.isfinite().all(-1, keepdim=True).all(-2, keepdim=True)
+        values, vectors = torch.linalg.eigh(torch.where(is_finite, gram, 0.0))  # which raises on what is not finite
+        vectors = torch.where(is_finite, vectors, torch.nan)  # so that it is the loss that shows it
         ctx.save_for_backward(values, vectors)
         first: Tensor = vectors[..., -number:].flip(-1)
         return first
@@ -110,7 +111,7 @@ def _nearest(vectors: Tensor, target: Tensor) -> Tensor:
     best = cosines.abs().argmax(1)
     chosen = vectors.gather(2, best[:, None, None].expand(-1, vectors.shape[1], 1))[..., 0]
     sign = torch.where(cosines.gather(1, best[:, None]) < 0, -1.0, 1.0)
-    return functional.normalize(chosen * sign, eps=1e-12)
+    return chosen * sign
 
 
 def _kernel(before: Tensor, after: Tensor) -> Tensor:
@@ -129,15 +130,15 @@ class KDSVD(Objective):
         return kdsvd_loss(student_maps, teacher_maps)
 
     def taps(self, student: Offer, teacher: Offer) -> Taps:
-        """Pair the blocks, or as the user says."""
-        return self.pairing.taps(student, teacher)
+        """Pair the blocks, or as the user says; one pair has no neighbour and is refused."""
+        taps = self.pairing.taps(student, teacher)
+        if len(taps.student) < 2:
+            only = f"{taps.student[0]} -> {taps.teacher[0]}"
+            raise UsageError(f"method kdsvd compares neighbouring maps, not {only} alone; name two in method.pairs")
+        return taps
 
     def build(self, setting: Setting) -> None:
-        """Check the channels.
-
-        Raises:
-            UsageError: when they differ at some level.
-        """
+        """Check that channels are equal."""
         self.pairing.check_channels(setting)
 
     def notes(self) -> tuple[str, ...]:

@@ -19,8 +19,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from preceptor.divergences import kl, log_soften, promote
+from preceptor.errors import UsageError
 from preceptor.objectives.base import Objective, one_of, positive, teacher_outputs
-from preceptor.types import Step
+from preceptor.types import Outputs, Step
 
 __all__ = ["MLKD", "mlkd_loss"]
 
@@ -88,15 +89,29 @@ class MLKD(Objective):
         return ("strong",)
 
     def loss(self, step: Step) -> Tensor:
-        """Return the loss on both views."""
+        """Return the loss on both views.
+
+        Raises:
+            UsageError: when a network was not asked about the strong view, or cannot be.
+        """
         teacher = teacher_outputs(step)
-        pairs = (step.student, teacher), (step.student.views["strong"], teacher.views["strong"])
-        (weak, its), (strong, its_strong) = ((mine.logits, theirs.logits) for mine, theirs in pairs)
+        weak, its, strong, its_strong = (
+            step.student.logits,
+            teacher.logits,
+            _of_strong(step.student, "student"),
+            _of_strong(teacher, "teacher"),
+        )
         levels = _released if self.form == "released" else _paper
         loss = levels(weak, its, strong, its_strong)
         if step.batch.labels is None:
             return loss
         return loss + functional.cross_entropy(promote(strong), step.batch.labels) / 9
+
+
+def _of_strong(outputs: Outputs, who: str) -> Tensor:
+    if "strong" not in outputs.views:
+        raise UsageError(f"method mlkd needs what the {who} says of the view strong, and it says nothing; take a network")
+    return outputs.views["strong"].logits
 
 
 def _confident(teacher: Tensor) -> tuple[Tensor, Tensor]:

@@ -38,7 +38,7 @@ def sskd_loss(
     """Return transformed_weight `sskd_tf_loss` + similarity_weight `sskd_ss_loss`, whose arguments these are.
 
     Returns:
-        nats a row; 0 where both parts are 0.
+        nats a row; 0 where both parts are 0. With a share kept below 1 it depends on the order of the batch, as they do.
 
     Example:
         >>> logits, rows = torch.randn(3, 5), torch.randn(4, 6)
@@ -69,8 +69,8 @@ def sskd_tf_loss(
         teacher_logits: of the same; constant in the gradient.
         labels: class of each row, in [0, classes).
         temperature: above 0.
-        keep_ratio: kept are all rows where the teacher is right, and this share of the others, those with the best rank of the
-            label.
+        keep_ratio: all rows where the teacher is right are kept, and this share of the others: where it ranks the label best;
+            among equals the earlier rows, so that below 1 it depends on the order of the batch.
 
     Returns:
         nats a row kept; 0 where the rows differ by a constant only, or none is kept.
@@ -105,7 +105,7 @@ def sskd_ss_loss(
         nats a row kept; 0 where all cosines are equal.
 
     Raises:
-        ValueError: for a temperature that is not above 0, or a ratio out of [0, 1].
+        ValueError: for a temperature that is not above 0, a ratio out of [0, 1], or rows that are not four an image.
 
     Example:
         >>> rows = torch.randn(8, 3)
@@ -118,21 +118,27 @@ def sskd_ss_loss(
 
 
 def _cosines(embedding: Tensor) -> Tensor:
+    if len(embedding) % 4:
+        raise ValueError(f"embedding: {len(embedding)} rows are not four an image")
     unit = functional.normalize(promote(embedding)).unflatten(0, (-1, 4))
     with torch.autocast(unit.device.type, enabled=False):
         return torch.matmul(unit[:, 1:].flatten(0, 1), unit[:, 0].T)
 
 
 def _kept_kl(student: Tensor, teacher: Tensor, labels: Tensor, temperature: float, keep_ratio: float) -> Tensor:
-    if not 0 <= keep_ratio <= 1:
-        raise ValueError(f"keep_ratio: {keep_ratio} is not in [0, 1]")
     each = kl(log_soften(teacher.detach(), temperature), log_soften(student, temperature))
     order = teacher.detach().argsort(dim=1, descending=True, stable=True)
     rank = (order == labels[:, None]).int().argmax(1)
     num_wrong = (rank > 0).sum()
     place = rank.argsort(stable=True).argsort()  # the right ones first, then by rank
-    is_kept = place < len(rank) - num_wrong + (keep_ratio * num_wrong).floor()
+    is_kept = place < len(rank) - num_wrong + (_share(keep_ratio, "keep_ratio") * num_wrong).floor()
     return temperature**2 * torch.where(is_kept, each, 0.0).sum() / is_kept.sum().clamp_min(1)
+
+
+def _share(value: float, name: str) -> float:
+    if not 0 <= value <= 1:
+        raise ValueError(f"{name}: {value} is not in [0, 1]")
+    return value
 
 
 def _rows(outputs: Outputs) -> Tensor:
@@ -163,14 +169,13 @@ class SSKD(Objective):
             "similarity_weight": similarity_weight,
             "transformed_temperature": positive(transformed_temperature, "transformed_temperature"),
             "similarity_temperature": positive(similarity_temperature, "similarity_temperature"),
-            "transformed_keep": transformed_keep,
-            "similarity_keep": similarity_keep,
+            "transformed_keep": _share(transformed_keep, "transformed_keep"),
+            "similarity_keep": _share(similarity_keep, "similarity_keep"),
         }
         if stage_epochs < 0:
             raise ValueError(f"stage_epochs: {stage_epochs} is below 0")
         self.stage_epochs = stage_epochs
-        self.student_head = nn.Sequential()
-        self.teacher_head = nn.Sequential()
+        self.student_head, self.teacher_head = nn.Sequential(), nn.Sequential()
 
     def views(self) -> tuple[str, ...]:
         """Ask for the three rotations."""
@@ -189,18 +194,15 @@ class SSKD(Objective):
 
     def preparation(self) -> Stage | None:
         """Train the teacher's head."""
-        head = Matching(self.teacher_head)
-        return Stage(head, self.stage_epochs, trains="objective", lr=0.05, milestones=(30, 45))
+        return Stage(Matching(self.teacher_head), self.stage_epochs, trains="objective", lr=0.05, milestones=(30, 45))
 
     def loss(self, step: Step) -> Tensor:
         """Return the weighted sum of both parts."""
-        teacher = teacher_outputs(step)
+        sides = (step.student, teacher_outputs(step))
         labels = labels_of(step).repeat(len(ROTATIONS))
-        mine, its = (
-            torch.cat([promote(view.logits) for view in all_views(side)[1:]]) for side in (step.student, teacher)
-        )
+        mine, its = (torch.cat([promote(view.logits) for view in all_views(side)[1:]]) for side in sides)
         with torch.no_grad():
-            target = promote(self.teacher_head(_rows(teacher)))
+            target = promote(self.teacher_head(_rows(sides[1])))
         return sskd_loss(mine, its, labels, promote(self.student_head(_rows(step.student))), target, **self.knobs)
 
 

@@ -41,13 +41,14 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="folder of the unpacked CIFAR-100 files")
     parser.add_argument("--work", type=Path, required=True, help="folder for runs")
     parser.add_argument("--only", nargs="*", help="these methods only")
+    parser.add_argument("--seeds", nargs="*", type=int, default=[0, 1, 2])
     options = parser.parse_args()
     common = [*TRAINING, f"data.root={options.data}"]
     teacher = options.work / "teacher"
     if not (teacher / "result.json").exists():
         preceptor(["teach", *common, *TEACHER, "batch_size=128", f"out={teacher}", "resume=true"])
     keys = [key for key in ("alone", *METHODS, *PROCEDURES) if key not in LEFT_OUT]
-    jobs = [(seed, key) for seed in range(3) for key in keys if seed == 0 or key in THREE_SEEDS]
+    jobs = [(seed, key) for seed in options.seeds for key in keys if seed == 0 or key in THREE_SEEDS]
     for seed, key in jobs:
         out = options.work / f"{key}-{seed}"
         if (out / "result.json").exists() or (options.only and key not in options.only):

@@ -146,6 +146,23 @@ def test_banks_are_remembered_in_training_and_only_for_the_rows_seen() -> None:
     assert int(crd.num_steps) == 1
 
 
+def test_of_rows_that_are_one_sample_the_first_is_remembered() -> None:
+    """Written as they come, the last of them would win on a CPU, and any of them elsewhere."""
+    crd = objective()
+    given = step([3, 8, 3])
+    assert given.teacher is not None
+    expected = []
+    for embed, bank, outputs in (
+        (crd.student_embed, crd.student_bank, given.student),
+        (crd.teacher_embed, crd.teacher_bank, given.teacher),
+    ):
+        new = functional.normalize(embed(outputs.features["pooled"]))
+        expected.append(functional.normalize(0.5 * bank[[3, 8]] + 0.5 * new[[0, 1]]))
+    crd.loss(given)
+    torch.testing.assert_close(crd.student_bank[[3, 8]], expected[0])
+    torch.testing.assert_close(crd.teacher_bank[[3, 8]], expected[1])
+
+
 def test_normalisers_are_those_of_the_first_batch() -> None:
     crd = objective()
     crd.loss(step([3, 8], seed=1))

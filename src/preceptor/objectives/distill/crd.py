@@ -3,7 +3,8 @@
 Source: Tian, Krishnan, Isola, "Contrastive Representation Distillation" (ICLR 2020, arXiv 1910.10699), equations 12 to 19.
 Differs from the authors' code: the negatives of a step are drawn once for all rows of the batch, by a counter-based
 generator (each row leaves out its own class), so that scoring is a matrix product and nothing of size batch x negatives x dim
-is made; scores stay logarithms; no special loader is needed. Rows of a batch must be distinct.
+is made; scores stay logarithms; no special loader is needed. Of rows that are one sample, the first is
+remembered.
 """
 
 from __future__ import annotations
@@ -129,8 +130,9 @@ class CRD(Objective):
             teacher_side = self._side(embeddings[1], self.student_bank, 1, index, order)
         if self.training:
             with torch.no_grad():
-                remember(self.student_bank, index, embeddings[0], self.momentum)
-                remember(self.teacher_bank, index, embeddings[1], self.momentum)
+                first = (index[:, None] == index).int().argmax(1)  # so that it does not matter which row is written last
+                remember(self.student_bank, index, embeddings[0][first], self.momentum)
+                remember(self.teacher_bank, index, embeddings[1][first], self.momentum)
                 self.num_steps += 1
         return student_side + teacher_side
 

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
-from vectors import assert_golden, closed_form_logits
+from vectors import assert_golden, closed_form_logits, softmax_rows
 
 from preceptor.objectives.distill.ctkd import CTKD, ctkd_loss
 from preceptor.objectives.distill.kd import kd_loss
@@ -12,14 +14,36 @@ from preceptor.types import Clock
 def test_definition() -> None:
     student, teacher, _ = closed_form_logits()
     raw = torch.tensor([0.3], dtype=torch.float64)
-    temperature = 2 + 5 / (1 + float(torch.exp(-raw)))
-    expected = kd_loss(student, teacher, temperature=temperature)
-    torch.testing.assert_close(ctkd_loss(student, teacher, raw, start=2, scale=5), expected)
+    t = 2 + 5 / (1 + math.exp(-0.3))
+    tables = zip(softmax_rows(student, t), softmax_rows(teacher, t), strict=True)
+    total = sum(q * math.log(q / p) for mine, its in tables for p, q in zip(mine, its, strict=True))
+    value = ctkd_loss(student, teacher, raw, start=2, scale=5)
+    assert value.item() == pytest.approx(t**2 * total / 4, rel=1e-10)
 
 
 @pytest.mark.parametrize("number", [0, 1])
 def test_golden(number: int) -> None:
     assert_golden("ctkd", number, ctkd_loss)
+
+
+def test_by_hand() -> None:
+    """Temperature 1 + 2/2 = 2, so the teacher says (3/4, 1/4) and the student (1/2, 1/2)."""
+    teacher = torch.tensor([[2 * math.log(3), 0.0]])
+    value = ctkd_loss(torch.zeros(1, 2), teacher, torch.zeros(1), scale=2.0)
+    assert value.item() == pytest.approx(4 * (0.75 * math.log(1.5) - 0.25 * math.log(2)), rel=1e-5)
+
+
+def test_at_a_temperature_that_stands_still_it_is_kd() -> None:
+    student, teacher, _ = closed_form_logits()
+    objective = CTKD().double()
+    expected = kd_loss(student, teacher, temperature=objective.temperature)
+    torch.testing.assert_close(objective(student, teacher), expected)
+
+
+def test_a_constant_added_to_a_row_does_not_matter() -> None:
+    student, teacher, _ = closed_form_logits()
+    shift, raw = torch.tensor([[1.0], [-20.0], [3.0], [0.5]]).double(), torch.zeros(1).double()
+    torch.testing.assert_close(ctkd_loss(student + shift, teacher - shift, raw), ctkd_loss(student, teacher, raw))
 
 
 def test_the_temperature_starts_at_1_plus_20_sigmoid_1() -> None:
@@ -67,5 +91,7 @@ def test_errors() -> None:
         CTKD(start=0)
     with pytest.raises(ValueError, match="scale: -1 is not above 0"):
         CTKD(scale=-1)
+    with pytest.raises(ValueError, match="start: -1 is not above 0"):
+        ctkd_loss(torch.zeros(1, 2), torch.zeros(1, 2), torch.zeros(1), start=-1)
     with pytest.raises(ValueError, match="ramp_epochs: 0 is not at least 1"):
         CTKD(ramp_epochs=0)

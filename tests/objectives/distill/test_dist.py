@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 
 import pytest
 import torch
@@ -70,10 +71,56 @@ def test_a_class_that_nobody_expects_has_no_gradient() -> None:
     assert torch.isfinite(student.grad).all()
 
 
-def test_a_batch_of_one_has_the_first_part_alone() -> None:
+@pytest.mark.parametrize("classes", [10, 100])
+@pytest.mark.parametrize("level", [0.0, 0.3, -7.7])
+def test_a_student_whose_classifier_starts_at_zero_has_no_huge_gradient(classes: int, level: float) -> None:
+    """The slope of a correlation with a constant does not exist; the floor alone would make it 1e4 here."""
+    student = torch.full((16, classes), level, requires_grad=True)
+    torch.manual_seed(0)
+    value = dist_loss(student, 3 * torch.randn(16, classes), temperature=1.0)
+    value.backward()
+    assert value.item() == pytest.approx(2, rel=1e-6)  # no correlation, in rows or columns
+    assert student.grad is not None
+    assert student.grad.abs().max() == 0
+
+
+def test_a_student_who_says_the_same_of_every_sample_still_learns_the_classes() -> None:
+    _, teacher, _ = closed_form_logits()
+    student = teacher.roll(1, 1)[:1].expand(4, 5).clone().requires_grad_()
+    dist_loss(student, teacher, temperature=1.0).backward()
+    whole = student.grad
+    alone = student.detach().clone().requires_grad_()
+    dist_loss(alone, teacher, intra_weight=0, temperature=1.0).backward()
+    torch.testing.assert_close(whole, alone.grad)
+    assert whole is not None
+    assert whole.abs().max() > 0
+
+
+def test_nearly_equal_outputs_are_still_correlated() -> None:
+    _, teacher, _ = closed_form_logits()
+    student = (1e-4 * teacher).float()
+    squeezed = dist_loss(student, teacher.float(), temperature=1.0).item()
+    exact = dist_loss(1e-4 * teacher, teacher, temperature=1.0).item()
+    assert squeezed == pytest.approx(exact, rel=1e-2)
+    assert exact < 2
+
+
+def test_a_constant_added_to_a_row_does_not_matter() -> None:
+    student, teacher, _ = closed_form_logits()
+    shift = torch.tensor([[1.0], [-20.0], [3.0], [0.5]]).double()
+    torch.testing.assert_close(dist_loss(student + shift, teacher - shift), dist_loss(student, teacher))
+
+
+def test_a_batch_of_one_has_the_first_part_alone_and_says_so_once() -> None:
     student, teacher, _ = closed_form_logits()
     whole, first = dist_loss(student[:1], teacher[:1]), dist_loss(student[:1], teacher[:1], intra_weight=0)
     assert whole.item() == first.item() > 0
+    objective = DIST()
+    with pytest.warns(UserWarning, match="dist of a batch of one"):
+        assert objective(student[:1], teacher[:1]).item() == first.item()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        objective(student[:1], teacher[:1])
 
 
 def test_gradcheck() -> None:
@@ -84,3 +131,5 @@ def test_gradcheck() -> None:
 def test_errors() -> None:
     with pytest.raises(ValueError, match="temperature: 0 is not above 0"):
         DIST(temperature=0)
+    with pytest.raises(ValueError, match="temperature: -2 is not above 0"):
+        dist_loss(torch.zeros(2, 3), torch.zeros(2, 3), temperature=-2)

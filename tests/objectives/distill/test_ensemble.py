@@ -1,15 +1,24 @@
 from __future__ import annotations
 
+import inspect
+import math
 from typing import Literal
 
 import pytest
 import torch
+from torch import Tensor
 from vectors import closed_form_logits
 
 from preceptor.errors import UsageError
+from preceptor.objectives.base import Setting
 from preceptor.objectives.distill.ensemble import Ensemble, ensemble_loss
 from preceptor.objectives.distill.kd import kd_loss
 from preceptor.types import Batch, Clock, Outputs, Step, View
+
+
+def step(student: Tensor, teacher: Outputs) -> Step:
+    batch = Batch(torch.zeros(4, 1), None, torch.arange(4), View("none", 0, 1))
+    return Step(batch, Outputs(student), teacher, torch.nn.Identity(), Clock(1, 1, 0.0))
 
 
 def test_definition() -> None:
@@ -58,6 +67,38 @@ def test_by_hand() -> None:
     assert ensemble_loss(torch.zeros(1, 2), teachers, mode="loss", temperature=1.0).item() == pytest.approx(0.693147)
 
 
+def test_the_order_of_the_teachers_and_the_scale_of_their_weights_do_not_matter() -> None:
+    student, one, _ = closed_form_logits()
+    other = one.roll(1, 1)
+    for mode in ("probability", "loss", "logit"):
+        value = ensemble_loss(student, [one, other], weights=(1, 3), mode=mode)  # type: ignore[arg-type]
+        turned = ensemble_loss(student, [other, one], weights=(30, 10), mode=mode)  # type: ignore[arg-type]
+        torch.testing.assert_close(turned, value)
+
+
+def test_the_mean_of_losses_exceeds_that_of_distributions_by_what_the_teachers_disagree() -> None:
+    """The gap is temperature^2 times the mean KL of the teachers from their mean: no student is in it."""
+    student, one, _ = closed_form_logits()
+    teachers = [one, one.roll(2, 1)]
+    gaps = [
+        ensemble_loss(z, teachers, mode="loss", temperature=2.0) - ensemble_loss(z, teachers, temperature=2.0)
+        for z in (student, torch.zeros_like(student))
+    ]
+    p, q = (torch.softmax(z / 2, 1) for z in teachers)
+    spread = sum((r * (r / (p / 2 + q / 2)).log()).sum(1).mean() for r in (p, q)) / 2
+    for gap in gaps:
+        assert gap.item() == pytest.approx(4 * float(spread), rel=1e-8)
+
+
+def test_the_class_asks_the_members_and_not_their_mean() -> None:
+    student, one, _ = closed_form_logits()
+    members = (Outputs(one), Outputs(one.roll(1, 1)))
+    objective = Ensemble(weights=(1.0, 3.0), mode="logit")
+    objective.build(Setting(10, 5, Outputs(student), Outputs(one, members=members)))
+    expected = kd_loss(student, 0.25 * one + 0.75 * one.roll(1, 1))
+    torch.testing.assert_close(objective.loss(step(student, Outputs(50 * one, members=members))), expected)
+
+
 def test_gradcheck() -> None:
     student, one, _ = closed_form_logits()
     teachers = [one, one.roll(1, 1)]
@@ -70,10 +111,19 @@ def test_errors() -> None:
         ensemble_loss(student, [])
     with pytest.raises(ValueError, match=r"weights: \[1.0\] for 2 teachers"):
         ensemble_loss(student, [one, one], weights=(1.0,))
-    with pytest.raises(ValueError, match=r"weights: \[-1.0, 2.0\] for 2 teachers"):
-        ensemble_loss(student, [one, one], weights=(-1.0, 2.0))
+    for weights in ((-1.0, 2.0), (0.0, 0.0), (1.0, math.nan), (1.0, math.inf)):
+        with pytest.raises(ValueError, match=r"weights: \[.*\] are not finite, at least 0 and not all 0"):
+            ensemble_loss(student, [one, one], weights=weights)
+        with pytest.raises(ValueError, match=r"weights: \[.*\] are not finite, at least 0 and not all 0"):
+            Ensemble(weights=weights)
+    with pytest.raises(ValueError, match="mode: unknown 'sum'; there are probability, loss, logit"):
+        inspect.unwrap(ensemble_loss)(student, [one], mode="sum")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="temperature: 0 is not above 0"):
         Ensemble(temperature=0)
-    batch = Batch(torch.zeros(4, 1), None, torch.arange(4), View("none", 0, 1))
     with pytest.raises(UsageError, match=r"ensemble needs several teachers: teacher=\[RUN, RUN\]"):
-        Ensemble().loss(Step(batch, Outputs(student), Outputs(one), torch.nn.Identity(), Clock(1, 1, 0.0)))
+        Ensemble().loss(step(student, Outputs(one)))
+    with pytest.raises(UsageError, match=r"ensemble needs several teachers: teacher=\[RUN, RUN\]"):
+        Ensemble().build(Setting(10, 5, Outputs(student), Outputs(one)))
+    three = Outputs(one, members=(Outputs(one), Outputs(one), Outputs(one)))
+    with pytest.raises(UsageError, match=r"a weight for each teacher, and got 2 for 3: method.weights=\[1.0, 2.0\]"):
+        Ensemble(weights=(1.0, 2.0)).build(Setting(10, 5, Outputs(student), three))

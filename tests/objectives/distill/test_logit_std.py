@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import math
+import statistics
+
 import pytest
 import torch
-from vectors import assert_golden, closed_form_logits
+from vectors import assert_golden, closed_form_logits, softmax_rows
 
 from preceptor.objectives.distill.kd import kd_loss
 from preceptor.objectives.distill.logit_std import LogitStd, logit_std_loss
@@ -10,9 +13,15 @@ from preceptor.objectives.distill.logit_std import LogitStd, logit_std_loss
 
 def test_definition() -> None:
     student, teacher, _ = closed_form_logits()
-    scores = [(z - z.mean(1, keepdim=True)) / (z.std(1, keepdim=True) + 1e-7) for z in (student, teacher)]
-    expected = kd_loss(scores[0], scores[1], temperature=3.0)
-    torch.testing.assert_close(logit_std_loss(student, teacher, temperature=3.0), expected)
+    tables = []
+    for logits in (student, teacher):
+        scores = [
+            [(value - statistics.fmean(row)) / (statistics.stdev(row) + 1e-7) for value in row]
+            for row in logits.tolist()
+        ]
+        tables.append(softmax_rows(torch.tensor(scores, dtype=torch.float64), 3.0))
+    total = sum(q * math.log(q / p) for mine, its in zip(*tables, strict=True) for p, q in zip(mine, its, strict=True))
+    assert logit_std_loss(student, teacher, temperature=3.0).item() == pytest.approx(9 * total / 4, rel=1e-10)
 
 
 @pytest.mark.parametrize("number", [0, 1])
@@ -49,6 +58,23 @@ def test_a_constant_row_is_the_uniform_distribution_and_its_gradient_is_finite()
     assert value.item() == pytest.approx(kd_loss(torch.zeros(1, 4), scores, temperature=2.0).item(), rel=1e-5)
     assert student.grad is not None
     assert torch.isfinite(student.grad).all()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float64])
+def test_rounding_does_not_make_a_constant_row_steep(dtype: torch.dtype) -> None:
+    """The mean of equal numbers is seldom exactly that number; dividing by what is left would give a gradient of 1e3."""
+    torch.manual_seed(0)
+    student = torch.randn(64, 1).to(dtype).expand(64, 100).clone().requires_grad_()
+    value = logit_std_loss(student, 3 * torch.randn(64, 100).to(dtype))
+    value.backward()
+    assert student.grad is not None
+    assert 0 < student.grad.abs().max() < 0.1
+
+
+def test_a_narrow_row_far_from_0_is_still_standardised() -> None:
+    _, teacher, _ = closed_form_logits()
+    near = (1000 + 0.5 * teacher).float()
+    assert logit_std_loss(near, teacher.float()).item() == pytest.approx(0, abs=1e-5)
 
 
 def test_gradcheck() -> None:

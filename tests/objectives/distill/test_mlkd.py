@@ -1,10 +1,15 @@
 from __future__ import annotations
 
+import inspect
+from dataclasses import replace
+
 import pytest
 import torch
 from torch.nn import functional
 from vectors import assert_golden, closed_form_logits
 
+from preceptor.errors import UsageError
+from preceptor.objectives.distill import METHODS
 from preceptor.objectives.distill.kd import kd_loss
 from preceptor.objectives.distill.mlkd import MLKD, mlkd_loss
 from preceptor.types import Batch, Clock, Outputs, Step, View
@@ -74,8 +79,7 @@ def test_the_papers_form_masks_samples_and_classes_one_by_one() -> None:
         (given.student.views["strong"].logits, given.teacher.views["strong"].logits, False),
     ):
         surety, expected = its.softmax(1).max(1).values, its.softmax(1).sum(0)
-        kept, classes = surety <= surety.median(), expected <= expected.median()
-        kept = surety <= surety.quantile(0.5)
+        kept, classes = surety <= surety.quantile(0.5), expected <= expected.quantile(0.5)
         for t in THETA:
             rows = [float(kd_loss(mine[i : i + 1], its[i : i + 1], temperature=t)) for i in range(4)]
             total += sum(row for row, keep in zip(rows, kept, strict=True) if keep or not masked) / 4
@@ -88,6 +92,22 @@ def test_without_labels_the_strong_views_cross_entropy_is_left_out() -> None:
     strong = step(None).student.views["strong"].logits
     apart = MLKD().loss(step(torch.arange(4))) - MLKD().loss(step(None))
     torch.testing.assert_close(apart, functional.cross_entropy(strong, torch.arange(4)) / 9)
+
+
+def test_by_name_it_comes_with_the_weights_of_the_released_total() -> None:
+    """With these the strong view's cross-entropy, 1/9 inside the method, weighs as much as the weak view's beside it."""
+    entry = METHODS["mlkd"]
+    assert entry.objective is MLKD
+    assert entry.companions == {"cross_entropy": 0.1}
+    assert entry.weight == 0.9
+
+
+def test_constants_added_to_rows_and_the_order_of_classes_do_not_matter() -> None:
+    student, teacher, _ = closed_form_logits()
+    shift, order = torch.tensor([[1.0], [-20.0], [3.0], [0.5]]).double(), torch.tensor([3, 0, 4, 1, 2])
+    expected = mlkd_loss(student, teacher)
+    torch.testing.assert_close(mlkd_loss(student + shift, teacher - shift), expected)
+    torch.testing.assert_close(mlkd_loss(student[:, order], teacher[:, order]), expected)
 
 
 def test_it_asks_for_the_strong_view() -> None:
@@ -105,3 +125,10 @@ def test_errors() -> None:
         mlkd_loss(student, teacher, temperatures=())
     with pytest.raises(ValueError, match=r"temperatures: 0\.0 is not above 0"):
         mlkd_loss(student, teacher, temperatures=(1.0, 0.0))
+    with pytest.raises(ValueError, match="form: unknown 'both'; there are released, paper"):
+        inspect.unwrap(MLKD.__init__)(MLKD.__new__(MLKD), form="both")
+    given = step(None)
+    with pytest.raises(UsageError, match="mlkd needs the teacher's answer on the view strong, and there is none"):
+        MLKD().loss(replace(given, teacher=Outputs(teacher)))
+    with pytest.raises(UsageError, match="mlkd needs the student's answer on the view strong"):
+        MLKD().loss(replace(given, student=Outputs(student)))

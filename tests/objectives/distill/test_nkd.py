@@ -7,6 +7,7 @@ import torch
 from vectors import assert_golden, closed_form_logits
 
 from preceptor.objectives.distill.nkd import NKD, nkd_loss
+from preceptor.types import Batch, Clock, Outputs, Step, View
 
 
 def test_definition() -> None:
@@ -55,6 +56,20 @@ def test_the_second_part_is_least_where_the_others_agree() -> None:
     torch.testing.assert_close(gradient, torch.zeros_like(gradient), atol=1e-12, rtol=0)
 
 
+def test_a_constant_added_to_a_row_does_not_matter() -> None:
+    student, teacher, labels = closed_form_logits()
+    shift = torch.tensor([[1.0], [-20.0], [3.0], [0.5]]).double()
+    torch.testing.assert_close(nkd_loss(student + shift, teacher - shift, labels), nkd_loss(student, teacher, labels))
+
+
+def test_the_class_takes_its_labels_from_the_batch() -> None:
+    student, teacher, labels = closed_form_logits()
+    batch = Batch(torch.zeros(4, 1), labels, torch.arange(4), View("none", 0, 1))
+    step = Step(batch, Outputs(student), Outputs(teacher), torch.nn.Identity(), Clock(1, 1, 0.0))
+    value = NKD(nontarget_weight=1.5, temperature=1.0).loss(step)
+    assert value.item() == pytest.approx(3.617901061, rel=1e-8)
+
+
 def test_gradcheck() -> None:
     student, teacher, labels = closed_form_logits()
     assert torch.autograd.gradcheck(lambda logits: nkd_loss(logits, teacher, labels), student.requires_grad_())
@@ -63,3 +78,5 @@ def test_gradcheck() -> None:
 def test_errors() -> None:
     with pytest.raises(ValueError, match="temperature: 0 is not above 0"):
         NKD(temperature=0)
+    with pytest.raises(ValueError, match="temperature: -2 is not above 0"):
+        nkd_loss(torch.zeros(1, 3), torch.zeros(1, 3), torch.tensor([0]), temperature=-2)

@@ -7,6 +7,7 @@ import torch
 from vectors import assert_golden, closed_form_logits
 
 from preceptor.objectives.distill.wsld import WSLD, wsld_loss
+from preceptor.types import Batch, Clock, Outputs, Step, View
 
 
 def test_definition() -> None:
@@ -55,6 +56,19 @@ def test_a_sure_teacher_is_trusted_and_a_student_who_knows_needs_no_help() -> No
     assert wsld_loss(sure, unsure, labels, temperature=1.0).item() < 1e-4
 
 
+def test_a_constant_added_to_a_row_does_not_matter() -> None:
+    student, teacher, labels = closed_form_logits()
+    shift = torch.tensor([[1.0], [-20.0], [3.0], [0.5]]).double()
+    torch.testing.assert_close(wsld_loss(student + shift, teacher - shift, labels), wsld_loss(student, teacher, labels))
+
+
+def test_the_class_takes_its_labels_from_the_batch() -> None:
+    student, teacher, labels = closed_form_logits()
+    batch = Batch(torch.zeros(4, 1), labels, torch.arange(4), View("none", 0, 1))
+    step = Step(batch, Outputs(student), Outputs(teacher), torch.nn.Identity(), Clock(1, 1, 0.0))
+    assert WSLD().loss(step).item() == pytest.approx(24.49539246, rel=1e-8)
+
+
 def test_gradcheck() -> None:
     """The weights have no gradient, so they are held by a detached copy of what the check moves."""
     student, teacher, labels = closed_form_logits()
@@ -70,3 +84,5 @@ def test_gradcheck() -> None:
 def test_errors() -> None:
     with pytest.raises(ValueError, match="temperature: 0 is not above 0"):
         WSLD(temperature=0)
+    with pytest.raises(ValueError, match="temperature: -2 is not above 0"):
+        wsld_loss(torch.zeros(1, 3), torch.zeros(1, 3), torch.tensor([0]), temperature=-2)

@@ -130,7 +130,7 @@ class CRD(Objective):
             teacher_side = self._side(embeddings[1], self.student_bank, 1, index, order)
         if self.training:
             with torch.no_grad():
-                first = (index[:, None] == index).int().argmax(1)  # so that it does not matter which row is written last
+                first = (index[:, None] == index).int().argmax(1)  # whichever row is written last
                 remember(self.student_bank, index, embeddings[0][first], self.momentum)
                 remember(self.teacher_bank, index, embeddings[1][first], self.momentum)
                 self.num_steps += 1

@@ -42,8 +42,8 @@ def dist_loss(
         temperature: of the softmax whose outputs are correlated, above 0; 4 on CIFAR, 1 on ImageNet.
 
     Returns:
-        between 0 and 2 temperature^2 a part; 0 where the distributions are equal, up to 1e-8 of their norms. The second part
-        depends on which samples share a batch.
+        between 0 and 2 temperature^2 a part; 0 where the distributions are equal, up to 1e-8 of their norms; a constant row or
+        column counts as uncorrelated. The second part depends on which samples share a batch.
 
     Raises:
         ValueError: for a temperature that is not above 0.
@@ -96,7 +96,9 @@ class DIST(Objective):
         """Return the loss of logits [batch, classes]; labels are not used."""
         if len(student_logits) == 1 and not self._has_warned:
             self._has_warned = True
-            warnings.warn("dist of a batch of one: the part over samples is 0, only that over classes remains", stacklevel=2)
+            warnings.warn(
+                "dist of a batch of one: the part over samples is 0, only that over classes remains", stacklevel=2
+            )
         return dist_loss(
             student_logits,
             teacher_logits,

@@ -110,7 +110,9 @@ class MLKD(Objective):
 
 def _of_strong(outputs: Outputs, who: str) -> Tensor:
     if "strong" not in outputs.views:
-        raise UsageError(f"method mlkd needs what the {who} says of the view strong, and it says nothing; take a network")
+        raise UsageError(
+            f"method mlkd needs the {who}'s answer on the view strong, and there is none: take a network as {who}"
+        )
     return outputs.views["strong"].logits
 
 

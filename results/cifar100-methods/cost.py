@@ -1,0 +1,49 @@
+"""Time and peak memory of every method, one after another on an idle machine: `cost.py --data FOLDER --work FOLDER`.
+
+A hundred steps each; seconds per epoch are their rate times the steps of an epoch. Writes cost.json.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+from pathlib import Path
+
+from run import CHANGES, LEFT_OUT, TRAINING, preceptor
+
+from preceptor.objectives.distill import METHODS
+from preceptor.recipes.procedures import PROCEDURES
+
+STEPS, EPOCH = 100, 49_000
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--work", type=Path, required=True)
+    options = parser.parse_args()
+    rows = []
+    common = [*TRAINING, f"data.root={options.data}", "model=resnet8", "optim.lr=0.1", "epochs=2", "seed=0"]
+    common += [f"data.limit={64 * STEPS}", "data.test_limit=64", "data.validation=0"]
+    for key in ("alone", *METHODS, *PROCEDURES):
+        if key in LEFT_OUT or key == "takd":
+            continue
+        teacher = options.work / "teacher"
+        verb = (
+            ["teach", "objective=cross_entropy"]
+            if key == "alone"
+            else ["distill", f"teacher={teacher}", f"method={key}"]
+        )
+        with tempfile.TemporaryDirectory() as folder:
+            out = Path(folder) / "run"
+            peak = preceptor([*verb, *common, *CHANGES.get(key, []), f"out={out}"])
+            history = json.loads((out / "result.json").read_text())["history"]
+        rate = history[-1]["images_per_second"]  # of the second epoch: the first one warms up
+        rows.append({"method": key, "images_per_second": rate, "seconds_per_epoch": EPOCH / rate, "peak_mib": peak})
+        print(rows[-1], flush=True)
+    (Path(__file__).parent / "cost.json").write_text(json.dumps({"steps": STEPS, "rows": rows}, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,33 @@
+"""Every method has its card, every card its place on the site."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from preceptor.objectives.distill import METHODS
+from preceptor.objectives.teacher import OBJECTIVES
+from preceptor.recipes.procedures import PROCEDURES
+
+ROOT = Path(__file__).parents[1]
+HEADINGS = ["## When to use", "## Settings", "## Cost", "## When it fails"]
+
+
+@pytest.mark.parametrize("key", [*METHODS, *PROCEDURES])
+def test_a_method_has_a_card(key: str) -> None:
+    text = (ROOT / "docs" / "methods" / f"{key}.md").read_text()
+    assert text.startswith(f"# {key}\n")
+    assert [line for line in text.splitlines() if line.startswith("## ")] == HEADINGS
+    assert (f"::: preceptor.objectives.distill.{key}" in text) == (key in METHODS)
+    assert f"      - methods/{key}.md\n" in (ROOT / "mkdocs.yml").read_text()
+    assert f"[`{key}`]({key}.md)" in (ROOT / "docs" / "methods" / "index.md").read_text()
+
+
+def test_there_is_no_card_without_a_method() -> None:
+    assert {path.stem for path in (ROOT / "docs" / "methods").glob("*.md")} == {*METHODS, *PROCEDURES, "index"}
+
+
+@pytest.mark.parametrize("key", OBJECTIVES)
+def test_a_teacher_objective_is_described(key: str) -> None:
+    assert f"::: preceptor.objectives.teacher.{key}\n" in (ROOT / "docs" / "objectives.md").read_text()

@@ -159,7 +159,9 @@ def test_half_precision_inputs_are_computed_in_float32(room: str, key: str, entr
 
 @every
 @pytest.mark.parametrize("scale", [0.0, 500.0, 1e4])
-def test_zero_and_extreme_inputs_stay_finite_in_value_and_gradient(room: str, key: str, entry: Entry, scale: float) -> None:
+def test_zero_and_extreme_inputs_stay_finite_in_value_and_gradient(
+    room: str, key: str, entry: Entry, scale: float
+) -> None:
     objective, step = make(entry, make_step(room, key, scale=scale))
     value = objective.loss(step)
     value.backward()

@@ -184,3 +184,37 @@ def test_a_damaged_checkpoint_is_said_to_be_one(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:200])
     with pytest.raises(UsageError, match=r"checkpoint .*last\.pt: cannot be read"):
         load_state(path)
+
+
+class Flat(Objective):
+    """Has a gradient, and teaches nothing."""
+
+    def loss(self, step: Step) -> Tensor:
+        return 1.0 + step.student.logits.float().square().mean()
+
+
+def test_a_run_that_has_not_begun_to_learn_after_a_tenth_of_its_steps_says_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = {"data": "digits", "model": "convnet_m", "epochs": 5, "batch_size": 16, "schedule": "constant"}
+    preceptor.teach(objective=Flat(), out=tmp_path / "flat", **settings)  # type: ignore[arg-type]
+    said = capsys.readouterr().err
+    assert said.count("% after a tenth of all steps, near chance for 10 classes") == 1
+    preceptor.teach(out=tmp_path / "fine", **settings)  # type: ignore[arg-type]
+    assert "near chance" not in capsys.readouterr().err
+
+
+def test_a_term_that_hardly_counts_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    objective = Sum(cross_entropy=(1.0, CrossEntropy()), flat=(1e-6, Flat()))
+    preceptor.teach(data=SMALL, model="convnet_s", objective=objective, epochs=2, out=tmp_path / "run")
+    said = " ".join(capsys.readouterr().err.split())
+    assert said.count("warning: term flat made") == 1
+    assert "% of the loss in epoch 1; is its weight (1e-06) meant?" in said
+    assert "term cross_entropy made" not in said
+
+
+def test_dot_and_a_clipped_norm_do_not_go_together(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"clip_norm: 1\.0 cannot be used with optim=dot"):
+        preceptor.teach(
+            data=SMALL, model="convnet_s", optim="dot", clip_norm=1.0, epochs=1, out=tmp_path / "run", progress=False
+        )

@@ -110,9 +110,7 @@ def _entries(role: str, entries: Mapping[str, Entry]) -> Table:
     for name, entry in entries.items():
         others = "".join(f" + {_weight(weight)} {term}" for term, weight in entry.companions.items())
         weights = Text(f"{_weight(entry.weight)}{others}")
-        table.add_row(
-            name, Text(entry.paper), str(entry.year), entry.kind, weights
-        )
+        table.add_row(name, Text(entry.paper), str(entry.year), entry.kind, weights)
     return table
 
 

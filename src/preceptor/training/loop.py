@@ -142,9 +142,14 @@ def fit(
         resume: go on from `last.pt` where there is one.
 
     Raises:
+        UsageError: when the plan and the optimiser cannot go together, or a checkpoint does not fit.
         RunError: when the loss or the weights stop being finite, or the disk refuses; the last good checkpoint stays.
         Interrupted: after SIGINT or SIGTERM, once everything is saved.
     """
+    if plan.clip_norm is not None and isinstance(optimizer, DOT):
+        raise UsageError(
+            f"clip_norm: {plan.clip_norm} cannot be used with optim=dot, whose two gradients it does not see"
+        )
     path = checkpoints / "last.pt"
     position, tally, best = Position(), Tally(learner.objective.running), Best()
     if resume and path.exists():

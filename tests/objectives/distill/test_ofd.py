@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import inspect
+
 import numpy as np
 import pytest
 import torch
 from vectors import GOLDEN, assert_golden, closed_form_map, offer
 
+from preceptor.errors import UsageError
 from preceptor.models import Tapped, create, observe
 from preceptor.models.small import ConvNet
 from preceptor.objectives.base import Setting, Taps
@@ -93,15 +96,55 @@ def test_margins_are_those_of_the_teachers_batch_norms() -> None:
     assert all(p.grad is not None for p in objective.parameters())
 
 
-@pytest.mark.parametrize("name", ["resnet8", "wrn_16_1", "vgg8", "ResNet50", "ShuffleV1"])
+@pytest.mark.parametrize("name", ["resnet8", "wrn_16_1", "vgg8", "ResNet50", "ShuffleV1", "MobileNetV2"])
 def test_these_networks_have_a_batch_norm_before_each_map(name: str) -> None:
     network = create(name, num_classes=3)
     assert isinstance(network, Tapped)
     maps = observe(network.eval(), list(network.preactivation_taps))(torch.zeros(1, 3, 32, 32)).features
-    for feature, path in network.preactivation_taps.items():
-        norm = _norm_before(network, path)
-        assert norm is not None, path
-        assert norm.num_features == maps[feature].shape[1], path
+    for feature, value in maps.items():
+        norm = _norm_before(network, feature)
+        assert norm is not None, feature
+        assert norm.num_features == value.shape[1], feature
+
+
+@pytest.mark.parametrize(
+    ("name", "feature", "path"),
+    [
+        ("resnet8", "block3_preact", "layer3.0.bn2"),  # not the shortcut's, which is registered after it
+        ("wrn_16_1", "block1_preact", "block2.layer.0.bn1"),
+        ("MobileNetV2", "block1_preact", "blocks.1.1.conv.7"),
+        ("resnet8", "layer2.0.bn1", "layer2.0.bn1"),  # a module path of the user's
+        ("resnet8", "layer2", "layer2.0.bn2"),
+        ("resnet8", "layer2.0.relu:input", "layer2.0.bn2"),
+    ],
+)
+def test_which_batch_norm_it_is(name: str, feature: str, path: str) -> None:
+    network = create(name, num_classes=3)
+    assert _norm_before(network, feature) is network.get_submodule(path)
+
+
+def test_where_there_is_none() -> None:
+    network = create("resnet8", num_classes=3)
+    assert _norm_before(network, "fc:input") is None  # nothing stands beside the input of a module at the top
+    assert _norm_before(network, "conv1") is None
+    assert _norm_before(network, "no.such") is None
+    assert _norm_before(None, "layer2") is None
+
+
+def test_pairs_of_the_users_take_the_margin_of_the_batch_norm_they_name() -> None:
+    teacher = torch.nn.Sequential(
+        torch.nn.Conv2d(3, 6, 1), torch.nn.BatchNorm2d(6), torch.nn.BatchNorm2d(6, affine=False)
+    )
+    norm = teacher.get_submodule("1")
+    assert isinstance(norm, torch.nn.BatchNorm2d)
+    torch.nn.init.normal_(norm.weight)
+    objective = OFD(pairs={"a.bn": "1", "b.bn": "2"})
+    assert objective.taps({}, {}) == Taps(("a.bn", "b.bn"), ("1", "2"))
+    said = Outputs(torch.zeros(2, 3), {name: torch.randn(2, 4, 4, 4) for name in ("a.bn", "b.bn")})
+    answered = Outputs(torch.zeros(2, 3), {name: torch.randn(2, 6, 4, 4) for name in ("1", "2")})
+    objective.build(Setting(10, 3, said, answered, teacher_model=teacher))
+    torch.testing.assert_close(objective.get_buffer("margin0"), ofd_margin(norm.weight.detach(), norm.bias.detach()))
+    assert objective.notes()[1] == "margins of 2 estimated from two samples: no batch-norm of their width"
 
 
 def test_without_a_batch_norm_margins_are_estimated_and_it_says_so() -> None:
@@ -128,3 +171,15 @@ def test_levels_count_half_for_each_step_from_the_end() -> None:
             for k, (connect, m) in enumerate(zip(objective.connectors, maps.values(), strict=True))
         ]
         torch.testing.assert_close(objective(list(maps.values()), list(maps.values())), levels[0] / 2 + levels[1])
+
+
+def test_errors() -> None:
+    plain, maps = inspect.unwrap(ofd_loss), torch.zeros(2, 3, 4, 4)
+    with pytest.raises(ValueError, match=r"shapes \(2, 1, 4, 4\) and \(2, 3, 4, 4\) differ"):
+        plain(maps[:, :1], maps, torch.zeros(3))
+    with pytest.raises(ValueError, match=r"margin: shape \(1,\) for maps of 3 channels"):
+        plain(maps, maps, torch.zeros(1))
+    with pytest.raises(
+        UsageError, match="ofd needs feature maps before the last ReLU, and the teacher offers block1; name"
+    ):
+        OFD().taps(offer("block1_preact"), offer("block1"))

@@ -89,12 +89,32 @@ def test_fusions_are_built_from_the_shapes_seen_and_train() -> None:
     assert objective.notes()[1] == f"fusions of {size:,} parameters, trained with the student"
 
 
+def test_a_batch_of_one_is_skipped_in_training_alone() -> None:
+    """The last batch of an epoch may be one: a pooled feature then has no variance to be normalised by."""
+    objective, said, answered = built()
+    maps = [
+        [*(f[:1] for n, f in side.features.items() if n != "pooled"), side.features["pooled"][:1, :, None, None]]
+        for side in (said, answered)
+    ]
+    maps[0][0].requires_grad_()
+    with pytest.warns(UserWarning, match="reviewkd skips a batch of one"):
+        value = objective(*maps)
+    value.backward()
+    assert value.item() == 0
+    assert maps[0][0].grad is not None
+    assert maps[0][0].grad.abs().sum() == 0
+    assert objective.eval()(*maps).item() > 0
+
+
 def test_errors() -> None:
     maps = torch.zeros(1, 1, 2, 2)
     with pytest.raises(ValueError, match="equal, at least one"):
         reviewkd_loss([], [])
     with pytest.raises(ValueError, match=r"shapes \[\(1, 1, 2, 2\)\] and \[\(1, 1, 4, 4\)\]"):
         reviewkd_loss([maps], [torch.zeros(1, 1, 4, 4)])
+    objective, said, _ = built()
+    with pytest.raises(UsageError, match="learns from a teacher, and the run has none"):
+        objective.build(Setting(10, 5, said, None))
     with pytest.raises(ValueError, match="mid_channels: 0 is not at least 1"):
         ReviewKD(mid_channels=0)
     with pytest.raises(

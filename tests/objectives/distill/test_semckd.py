@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import inspect
+from dataclasses import replace
+
 import pytest
 import torch
 from torch.nn import functional
@@ -91,12 +94,26 @@ def test_all_of_it_trains() -> None:
 
 def test_a_batch_of_another_size_is_skipped() -> None:
     objective, step = built(batch_size=16)
-    value = objective.loss(step)
+    maps = step.student.features["block1"]
+    maps[0, 0, 0, 0] = float("inf")  # not even then is it anything but 0
+    value = objective.loss(
+        replace(
+            step, student=replace(step.student, features={**step.student.features, "block1": maps.requires_grad_()})
+        )
+    )
+    value.backward()  # type: ignore[no-untyped-call]
     assert value.item() == 0
+    assert maps.grad is not None
+    assert maps.grad.abs().sum() == 0
     assert objective.notes() == ("attention is made for batches of 16; others are skipped",)
 
 
 def test_errors() -> None:
+    plain, maps = inspect.unwrap(semckd_loss), torch.zeros(2, 3, 4, 4)
+    with pytest.raises(ValueError, match=r"shape \(2, 1, 4, 4\) for a teacher's map \(2, 3, 4, 4\)"):
+        plain([[maps[:, :1]]], [maps], torch.ones(2, 1, 1))
+    with pytest.raises(ValueError, match=r"attention: shape \(2, 1, 2\), expected \(2, 1, 1\)"):
+        plain([[maps]], [maps], torch.ones(2, 1, 2))
     with pytest.raises(ValueError, match="softness: 0 is not above 0"):
         SemCKD(softness=0)
     with pytest.raises(UsageError, match="semckd needs feature maps, and the teacher offers pooled"):

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import inspect
 import math
 
 import pytest
@@ -80,6 +81,22 @@ def test_scales_are_parameters_that_move_and_survive() -> None:
     assert torch.equal(one(*maps), two(*maps))
 
 
+@pytest.mark.parametrize("variance", [2e-5, 0.1, 5.0, 1000.0])
+def test_the_scales_begin_at_the_initial_variance(variance: float) -> None:
+    seen = Outputs(torch.zeros(2, 3), {"block1": torch.zeros(2, 4, 2, 2)})
+    objective = VID(initial_variance=variance)
+    objective.taps(offer("block1"), offer("block1"))
+    objective.build(Setting(10, 3, seen, seen))
+    reached = torch.nn.functional.softplus(objective.raw_scales[0].double()) + 1e-5
+    torch.testing.assert_close(reached, torch.full((4,), variance, dtype=torch.float64), rtol=1e-5, atol=0)
+
+
 def test_errors() -> None:
-    with pytest.raises(ValueError, match="initial_variance: 0 is not above 0"):
-        VID(initial_variance=0)
+    for variance in (0.0, 1e-5):
+        with pytest.raises(ValueError, match=f"initial_variance: {variance} is not above 1e-05"):
+            VID(initial_variance=variance)
+    plain, maps = inspect.unwrap(vid_loss), torch.zeros(2, 3, 4, 4)
+    with pytest.raises(ValueError, match=r"shapes \(2, 1, 4, 4\) and \(2, 3, 4, 4\) differ"):
+        plain(maps[:, :1], torch.zeros(3), maps)
+    with pytest.raises(ValueError, match=r"raw_scale: shape \(1,\) for maps of 3 channels"):
+        plain(maps, torch.zeros(1), maps)

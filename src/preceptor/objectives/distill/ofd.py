@@ -9,7 +9,7 @@ mean of the negative values that a dry forward pass shows.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from jaxtyping import Float
@@ -43,10 +43,18 @@ def ofd_loss(
         a sum over channels and positions, batch mean, so it grows with the map; 0 where they are equal, and where the teacher
         is off and the student not above its margin.
 
+    Raises:
+        ValueError: for maps whose shapes differ, or a margin that is not one a channel.
+
     Example:
         >>> ofd_loss(torch.tensor([[[[-5.0, 1.0]]]]), torch.tensor([[[[-9.0, -9.0]]]]), torch.tensor([-1.0])).item()
         4.0
     """
+    if student_map.shape != teacher_map.shape:
+        shapes = f"{tuple(student_map.shape)} and {tuple(teacher_map.shape)}"
+        raise ValueError(f"student_map and teacher_map: shapes {shapes} differ (after the connector)")
+    if margin.shape != teacher_map.shape[1:2]:
+        raise ValueError(f"margin: shape {tuple(margin.shape)} for maps of {teacher_map.shape[1]} channels")
     student, teacher = promote(student_map), promote(teacher_map.detach())
     target = torch.maximum(teacher, margin.to(teacher)[:, None, None])
     counts = (student > target) | (teacher > 0)
@@ -71,19 +79,27 @@ def ofd_margin(weight: Float[Tensor, " channels"], bias: Float[Tensor, " channel
     return torch.where(deviation == 0, mean.clamp_max(0), margin).to(weight.dtype)
 
 
-def _norm_before(network: nn.Module, path: str) -> nn.BatchNorm2d | None:
-    """Return the batch-norm of a map: the module itself, its last child, or the last one beside the ReLU the map enters."""
-    module = network.get_submodule(path.rpartition(".")[0] if path.endswith(":input") else path)
-    norms = [layer for layer in (module, *module.children()) if isinstance(layer, nn.BatchNorm2d)]
-    return norms[-1] if norms else None
+def _norm_before(network: nn.Module | None, name: str) -> nn.BatchNorm2d | None:
+    """Return the last batch-norm in the module that gives a map, or beside the ReLU that the map enters."""
+    path = network.preactivation_taps.get(name, name) if isinstance(network, Tapped) else name
+    where = path.rpartition(".")[0] if path.endswith(":input") else path
+    modules = {} if network is None else dict(network.named_modules(remove_duplicate=False))
+    return _last_norm(modules[where]) if where and where in modules else None
+
+
+def _last_norm(module: nn.Module) -> nn.BatchNorm2d | None:
+    """Look among the module and its children first: a shortcut's norm, registered after the others, lies deeper."""
+    children = list(module.children())[::-1]
+    near = (layer for layer in (*children, module) if isinstance(layer, nn.BatchNorm2d))
+    return next(near, None) or next((norm for child in children if (norm := _last_norm(child))), None)
 
 
 class OFD(Objective):
-    """Partial distance of maps before the ReLU, the blocks paired from the end."""
+    """Partial distance of maps before the ReLU, the blocks paired from the end or as the user says."""
 
-    def __init__(self) -> None:
+    def __init__(self, pairs: Mapping[str, str] | None = None) -> None:
         super().__init__()
-        self.pairing = Pairing("ofd", which="from_the_end", student_preact=True, teacher_preact=True)
+        self.pairing = Pairing("ofd", pairs, which="from_the_end", student_preact=True, teacher_preact=True)
         self.connectors = nn.ModuleList()
         self._estimated: list[str] = []
 
@@ -99,7 +115,7 @@ class OFD(Objective):
         return torch.stack(losses).sum()
 
     def taps(self, student: Offer, teacher: Offer) -> Taps:
-        """Pair the blocks before their last ReLU, from the end."""
+        """Pair the blocks before their last ReLU, from the end, or as the user says."""
         return self.pairing.taps(student, teacher)
 
     def build(self, setting: Setting) -> None:
@@ -116,10 +132,9 @@ class OFD(Objective):
         self.connectors = nn.ModuleList(connectors).to(device)
 
     def _margin(self, teacher: nn.Module | None, name: str, dry: Tensor) -> Tensor:
-        if isinstance(teacher, Tapped) and name in teacher.preactivation_taps:
-            norm = _norm_before(teacher, teacher.preactivation_taps[name])
-            if norm is not None and norm.num_features == dry.shape[1]:
-                return ofd_margin(norm.weight.detach().float(), norm.bias.detach().float())
+        norm = _norm_before(teacher, name)
+        if norm is not None and norm.affine and norm.num_features == dry.shape[1]:
+            return ofd_margin(norm.weight.detach().float(), norm.bias.detach().float())
         self._estimated.append(name)
         values = promote(dry).transpose(0, 1).flatten(1)
         is_below = values < 0
@@ -127,7 +142,7 @@ class OFD(Objective):
 
     def notes(self) -> tuple[str, ...]:
         """Name the pairs, and the margins that are estimates."""
-        estimates = f"margins of {', '.join(self._estimated)} estimated from two samples: no batch-norm before the ReLU"
+        estimates = f"margins of {', '.join(self._estimated)} estimated from two samples: no batch-norm of their width"
         return (*self.pairing.notes(), *([estimates] if self._estimated else []))
 
     def loss(self, step: Step) -> Tensor:

@@ -2,10 +2,13 @@
 
 Source: Chen, Liu, Zhao, Jia, "Distilling Knowledge via Knowledge Review" (CVPR 2021, arXiv 2104.09044), sections 3.2 (attention
 based fusion) and 3.3 (hierarchical context loss). Its weight depends on the pair: see the presets.
+Differs from the authors' code: blocks are paired by resolution where the numbers differ; a batch of one is skipped while
+training, since the batch-norm of a pooled feature has no variance there.
 """
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 
 import torch
@@ -92,9 +95,15 @@ class ReviewKD(Objective):
         self.mid_channels = mid_channels
         self.pairing = Pairing("reviewkd", pairs, teacher_preact=True)
         self.fusions = nn.ModuleList()
+        self._has_warned = False
 
     def forward(self, student_maps: Sequence[Tensor], teacher_maps: Sequence[Tensor]) -> Tensor:
         """Return the loss of maps, shallow to deep, the pooled features as 1 x 1 maps last; after `build`."""
+        if self.training and len(student_maps[0]) == 1:
+            if not self._has_warned:
+                self._has_warned = True
+                warnings.warn("reviewkd skips a batch of one: its batch-norms have no variance there", stacklevel=2)
+            return promote(student_maps[0][:0]).sum()  # 0, with a gradient of 0
         outputs: list[Tensor] = []
         deeper: Tensor | None = None
         for fusion, maps in zip(self.fusions, reversed(student_maps), strict=True):
@@ -110,9 +119,10 @@ class ReviewKD(Objective):
 
     def build(self, setting: Setting) -> None:
         """Make a fusion for each level, the deepest first."""
+        shapes = self.pairing.shapes(setting)
         assert setting.teacher is not None
         widths = [outputs.features["pooled"].shape[1] for outputs in (setting.student, setting.teacher)]
-        shapes = [*self.pairing.shapes(setting), ((widths[0], 1, 1), (widths[1], 1, 1))]
+        shapes.append(((widths[0], 1, 1), (widths[1], 1, 1)))
         mid = min(self.mid_channels, widths[0])
         fusions = [
             Fusion(mine[0], mid, its, is_deepest=level == 0) for level, (mine, its) in enumerate(reversed(shapes))

@@ -39,15 +39,23 @@ def semckd_loss(
     Returns:
         mean squared differences, weighted; 0 where all projections are equal to the teacher's maps.
 
+    Raises:
+        ValueError: for projections of other channels than the teacher's maps, or attention of another shape.
+
     Example:
         >>> maps = torch.ones(2, 3, 4, 4)
         >>> semckd_loss([[2 * maps, maps]], [maps, maps], torch.full((2, 1, 2), 0.5)).item()
         0.5
     """
+    expected = (len(teacher_maps[0]), len(projected_maps), len(teacher_maps))
+    if tuple(attention.shape) != expected:
+        raise ValueError(f"attention: shape {tuple(attention.shape)}, expected {expected} (batch, students, teachers)")
     errors = []
     for row in projected_maps:
         for projected, teacher in zip(row, teacher_maps, strict=True):
             mine, its = pool_to_smaller(promote(projected), promote(teacher.detach()))
+            if mine.shape != its.shape:
+                raise ValueError(f"projected_maps: shape {tuple(mine.shape)} for a teacher's map {tuple(its.shape)}")
             errors.append((mine - its).square().mean((1, 2, 3)))
     return (promote(attention).flatten(1) * torch.stack(errors, dim=1)).sum() / (len(attention) * len(projected_maps))
 
@@ -125,7 +133,7 @@ class SemCKD(Objective):
         students = maps_of(step.student, self._names.student, "student", "semckd")
         teachers = maps_of(teacher_outputs(step), self._names.teacher, "teacher", "semckd")
         if len(step.student.logits) != self._batch_size:
-            return 0.0 * promote(students[0]).sum()
+            return promote(students[0][:0]).sum()  # 0, with a gradient of 0
         return self(students, teachers)  # type: ignore[no-any-return]
 
 

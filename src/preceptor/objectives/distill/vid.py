@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from preceptor.divergences import promote
-from preceptor.objectives.base import Objective, Offer, Setting, Taps, positive
+from preceptor.objectives.base import Objective, Offer, Setting, Taps
 from preceptor.objectives.connectors import pool_to_smaller
 from preceptor.objectives.features import Pairing
 from preceptor.types import Step
@@ -41,11 +41,19 @@ def vid_loss(
         nats an element up to a constant, mean over all elements; below 0 where the variance is small and right. Least where
         each channel's variance is its mean squared error.
 
+    Raises:
+        ValueError: for maps whose shapes differ, or a scale that is not one a channel.
+
     Example:
         >>> raw = torch.tensor([math.log(math.expm1(1.0 - 1e-5))])  # variance 1
         >>> round(vid_loss(torch.ones(1, 1, 1, 1), raw, torch.zeros(1, 1, 1, 1)).item(), 6)
         0.5
     """
+    if predicted_mean.shape != teacher_map.shape:
+        shapes = f"{tuple(predicted_mean.shape)} and {tuple(teacher_map.shape)}"
+        raise ValueError(f"predicted_mean and teacher_map: shapes {shapes} differ (after the regressor)")
+    if raw_scale.shape != teacher_map.shape[1:2]:
+        raise ValueError(f"raw_scale: shape {tuple(raw_scale.shape)} for maps of {teacher_map.shape[1]} channels")
     variance = (functional.softplus(promote(raw_scale)) + _FLOOR)[:, None, None]
     squared = (promote(predicted_mean) - promote(teacher_map.detach())).square()
     return ((squared / variance + variance.log()) / 2).mean()
@@ -63,7 +71,9 @@ class VID(Objective):
 
     def __init__(self, initial_variance: float = 5.0, pairs: Mapping[str, str] | None = None) -> None:
         super().__init__()
-        self.initial_variance = positive(initial_variance, "initial_variance")
+        if not initial_variance > _FLOOR:
+            raise ValueError(f"initial_variance: {initial_variance} is not above {_FLOOR}")
+        self.initial_variance = initial_variance
         self.pairing = Pairing("vid", pairs)
         self.regressors = nn.ModuleList()
         self.raw_scales = nn.ParameterList()
@@ -84,7 +94,8 @@ class VID(Objective):
     def build(self, setting: Setting) -> None:
         """Make a regressor and a scale for each pair."""
         device = setting.student.logits.device
-        raw = math.log(math.expm1(self.initial_variance - _FLOOR))
+        above = self.initial_variance - _FLOOR
+        raw = above + math.log(-math.expm1(-above))  # the inverse of softplus
         shapes = self.pairing.shapes(setting)
         self.regressors = nn.ModuleList(_regressor(mine[0], its[0]) for mine, its in shapes).to(device)
         self.raw_scales = nn.ParameterList(torch.full((its[0],), raw, device=device) for _, its in shapes)

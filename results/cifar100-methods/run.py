@@ -49,6 +49,7 @@ def main() -> None:
         preceptor(["teach", *common, *TEACHER, "batch_size=128", f"out={teacher}", "resume=true"])
     keys = [key for key in ("alone", *METHODS, *PROCEDURES) if key not in LEFT_OUT]
     jobs = [(seed, key) for seed in options.seeds for key in keys if seed == 0 or key in THREE_SEEDS]
+    jobs.sort(key=lambda job: job[1] not in THREE_SEEDS)  # the ones with three seeds first
     for seed, key in jobs:
         out = options.work / f"{key}-{seed}"
         if (out / "result.json").exists() or (options.only and key not in options.only):
@@ -59,7 +60,7 @@ def main() -> None:
             else ["distill", f"teacher={teacher}", f"method={key}"]
         )
         peak = preceptor(
-            [*verb, *common, *STUDENT, *CHANGES.get(key, []), f"seed={seed}", f"out={out}", "overwrite=true"]
+            [*verb, *common, *STUDENT, *CHANGES.get(key, []), f"seed={seed}", f"out={out}", "resume=true"]
         )
         if peak is not None:
             (out / "peak.json").write_text(json.dumps({"peak_mib": peak}))

@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 from torch import Tensor
+from torch.nn import functional
 from vectors import assert_golden, offer
 
 from preceptor.errors import UsageError
@@ -120,9 +121,9 @@ def test_gradcheck() -> None:
     assert torch.autograd.gradcheck(lambda rows: sskd_ss_loss(rows, teacher), student.requires_grad_())
 
 
-def built() -> tuple[SSKD, Step]:
+def built(transformed_keep: float = 1.0) -> tuple[SSKD, Step]:
     torch.manual_seed(0)
-    objective = SSKD(stage_epochs=4)
+    objective = SSKD(transformed_keep=transformed_keep, stage_epochs=4)
     objective.taps(offer("pooled"), offer("pooled"))
 
     def said(dim: int, spread: float) -> Outputs:
@@ -138,6 +139,32 @@ def built() -> tuple[SSKD, Step]:
     objective.build(Setting(10, 5, student, teacher))
     batch = Batch(torch.zeros(6, 1), torch.arange(6) % 5, torch.arange(6), View("none", 0, 1))
     return objective, Step(batch, student, teacher, torch.nn.Identity(), Clock(1, 1, 0.0))
+
+
+def test_the_class_takes_rotated_logits_and_embeddings_image_by_image() -> None:
+    objective, step = built(transformed_keep=0.5)
+    assert step.teacher is not None
+    labels = [0, 1, 2, 3, 4, 0] * 3
+    mine, its = (torch.cat([side.views[name].logits for name in ROTATIONS]) for side in (step.student, step.teacher))
+    assert len(kept_rows(its, labels, 0.0)) < len(kept_rows(its, labels, 0.5)) < 18  # so that labels and ties matter
+
+    def image_by_image(side: Outputs) -> Tensor:
+        views = [side, *(side.views[name] for name in ROTATIONS)]
+        return torch.stack([view.features["pooled"][image] for image in range(6) for view in views])
+
+    projected = objective.student_head(image_by_image(step.student))
+    target = objective.teacher_head(image_by_image(step.teacher))
+    expected = sskd_loss(mine, its, torch.tensor(labels), projected, target, transformed_keep=0.5)
+    torch.testing.assert_close(objective.loss(step), expected)
+    stage = objective.preparation()
+    assert stage is not None
+    unit = functional.normalize(target)
+    total = torch.zeros(())
+    for image in range(6):
+        for turn in (1, 2, 3):
+            cosines = torch.stack([unit[4 * image + turn] @ unit[4 * other] for other in range(6)])
+            total = total - torch.log_softmax(cosines, 0)[image] / 18
+    torch.testing.assert_close(stage.objective.loss(step), total)
 
 
 def test_the_teachers_head_learns_in_its_stage_and_is_frozen_after_it() -> None:

@@ -68,6 +68,14 @@ def test_a_team_says_its_mean_distribution_and_each_ones_own(teachers: list[Path
     assert torch.equal(said.features["block1"], alone[0].features["block1"])
 
 
+def test_a_team_is_averaged_on_further_views_too(teachers: list[Path]) -> None:
+    batch = some_batch(extra=True)
+    sources = [live(path) for path in teachers]
+    said = TeacherTeam(sources)(batch).views["strong"].logits
+    mean = torch.stack([source(batch).views["strong"].logits.softmax(1) for source in sources]).mean(0)
+    torch.testing.assert_close(log_soften(said).exp(), mean)
+
+
 def test_further_views_are_answered_apart(teachers: list[Path]) -> None:
     batch = some_batch(extra=True)
     network = preceptor.load(teachers[0])

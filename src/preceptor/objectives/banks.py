@@ -20,7 +20,7 @@ def remember(
     embedding: Float[Tensor, "batch dim"],
     momentum: float,
 ) -> None:
-    """Move the bank's rows towards new embeddings, back to length 1, in place; a row given twice must come with equal embeddings."""
+    """Move the bank's rows towards new embeddings, back to length 1, in place; a row given twice must come twice the same."""
     mixed = momentum * bank[index] + (1 - momentum) * embedding.detach().to(bank.dtype)
     bank.index_copy_(0, index, functional.normalize(mixed))
 

@@ -116,6 +116,7 @@ class Pairing:
         stem: whether the stems are paired too, before the blocks.
         student_preact: take the student's maps before the last ReLU.
         teacher_preact: the teacher's likewise.
+        is_open: whether the method lets the user give pairs, for messages.
     """
 
     def __init__(
@@ -127,11 +128,13 @@ class Pairing:
         stem: bool = False,
         student_preact: bool = False,
         teacher_preact: bool = False,
+        is_open: bool = True,
     ) -> None:
         self._method = method
         self._given = given
         self._which = which
         self._stem = stem
+        self._is_open = is_open
         self._preact = {"student": student_preact, "teacher": teacher_preact}
         self.pairs: tuple[tuple[str, str], ...] = ()
         self._left_out: tuple[str, ...] = ()
@@ -204,8 +207,8 @@ class Pairing:
         if len(found) < (2 if self._which == "second" else 1):
             kind = "feature maps before the last ReLU" if self._preact[who] else "feature maps"
             raise UsageError(
-                f"method {self._method} needs {kind}, and the {who} offers {', '.join(offered) or 'none'}; "
-                "name them with method.pairs={STUDENT_MODULE: TEACHER_MODULE}"
+                f"method {self._method} needs {kind}, and the {who} offers {', '.join(offered) or 'none'}"
+                + ("; name them with method.pairs={STUDENT_MODULE: TEACHER_MODULE}" if self._is_open else "")
             )
         return found
 

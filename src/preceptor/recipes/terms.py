@@ -65,9 +65,14 @@ def build_sum(terms: Mapping[str, Mapping[str, Any]]) -> Sum:
     for name, settings in terms.items():
         weight = _weight(settings["weight"], name)
         knobs = {key: value for key, value in settings.items() if key not in {"name", "weight"}}
-        objective = _ALL[settings["name"]].objective(**knobs)
-        if weight != 0.0 or _may_prepare(objective):
+        try:
+            objective = _ALL[settings["name"]].objective(**knobs)
+        except ValueError as error:
+            raise UsageError(f"{name}: {error}") from error
+        if weight != 0.0 or knobs.get("stage_epochs", 0):
             built[name] = (weight, objective)
+        elif "stage_epochs" in knobs:
+            raise UsageError(f"{name}: with weight 0 and stage_epochs 0 nothing is left of it; give it a weight")
     if all(weight == 0.0 for weight, _ in built.values()):
         raise UsageError(f"every term has weight 0: {', '.join(terms)}")
     return Sum(**built)
@@ -96,10 +101,6 @@ def _settled(name: str, settings: dict[str, Any], where: str, entries: Mapping[s
     weight = _plain(_weight(settings.pop("weight", _plain(entries[key].weight)), f"{where}.{name}"))
     knobs = {**entries[key].knobs, **settings}
     return {"name": key, "weight": weight, **check_knobs(entries[key].objective, knobs, f"{where}.{name}")}
-
-
-def _may_prepare(objective: Objective) -> bool:
-    return type(objective).preparation is not Objective.preparation
 
 
 def _weight(value: object, where: str) -> Weight:

@@ -111,9 +111,10 @@ class TeacherRoute:
 
 
 def together(members: Sequence[Outputs]) -> Outputs:
-    """Return the log of the mean distribution as logits, with the first member's features and views, and all members."""
+    """Return the log of the mean distribution as logits, of each view too, with the first one's features, and all members."""
     log_mean = torch.stack([log_soften(member.logits) for member in members]).logsumexp(0) - math.log(len(members))
-    return replace(members[0], logits=log_mean, members=tuple(members))
+    views = {name: together([member.views[name] for member in members]) for name in members[0].views}
+    return replace(members[0], logits=log_mean, views=views, members=tuple(members))
 
 
 class TruthTeacher:

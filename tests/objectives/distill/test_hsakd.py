@@ -48,9 +48,9 @@ def test_gradcheck() -> None:
     )
 
 
-def built() -> tuple[HSAKD, Step]:
+def built(temperature: float = 3.0) -> tuple[HSAKD, Step]:
     torch.manual_seed(0)
-    objective = HSAKD(stage_epochs=4)
+    objective = HSAKD(temperature, stage_epochs=4)
     names = offer("block1", "block2")
     objective.taps(names, names)
 
@@ -66,6 +66,21 @@ def built() -> tuple[HSAKD, Step]:
     objective.build(Setting(10, 5, student, teacher))
     batch = Batch(torch.zeros(6, 1), torch.arange(6) % 5, torch.arange(6), View("none", 0, 1))
     return objective, Step(batch, student, teacher, torch.nn.Identity(), Clock(1, 1, 0.0))
+
+
+def test_the_class_compares_all_four_views_at_every_level() -> None:
+    objective, step = built(temperature=2.0)
+    objective.eval()
+    assert step.teacher is not None
+    answers: list[tuple[Tensor, list[Tensor]]] = []
+    for side, heads in ((step.student, objective.student_heads), (step.teacher, objective.teacher_heads)):
+        views = [side, *(side.views[name] for name in ROTATIONS)]
+        rows = [heads([view.features[name] for name in ("block1", "block2")]) for view in views]
+        joint = [torch.cat(level) for level in zip(*rows, strict=True)]
+        answers.append((torch.cat([view.logits for view in views]), joint))
+    (mine, mine_joint), (its, its_joint) = answers
+    expected = hsakd_loss(mine, its, mine_joint, its_joint, temperature=2.0)
+    torch.testing.assert_close(objective.loss(step), expected)
 
 
 def test_the_stage_learns_class_and_rotation_on_the_teachers_maps() -> None:

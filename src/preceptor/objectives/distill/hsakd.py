@@ -79,7 +79,7 @@ class HSAKD(Objective):
         if stage_epochs < 0:
             raise ValueError(f"stage_epochs: {stage_epochs} is below 0")
         self.stage_epochs = stage_epochs
-        self.pairing = Pairing("hsakd")
+        self.pairing = Pairing("hsakd", is_open=False)
         self.student_heads: nn.Module = nn.Identity()
         self.teacher_heads: nn.Module = nn.Identity()
 

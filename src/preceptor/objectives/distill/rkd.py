@@ -23,7 +23,8 @@ from preceptor.types import Step
 
 __all__ = ["RKD", "rkd_loss"]
 
-_CHUNK_NUMBERS = 2**22  # floats of one chunk's difference vectors or cosines
+# floats of one chunk's difference vectors or cosines: large enough for memory allocators to give each back at once
+_CHUNK_NUMBERS = 2**24
 _COINCIDENT = 1e-12  # squared distance below which two samples are one
 
 

@@ -58,7 +58,7 @@ class SimKD(Objective):
         if bottleneck < 1:
             raise ValueError(f"bottleneck: {bottleneck} is not at least 1")
         self.bottleneck = bottleneck
-        self.pairing = Pairing("simkd", which="last")
+        self.pairing = Pairing("simkd", which="last", is_open=False)
         self._teacher_feature = ""
 
     def forward(self, student_map: Tensor, teacher_map: Tensor) -> Tensor:

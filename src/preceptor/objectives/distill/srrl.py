@@ -60,7 +60,7 @@ class SRRL(Objective):
     def __init__(self, logit_weight: float = 1.0) -> None:
         super().__init__()
         self.logit_weight = logit_weight
-        self.pairing = Pairing("srrl", which="last")
+        self.pairing = Pairing("srrl", which="last", is_open=False)
         self.connector: nn.Module = nn.Identity()
         self.register_buffer("weight", None)
         self.register_buffer("bias", None)

@@ -24,6 +24,7 @@ __all__ = [
     "Sum",
     "Taps",
     "Weight",
+    "at_least",
     "labels_of",
     "one_of",
     "positive",
@@ -234,6 +235,17 @@ def positive(value: float, name: str) -> float:
     """
     if not value > 0:
         raise ValueError(f"{name}: {value} is not above 0")
+    return value
+
+
+def at_least(value: int, least: int, name: str) -> int:
+    """Return a knob that must not be below some number.
+
+    Raises:
+        ValueError: when it is.
+    """
+    if value < least:
+        raise ValueError(f"{name}: {value} is below {least}")
     return value
 
 

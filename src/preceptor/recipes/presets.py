@@ -99,6 +99,8 @@ _PAIRS: Mapping[tuple[str, str, str], Nested] = {
     },
 }
 
+_NESTEROV: Nested = {"optim": {"nesterov": True}}
+
 PRESETS: dict[str, Preset] = {
     "crd-protocol": Preset(
         "CIFAR-100 as in Tian, Krishnan, Isola (ICLR 2020): 240 epochs, batch 64, SGD 0.05, / 10 after 150, 180, 210; "
@@ -106,7 +108,7 @@ PRESETS: dict[str, Preset] = {
         _CIFAR,
         lr=0.05,
         gentle_lr=0.01,
-        methods={"mlkd": {"optim": {"lr": 0.025}}, "reviewkd": {"optim": {"nesterov": True}}},
+        methods={"mlkd": {"optim": {"lr": 0.025}}, "reviewkd": _NESTEROV, "hsakd": _NESTEROV},
         pairs=_PAIRS,
     ),
     "soteacher-protocol": Preset(

@@ -67,7 +67,7 @@ def test_gradcheck() -> None:
 
 
 def test_errors() -> None:
-    with pytest.raises(ValueError, match="dim: 0 is not at least 1"):
+    with pytest.raises(ValueError, match="dim: 0 is below 1"):
         CC(dim=0)
     with pytest.raises(UsageError, match="method cc needs feature pooled of the student, which offers none"):
         CC().taps({}, offer("pooled"))

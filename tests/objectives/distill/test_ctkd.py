@@ -93,5 +93,5 @@ def test_errors() -> None:
         CTKD(scale=-1)
     with pytest.raises(ValueError, match="start: -1 is not above 0"):
         ctkd_loss(torch.zeros(1, 2), torch.zeros(1, 2), torch.zeros(1), start=-1)
-    with pytest.raises(ValueError, match="ramp_epochs: 0 is not at least 1"):
+    with pytest.raises(ValueError, match="ramp_epochs: 0 is below 1"):
         CTKD(ramp_epochs=0)

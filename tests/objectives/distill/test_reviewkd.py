@@ -115,7 +115,7 @@ def test_errors() -> None:
     objective, said, _ = built()
     with pytest.raises(UsageError, match="learns from a teacher, and the run has none"):
         objective.build(Setting(10, 5, said, None))
-    with pytest.raises(ValueError, match="mid_channels: 0 is not at least 1"):
+    with pytest.raises(ValueError, match="mid_channels: 0 is below 1"):
         ReviewKD(mid_channels=0)
     with pytest.raises(
         UsageError, match="reviewkd needs feature maps before the last ReLU, and the teacher offers block1"

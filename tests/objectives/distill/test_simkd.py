@@ -90,7 +90,7 @@ def test_a_map_like_the_teachers_gives_the_teachers_logits() -> None:
 def test_errors() -> None:
     with pytest.raises(ValueError, match="2 and 3 channels"):
         inspect.unwrap(simkd_loss)(torch.zeros(1, 2, 2, 2), torch.zeros(1, 3, 2, 2))
-    with pytest.raises(ValueError, match="bottleneck: 0 is not at least 1"):
+    with pytest.raises(ValueError, match="bottleneck: 0 is below 1"):
         SimKD(bottleneck=0)
     student = ConvNet([4, 6], 1, num_classes=5, in_channels=3)
     wide = create("MobileNetV2", num_classes=5)

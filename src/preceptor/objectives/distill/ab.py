@@ -14,7 +14,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from preceptor.divergences import promote
-from preceptor.objectives.base import Objective, Offer, Setting, Stage, Taps, positive
+from preceptor.objectives.base import Objective, Offer, Setting, Stage, Taps, at_least, positive
 from preceptor.objectives.connectors import Regressor
 from preceptor.objectives.features import Pairing
 from preceptor.types import Step
@@ -70,9 +70,7 @@ class AB(Objective):
     def __init__(self, margin: float = 1.0, stage_epochs: int = 30, pairs: Mapping[str, str] | None = None) -> None:
         super().__init__()
         self.margin = positive(margin, "margin")
-        if stage_epochs < 0:
-            raise ValueError(f"stage_epochs: {stage_epochs} is below 0")
-        self.stage_epochs = stage_epochs
+        self.stage_epochs = at_least(stage_epochs, 0, "stage_epochs")
         self.pairing = Pairing("ab", pairs, student_preact=True, teacher_preact=True)
         self.connectors = nn.ModuleList()
 

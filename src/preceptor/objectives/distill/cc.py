@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from preceptor.divergences import promote
-from preceptor.objectives.base import Objective, Offer, Setting, Taps, teacher_outputs
+from preceptor.objectives.base import Objective, Offer, Setting, Taps, at_least, teacher_outputs
 from preceptor.objectives.features import need
 from preceptor.types import Step
 
@@ -47,9 +47,7 @@ class CC(Objective):
 
     def __init__(self, dim: int = 128) -> None:
         super().__init__()
-        if dim < 1:
-            raise ValueError(f"dim: {dim} is not at least 1")
-        self.dim = dim
+        self.dim = at_least(dim, 1, "dim")
         self.student_embed: nn.Module = nn.Identity()
         self.teacher_embed: nn.Module = nn.Identity()
 

@@ -15,7 +15,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from preceptor.divergences import kl, log_soften, promote
-from preceptor.objectives.base import Objective, positive, teacher_outputs
+from preceptor.objectives.base import Objective, at_least, positive, teacher_outputs
 from preceptor.types import Clock, Step
 
 __all__ = ["CTKD", "ctkd_loss"]
@@ -78,9 +78,7 @@ class CTKD(Objective):
         super().__init__()
         self.start = positive(start, "start")
         self.scale = positive(scale, "scale")
-        if ramp_epochs < 1:
-            raise ValueError(f"ramp_epochs: {ramp_epochs} is not at least 1")
-        self.ramp_epochs = ramp_epochs
+        self.ramp_epochs = at_least(ramp_epochs, 1, "ramp_epochs")
         self.raw_temperature = nn.Parameter(torch.ones(1))
 
     @property

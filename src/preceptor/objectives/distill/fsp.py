@@ -16,7 +16,7 @@ from torch import Tensor
 
 from preceptor.divergences import promote
 from preceptor.errors import UsageError
-from preceptor.objectives.base import Objective, Offer, Setting, Stage, Taps
+from preceptor.objectives.base import Objective, Offer, Setting, Stage, Taps, at_least
 from preceptor.objectives.connectors import pool_to_smaller
 from preceptor.objectives.features import Pairing
 from preceptor.types import Step
@@ -67,9 +67,7 @@ class FSP(Objective):
 
     def __init__(self, stage_epochs: int = 30, pairs: Mapping[str, str] | None = None) -> None:
         super().__init__()
-        if stage_epochs < 0:
-            raise ValueError(f"stage_epochs: {stage_epochs} is below 0")
-        self.stage_epochs = stage_epochs
+        self.stage_epochs = at_least(stage_epochs, 0, "stage_epochs")
         self.pairing = Pairing("fsp", pairs, stem=True)
 
     def forward(self, student_maps: Sequence[Tensor], teacher_maps: Sequence[Tensor]) -> Tensor:

@@ -15,7 +15,17 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from preceptor.divergences import promote
-from preceptor.objectives.base import Objective, Offer, Setting, Stage, Taps, one_of, positive, teacher_outputs
+from preceptor.objectives.base import (
+    Objective,
+    Offer,
+    Setting,
+    Stage,
+    Taps,
+    at_least,
+    one_of,
+    positive,
+    teacher_outputs,
+)
 from preceptor.objectives.connectors import pool_to_smaller
 from preceptor.objectives.features import Pairing, as_map
 from preceptor.types import Step
@@ -82,9 +92,7 @@ class FT(Objective):
         super().__init__()
         self.rate = positive(rate, "rate")
         self.power = int(one_of(str(power), ("1", "2"), "power"))
-        if stage_epochs < 0:
-            raise ValueError(f"stage_epochs: {stage_epochs} is below 0")
-        self.stage_epochs, self.stage_lr = stage_epochs, positive(stage_lr, "stage_lr")
+        self.stage_epochs, self.stage_lr = at_least(stage_epochs, 0, "stage_epochs"), positive(stage_lr, "stage_lr")
         if pairs and len(pairs) != 1:
             raise ValueError(f"pairs: ft takes one pair, got {len(pairs)}")
         self.pairing = Pairing("ft", pairs, which="last")

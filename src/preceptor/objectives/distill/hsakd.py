@@ -16,7 +16,17 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from preceptor.divergences import kl, log_soften
-from preceptor.objectives.base import Objective, Offer, Setting, Stage, Taps, labels_of, positive, teacher_outputs
+from preceptor.objectives.base import (
+    Objective,
+    Offer,
+    Setting,
+    Stage,
+    Taps,
+    at_least,
+    labels_of,
+    positive,
+    teacher_outputs,
+)
 from preceptor.objectives.features import Pairing, as_map
 from preceptor.objectives.rotations import ROTATIONS, BlockClassifiers, all_views
 from preceptor.types import Outputs, Step
@@ -76,9 +86,7 @@ class HSAKD(Objective):
     def __init__(self, temperature: float = 3.0, stage_epochs: int = 100) -> None:
         super().__init__()
         self.temperature = positive(temperature, "temperature")
-        if stage_epochs < 0:
-            raise ValueError(f"stage_epochs: {stage_epochs} is below 0")
-        self.stage_epochs = stage_epochs
+        self.stage_epochs = at_least(stage_epochs, 0, "stage_epochs")
         self.pairing = Pairing("hsakd", is_open=False)
         self.student_heads: nn.Module = nn.Identity()
         self.teacher_heads: nn.Module = nn.Identity()

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from preceptor.divergences import promote
-from preceptor.objectives.base import Objective, Offer, Setting, Taps, teacher_outputs
+from preceptor.objectives.base import Objective, Offer, Setting, Taps, at_least, teacher_outputs
 from preceptor.objectives.features import Pairing, need
 from preceptor.types import Step
 
@@ -90,9 +90,7 @@ class ReviewKD(Objective):
 
     def __init__(self, mid_channels: int = 512, pairs: Mapping[str, str] | None = None) -> None:
         super().__init__()
-        if mid_channels < 1:
-            raise ValueError(f"mid_channels: {mid_channels} is not at least 1")
-        self.mid_channels = mid_channels
+        self.mid_channels = at_least(mid_channels, 1, "mid_channels")
         self.pairing = Pairing("reviewkd", pairs, teacher_preact=True)
         self.fusions = nn.ModuleList()
         self._has_warned = False

@@ -15,7 +15,7 @@ from preceptor.divergences import promote
 from preceptor.errors import UsageError
 from preceptor.models import find_classifier
 from preceptor.models.reused import Reuse, ReusedClassifier
-from preceptor.objectives.base import Objective, Offer, Setting, Taps, teacher_outputs
+from preceptor.objectives.base import Objective, Offer, Setting, Taps, at_least, teacher_outputs
 from preceptor.objectives.connectors import pool_to_smaller
 from preceptor.objectives.features import Pairing, as_map, maps_of, need
 from preceptor.types import Step
@@ -55,9 +55,7 @@ class SimKD(Objective):
 
     def __init__(self, bottleneck: int = 2) -> None:
         super().__init__()
-        if bottleneck < 1:
-            raise ValueError(f"bottleneck: {bottleneck} is not at least 1")
-        self.bottleneck = bottleneck
+        self.bottleneck = at_least(bottleneck, 1, "bottleneck")
         self.pairing = Pairing("simkd", which="last", is_open=False)
         self._teacher_feature = ""
 

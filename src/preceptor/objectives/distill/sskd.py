@@ -13,7 +13,17 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from preceptor.divergences import kl, log_soften, promote
-from preceptor.objectives.base import Objective, Offer, Setting, Stage, Taps, labels_of, positive, teacher_outputs
+from preceptor.objectives.base import (
+    Objective,
+    Offer,
+    Setting,
+    Stage,
+    Taps,
+    at_least,
+    labels_of,
+    positive,
+    teacher_outputs,
+)
 from preceptor.objectives.features import need
 from preceptor.objectives.rotations import ROTATIONS, all_views
 from preceptor.types import Outputs, Step
@@ -172,9 +182,7 @@ class SSKD(Objective):
             "transformed_keep": _share(transformed_keep, "transformed_keep"),
             "similarity_keep": _share(similarity_keep, "similarity_keep"),
         }
-        if stage_epochs < 0:
-            raise ValueError(f"stage_epochs: {stage_epochs} is below 0")
-        self.stage_epochs = stage_epochs
+        self.stage_epochs = at_least(stage_epochs, 0, "stage_epochs")
         self.student_head, self.teacher_head = nn.Sequential(), nn.Sequential()
 
     def views(self) -> tuple[str, ...]:

@@ -123,7 +123,7 @@ class FT(Objective):
         """Train the paraphraser to be rebuilt into the teacher's map."""
         if self.stage_epochs == 0:
             return None
-        rebuilding = Rebuilding(self.paraphraser, self.rebuilder, self.pairing.pairs[0][1])
+        rebuilding = Rebuilding(nn.Sequential(self.paraphraser, self.rebuilder), self.pairing.pairs[0][1])
         return Stage(rebuilding, self.stage_epochs, trains="objective", lr=self.stage_lr)
 
     def notes(self) -> tuple[str, ...]:
@@ -140,13 +140,12 @@ class FT(Objective):
 class Rebuilding(Objective):
     """Mean squared error of the teacher's map after paraphrasing and rebuilding."""
 
-    def __init__(self, paraphraser: nn.Module, rebuilder: nn.Module, feature: str) -> None:
+    def __init__(self, layers: nn.Module, feature: str) -> None:
         super().__init__()
-        self.paraphraser = paraphraser
-        self.rebuilder = rebuilder
+        self.layers = layers
         self.feature = feature
 
     def loss(self, step: Step) -> Tensor:
         """Return the error on this batch."""
         its = as_map(teacher_outputs(step).features[self.feature])
-        return (promote(self.rebuilder(self.paraphraser(its))) - promote(its)).square().mean()
+        return (promote(self.layers(its)) - promote(its)).square().mean()

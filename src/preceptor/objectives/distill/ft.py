@@ -114,10 +114,10 @@ class FT(Objective):
         """Make paraphraser and translator for the shapes."""
         ((student, teacher),) = self.pairing.shapes(setting)
         factors = max(1, round(teacher[0] * self.rate))
-        device = setting.student.logits.device
-        self.paraphraser = _convolutions(teacher[0], factors, norm=False).to(device)
-        self.rebuilder = _deconvolutions(factors, teacher[0]).to(device)
-        self.translator = _convolutions(student[0], factors, norm=True).to(device)
+        self.paraphraser = _convolutions(teacher[0], factors, norm=False)
+        self.rebuilder = _deconvolutions(factors, teacher[0])
+        self.translator = _convolutions(student[0], factors, norm=True)
+        self.to(setting.student.logits.device)
 
     def preparation(self) -> Stage | None:
         """Train the paraphraser to be rebuilt into the teacher's map."""

@@ -99,9 +99,7 @@ class OFD(Objective):
 
     def __init__(self, pairs: Mapping[str, str] | None = None) -> None:
         super().__init__()
-        self.pairing = Pairing(
-            "ofd", pairs, which="from_the_end", student_preact=True, teacher_preact=True, is_open=False
-        )
+        self.pairing = Pairing("ofd", pairs, which="from_the_end", student_preact=True, teacher_preact=True)
         self.connectors = nn.ModuleList()
         self._estimated: list[str] = []
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from preceptor.data import Data, plain_batches
 from preceptor.errors import UsageError
-from preceptor.models import Observed, feature_names, observe
+from preceptor.models import feature_names, observe
 from preceptor.objectives.base import Offer, Setting, Sum
 from preceptor.recipes.config import DistillRecipe, Recipe
 from preceptor.recipes.networks import fingerprint, load_anchors, load_teachers
@@ -133,12 +133,8 @@ def _dry(network: nn.Module, names: Sequence[str] | None, sample: Tensor, engine
     engine.place(observed).eval()
     with torch.no_grad(), engine.autocast():
         outputs: Outputs = observed(sample)
-    _network(observed).train(was_training)
+    observed.release().train(was_training)
     return outputs
-
-
-def _network(observed: Observed) -> nn.Module:
-    return observed.release()
 
 
 def _first_answers(answers: Sequence[Outputs], staff: Staff, engine: Engine) -> Outputs | None:

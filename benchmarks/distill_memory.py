@@ -1,12 +1,16 @@
 """Peak memory of one loss, forward and backward, by batch size: `distill_memory.py [--keys rkd crd] [--batches 64 256]`.
 
-Each case runs in a process of its own, three times: what it holds at its peak less what the same process held before the
-loss was computed, inputs included. Prints a table and writes results/distill_memory.json.
+Each case runs in a process of its own, three times: the peak of its resident memory (ru_maxrss) less what the same process
+held before the loss was computed, with the same inputs, connectors and banks. Gradients of the inputs count; so does what the
+system's allocator keeps back. A few MiB are code that is loaded on first use: see the smallest figures. Prints a Markdown
+table and writes results/distill_memory.json.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
+import inspect
 import json
 import platform
 import resource
@@ -50,7 +54,8 @@ def measure(key: str, batch: int) -> float:
         torch.nn.Identity(),
         Clock(1, 1, 0.0),
     )
-    torch.randn(512, 512, requires_grad=True).matmul(torch.randn(512, 512)).sum().backward()  # libraries are loaded
+    torch.randn(64, 64, requires_grad=True).matmul(torch.randn(64, 64)).sum().backward()  # libraries are loaded
+    _forget_peak()
     before = _peak()
     objective.loss(step).backward()  # type: ignore[no-untyped-call]
     return _peak() - before
@@ -60,35 +65,55 @@ def _peak() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
+def _forget_peak() -> None:
+    """Let the peak begin anew from what is held now, where the system can: what was freed since would hide the loss."""
+    with contextlib.suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--keys", nargs="+", default=KEYS)
     parser.add_argument("--batches", nargs="+", type=int, default=BATCHES)
+    parser.add_argument("--out", type=Path, default=RESULTS)
     parser.add_argument("--case", nargs=2, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.case:
         print(measure(options.case[0], int(options.case[1])))
         return
     rows = []
+    print("| method | batch | extra memory, MiB | largest - smallest |\n|---|---:|---:|---:|", flush=True)
     for key in options.keys:
         for batch in options.batches:
             command = [sys.executable, __file__, "--case", key, str(batch)]
             values = [float(subprocess.check_output(command, text=True)) for _ in range(ROUNDS)]
-            rows.append(
-                {"method": key, "batch": batch, "mib": statistics.median(values), "spread": max(values) - min(values)}
-            )
-            print(f"{key:10} {batch:5} {rows[-1]['mib']:9.1f} MiB  (spread {rows[-1]['spread']:.1f})", flush=True)
+            middle, spread = round(statistics.median(values), 1), round(max(values) - min(values), 1)
+            rows.append({"method": key, "batch": batch, "mib": middle, "spread": spread})
+            print(f"| {key} | {batch} | {middle:,.1f} | {spread:,.1f} |", flush=True)
     import torch  # noqa: PLC0415
 
     record = {
-        "what": "peak resident memory of loss and backward less that before, median of 3 processes",
-        "setting": {"dim": DIM, "classes": CLASSES, "samples": SAMPLES, "maps": "64x16x16, 128x8x8, 256x4x4"},
+        "what": f"peak resident memory of loss and backward less that before, median of {ROUNDS} processes",
+        "setting": {
+            "dim": DIM,
+            "classes": CLASSES,
+            "samples": SAMPLES,
+            "maps": "64x16x16, 128x8x8, 256x4x4",
+            "knobs": {key: _knobs(key) for key in options.keys},
+        },
         "machine": {"processor": _processor(), "threads": torch.get_num_threads()},
         "versions": {"python": platform.python_version(), "torch": torch.__version__},
         "rows": rows,
     }
-    RESULTS.parent.mkdir(exist_ok=True)
-    RESULTS.write_text(json.dumps(record, indent=1) + "\n")
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    options.out.write_text(json.dumps(record, indent=1) + "\n")
+
+
+def _knobs(key: str) -> dict[str, object]:
+    """Return the defaults that a method was measured with (CRD's number of negatives among them)."""
+    from preceptor.objectives.distill import METHODS  # noqa: PLC0415
+
+    return {name: knob.default for name, knob in inspect.signature(METHODS[key].objective).parameters.items()}
 
 
 def _processor() -> str:

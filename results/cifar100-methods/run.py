@@ -59,9 +59,7 @@ def main() -> None:
             if key == "alone"
             else ["distill", f"teacher={teacher}", f"method={key}"]
         )
-        peak = preceptor(
-            [*verb, *common, *STUDENT, *CHANGES.get(key, []), f"seed={seed}", f"out={out}", "resume=true"]
-        )
+        peak = preceptor([*verb, *common, *STUDENT, *CHANGES.get(key, []), f"seed={seed}", f"out={out}", "resume=true"])
         if peak is not None:
             (out / "peak.json").write_text(json.dumps({"peak_mib": peak}))
         collect(options.work, teacher, keys)

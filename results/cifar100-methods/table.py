@@ -17,23 +17,25 @@ def spread(values: list[float], scale: float = 100.0) -> str:
 
 def main() -> None:
     record = json.loads((HERE / "results.json").read_text())
-    cost = {row["method"]: row for row in json.loads((HERE / "cost.json").read_text())["rows"]}
+    costs = HERE / "cost.json"
+    cost = {row["method"]: row for row in json.loads(costs.read_text())["rows"]} if costs.exists() else {}
     groups: dict[str, list[dict[str, float]]] = {}
     for run in record["runs"]:
         groups.setdefault(run["method"], []).append(run)
     ranked = sorted(groups.items(), key=lambda item: -statistics.fmean(run["accuracy"] for run in item[1]))
     lines = [
-        "| method | n | test accuracy % | train accuracy % | NLL | ECE | s per epoch | peak MiB | parameters |",
+        "| method | n | test accuracy % | train accuracy % | NLL | ECE | ms per step | peak MiB | parameters |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
     for key, runs in ranked:
         columns = {name: [run[name] for run in runs] for name in ("accuracy", "train_accuracy", "nll", "ece")}
         name = "**alone** (cross-entropy)" if key == "alone" else f"`{key}`"
         own = cost.get(key)
-        costs = f"{own['seconds_per_epoch']:.0f} | {own['peak_mib']:.0f}" if own else "– | –"
+        step = f"{own['milliseconds_per_step']:.0f}" if own else "–"
+        peaks = [run["peak_mib"] for run in runs]
         lines.append(
             f"| {name} | {len(runs)} | {spread(columns['accuracy'])} | {spread(columns['train_accuracy'])} | "
-            f"{spread(columns['nll'], 1)} | {spread(columns['ece'], 1)} | {costs} | {runs[0]['parameters']:,} |"
+            f"{spread(columns['nll'], 1)} | {spread(columns['ece'], 1)} | {step} | {max(peaks):.0f} | {runs[0]['parameters']:,} |"
         )
     text = (HERE / "about.md").read_text().replace("TABLE", "\n".join(lines))
     (HERE / "README.md").write_text(text)

@@ -37,6 +37,8 @@ def main() -> None:
             f"| {name} | {len(runs)} | {spread(columns['accuracy'])} | {spread(columns['train_accuracy'])} | "
             f"{spread(columns['nll'], 1)} | {spread(columns['ece'], 1)} | {step} | {max(peaks):.0f} | {runs[0]['parameters']:,} |"
         )
+    for key in [key for key in cost if key not in groups]:
+        lines.append(f"| `{key}` | 0 | not run | – | – | – | {cost[key]['milliseconds_per_step']:.0f} | – | – |")
     text = (HERE / "about.md").read_text().replace("TABLE", "\n".join(lines))
     (HERE / "README.md").write_text(text)
 

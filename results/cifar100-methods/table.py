@@ -30,15 +30,19 @@ def main() -> None:
     for key, runs in ranked:
         columns = {name: [run[name] for run in runs] for name in ("accuracy", "train_accuracy", "nll", "ece")}
         name = "**alone** (cross-entropy)" if key == "alone" else f"`{key}`"
+        train = spread(columns["train_accuracy"]) if any(columns["train_accuracy"]) else "no labels"
         own = cost.get(key)
         step = f"{own['milliseconds_per_step']:.0f}" if own else "–"
         peaks = [run["peak_mib"] for run in runs]
         lines.append(
-            f"| {name} | {len(runs)} | {spread(columns['accuracy'])} | {spread(columns['train_accuracy'])} | "
+            f"| {name} | {len(runs)} | {spread(columns['accuracy'])} | {train} | "
             f"{spread(columns['nll'], 1)} | {spread(columns['ece'], 1)} | {step} | {max(peaks):.0f} | {runs[0]['parameters']:,} |"
         )
-    for key in [key for key in cost if key not in groups]:
-        lines.append(f"| `{key}` | 0 | not run | – | – | – | {cost[key]['milliseconds_per_step']:.0f} | – | – |")
+    lines += [
+        f"| `{key}` | 0 | not run | – | – | – | {own['milliseconds_per_step']:.0f} | – | – |"
+        for key, own in cost.items()
+        if key not in groups
+    ]
     text = (HERE / "about.md").read_text().replace("TABLE", "\n".join(lines))
     (HERE / "README.md").write_text(text)
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import inspect
 import json
 import platform
 import resource
@@ -112,8 +111,9 @@ def main() -> None:
 def _knobs(key: str) -> dict[str, object]:
     """Return the defaults that a method was measured with (CRD's number of negatives among them)."""
     from preceptor.objectives.distill import METHODS  # noqa: PLC0415
+    from preceptor.recipes.knobs import knob_defaults  # noqa: PLC0415
 
-    return {name: knob.default for name, knob in inspect.signature(METHODS[key].objective).parameters.items()}
+    return knob_defaults(METHODS[key].objective)
 
 
 def _processor() -> str:

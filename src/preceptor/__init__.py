@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from preceptor.errors import PreceptorError, RunError, UsageError
-    from preceptor.recipes.api import distill, evaluate, load, teach
+    from preceptor.recipes.api import distill, evaluate, label, load, teach
     from preceptor.recipes.result import Result
 
 __all__ = [
@@ -22,6 +22,7 @@ __all__ = [
     "__version__",
     "distill",
     "evaluate",
+    "label",
     "load",
     "teach",
 ]
@@ -35,6 +36,7 @@ _HOME = {
     "UsageError": "preceptor.errors",
     "distill": "preceptor.recipes.api",
     "evaluate": "preceptor.recipes.api",
+    "label": "preceptor.recipes.api",
     "load": "preceptor.recipes.api",
     "teach": "preceptor.recipes.api",
 }

@@ -44,6 +44,14 @@ def distill(words: Words = None, config: Config = None, show_help: Help = False)
     run_verb("distill", words or [], config, show_help=show_help)
 
 
+@app.command(**_KEYS)  # type: ignore[arg-type]
+def label(words: Words = None, config: Config = None, show_help: Help = False) -> None:
+    """Store what a teacher says of every training sample, for distill labels=...: data=... teacher=... views=... out=..."""
+    from preceptor.cli.verbs import label_verb  # noqa: PLC0415
+
+    label_verb(words or [], config, show_help=show_help)
+
+
 @app.command()
 def evaluate(
     run: Annotated[str, typer.Argument(help="a finished run's folder")],
@@ -69,7 +77,7 @@ def list_(
 
 
 @app.command()
-def config(verb: Annotated[Literal["teach", "distill"], typer.Argument()], words: Words = None) -> None:
+def config(verb: Annotated[Literal["teach", "distill", "label"], typer.Argument()], words: Words = None) -> None:
     """Print a full configuration as YAML, with what each key means."""
     from preceptor.cli.verbs import config_verb  # noqa: PLC0415
 

@@ -17,26 +17,43 @@ from rich.text import Text
 from preceptor.assess import Metrics
 from preceptor.errors import UsageError
 from preceptor.recipes.api import evaluate
-from preceptor.recipes.config import DistillRecipe, TeachRecipe
+from preceptor.recipes.config import DistillRecipe, LabelRecipe, TeachRecipe
+from preceptor.recipes.label import label
 from preceptor.recipes.overrides import make_recipe, read_yaml, split_overrides
 from preceptor.recipes.run import run
 
-__all__ = ["config_verb", "evaluate_verb", "run_verb"]
+__all__ = ["config_verb", "evaluate_verb", "label_verb", "run_verb"]
 
-Verb = Literal["teach", "distill"]
-_RECIPES: dict[Verb, type[TeachRecipe] | type[DistillRecipe]] = {"teach": TeachRecipe, "distill": DistillRecipe}
+Verb = Literal["teach", "distill", "label"]
+_RUNS: dict[str, type[TeachRecipe] | type[DistillRecipe]] = {"teach": TeachRecipe, "distill": DistillRecipe}
+_RECIPES: dict[Verb, type[TeachRecipe] | type[DistillRecipe] | type[LabelRecipe]] = {**_RUNS, "label": LabelRecipe}  # type: ignore[dict-item]
 _BARE = {"data", "model", "objective", "method", "optim", "schedule", "teacher"}
 
 
-def run_verb(verb: Verb, words: Sequence[str], config: Path | None, *, show_help: bool) -> None:
+def run_verb(verb: Literal["teach", "distill"], words: Sequence[str], config: Path | None, *, show_help: bool) -> None:
     """Carry out `preceptor teach` or `preceptor distill`."""
     if show_help:
         _print_help(verb)
         return
-    recipe = make_recipe(_RECIPES[verb], read_yaml(config) if config else None, words)
+    recipe = make_recipe(_RUNS[verb], read_yaml(config) if config else None, words)
     result = run(recipe)
     _print_metrics(result.metrics)
     Console().print(f"Run: {result.path}", highlight=False)
+
+
+def label_verb(words: Sequence[str], config: Path | None, *, show_help: bool) -> None:
+    """Carry out `preceptor label`."""
+    if show_help:
+        _print_help("label")
+        return
+    made = label(make_recipe(LabelRecipe, read_yaml(config) if config else None, words))
+    table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
+    table.add_row("samples", f"{made.manifest.of.samples:,}")
+    table.add_row("views", f"{made.manifest.views}")
+    table.add_row("asked now", f"{made.asked:,} rows")
+    table.add_row("size", f"{made.bytes / 2**20:,.1f} MiB, {made.manifest.of.encoding.bytes_per_sample} bytes a row")
+    Console().print(table)
+    Console().print(f"Labels: {made.path}", highlight=False)
 
 
 def evaluate_verb(path: str, words: Sequence[str]) -> None:
@@ -54,7 +71,9 @@ def evaluate_verb(path: str, words: Sequence[str]) -> None:
 
 def config_verb(verb: Verb, words: Sequence[str]) -> None:
     """Carry out `preceptor config`."""
-    given = {"data": "digits", "model": "convnet_s", **({"teacher": "runs/t"} if verb == "distill" else {})}
+    given: dict[str, Any] = {"data": "digits"}
+    given |= {"out": "labels/t"} if verb == "label" else {"model": "convnet_s"}
+    given |= {} if verb == "teach" else {"teacher": "runs/t"}
     recipe = make_recipe(_RECIPES[verb], given, words)
     console = Console(soft_wrap=True)
     console.print(f"# preceptor {verb} --config FILE.yaml; null means: as the data's protocol says", highlight=False)

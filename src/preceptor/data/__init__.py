@@ -2,7 +2,7 @@
 
 from preceptor.data.arrays import Pair
 from preceptor.data.dataset import Data, Normalisation, Source
-from preceptor.data.loader import Loader, plain_batches
+from preceptor.data.loader import Loader, Shown, check_views, plain_batches, seen_batch
 from preceptor.data.sources import SOURCES, from_objects, load, names
 from preceptor.data.split import Arrays, Items, Split
 
@@ -14,10 +14,13 @@ __all__ = [
     "Loader",
     "Normalisation",
     "Pair",
+    "Shown",
     "Source",
     "Split",
+    "check_views",
     "from_objects",
     "load",
     "names",
     "plain_batches",
+    "seen_batch",
 ]

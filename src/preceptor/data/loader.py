@@ -5,9 +5,11 @@ from __future__ import annotations
 import difflib
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
 
 from preceptor.data.dataset import Normalisation
 from preceptor.data.further import further_view
@@ -17,9 +19,21 @@ from preceptor.data.views import ORDER, VIEWS, draws
 from preceptor.errors import UsageError
 from preceptor.types import Batch, View
 
-__all__ = ["Loader", "plain_batches"]
+__all__ = ["Loader", "Shown", "check_views", "plain_batches", "seen_batch"]
 
 _RESIDENT_BYTES = 2**30  # splits up to here are moved to the device once
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A fixed number of views, shown in turn: those for which answers were stored."""
+
+    seed: int
+    count: int
+
+    def view(self, name: str, epoch: int) -> View:
+        """Return which one is shown in an epoch, both counted from 1."""
+        return View(name, self.seed, 1 + (epoch - 1) % self.count)
 
 
 class Loader:
@@ -34,6 +48,9 @@ class Loader:
         device: where batches live.
         further: names of further views of each sample.
         inputs: the input policy's name.
+        shown: which views are shown, where that is not (seed, epoch): epoch after epoch those numbered 1..count of
+            another seed, over and over.
+        workers: processes that read ahead, for splits that are not held in memory; 0: none.
 
     Raises:
         UsageError: for a batch size below 1, an unknown view, or one for images on inputs that are not uint8 images.
@@ -50,24 +67,12 @@ class Loader:
         device: torch.device,
         further: Sequence[str] = (),
         inputs: str = "real",
+        shown: Shown | None = None,
+        workers: int = 0,
     ) -> None:
         if batch_size < 1:
             raise UsageError(f"data: batch_size {batch_size} is not at least 1")
-        if view not in VIEWS:
-            near = difflib.get_close_matches(view, VIEWS, n=1) or list(VIEWS)
-            raise UsageError(f"data.view: unknown name {view!r}; did you mean {' or '.join(near)}?")
-        sample = split.inputs(torch.tensor([0]))
-        if (view != "none" or further) and (sample.dtype != torch.uint8 or sample.ndim != 4):
-            what, way_out = (
-                (f"data.view: {view}", "use data.view=none")
-                if view != "none"
-                else (f"view {further[0]}", "this method cannot be used with them")
-            )
-            raise UsageError(
-                f"{what} works on uint8 images, and the inputs are {sample.dtype} {tuple(sample.shape[1:])}; {way_out}"
-            )
-        if any(name.startswith("rotated") for name in further) and sample.shape[2] != sample.shape[3]:
-            raise UsageError(f"view {further[0]} needs square images, and the inputs are {tuple(sample.shape[1:])}")
+        check_views(split, view, further)
         self._split = _resident(split, device)
         self._batch_size = batch_size
         self._view = view
@@ -76,6 +81,8 @@ class Loader:
         self._device = device
         self._further = {name: further_view(name, view) for name in further}
         self._policy = POLICIES[inputs]
+        self._shown = shown
+        self._workers = workers
 
     @property
     def num_batches(self) -> int:
@@ -90,16 +97,81 @@ class Loader:
     def batches(self, epoch: int, *, start: int = 0) -> Iterator[Batch]:
         """Yield the batches of an epoch (counted from 1), from batch `start` on."""
         order = self.order(epoch)
-        for number in range(start, self.num_batches):
-            rows = order[number * self._batch_size : (number + 1) * self._batch_size]
-            index = rows.to(self._device)
-            raw = self._split.inputs(index if isinstance(self._split, Arrays) else rows).to(self._device)
-            labels = self._split.labels[index if isinstance(self._split, Arrays) else rows].to(self._device)
-            inputs = self._normalisation(VIEWS[self._view](raw, self._seed, epoch, index))
-            further = {
-                name: self._normalisation(view(raw, self._seed, epoch, index)) for name, view in self._further.items()
-            }
-            yield self._policy(Batch(inputs, labels, index, View(self._view, self._seed, epoch), further), number)
+        seen = View(self._view, self._seed, epoch) if self._shown is None else self._shown.view(self._view, epoch)
+        rows_of = torch.split(order, self._batch_size)[start:]
+        for number, (rows, raw) in enumerate(zip(rows_of, self._raw(rows_of, epoch), strict=True), start):
+            yield self._policy(self._batch(rows, raw, seen), number)
+
+    def _batch(self, rows: Tensor, raw: Tensor, seen: View) -> Batch:
+        batch = seen_batch(raw, self._split, rows, seen, self._normalisation)
+        further = {
+            name: self._normalisation(view(raw, seen.seed, seen.epoch, batch.index))
+            for name, view in self._further.items()
+        }
+        return replace(batch, further=further)
+
+    def _raw(self, rows: Sequence[Tensor], epoch: int) -> Iterator[Tensor]:
+        """Return the stored inputs of each batch, on the device, read ahead by other processes where there are any."""
+        read = _Reader(self._split)
+        if isinstance(self._split, Arrays) or self._workers == 0:
+            return (read[chosen].to(self._device) for chosen in rows)
+        ahead: DataLoader[Tensor] = DataLoader(
+            read,
+            batch_size=None,
+            sampler=rows,  # type: ignore[arg-type]
+            num_workers=self._workers,
+            pin_memory=self._device.type == "cuda",
+            generator=torch.Generator().manual_seed(self._seed + epoch),  # the run's own random numbers stay untouched
+        )
+        return (raw.to(self._device, non_blocking=True) for raw in ahead)
+
+
+def seen_batch(raw: Tensor, split: Split, rows: Tensor, view: View, normalisation: Normalisation) -> Batch:
+    """Return the batch that some rows of a split make, seen in one view.
+
+    Args:
+        raw: the rows' inputs as the split holds them, on the device where the batch shall be.
+        split: has their labels.
+        rows: of the split.
+        view: which augmentation.
+        normalisation: applied after it.
+    """
+    index = rows.to(raw.device)
+    labels = split.labels[rows.to(split.labels.device)].to(raw.device)
+    return Batch(normalisation(VIEWS[view.name](raw, view.seed, view.epoch, index)), labels, index, view)
+
+
+def check_views(split: Split, view: str, further: Sequence[str] = ()) -> None:
+    """Check that a split's samples can be seen in these views.
+
+    Raises:
+        UsageError: for an unknown view, or one for images on inputs that are not uint8 images.
+    """
+    if view not in VIEWS:
+        near = difflib.get_close_matches(view, VIEWS, n=1) or list(VIEWS)
+        raise UsageError(f"data.view: unknown name {view!r}; did you mean {' or '.join(near)}?")
+    sample = split.inputs(torch.tensor([0]))
+    if (view != "none" or further) and (sample.dtype != torch.uint8 or sample.ndim != 4):
+        what, way_out = (
+            (f"data.view: {view}", "use data.view=none")
+            if view != "none"
+            else (f"view {further[0]}", "this method cannot be used with them")
+        )
+        raise UsageError(
+            f"{what} works on uint8 images, and the inputs are {sample.dtype} {tuple(sample.shape[1:])}; {way_out}"
+        )
+    if any(name.startswith("rotated") for name in further) and sample.shape[2] != sample.shape[3]:
+        raise UsageError(f"view {further[0]} needs square images, and the inputs are {tuple(sample.shape[1:])}")
+
+
+class _Reader(Dataset[Tensor]):
+    """The stored inputs of a batch, asked for by its rows."""
+
+    def __init__(self, split: Split) -> None:
+        self._split = split
+
+    def __getitem__(self, rows: Tensor) -> Tensor:
+        return self._split.inputs(rows.to(self._split.labels.device))
 
 
 def plain_batches(split: Split, normalisation: Normalisation, batch_size: int, device: torch.device) -> Iterator[Batch]:

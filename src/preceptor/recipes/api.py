@@ -14,7 +14,9 @@ from preceptor.assess import Metrics
 from preceptor.data import Data, Pair, from_objects
 from preceptor.errors import UsageError
 from preceptor.objectives.base import Objective
-from preceptor.recipes.config import DataSection, DistillRecipe, TeachRecipe
+from preceptor.recipes.config import DataSection, DistillRecipe, LabelRecipe, TeachRecipe
+from preceptor.recipes.label import Labelled
+from preceptor.recipes.label import label as run_label
 from preceptor.recipes.networks import PYTHON, load_run_network
 from preceptor.recipes.overrides import make_recipe
 from preceptor.recipes.result import Result
@@ -22,7 +24,7 @@ from preceptor.recipes.run import Given, load_data, run, score
 from preceptor.runs import RunFolder
 from preceptor.training import choose_engine
 
-__all__ = ["AnyData", "AnyModel", "Training", "distill", "evaluate", "load", "teach"]
+__all__ = ["AnyData", "AnyModel", "Training", "distill", "evaluate", "label", "load", "teach"]
 
 Settings = Mapping[str, Any]
 AnyData = str | Settings | Data | Dataset[Any] | Pair
@@ -41,12 +43,28 @@ class Training(TypedDict, total=False):
     stop_at: Literal["last", "best_val_accuracy", "best_val_nll", "best_val_brier"] | int
     stop_mode: Literal["truncate", "rescaled_schedule"]
     device: str
+    engine: Literal["auto", "fast", "plain"]
     precision: Literal["auto", "fp32", "bf16"]
     checkpoint_every_steps: int
     keep_every: int
+    workers: int
     resume: bool
     overwrite: bool
     tensorboard: bool
+
+
+class Labelling(TypedDict, total=False):
+    """The keys of `label`; `preceptor label --help` says what each means."""
+
+    views: int
+    seed: int
+    dtype: Literal["float16", "int8"]
+    top: int
+    rows_per_shard: int
+    batch_size: int
+    device: str
+    engine: Literal["auto", "fast", "plain"]
+    precision: Literal["auto", "fp32", "bf16"]
 
 
 def teach(
@@ -88,8 +106,9 @@ def teach(
 def distill(
     *,
     data: AnyData,
-    teacher: str | Path | Settings | Result | nn.Module,
     model: AnyModel,
+    teacher: str | Path | Settings | Result | nn.Module | None = None,
+    labels: str | Path | None = None,
     method: str | Settings | Objective = "kd",
     out: str | Path | None = None,
     progress: bool = True,
@@ -101,6 +120,7 @@ def distill(
         data: as for `teach`.
         teacher: a run folder, a weights file with its network ({"path": "x.pth", "model": "wrn_40_2"}), the Result of
             `teach`, or any nn.Module that returns logits. It is frozen and in eval mode throughout.
+        labels: a folder that `label` made, read instead of asking a teacher; a teacher beside it is only compared.
         model: the student, as for `teach`.
         method: a name, a section ({"name": "kd", "temperature": 2.0}), or an Objective.
         out: as for `teach`.
@@ -111,12 +131,40 @@ def distill(
         UsageError: for anything wrong with the arguments, named in one line.
         RunError: when the run has to stop: a loss that is not finite, a full disk.
     """
-    if isinstance(teacher, Result):
-        values = {"path": str(teacher.path)}
-    else:
-        values = _section(str(teacher) if isinstance(teacher, Path) else teacher, key="path")
-    sections = {**_sections(data, model, training, out), "teacher": values, "method": _section(method)}
+    sections = {
+        **_sections(data, model, training, out),
+        "teacher": _teacher_section(teacher),
+        "method": _section(method),
+    }
+    if labels is not None:
+        sections["labels"] = str(labels)
     return run(make_recipe(DistillRecipe, sections), _given(data, model, teacher, method), show=progress)
+
+
+def label(
+    *,
+    data: AnyData,
+    teacher: str | Path | Settings | Result | nn.Module,
+    out: str | Path,
+    progress: bool = True,
+    **settings: Unpack[Labelling],
+) -> Labelled:
+    """Store what a teacher says of every training sample in a number of views, for `distill(labels=...)`.
+
+    Args:
+        data: as for `teach`.
+        teacher: as for `distill`; of several, the mean distribution is stored.
+        out: the folder; one that holds the same labels is gone on with.
+        progress: show progress on standard error.
+        settings: any key of `Labelling`, as on the command line.
+
+    Raises:
+        UsageError: for anything wrong with the arguments, or a folder that holds other labels: each difference is named.
+        RunError: when the disk refuses.
+    """
+    sections = {"data": _section(data), "teacher": _teacher_section(teacher), "out": str(out), **settings}
+    given = _given(data, "", teacher, "")
+    return run_label(make_recipe(LabelRecipe, sections), given.data, given.teacher, show=progress)
 
 
 def evaluate(path: str | Path, *, data: AnyData | None = None, device: str = "auto") -> Metrics:
@@ -146,6 +194,14 @@ def load(path: str | Path) -> nn.Module:
         UsageError: when the run is missing, unfinished or damaged, or its network came from Python.
     """
     return load_run_network(RunFolder(path))[0].eval()
+
+
+def _teacher_section(teacher: str | Path | Settings | Result | nn.Module | None) -> dict[str, Any]:
+    if teacher is None:
+        return {}
+    if isinstance(teacher, Result):
+        return {"path": str(teacher.path)}
+    return _section(str(teacher) if isinstance(teacher, Path) else teacher, key="path")
 
 
 def _sections(data: AnyData, model: AnyModel, training: Training, out: str | Path | None) -> dict[str, Any]:

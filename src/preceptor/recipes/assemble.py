@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from preceptor.data import Data, plain_batches
 from preceptor.errors import UsageError
+from preceptor.labels import LabelStore
 from preceptor.models import feature_names, observe
 from preceptor.objectives.base import Offer, Setting, Sum
 from preceptor.recipes.config import DistillRecipe, Recipe
@@ -18,10 +19,12 @@ from preceptor.training import (
     Engine,
     Learner,
     LiveTeacher,
+    StoredTeacher,
     TeacherRoute,
     TeacherSource,
     TeacherTeam,
     TruthTeacher,
+    forward_flops,
     together,
 )
 from preceptor.types import Outputs
@@ -37,29 +40,34 @@ class Staff:
         networks: the teachers, all asked about every batch; none when a teacher is being trained.
         anchors: earlier states of the one teacher, asked before it.
         truth: the true label distribution [samples, classes] instead of a network.
+        store: what the teachers said, instead of asking them.
     """
 
     networks: Sequence[nn.Module] = ()
     anchors: Sequence[nn.Module] = ()
     truth: Tensor | None = None
+    store: LabelStore | None = None
 
     @property
     def fingerprints(self) -> list[str]:
         """Of all the networks' weights and statistics."""
+        if self.store is not None:
+            return list(self.store.manifest.of.teachers)
         return [fingerprint(network) for network in (*self.anchors, *self.networks)]
 
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What is trained, and where its teacher's answers come from."""
+    """What is trained, where its teacher's answers come from, and the engine both run on."""
 
     learner: Learner
     source: TeacherSource | None
+    engine: Engine
     notes: tuple[str, ...]
 
 
-def find_teachers(recipe: Recipe, given: nn.Module | None, data: Data) -> Staff:
-    """Return the teachers of a recipe.
+def find_teachers(recipe: Recipe, given: nn.Module | None, store: LabelStore | None, data: Data) -> Staff:
+    """Return the teachers of a recipe: what they said, where that is stored.
 
     Raises:
         UsageError: when one cannot be used.
@@ -70,8 +78,25 @@ def find_teachers(recipe: Recipe, given: nn.Module | None, data: Data) -> Staff:
         if data.train.truth is None:
             raise UsageError(f"teacher.truth: data {data.name} does not know its true label distribution")
         return Staff(truth=data.train.truth)
+    if store is not None:
+        return Staff(store=store)
     anchors = () if given is not None else load_anchors(recipe.teacher, data)
     return Staff([given] if given is not None else load_teachers(recipe.teacher, data), anchors)
+
+
+def _check_logits_only(objective: Sum, store: LabelStore, before: Setting) -> None:
+    """Check that an objective asks a teacher for nothing but its logits.
+
+    Raises:
+        UsageError: when it asks for more.
+    """
+    live = f"labels {store.folder} hold logits only, and this method needs the teacher itself: teacher=RUN, no labels"
+    if objective.views():
+        raise UsageError(f"{live} (further views: {', '.join(objective.views())})")
+    try:
+        objective.taps(_offer(before.student), {})
+    except UsageError as error:
+        raise UsageError(f"{live} ({error})") from error
 
 
 def assemble(model: nn.Module, objective: Sum, staff: Staff, recipe: Recipe, data: Data, engine: Engine) -> Parts:
@@ -100,19 +125,34 @@ def assemble(model: nn.Module, objective: Sum, staff: Staff, recipe: Recipe, dat
     student = objective.remodel(model, before)
     if student is not model:
         before = setting(student, None, None)
+    if engine.compiles is None:
+        engine = engine.decide(_work(student, staff, recipe, data, sample))
+    if staff.store is not None:
+        _check_logits_only(objective, staff.store, before)
     taps = objective.taps(_offer(before.student), _offer(before.teacher))
     objective.build(setting(student, taps.student, taps.teacher))
-    learner = engine.place(Learner(observe(student, taps.student), objective))
-    return Parts(learner, _source(staff, taps.teacher, recipe, engine), objective.notes())
+    rows = before.batch_size * (1 + len(objective.views()))
+    network = engine.place(observe(student, taps.student))
+    learner = engine.place(Learner(network, objective, engine.accelerate(network, rows)))
+    return Parts(learner, _source(staff, taps.teacher, recipe, engine, rows), engine, objective.notes())
 
 
-def _source(staff: Staff, names: Sequence[str], recipe: Recipe, engine: Engine) -> TeacherSource | None:
+def _work(student: nn.Module, staff: Staff, recipe: Recipe, data: Data, sample: Tensor) -> float:
+    """Return the floating-point operations of the run: a step costs the student three forward passes, a teacher one."""
+    assert recipe.epochs is not None
+    teachers = sum(forward_flops(network, sample) for network in staff.networks)
+    return (3 * forward_flops(student, sample) + teachers) * len(data.train) * recipe.epochs
+
+
+def _source(staff: Staff, names: Sequence[str], recipe: Recipe, engine: Engine, rows: int) -> TeacherSource | None:
     if staff.truth is not None:
         return TruthTeacher(staff.truth, engine)
-    live = [LiveTeacher(observe(network, names), engine) for network in staff.networks]
+    if staff.store is not None:
+        return StoredTeacher(staff.store, engine)
+    live = [LiveTeacher(observe(network, names), engine, rows) for network in staff.networks]
     if not staff.anchors:
         return None if not live else live[0] if len(live) == 1 else TeacherTeam(live)
-    route = [*(LiveTeacher(observe(network, names), engine) for network in staff.anchors), *live]
+    route = [*(LiveTeacher(observe(network, names), engine, rows) for network in staff.anchors), *live]
     assert isinstance(recipe, DistillRecipe)
     assert recipe.epochs is not None
     switches = recipe.teacher.switch_epochs
@@ -140,6 +180,8 @@ def _dry(network: nn.Module, names: Sequence[str] | None, sample: Tensor, engine
 def _first_answers(answers: Sequence[Outputs], staff: Staff, engine: Engine) -> Outputs | None:
     if staff.truth is not None:
         return Outputs(staff.truth[:2].float().to(engine.device))
+    if staff.store is not None:
+        return Outputs(staff.store.logits(1, torch.tensor([0, 1])).to(engine.device))
     return None if not answers else answers[0] if len(answers) == 1 else together(answers)
 
 

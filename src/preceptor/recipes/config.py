@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 __all__ = [
     "DataSection",
     "DistillRecipe",
+    "LabelRecipe",
     "ModelSection",
     "ObjectiveSection",
     "OptimSection",
@@ -142,7 +143,19 @@ class Recipe(Section):
         Field(description="for stop_at=N: cut the schedule off there, or squeeze it into N epochs"),
     ] = "truncate"
     device: Annotated[str, Field(description="auto, cpu, cuda, cuda:1, mps")] = "auto"
-    precision: Annotated[Literal["auto", "fp32", "bf16"], Field(description="of the networks' forward passes")] = "auto"
+    engine: Annotated[
+        Literal["auto", "fast", "plain"],
+        Field(
+            description="fast: bf16 and compiled; plain: fp32, not compiled; auto: bf16, compiled if the run is long"
+        ),
+    ] = "auto"
+    precision: Annotated[
+        Literal["auto", "fp32", "bf16"],
+        Field(description="of the networks' forward passes (auto: bf16 where the device computes in it, unless plain)"),
+    ] = "auto"
+    workers: Annotated[
+        int, Field(ge=0, description="processes that read ahead, where samples are not held in memory; 0: none")
+    ] = 0
     checkpoint_every_steps: Annotated[int, Field(ge=0, description="besides each epoch's end; 0: never")] = 0
     keep_every: Annotated[int, Field(ge=0, description="keep every N-th epoch's weights; 0: none")] = 0
     resume: Annotated[bool, Field(description="go on with the run in `out` where it stopped")] = False
@@ -159,9 +172,39 @@ class TeachRecipe(Recipe):
 class DistillRecipe(Recipe):
     """Train a student from a teacher."""
 
-    teacher: TeacherSection
+    teacher: TeacherSection = TeacherSection()
+    labels: Annotated[
+        str | None,
+        Field(description="a folder of `preceptor label`: what the teacher said, read instead of asking it"),
+    ] = None
     method: ObjectiveSection = ObjectiveSection(name="kd")
     inputs: Annotated[
         Literal["real", "mixup"],
         Field(description="where the teacher is asked: real images, or mixed ones without labels"),
     ] = "real"
+
+
+class LabelRecipe(Section):
+    """Store what a teacher says of every training sample."""
+
+    data: DataSection
+    teacher: TeacherSection
+    out: Annotated[str, Field(description="folder of the labels; one that holds the same labels is gone on with")]
+    views: Annotated[
+        int, Field(ge=1, description="views of each sample; as many as the student has epochs: as good as asking live")
+    ] = 1
+    seed: Annotated[int, Field(ge=0, lt=2**31, description="of the views")] = 0
+    dtype: Annotated[
+        Literal["float16", "int8"], Field(description="of a logit; int8: 256 steps between a row's extremes")
+    ] = "float16"
+    top: Annotated[
+        int | None, Field(ge=1, description="keep the N largest logits of a row and the mass of the rest; none: all")
+    ] = None
+    rows_per_shard: Annotated[int, Field(ge=1, description="samples a file")] = 65536
+    batch_size: Annotated[int, Field(ge=1, description="samples asked about at once")] = 256
+    device: Annotated[str, Field(description="auto, cpu, cuda, cuda:1, mps")] = "auto"
+    engine: Annotated[
+        Literal["auto", "fast", "plain"],
+        Field(description="fast: bf16 and compiled; plain: fp32, not compiled; auto: bf16, compiled if it is long"),
+    ] = "auto"
+    precision: Annotated[Literal["auto", "fp32", "bf16"], Field(description="of the teacher's forward pass")] = "auto"

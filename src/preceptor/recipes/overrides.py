@@ -16,13 +16,13 @@ from omegaconf.errors import OmegaConfBaseException
 from pydantic import ValidationError
 
 from preceptor.errors import UsageError
-from preceptor.recipes.config import Recipe
+from preceptor.recipes.config import Section
 from preceptor.recipes.knobs import explain
 from preceptor.recipes.presets import complete
 
 __all__ = ["make_recipe", "read_yaml", "split_overrides"]
 
-_Recipe = TypeVar("_Recipe", bound=Recipe)
+_Recipe = TypeVar("_Recipe", bound=Section)
 _SHORT_FOR = {
     "data": "name",
     "model": "name",
@@ -38,7 +38,7 @@ def make_recipe(kind: type[_Recipe], values: Mapping[str, Any] | None = None, ov
     """Return a validated recipe.
 
     Args:
-        kind: TeachRecipe or DistillRecipe.
+        kind: TeachRecipe, DistillRecipe or LabelRecipe.
         values: nested configuration, as read from YAML; sections may be bare names.
         overrides: `key=value` words, applied on top.
 
@@ -64,7 +64,7 @@ def make_recipe(kind: type[_Recipe], values: Mapping[str, Any] | None = None, ov
         raise UsageError("configuration: is not a mapping of keys")
     sections = {str(key): _spread(str(key), value) for key, value in full.items()}
     try:
-        return kind.model_validate(complete(sections, is_student="teacher" in kind.model_fields))
+        return kind.model_validate(complete(sections, is_student="method" in kind.model_fields))
     except ValidationError as error:
         raise UsageError(explain(error, kind)) from error
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from preceptor import data as data_room
 from preceptor.assess import Metrics, measure, reliability
-from preceptor.data import Data, Loader, Split, plain_batches
+from preceptor.data import Data, Loader, Shown, Split, plain_batches
 from preceptor.errors import RunError, UsageError
 from preceptor.models import ReusedClassifier, load_weights, save_weights
 from preceptor.objectives.base import Objective, Sum
@@ -32,6 +32,7 @@ from preceptor.recipes.progress import Display, TensorBoard, Together, display
 from preceptor.recipes.protocols import PROTOCOLS, fill
 from preceptor.recipes.result import Result
 from preceptor.recipes.stages import run_stages
+from preceptor.recipes.stored import open_labels
 from preceptor.recipes.terms import build_sum, resolve_terms
 from preceptor.runs import RunFolder, command_line, git_commit, versions
 from preceptor.training import (
@@ -82,8 +83,12 @@ def run(
         RunError: when the run has to stop: see `fit`.
     """
     data = given.data or load_data(recipe.data)
+    store = None
+    if isinstance(recipe, DistillRecipe) and recipe.labels is not None:
+        store = open_labels(recipe, recipe.labels, given.teacher, data)
+        recipe = recipe.model_copy(update={"data": recipe.data.model_copy(update={"view": store.manifest.of.view})})
     recipe = fill(recipe, PROTOCOLS[data.protocol], data)
-    engine = choose_engine(recipe.device, recipe.precision)
+    engine = choose_engine(recipe.device, recipe.precision, recipe.engine)
     assistants: list[str] = []
     if isinstance(recipe, DistillRecipe) and recipe.teacher.assistants:
         recipe, assistants = _train_assistants(recipe, given, show=show)
@@ -91,13 +96,16 @@ def run(
     recipe, objective = _objective(recipe, given)
     torch.manual_seed(recipe.seed)
     model = given.model or make_network(recipe.model, data.num_classes, data.input_shape)
-    staff = find_teachers(recipe, given.teacher, data)
+    staff = find_teachers(recipe, given.teacher, store, data)
     folder = RunFolder(recipe.out or _default_out(recipe))
     with display(title or _title(recipe), show=show) as shown:
-        parts = assemble(model, objective, staff, recipe, data, engine)
-        for note in (*data.notes, *parts.notes):
+        parts = assemble(model, objective, staff, recipe, data, replace(engine, tell=shown.note))
+        engine = parts.engine
+        for note in (*data.notes, *parts.notes, f"engine: {engine}"):
             shown.note(note)
-        loader, plan = _loader(recipe, data, engine, objective), _plan(recipe, has_validation=len(data.validation) > 0)
+        views = None if store is None else Shown(store.manifest.of.view_seed, store.views)
+        loader = _loader(recipe, data, engine, objective, views)
+        plan = _plan(recipe, has_validation=len(data.validation) > 0)
         config = {"kind": _kind(recipe), **recipe.model_dump(mode="json")}
         folder.claim(config, resume=recipe.resume, overwrite=recipe.overwrite)
         if folder.is_finished:
@@ -186,7 +194,7 @@ def _plan(recipe: Recipe, *, has_validation: bool) -> Plan:
     )
 
 
-def _loader(recipe: Recipe, data: Data, engine: Engine, objective: Sum) -> Loader:
+def _loader(recipe: Recipe, data: Data, engine: Engine, objective: Sum, shown: Shown | None) -> Loader:
     return Loader(
         data.train,
         batch_size=_set(recipe.batch_size, "batch_size"),
@@ -195,6 +203,8 @@ def _loader(recipe: Recipe, data: Data, engine: Engine, objective: Sum) -> Loade
         seed=recipe.seed,
         device=engine.device,
         further=objective.views(),
+        shown=shown,
+        workers=recipe.workers,
         inputs=recipe.inputs if isinstance(recipe, DistillRecipe) else "real",
     )
 
@@ -286,6 +296,7 @@ def _finish(
         "reuse": asdict(model.reuse) if isinstance(model, ReusedClassifier) else None,
         "device": str(engine.device),
         "precision": engine.precision,
+        "compiled": engine.compiles,
         "versions": versions(),
         "git": git_commit(),
         "started": started,

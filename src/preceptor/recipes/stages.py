@@ -39,7 +39,7 @@ def run_stages(
         record = folder.stage(name)
         objective = Sum(**{name: (1.0, stage.objective)})
         kind = Learner if stage.trains == "network" else Bystander
-        learner = engine.place(kind(parts.learner.network, objective))
+        learner = engine.place(kind(parts.learner.network, objective, parts.learner.forward_pass))
         settings = optimizer if stage.lr is None else replace(optimizer, lr=stage.lr)
         fit(
             learner,

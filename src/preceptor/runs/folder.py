@@ -19,7 +19,16 @@ from preceptor.files import write_text
 __all__ = ["RunFolder"]
 
 _OWN = ("config.yaml", "metrics.jsonl", "result.json", "model.safetensors", "checkpoint", "stages", "tensorboard")
-_FREE_TO_CHANGE = {"resume", "overwrite", "out", "tensorboard", "checkpoint_every_steps", "keep_every", "device"}
+_FREE_TO_CHANGE = {
+    "resume",
+    "overwrite",
+    "out",
+    "tensorboard",
+    "checkpoint_every_steps",
+    "keep_every",
+    "device",
+    "workers",
+}
 
 
 class RunFolder:

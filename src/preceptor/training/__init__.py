@@ -1,11 +1,12 @@
 """The training loop and what it stands on: engine, optimiser, checkpoints, selection, evaluation."""
 
-from preceptor.training.engine import Engine, choose_engine
+from preceptor.training.engine import Engine, choose_engine, forward_flops
 from preceptor.training.evaluate import predict
 from preceptor.training.learner import (
     Bystander,
     Learner,
     LiveTeacher,
+    StoredTeacher,
     TeacherRoute,
     TeacherSource,
     TeacherTeam,
@@ -28,6 +29,7 @@ __all__ = [
     "OptimizerSettings",
     "Plan",
     "Selection",
+    "StoredTeacher",
     "TeacherRoute",
     "TeacherSource",
     "TeacherTeam",
@@ -35,6 +37,7 @@ __all__ = [
     "Watcher",
     "choose_engine",
     "fit",
+    "forward_flops",
     "predict",
     "together",
 ]

@@ -1,27 +1,50 @@
-"""Where and how precisely a run computes: device and precision, decided in one place."""
+"""Where, how precisely and how fast a run computes: device, precision, memory layout and compilation, decided in one place."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Literal, TypeVar
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from preceptor.errors import UsageError
+from preceptor.models import Observed
+from preceptor.types import Outputs
 
-__all__ = ["Engine", "choose_engine"]
+__all__ = ["Engine", "EngineName", "Forward", "Precision", "choose_engine", "forward_flops"]
 
 Module = TypeVar("Module", bound=nn.Module)
 Precision = Literal["auto", "fp32", "bf16"]
+EngineName = Literal["auto", "fast", "plain"]
+Forward = Callable[[Tensor], Outputs]
+
+# What a machine does a second without compilation, to within a factor of a few: it decides which runs are compiled.
+_USUAL_FLOPS = {"cpu": 1e11, "cuda": 1e13, "mps": 1e12}
+_WORTH_SECONDS = 600.0  # compiling two networks takes one or two minutes and saves a share of the rest
+
+
+def _unheard(line: str) -> None:
+    """Tell nobody."""
 
 
 @dataclass(frozen=True, slots=True)
 class Engine:
-    """A device and the precision of both networks' forward passes; losses are always float32 or better."""
+    """A device and how networks run on it; losses are always float32 or better.
+
+    Attributes:
+        device: where tensors live.
+        precision: of both networks' forward passes.
+        compiles: whether networks are compiled; None while that is open: see `decide`.
+        tell: hears in one line what could not be done.
+    """
 
     device: torch.device
-    precision: Literal["fp32", "bf16"]
+    precision: Literal["fp32", "bf16"] = "fp32"
+    compiles: bool | None = False
+    tell: Callable[[str], None] = _unheard
 
     def place(self, module: Module) -> Module:
         """Move a module to the device, its convolutions in the channels-last layout that both CPUs and GPUs prefer."""
@@ -32,13 +55,78 @@ class Engine:
         """Return the context in which networks run."""
         return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.precision == "bf16")
 
+    def decide(self, flops: float) -> Engine:
+        """Return the engine for a run of so much work: compiled, where that was open, if the run is long enough to pay.
 
-def choose_engine(device: str = "auto", precision: Precision = "auto") -> Engine:
+        The rule looks at the work alone, not at a clock, so that a run does the same when it is repeated.
+
+        Args:
+            flops: floating-point operations of the whole run.
+        """
+        if self.compiles is not None:
+            return self
+        return replace(self, compiles=flops / _USUAL_FLOPS.get(self.device.type, 1e11) > _WORTH_SECONDS)
+
+    def accelerate(self, network: Observed, rows: int) -> Forward:
+        """Return the network's forward pass, compiled if this engine compiles.
+
+        Args:
+            network: runs in whatever mode it is in. Without trainable parameters it is taken to be frozen for good: its
+                weights are folded into the compiled code.
+            rows: of the batches that run compiled; any other batch (the last of an epoch) runs the network as it is.
+        """
+        return _Compiled(network, rows, self.tell) if self.compiles else network
+
+    def __str__(self) -> str:
+        return f"{self.device}, {self.precision}{', compiled' if self.compiles else ''}"
+
+
+class _Compiled:
+    """A network that runs compiled for one batch size; where the compiler fails it says so once and runs as it is."""
+
+    def __init__(self, network: Observed, rows: int, tell: Callable[[str], None]) -> None:
+        is_frozen = not any(parameter.requires_grad for parameter in network.parameters())
+        self._network = network
+        self._rows = rows
+        self._tell = tell
+        self._works = True
+        self._is_ready = False
+        self._compiled: Forward = torch.compile(
+            network, dynamic=False, options={"freezing": True} if is_frozen else None
+        )
+
+    def __call__(self, inputs: Tensor) -> Outputs:
+        if not self._works or len(inputs) != self._rows:
+            outputs: Outputs = self._network(inputs)
+            return outputs
+        if self._is_ready:
+            return self._compiled(inputs)
+        try:
+            outputs = self._compiled(inputs)
+        except Exception as error:  # no compiler, an operation it lacks: whatever it is, the network itself still runs
+            self._works = False
+            reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
+            self._tell(f"engine: {type(self._network.model).__name__} runs uncompiled: {reason.strip()[:200]}")
+            return self(inputs)
+        self._is_ready = True
+        return outputs
+
+
+def choose_engine(
+    device: str = "auto",
+    precision: Precision = "auto",
+    name: EngineName = "plain",
+    tell: Callable[[str], None] = _unheard,
+) -> Engine:
     """Return the engine for a run.
 
     Args:
         device: a torch device name, or "auto": the first accelerator there is, else the CPU.
-        precision: "auto" is bf16 on CUDA devices that compute in it, fp32 everywhere else.
+        precision: "auto" is fp32 for the plain engine, else bf16 where the device computes in it (CUDA from Ampere on,
+            CPUs with AMX or AVX-512 bf16).
+        name: "plain" runs networks as they are; "fast" compiles them; "auto" compiles them in runs that are long enough
+            (see `Engine.decide`).
+        tell: hears what could not be done.
 
     Raises:
         UsageError: for a device that this machine does not have.
@@ -49,8 +137,31 @@ def choose_engine(device: str = "auto", precision: Precision = "auto") -> Engine
     except (RuntimeError, AssertionError) as error:
         raise UsageError(f"device: {device!r} cannot be used here ({str(error).splitlines()[0]})") from error
     if precision == "auto":
-        precision = "bf16" if chosen.type == "cuda" and torch.cuda.is_bf16_supported() else "fp32"
-    return Engine(chosen, precision)
+        precision = "bf16" if name != "plain" and _computes_in_bf16(chosen) else "fp32"
+    return Engine(chosen, precision, {"plain": False, "fast": True, "auto": None}[name], tell)
+
+
+def forward_flops(network: nn.Module, sample: Tensor) -> float:
+    """Return the floating-point operations of a forward pass per row: matrix products and convolutions, 2 per multiply-add.
+
+    Args:
+        network: run once, in eval mode; its mode is put back.
+        sample: a batch of inputs.
+    """
+    was_training = network.training
+    network.eval()
+    try:
+        with torch.no_grad(), FlopCounterMode(display=False) as counter:
+            network(sample)
+    finally:
+        network.train(was_training)
+    return float(counter.get_total_flops()) / len(sample)
+
+
+def _computes_in_bf16(device: torch.device) -> bool:
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    return device.type == "cpu" and torch.cpu._is_avx512_bf16_supported()  # AMX implies it
 
 
 def _best_device() -> str:

@@ -10,15 +10,17 @@ import torch
 from torch import Tensor, nn
 
 from preceptor.divergences import log_soften
+from preceptor.labels import LabelStore
 from preceptor.models import Observed
 from preceptor.objectives.base import Sum
-from preceptor.training.engine import Engine
+from preceptor.training.engine import Engine, Forward
 from preceptor.types import Batch, Clock, Outputs, Step
 
 __all__ = [
     "Bystander",
     "Learner",
     "LiveTeacher",
+    "StoredTeacher",
     "TeacherRoute",
     "TeacherSource",
     "TeacherTeam",
@@ -30,24 +32,30 @@ __all__ = [
 TeacherSource = Callable[[Batch], Outputs]
 
 
-def ask(network: Observed, batch: Batch) -> Outputs:
+def ask(forward: Forward, batch: Batch) -> Outputs:
     """Return what a network says of a batch and, in the same forward pass, of its further views."""
     if not batch.further:
-        outputs: Outputs = network(batch.inputs)
-        return outputs
-    together: Outputs = network(torch.cat([batch.inputs, *batch.further.values()]))
+        return forward(batch.inputs)
+    together = forward(torch.cat([batch.inputs, *batch.further.values()]))
     rows = len(batch.inputs)
     parts = [_rows(together, start, start + rows) for start in range(0, len(together.logits), rows)]
     return replace(parts[0], views=dict(zip(batch.further, parts[1:], strict=True)))
 
 
 class Learner(nn.Module):
-    """The network and its objective together: what is moved, optimised, saved and restored as one."""
+    """The network and its objective together: what is moved, optimised, saved and restored as one.
 
-    def __init__(self, network: Observed, objective: Sum) -> None:
+    Args:
+        network: is trained.
+        objective: is minimised; what it learns is trained too.
+        forward_pass: the network's forward pass as an engine accelerates it; the network itself when not given.
+    """
+
+    def __init__(self, network: Observed, objective: Sum, forward_pass: Forward | None = None) -> None:
         super().__init__()
         self.network = network
         self.objective = objective
+        self._ways: tuple[Forward, ...] = (forward_pass or network,)  # in a tuple, it is no second child of this module
 
     def forward(self, batch: Batch, teacher: Outputs | None, clock: Clock) -> tuple[dict[str, Tensor], Tensor]:
         """Return each term's unweighted loss, and the logits."""
@@ -57,7 +65,12 @@ class Learner(nn.Module):
 
     def answer(self, batch: Batch, teacher: Outputs | None) -> Outputs:
         """Return what the network says of a batch."""
-        return ask(self.network, batch)
+        return ask(self.forward_pass, batch)
+
+    @property
+    def forward_pass(self) -> Forward:
+        """How the network is asked."""
+        return self._ways[0]
 
 
 class Bystander(Learner):
@@ -73,15 +86,20 @@ class LiveTeacher:
     """A frozen network asked anew for every batch.
 
     It is not an nn.Module and no child of one: nothing can put it into training mode or hand it to an optimiser.
+
+    Args:
+        network: is put on the engine's device, into eval mode, and takes no gradients from then on.
+        engine: device, precision, compilation.
+        rows: of a full batch with all its views.
     """
 
-    def __init__(self, network: Observed, engine: Engine) -> None:
-        self._network = engine.place(network).eval().requires_grad_(False)
+    def __init__(self, network: Observed, engine: Engine, rows: int = 0) -> None:
+        self._forward = engine.accelerate(engine.place(network).eval().requires_grad_(False), rows)
         self._engine = engine
 
     def __call__(self, batch: Batch) -> Outputs:
         with torch.no_grad(), self._engine.autocast():
-            return ask(self._network, batch)
+            return ask(self._forward, batch)
 
 
 class TeacherTeam:
@@ -125,6 +143,17 @@ class TruthTeacher:
 
     def __call__(self, batch: Batch) -> Outputs:
         return Outputs(self._log_truth[batch.index])
+
+
+class StoredTeacher:
+    """What a teacher said of these samples in this view, read from disk: logits only."""
+
+    def __init__(self, store: LabelStore, engine: Engine) -> None:
+        self._store = store
+        self._engine = engine
+
+    def __call__(self, batch: Batch) -> Outputs:
+        return Outputs(self._store.logits(batch.view.epoch, batch.index).to(self._engine.device))
 
 
 def _rows(outputs: Outputs, start: int, stop: int) -> Outputs:

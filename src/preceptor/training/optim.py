@@ -86,11 +86,12 @@ class OptimizerSettings:
         trained = [parameter for parameter in module.parameters() if parameter.requires_grad]
         vectors = [] if self.decay_norms_and_biases else [parameter for parameter in trained if parameter.ndim <= 1]
         groups = _groups(trained, vectors, self.weight_decay)
+        fused = all(parameter.is_floating_point() for parameter in trained)  # complex ones have no fused step
         if self.name == "sgd":
-            return torch.optim.SGD(groups, lr=self.lr, momentum=self.momentum, nesterov=self.nesterov)
+            return torch.optim.SGD(groups, lr=self.lr, momentum=self.momentum, nesterov=self.nesterov, fused=fused)
         if self.name == "dot":
             return DOT(groups, lr=self.lr, momentum=self.momentum, delta=self.delta)
-        return torch.optim.AdamW(groups, lr=self.lr)
+        return torch.optim.AdamW(groups, lr=self.lr, fused=fused)
 
 
 def _groups(

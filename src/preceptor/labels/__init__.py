@@ -1,0 +1,8 @@
+"""What a teacher said, on disk: its logits for keyed views of every training sample, with fingerprints of what made them."""
+
+from preceptor.labels.encoding import Encoding
+from preceptor.labels.manifest import LabelsOf, Manifest
+from preceptor.labels.store import LabelStore
+from preceptor.labels.writer import write_labels
+
+__all__ = ["Encoding", "LabelStore", "LabelsOf", "Manifest", "write_labels"]

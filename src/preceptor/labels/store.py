@@ -1,0 +1,89 @@
+"""Reading labels: rows gathered from memory-mapped files, each checked against its sha256 when it is first touched."""
+
+from __future__ import annotations
+
+import hashlib
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Int
+from numpy.typing import NDArray
+from torch import Tensor
+
+from preceptor.errors import UsageError
+from preceptor.labels.manifest import Manifest, shard_name
+
+__all__ = ["LabelStore", "sha256"]
+
+
+class LabelStore:
+    """A finished folder of labels; nothing is held in memory but the pages that the system keeps.
+
+    Args:
+        folder: where `write_labels` put them.
+
+    Raises:
+        UsageError: when the folder holds no labels, or not all of them.
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        self.folder = Path(folder)
+        self.manifest = Manifest.read(self.folder)
+        missing = [name for name, _, _ in self.manifest.expected() if name not in self.manifest.shards]
+        if missing:
+            raise UsageError(f"labels: {self.folder} lacks {len(missing)} files ({missing[0]}, ...); {_REDO}")
+        self._files: dict[tuple[int, int], NDArray[Any]] = {}
+
+    @property
+    def views(self) -> int:
+        """How many views of each sample are stored."""
+        return self.manifest.views
+
+    def logits(self, view: int, index: Int[Tensor, " rows"]) -> Float[Tensor, "rows classes"]:
+        """Return the teacher's logits, float32 on the CPU.
+
+        Args:
+            view: from 1.
+            index: rows of the training split.
+
+        Raises:
+            UsageError: when a file is missing or is not what was written.
+        """
+        rows = index.cpu().numpy()
+        encoding = self.manifest.of.encoding
+        shards, places = np.divmod(rows, self.manifest.rows_per_shard)
+        records = np.empty(len(rows), encoding.record)
+        for shard in np.unique(shards).tolist():
+            chosen = shards == shard
+            records[chosen] = self._file(view, shard)[places[chosen]]
+        return encoding.decode(records)
+
+    def _file(self, view: int, number: int) -> NDArray[Any]:
+        if (view, number) not in self._files:
+            name = shard_name(view, number)
+            path = self.folder / name
+            if not path.exists() or sha256(path) != self.manifest.shards[name]:
+                state = "is damaged (its sha256 differs)" if path.exists() else "is missing"
+                raise UsageError(f"labels: {path} {state}; {_REDO}")
+            self._files[view, number] = np.load(path, mmap_mode="r", allow_pickle=False)
+        return self._files[view, number]
+
+
+_REDO = "the same `preceptor label` command again makes just what is missing"
+
+
+@cache
+def _sha256(path: Path, size: int, changed: int) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as handle:
+        while piece := handle.read(2**20):
+            digest.update(piece)
+    return digest.hexdigest()
+
+
+def sha256(path: Path) -> str:
+    """Return the sha256 of a file, remembered as long as its size and time of change stay."""
+    stat = path.stat()
+    return _sha256(path, stat.st_size, stat.st_mtime_ns)

@@ -1,0 +1,117 @@
+"""Storing what a teacher says of every training sample: `preceptor label`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import torch
+from rich.console import Console
+from rich.progress import Progress
+from torch import Tensor, nn
+
+from preceptor.data import Data, check_views, seen_batch
+from preceptor.errors import UsageError
+from preceptor.labels import Encoding, LabelsOf, Manifest, write_labels
+from preceptor.models import observe
+from preceptor.recipes.config import LabelRecipe
+from preceptor.recipes.networks import fingerprint, load_teachers
+from preceptor.recipes.run import load_data
+from preceptor.training import Engine, LiveTeacher, TeacherSource, TeacherTeam, choose_engine, forward_flops
+from preceptor.types import View
+
+__all__ = ["Labelled", "label"]
+
+
+@dataclass(frozen=True, slots=True)
+class Labelled:
+    """What `preceptor label` made.
+
+    Attributes:
+        path: the folder; `labels=` of distill.
+        manifest: what it holds.
+        bytes: of all its files but the manifest.
+        asked: rows the teacher was asked about now; the others were there and whole.
+    """
+
+    path: Path
+    manifest: Manifest
+    bytes: int
+    asked: int
+
+
+def label(
+    recipe: LabelRecipe, data: Data | None = None, teacher: nn.Module | None = None, *, show: bool = True
+) -> Labelled:
+    """Store what the teacher says of every training sample in `recipe.views` views.
+
+    Args:
+        recipe: what to do.
+        data: stands in for the recipe's, when passed from Python.
+        teacher: likewise.
+        show: whether to show progress.
+
+    Raises:
+        UsageError: for anything wrong with the recipe, or a folder that holds other labels.
+        RunError: when the disk refuses.
+    """
+    data = data or load_data(recipe.data)
+    if recipe.teacher.truth or recipe.teacher.anchors is not None or recipe.teacher.assistants:
+        raise UsageError("teacher: labels are made of networks as they are, without truth, anchors or assistants")
+    view = recipe.data.view or data.view
+    check_views(data.train, view)
+    if view == "none" and recipe.views > 1:
+        raise UsageError(
+            f"views: {recipe.views}, but data.view=none shows a sample in one way only; views=1 is all there is"
+        )
+    networks = [teacher] if teacher is not None else load_teachers(recipe.teacher, data)
+    fingerprints = tuple(fingerprint(network) for network in networks)
+    with Progress(console=Console(stderr=True), disable=not show) as shown:
+        engine = choose_engine(recipe.device, recipe.precision, recipe.engine, partial(_note, shown))
+        source, engine = _source(networks, recipe, data, engine)
+        of = LabelsOf(
+            teachers=fingerprints,
+            data=data.fingerprint,
+            samples=len(data.train),
+            view=view,
+            view_seed=recipe.seed,
+            encoding=Encoding(data.num_classes, recipe.dtype, recipe.top),
+            precision=engine.precision,
+        )
+        names = {"data": data.name, "teacher": str(recipe.teacher.path)}
+        wanted = Manifest(of, names, recipe.views, recipe.rows_per_shard)
+        for note in (
+            *data.notes,
+            f"engine: {engine}",
+            f"labels: {of.encoding.bytes_per_sample} bytes a sample and view",
+        ):
+            _note(shown, note)
+        task, asked = shown.add_task("label", total=of.samples * recipe.views), 0
+
+        def answer(number: int, rows: Tensor) -> Tensor:
+            nonlocal asked
+            asked += len(rows)
+            raw = data.train.inputs(rows).to(engine.device)
+            batch = seen_batch(raw, data.train, rows, View(view, recipe.seed, number), data.normalisation)
+            return source(batch).logits
+
+        manifest = write_labels(
+            recipe.out, wanted, answer, batch_size=recipe.batch_size, done=partial(shown.advance, task)
+        )
+    path = Path(recipe.out)
+    size = sum((path / name).stat().st_size for name in manifest.shards)
+    return Labelled(path, manifest, size, asked)
+
+
+def _source(networks: list[nn.Module], recipe: LabelRecipe, data: Data, engine: Engine) -> tuple[TeacherSource, Engine]:
+    sample = data.normalisation(data.train.inputs(torch.tensor([0, 1]))).to(engine.device)
+    placed = [engine.place(network) for network in networks]
+    per_row = sum(forward_flops(network, sample) for network in placed)
+    engine = engine.decide(per_row * len(data.train) * recipe.views)
+    live = [LiveTeacher(observe(network, ()), engine, recipe.batch_size) for network in placed]
+    return (live[0] if len(live) == 1 else TeacherTeam(live)), engine
+
+
+def _note(shown: Progress, line: str) -> None:
+    shown.console.print(f"note: {line}", markup=False, highlight=False, soft_wrap=True)

@@ -4,11 +4,12 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor
-from torch.utils.data import TensorDataset
+from torch.utils.data import Dataset, TensorDataset
 
-from preceptor.data import Arrays, Data, Items, Loader, Normalisation, Split, load, plain_batches
+from preceptor.data import Arrays, Data, Items, Loader, Normalisation, Shown, Split, load, plain_batches
 from preceptor.data.views import VIEWS
 from preceptor.errors import UsageError
+from preceptor.types import Batch, View
 
 CPU = torch.device("cpu")
 
@@ -107,3 +108,62 @@ def test_no_samples_are_no_batches() -> None:
 def test_a_batch_size_of_zero_is_refused(digits: Data) -> None:
     with pytest.raises(UsageError, match="batch_size 0 is not at least 1"):
         Loader(digits.train, batch_size=0, view="none", normalisation=Normalisation(), seed=0, device=CPU)
+
+
+class Slow(Dataset[tuple[Tensor, int]]):
+    """Samples that exist only when they are asked for."""
+
+    def __len__(self) -> int:
+        return 50
+
+    def __getitem__(self, row: int) -> tuple[Tensor, int]:
+        if row == 49 and torch.utils.data.get_worker_info() is not None:
+            raise OSError("sample 49 is on a bad sector")
+        return torch.full((3, 8, 8), row, dtype=torch.uint8), row % 2
+
+
+def test_readers_in_other_processes_give_the_same_batches() -> None:
+    split = Items(Slow(), torch.arange(49))
+    batches: list[list[Batch]] = []
+    for workers in (0, 2):
+        loader = Loader(
+            split, batch_size=16, view="crop_flip", normalisation=Normalisation(), seed=1, device=CPU, workers=workers
+        )
+        state = torch.get_rng_state()
+        batches.append(list(loader.batches(2, start=1)))
+        assert torch.get_rng_state().equal(state)
+    for one, other in zip(*batches, strict=True):
+        assert one.inputs.equal(other.inputs)
+        assert one.index.equal(other.index)
+        assert one.labels is not None
+        assert other.labels is not None
+        assert one.labels.equal(other.labels)
+
+
+def test_an_error_in_another_process_arrives() -> None:
+    loader = Loader(
+        Items(Slow()), batch_size=16, view="none", normalisation=Normalisation(), seed=1, device=CPU, workers=1
+    )
+    with pytest.raises(OSError, match="bad sector"):
+        list(loader.batches(1))
+
+
+def test_a_fixed_number_of_views_is_shown_in_turn(digits: Data) -> None:
+    loader = Loader(
+        digits.train,
+        batch_size=100,
+        view="crop_flip",
+        normalisation=digits.normalisation,
+        seed=5,
+        device=CPU,
+        shown=Shown(seed=9, count=2),
+    )
+    seen = {epoch: next(loader.batches(epoch)) for epoch in (1, 2, 3)}
+    assert [batch.view for batch in seen.values()] == [View("crop_flip", 9, number) for number in (1, 2, 1)]
+    rows = {epoch: batch.inputs[batch.index.argsort()] for epoch, batch in seen.items()}
+    assert rows[1].equal(rows[3])
+    assert not rows[1].equal(rows[2])
+    assert not seen[1].index.equal(seen[3].index)  # the order is still the epoch's own
+    raw = digits.train.inputs(torch.arange(100))
+    expected = digits.normalisation(VIEWS["crop_flip"](raw, 9, 2, torch.arange(100)))
+    assert rows[2].equal(expected)

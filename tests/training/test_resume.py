@@ -80,7 +80,9 @@ def test_sigterm_saves_first_and_says_so(whole: Path, tmp_path: Path) -> None:
     assert_same_run(whole, tmp_path / "stopped")
 
 
-@pytest.mark.parametrize("method", [["fitnet", "optim=adamw"], ["crd", "method.dim=16"], ["dkd", "optim=dot"]])
+@pytest.mark.parametrize(
+    "method", [["fitnet", "optim=adamw"], ["crd", "method.dim=16"], ["dkd", "optim=dot"], ["kd", "engine=fast"]]
+)
 def test_connectors_banks_and_momenta_are_part_of_what_resumes(method: list[str], whole: Path, tmp_path: Path) -> None:
     words = ["distill", *DATA, "model=convnet_m", f"teacher={whole}", f"method={method[0]}", "epochs=6", *method[1:]]
     finish(words, tmp_path / "whole")

@@ -85,6 +85,21 @@ def config(verb: Annotated[Literal["teach", "distill", "label"], typer.Argument(
 
 
 @app.command()
+def bench(
+    teacher: Annotated[str, typer.Argument(help="a network of `preceptor list models`")] = "wrn_40_2",
+    student: Annotated[str, typer.Argument(help="another one")] = "wrn_16_2",
+    batch_size: Annotated[int, typer.Option(min=1)] = 64,
+    classes: Annotated[int, typer.Option(min=2)] = 100,
+    rounds: Annotated[int, typer.Option(min=1, help="of each variant, interleaved")] = 5,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, ...")] = "auto",
+) -> None:
+    """Compare the speed of distillation on this machine with the usual research loop, in a minute or two."""
+    from preceptor.cli.bench import bench_verb  # noqa: PLC0415
+
+    bench_verb(teacher, student, batch_size=batch_size, classes=classes, rounds=rounds, device=device)
+
+
+@app.command()
 def demo(
     out: Annotated[Path, typer.Option(help="where the runs and the report go; replaced if it is a demo's")] = Path(
         "runs/demo"

@@ -20,7 +20,12 @@ __all__ = ["demo_verb"]
 
 _TEACHERS = (BASELINE, "brier", "soteacher")
 # Few samples and many epochs: the teachers converge on the drawn labels, the regime that the three papers speak of.
-_DATA = ["data=ambiguous_digits", "data.samples=1200", "data.test_samples=4000"]
+_DATA = [
+    "data=ambiguous_digits",
+    "data.samples=1200",
+    "data.test_samples=4000",
+    "engine=plain",
+]  # plain: the same on any machine
 _TEACHER = [*_DATA, "model=convnet_m", "epochs=40"]
 _STUDENT = [*_DATA, "model=convnet_s", "epochs=40", "method=kd"]
 _TRUTH = ["teacher.truth=true", "method.temperature=1"]  # a distribution, not logits: softening would blur it

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 from torch import Tensor, nn
 
-from preceptor.models.layers import init_fan_out, pool
+from preceptor.models.layers import depthwise3x3, init_fan_out, pool
 from preceptor.models.taps import Tapped
 
 __all__ = ["MobileNetV2", "mobilenet_v2"]
@@ -27,7 +27,7 @@ class InvertedResidual(nn.Module):
         self._has_shortcut = stride == 1 and in_channels == channels
         self.conv = nn.Sequential(
             *(nn.Conv2d(in_channels, hidden, 1, bias=False), nn.BatchNorm2d(hidden), nn.ReLU()),
-            *(nn.Conv2d(hidden, hidden, 3, stride, 1, groups=hidden, bias=False), nn.BatchNorm2d(hidden), nn.ReLU()),
+            *(depthwise3x3(hidden, stride), nn.BatchNorm2d(hidden), nn.ReLU()),
             *(nn.Conv2d(hidden, channels, 1, bias=False), nn.BatchNorm2d(channels)),
         )
 

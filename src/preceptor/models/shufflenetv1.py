@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from preceptor.models.layers import pool, shuffle_channels
+from preceptor.models.layers import depthwise3x3, pool, shuffle_channels
 from preceptor.models.taps import Tapped
 
 __all__ = ["ShuffleNetV1", "shufflenet_v1"]
@@ -31,7 +31,7 @@ class Bottleneck(nn.Module):
         middle = made // 4
         self.conv1 = nn.Conv2d(in_channels, middle, 1, groups=self._groups, bias=False)
         self.bn1 = nn.BatchNorm2d(middle)
-        self.conv2 = nn.Conv2d(middle, middle, 3, stride, 1, groups=middle, bias=False)
+        self.conv2 = depthwise3x3(middle, stride)
         self.bn2 = nn.BatchNorm2d(middle)
         self.conv3 = nn.Conv2d(middle, made, 1, groups=groups, bias=False)
         self.bn3 = nn.BatchNorm2d(made)

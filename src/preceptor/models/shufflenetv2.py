@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from preceptor.models.layers import pool, shuffle_channels
+from preceptor.models.layers import depthwise3x3, pool, shuffle_channels
 from preceptor.models.taps import Tapped
 
 __all__ = ["ShuffleNetV2", "shufflenet_v2"]
@@ -25,7 +25,7 @@ class BasicBlock(nn.Module):
         half = channels // 2
         self.conv1 = nn.Conv2d(half, half, 1, bias=False)
         self.bn1 = nn.BatchNorm2d(half)
-        self.conv2 = nn.Conv2d(half, half, 3, 1, 1, groups=half, bias=False)
+        self.conv2 = depthwise3x3(half)
         self.bn2 = nn.BatchNorm2d(half)
         self.conv3 = nn.Conv2d(half, half, 1, bias=False)
         self.bn3 = nn.BatchNorm2d(half)
@@ -45,13 +45,13 @@ class DownBlock(nn.Module):
     def __init__(self, in_channels: int, channels: int) -> None:
         super().__init__()
         half = channels // 2
-        self.conv1 = nn.Conv2d(in_channels, in_channels, 3, 2, 1, groups=in_channels, bias=False)
+        self.conv1 = depthwise3x3(in_channels, 2)
         self.bn1 = nn.BatchNorm2d(in_channels)
         self.conv2 = nn.Conv2d(in_channels, half, 1, bias=False)
         self.bn2 = nn.BatchNorm2d(half)
         self.conv3 = nn.Conv2d(in_channels, half, 1, bias=False)
         self.bn3 = nn.BatchNorm2d(half)
-        self.conv4 = nn.Conv2d(half, half, 3, 2, 1, groups=half, bias=False)
+        self.conv4 = depthwise3x3(half, 2)
         self.bn4 = nn.BatchNorm2d(half)
         self.conv5 = nn.Conv2d(half, half, 1, bias=False)
         self.bn5 = nn.BatchNorm2d(half)

@@ -65,6 +65,7 @@ def label(
         raise UsageError(
             f"views: {recipe.views}, but data.view=none shows a sample in one way only; views=1 is all there is"
         )
+    encoding = Encoding(data.num_classes, recipe.dtype, recipe.top)
     networks = [teacher] if teacher is not None else load_teachers(recipe.teacher, data)
     fingerprints = tuple(fingerprint(network) for network in networks)
     with Progress(console=Console(stderr=True), disable=not show) as shown:
@@ -76,7 +77,7 @@ def label(
             samples=len(data.train),
             view=view,
             view_seed=recipe.seed,
-            encoding=Encoding(data.num_classes, recipe.dtype, recipe.top),
+            encoding=encoding,
             precision=engine.precision,
         )
         names = {"data": data.name, "teacher": str(recipe.teacher.path)}
@@ -84,7 +85,7 @@ def label(
         for note in (
             *data.notes,
             f"engine: {engine}",
-            f"labels: {of.encoding.bytes_per_sample} bytes a sample and view",
+            f"labels: {encoding.bytes_per_sample} bytes a sample and view",
         ):
             _note(shown, note)
         task, asked = shown.add_task("label", total=of.samples * recipe.views), 0

@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
 import torch
 from torch import Tensor
+from torch._functorch import config as functorch_config
 
 from preceptor.data import Loader
 from preceptor.errors import PreceptorError, RunError, UsageError
@@ -161,7 +163,8 @@ def fit(
         save_state(path, _state(learner, optimizer, position, tally, best, journal))
 
     total_steps = plan.epochs * loader.num_batches
-    with Interrupts() as interrupts:
+    first_step = position.step + 1
+    with Interrupts() as interrupts, _buffers_kept(optimizer):
         while position.epoch <= plan.last_epoch:
             learner.train()
             began = time.perf_counter()
@@ -176,13 +179,12 @@ def fit(
                 position = replace(
                     position, batch=position.batch + 1, step=position.step + 1, seconds=position.seconds + now - began
                 )
-                began = now
                 watcher.stepped(position, loader.num_batches, plan, tally)
-                if position.step == math.ceil(total_steps / 10) and _is_near_chance(tally, logits.shape[1]):
-                    watcher.note(
-                        f"warning: training accuracy is {100 * tally.accuracy:.1f} % after a tenth of all steps, near "
-                        f"chance for {logits.shape[1]} classes: this objective has not begun to learn at this rate"
-                    )
+                if position.step == first_step and engine.compiles:
+                    watcher.note(f"engine: the first step, which compiles, took {now - began:.1f} s")
+                if position.step == math.ceil(total_steps / 10):
+                    _warn_near_chance(tally, logits.shape[1], watcher)
+                began = now
                 if plan.checkpoint_every_steps and position.step % plan.checkpoint_every_steps == 0:
                     save()
                 if interrupts.pending is not None:
@@ -194,9 +196,8 @@ def fit(
             row = _row(learner, position, tally, plan, total_steps, evaluate())
             journal.append(row.as_dict())
             watcher.epoch_ended(row)
-            if position.epoch == 1:
-                for line in _faint_terms(row, learner):
-                    watcher.note(line)
+            for line in _faint_terms(row, learner) if position.epoch == 1 else ():
+                watcher.note(line)
             best = _better(best, row, plan.selection, learner)
             if plan.keep_every and position.epoch % plan.keep_every == 0:
                 checkpoints.mkdir(parents=True, exist_ok=True)
@@ -233,6 +234,12 @@ def _step(
     return loss.detach(), logits.detach(), {name: term.detach() for name, term in terms.items()}
 
 
+def _buffers_kept(optimizer: torch.optim.Optimizer) -> AbstractContextManager[object]:
+    """Let compiled networks keep their buffers for DOT's second backward pass through them."""
+    is_needed = isinstance(optimizer, DOT)
+    return functorch_config.patch(donated_buffer=False) if is_needed else nullcontext()
+
+
 def _backward(
     loss: Tensor,
     terms: Mapping[str, Tensor],
@@ -260,9 +267,13 @@ def _last_good(path: Path) -> str:
     return f"the last good checkpoint is {path}" if path.exists() else "no checkpoint had been written yet"
 
 
-def _is_near_chance(tally: Tally, num_classes: int) -> bool:
+def _warn_near_chance(tally: Tally, num_classes: int, watcher: Watcher) -> None:
     chance = 1 / num_classes
-    return tally.num_labelled >= 200 and tally.accuracy < chance + min(chance / 2, 0.05)
+    if tally.num_labelled >= 200 and tally.accuracy < chance + min(chance / 2, 0.05):
+        watcher.note(
+            f"warning: training accuracy is {100 * tally.accuracy:.1f} % after a tenth of all steps, near chance for "
+            f"{num_classes} classes: this objective has not begun to learn at this rate"
+        )
 
 
 def _faint_terms(row: EpochRow, learner: Learner) -> list[str]:

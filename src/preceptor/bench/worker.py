@@ -1,0 +1,94 @@
+"""One variant in a process of its own: trains a round whenever it is told to, and says how long that took.
+
+`python -m preceptor.bench.worker JOB VARIANT FOLDER`; reads lines from standard input ("round N", "parts N", "end") and
+answers each with a line of JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from preceptor.bench.job import Job
+from preceptor.bench.ours import Trial
+from preceptor.bench.usual import steps_of_the_usual_loop
+from preceptor.training import choose_engine
+
+__all__ = ["main"]
+
+
+class _End(Exception):
+    """The comparison is over."""
+
+
+class _Rounds:
+    """Counts steps, and waits for the next order between rounds."""
+
+    def __init__(self, device: torch.device, parts: Callable[[int], dict[str, float]] | None) -> None:
+        self._device = device
+        self._parts = parts
+        self._left = 1  # the first step, which compiles
+        self._began = time.perf_counter()
+
+    def __call__(self) -> None:
+        self._left -= 1
+        if self._left > 0:
+            return
+        if self._device.type == "cuda":
+            torch.cuda.synchronize(self._device)
+        say({"seconds": time.perf_counter() - self._began})
+        self._left = self._next_order()
+        self._began = time.perf_counter()
+
+    def _next_order(self) -> int:
+        for line in sys.stdin:
+            order, _, number = line.strip().partition(" ")
+            if order == "round":
+                return int(number)
+            if order == "parts":
+                say(self._parts(int(number)) if self._parts is not None else {})
+            else:
+                break
+        raise _End
+
+
+def main(arguments: list[str]) -> None:
+    """Serve one variant."""
+    job = Job(**{**json.loads(arguments[0]), "variants": ()})
+    variant, folder = arguments[1], Path(arguments[2])
+    if job.threads is not None:
+        torch.set_num_threads(job.threads)
+    try:
+        if variant == "usual":
+            device = choose_engine(job.device).device
+            rounds = _Rounds(device, None)
+            for _ in steps_of_the_usual_loop(job, device):
+                rounds()
+        trial = Trial(job, variant, folder)
+        trial.train(_Rounds(trial.engine.device, trial.parts))
+    except _End:
+        pass
+    say({"peak_mib": _peak_mib(choose_engine(job.device).device)})
+
+
+def say(answer: dict[str, Any]) -> None:
+    """Print a line of JSON at once."""
+    print(json.dumps(answer), flush=True)
+
+
+def _peak_mib(device: torch.device) -> float:
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 2**20
+    kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return kib / (2**20 if sys.platform == "darwin" else 2**10)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,113 @@
+"""Both engines do the same work; what cannot be compiled runs all the same."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+import preceptor
+from preceptor.models import create, observe
+from preceptor.training import Engine, LiveTeacher, choose_engine, forward_flops
+from preceptor.types import Batch, View
+
+DATA: dict[str, Any] = {"name": "digits", "view": "crop_flip", "limit": 200, "test_limit": 100}
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def teacher(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("teacher") / "t"
+    preceptor.teach(data=DATA, model="convnet_s", epochs=3, out=out, progress=False)
+    return out
+
+
+def losses(run: Path) -> list[float]:
+    return [json.loads(line)["train"]["loss"] for line in (run / "metrics.jsonl").read_text().splitlines()]
+
+
+@pytest.mark.parametrize("method", ["kd", "fitnet", "crd", "mlkd", "dot"])
+def test_fast_and_plain_give_the_same_curve_within_bf16_rounding(method: str, teacher: Path, tmp_path: Path) -> None:
+    curves = {}
+    for engine in ("plain", "fast"):
+        run = preceptor.distill(
+            data=DATA,
+            teacher=teacher,
+            model="convnet_s",
+            method=method,
+            epochs=3,
+            batch_size=64,  # 200 samples: the last batch of an epoch has 8 and is not compiled
+            optim={"lr": 0.01},
+            engine=engine,  # type: ignore[arg-type]
+            out=tmp_path / engine,
+            progress=False,
+        )
+        assert run.record["compiled"] is (engine == "fast")
+        curves[engine] = losses(run.path)
+    assert curves["fast"] == pytest.approx(curves["plain"], rel=0.02)
+    assert curves["fast"] != curves["plain"]
+
+
+def test_the_frozen_teacher_says_the_same_compiled() -> None:
+    network = create("resnet8", num_classes=10)
+    network.train()
+    for _ in range(3):
+        network(torch.randn(32, 3, 16, 16))  # statistics that are worth folding
+    batch = Batch(torch.randn(16, 3, 16, 16), None, torch.arange(16), View("none", 0, 1))
+    plain = LiveTeacher(observe(network, ["block2"]), Engine(CPU))(batch)
+    before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    fast = LiveTeacher(observe(network, ["block2"]), Engine(CPU, "fp32", compiles=True), rows=16)
+    for _ in range(3):
+        said = fast(batch)
+    assert torch.allclose(said.logits, plain.logits, atol=1e-4)
+    assert torch.allclose(said.features["block2"], plain.features["block2"], atol=1e-4)
+    assert not said.logits.requires_grad
+    assert all(tensor.equal(before[name]) for name, tensor in network.state_dict().items())
+    assert not network.training
+
+
+def test_without_a_compiler_a_run_says_so_in_a_line_and_goes_on(teacher: Path, tmp_path: Path) -> None:
+    words = ["data=digits", "data.limit=200", f"teacher={teacher}", "model=convnet_s", "epochs=2", "engine=fast"]
+    done = subprocess.run(
+        [sys.executable, "-m", "preceptor", "distill", *words, f"out={tmp_path / 'run'}"],
+        env={**os.environ, "PATH": "", "CXX": "", "TORCHINDUCTOR_CACHE_DIR": str(tmp_path / "cache")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    lines = [line for line in done.stderr.splitlines() if "runs uncompiled" in line]
+    assert len(lines) == 2, done.stderr  # the teacher and the student
+    assert all(line.startswith("note: engine: ConvNet runs uncompiled: ") for line in lines), lines
+    assert len(losses(tmp_path / "run")) == 2
+
+
+def test_a_long_run_is_compiled_and_a_short_one_is_not() -> None:
+    engine = choose_engine("cpu", name="auto")
+    assert engine.compiles is None
+    assert engine.decide(1e9).compiles is False
+    assert engine.decide(1e18).compiles is True
+    assert choose_engine("cpu", name="plain").decide(1e18).compiles is False
+    assert choose_engine("cpu", name="fast").decide(1.0).compiles is True
+
+
+def test_precision_follows_the_machine_unless_it_is_said() -> None:
+    usual = "bf16" if torch.cpu._is_avx512_bf16_supported() else "fp32"
+    assert choose_engine("cpu", name="auto").precision == usual
+    assert choose_engine("cpu", name="fast").precision == usual
+    assert choose_engine("cpu", name="plain").precision == "fp32"
+    assert choose_engine("cpu", "fp32", "fast").precision == "fp32"
+    assert choose_engine("cpu", "bf16", "plain").precision == "bf16"
+
+
+def test_flops_by_hand() -> None:
+    network = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.Flatten(), nn.Linear(8 * 6 * 6, 10))
+    assert forward_flops(network.train(), torch.zeros(2, 3, 6, 6)) == 2 * (36 * 8 * 27 + 288 * 10)
+    assert network.training

@@ -1,15 +1,47 @@
-"""Writing a file so that a reader, a crash or a full disk never finds half of it."""
+"""Writing a file so that a reader, a crash or a full disk never finds half of it; keeping a folder to one process."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from preceptor.errors import RunError
+from preceptor.errors import RunError, UsageError
 
-__all__ = ["write_atomically", "write_text"]
+__all__ = ["LOCK", "kept_to_this_process", "write_atomically", "write_text"]
+
+LOCK = ".lock"
+
+
+@contextmanager
+def kept_to_this_process(folder: Path) -> Iterator[None]:
+    """Keep others that ask for it out of a folder; the system lets them in again when this process ends, however it ends.
+
+    Not on Windows, where the folder stays open to all.
+
+    Args:
+        folder: made where it does not exist.
+
+    Raises:
+        UsageError: when another process has it, or it cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        handle = (folder / LOCK).open("a")
+    except OSError as error:
+        raise UsageError(f"out: {folder} cannot be made ({error.strerror})") from error
+    with handle:
+        if sys.platform != "win32":
+            import fcntl  # noqa: PLC0415  (POSIX only)
+
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise UsageError(f"out: {folder} is in use by another process") from error
+        yield
 
 
 def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:

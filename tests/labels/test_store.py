@@ -53,7 +53,7 @@ def test_rows_come_back_in_any_order_and_across_files(folder: Path) -> None:
 
 def test_files_are_those_the_manifest_expects(folder: Path) -> None:
     names = {path.name for path in folder.iterdir()}
-    assert names == {"manifest.json", *(name for name, _, _ in WANTED.expected())}
+    assert names == {".lock", "manifest.json", *(name for name, _, _ in WANTED.expected())}
     assert [len(rows) for _, _, rows in WANTED.expected()] == [10, 10, 5, 10, 10, 5]
     assert (folder / "view0001-00000.npy").stat().st_size == 128 + 10 * OF.encoding.bytes_per_sample
 

@@ -89,11 +89,15 @@ def test_without_a_compiler_a_run_says_so_in_a_line_and_goes_on(teacher: Path, t
     assert len(losses(tmp_path / "run")) == 2
 
 
-def test_a_long_run_is_compiled_and_a_short_one_is_not() -> None:
+@pytest.mark.parametrize("has_amx", [False, True])
+def test_a_long_run_is_compiled_where_that_gains_something_and_a_short_one_is_not(
+    has_amx: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: has_amx)
     engine = choose_engine("cpu", name="auto")
     assert engine.compiles is None
     assert engine.decide(1e9).compiles is False
-    assert engine.decide(1e18).compiles is True
+    assert engine.decide(1e18).compiles is has_amx
     assert choose_engine("cpu", name="plain").decide(1e18).compiles is False
     assert choose_engine("cpu", name="fast").decide(1.0).compiles is True
 

@@ -13,7 +13,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from preceptor.errors import UsageError
-from preceptor.files import write_atomically
+from preceptor.files import LOCK, kept_to_this_process, write_atomically
 from preceptor.labels.manifest import Manifest
 from preceptor.labels.store import sha256
 
@@ -43,11 +43,21 @@ def write_labels(
         done: hears the number of rows of each batch, and of each file that was there.
 
     Raises:
-        UsageError: when the folder holds something else, or labels that depend on something else: each difference is named.
+        UsageError: when the folder holds something else, is in use by another process, or holds labels that
+            depend on something else: each difference is named.
         RunError: when the disk refuses.
     """
     path = Path(folder)
-    manifest = _claim(path, manifest)
+    if path.exists() and not path.is_dir():
+        raise UsageError(f"out: {path} is a file, not a folder")
+    content = sorted({entry.name for entry in path.iterdir()} - {LOCK}) if path.exists() else []
+    if content and "manifest.json" not in content:
+        raise UsageError(f"out: {path} is not empty and holds no labels ({content[0]}, ...); choose another folder")
+    with kept_to_this_process(path):
+        return _write(path, _claim(path, manifest), answer, batch_size, done)
+
+
+def _write(path: Path, manifest: Manifest, answer: Answer, batch_size: int, done: Callable[[int], None]) -> Manifest:
     for name, view, rows in manifest.expected():
         if name in manifest.shards:
             done(len(rows))
@@ -64,16 +74,9 @@ def write_labels(
 
 def _claim(path: Path, wanted: Manifest) -> Manifest:
     """Return the manifest with the files that are there and whole."""
-    if path.exists() and not path.is_dir():
-        raise UsageError(f"out: {path} is a file, not a folder")
-    content = sorted(entry.name for entry in path.iterdir()) if path.exists() else []
-    if not content:
-        path.mkdir(parents=True, exist_ok=True)
-        whole: dict[str, str] = {}
-        rows_per_shard, views = wanted.rows_per_shard, wanted.views
-    elif "manifest.json" not in content:
-        raise UsageError(f"out: {path} is not empty and holds no labels ({content[0]}, ...); choose another folder")
-    else:
+    whole: dict[str, str] = {}
+    rows_per_shard, views = wanted.rows_per_shard, wanted.views
+    if (path / "manifest.json").exists():
         there = Manifest.read(path)
         differences = there.of.differences(wanted.of)
         if differences:

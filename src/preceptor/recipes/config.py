@@ -145,9 +145,7 @@ class Recipe(Section):
     device: Annotated[str, Field(description="auto, cpu, cuda, cuda:1, mps")] = "auto"
     engine: Annotated[
         Literal["auto", "fast", "plain"],
-        Field(
-            description="fast: bf16 and compiled; plain: fp32, not compiled; auto: bf16, compiled if the run is long"
-        ),
+        Field(description="fast: bf16 and compiled; plain: fp32, not compiled; auto: bf16, compiled where that pays"),
     ] = "auto"
     precision: Annotated[
         Literal["auto", "fp32", "bf16"],
@@ -205,6 +203,6 @@ class LabelRecipe(Section):
     device: Annotated[str, Field(description="auto, cpu, cuda, cuda:1, mps")] = "auto"
     engine: Annotated[
         Literal["auto", "fast", "plain"],
-        Field(description="fast: bf16 and compiled; plain: fp32, not compiled; auto: bf16, compiled if it is long"),
+        Field(description="fast: bf16 and compiled; plain: fp32, not compiled; auto: bf16, compiled where that pays"),
     ] = "auto"
     precision: Annotated[Literal["auto", "fp32", "bf16"], Field(description="of the teacher's forward pass")] = "auto"

@@ -98,7 +98,7 @@ def run(
     model = given.model or make_network(recipe.model, data.num_classes, data.input_shape)
     staff = find_teachers(recipe, given.teacher, store, data)
     folder = RunFolder(recipe.out or _default_out(recipe))
-    with display(title or _title(recipe), show=show) as shown:
+    with display(title or _title(recipe), show=show) as shown, folder:
         parts = assemble(model, objective, staff, recipe, data, replace(engine, tell=shown.note))
         engine = parts.engine
         for note in (*data.notes, *parts.notes, f"engine: {engine}"):

@@ -8,13 +8,15 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 import yaml
 
 from preceptor.errors import RunError, UsageError
-from preceptor.files import write_text
+from preceptor.files import LOCK, kept_to_this_process, write_text
 
 __all__ = ["RunFolder"]
 
@@ -35,11 +37,20 @@ class RunFolder:
     """One run on disk.
 
     Args:
-        path: the folder; it need not exist yet.
+        path: the folder; it need not exist yet. As a context it lets go at its end of what `claim` took.
     """
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
+        self._kept = ExitStack()
+
+    def __enter__(self) -> RunFolder:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._kept.close()
 
     @property
     def config(self) -> Path:
@@ -83,7 +94,7 @@ class RunFolder:
         return self.result.exists()
 
     def claim(self, config: Mapping[str, Any], *, resume: bool, overwrite: bool) -> None:
-        """Make the folder this run's own and write its configuration.
+        """Make the folder this run's own, to the end of its `with` block, and write its configuration.
 
         Args:
             config: the resolved configuration, plain values only.
@@ -91,15 +102,17 @@ class RunFolder:
             overwrite: delete an earlier run's files first.
 
         Raises:
-            UsageError: when the folder is not empty and may not be used.
+            UsageError: when the folder is not empty and may not be used, or another process uses it.
         """
         if self.path.exists() and not self.path.is_dir():
             raise UsageError(f"out: {self.path} is a file, not a folder")
-        content = sorted(entry.name for entry in self.path.iterdir()) if self.path.exists() else []
+        content = sorted({entry.name for entry in self.path.iterdir()} - {LOCK}) if self.path.exists() else []
         if content and not self.config.exists():
             raise UsageError(
                 f"out: {self.path} is not empty and holds no run ({content[0]}, ...); choose another folder"
             )
+        self._kept.close()  # of an earlier claim
+        self._kept.enter_context(kept_to_this_process(self.path))
         if content and overwrite:
             self._clear()
         elif content and resume:
@@ -107,10 +120,6 @@ class RunFolder:
         elif content:
             state = "a finished run" if self.is_finished else "an unfinished run (resume=true goes on with it)"
             raise UsageError(f"out: {self.path} holds {state}; overwrite=true starts it anew")
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise UsageError(f"out: {self.path} cannot be made ({error.strerror})") from error
         write_text(self.config, yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True))
 
     def read_config(self) -> dict[str, Any]:

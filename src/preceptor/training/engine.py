@@ -58,14 +58,17 @@ class Engine:
     def decide(self, flops: float) -> Engine:
         """Return the engine for a run of so much work: compiled, where that was open, if the run is long enough to pay.
 
-        The rule looks at the work alone, not at a clock, so that a run does the same when it is repeated.
+        On CPUs without AMX nothing is gained (benchmarks/README.md), and nothing is compiled unless "fast" is asked for. The
+        rule looks at the work alone, not at a clock, so that a run does the same when it is repeated.
 
         Args:
             flops: floating-point operations of the whole run.
         """
         if self.compiles is not None:
             return self
-        return replace(self, compiles=flops / _USUAL_FLOPS.get(self.device.type, 1e11) > _WORTH_SECONDS)
+        gains = self.device.type != "cpu" or torch.cpu._is_amx_tile_supported()
+        seconds = flops / _USUAL_FLOPS.get(self.device.type, 1e11)
+        return replace(self, compiles=gains and seconds > _WORTH_SECONDS)
 
     def accelerate(self, network: Observed, rows: int) -> Forward:
         """Return the network's forward pass, compiled if this engine compiles.
@@ -124,8 +127,8 @@ def choose_engine(
         device: a torch device name, or "auto": the first accelerator there is, else the CPU.
         precision: "auto" is fp32 for the plain engine, else bf16 where the device computes in it (CUDA from Ampere on,
             CPUs with AMX or AVX-512 bf16).
-        name: "plain" runs networks as they are; "fast" compiles them; "auto" compiles them in runs that are long enough
-            (see `Engine.decide`).
+        name: "plain" runs networks as they are; "fast" compiles them; "auto" compiles them where that gains something, in
+            runs that are long enough (see `Engine.decide`).
         tell: hears what could not be done.
 
     Raises:

@@ -64,6 +64,28 @@ def test_what_is_there_is_not_asked_again(folder: Path) -> None:
     assert asked.rows == []
 
 
+def test_open_files_are_those_of_one_view(tmp_path: Path) -> None:
+    write_labels(tmp_path / "l", replace(WANTED, views=60), said)
+    store = LabelStore(tmp_path / "l")
+    for view in range(1, 61):
+        store.logits(view, torch.tensor([0, 24]))
+    mapped = Path("/proc/self/maps")
+    if not mapped.exists():
+        pytest.skip("no /proc here")
+    assert {line.split("/")[-1] for line in mapped.read_text().splitlines() if str(tmp_path) in line} == {
+        "view0060-00000.npy",
+        "view0060-00002.npy",
+    }
+
+
+def test_an_answer_that_is_not_finite_is_named_with_its_place(tmp_path: Path) -> None:
+    def spoilt(view: int, rows: Tensor) -> Tensor:
+        return torch.where((rows == 13)[:, None], torch.nan, said(view, rows))
+
+    with pytest.raises(UsageError, match=r"labels: view 1, samples 10 to 13: logits of row 3 are not finite"):
+        write_labels(tmp_path / "l", WANTED, spoilt, batch_size=4)
+
+
 def test_more_views_are_added(folder: Path) -> None:
     asked = Asked()
     write_labels(folder, replace(WANTED, views=3), asked)

@@ -71,8 +71,9 @@ def main(arguments: list[str]) -> None:
             rounds = _Rounds(device, None)
             for _ in steps_of_the_usual_loop(job, device):
                 rounds()
-        trial = Trial(job, variant, folder)
-        trial.train(_Rounds(trial.engine.device, trial.parts))
+        else:
+            trial = Trial(job, variant, folder)
+            trial.train(_Rounds(trial.engine.device, trial.parts))
     except _End:
         pass
     say({"peak_mib": _peak_mib(choose_engine(job.device).device)})

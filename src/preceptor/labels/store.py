@@ -34,7 +34,8 @@ class LabelStore:
         missing = [name for name, _, _ in self.manifest.expected() if name not in self.manifest.shards]
         if missing:
             raise UsageError(f"labels: {self.folder} lacks {len(missing)} files ({missing[0]}, ...); {_REDO}")
-        self._files: dict[tuple[int, int], NDArray[Any]] = {}
+        self._view = 0
+        self._files: dict[int, NDArray[Any]] = {}  # of that view alone: open files are a scarce thing
 
     @property
     def views(self) -> int:
@@ -51,24 +52,26 @@ class LabelStore:
         Raises:
             UsageError: when a file is missing or is not what was written.
         """
+        if view != self._view:
+            self._view, self._files = view, {}
         rows = index.cpu().numpy()
         encoding = self.manifest.of.encoding
         shards, places = np.divmod(rows, self.manifest.rows_per_shard)
         records = np.empty(len(rows), encoding.record)
         for shard in np.unique(shards).tolist():
             chosen = shards == shard
-            records[chosen] = self._file(view, shard)[places[chosen]]
+            records[chosen] = self._file(shard)[places[chosen]]
         return encoding.decode(records)
 
-    def _file(self, view: int, number: int) -> NDArray[Any]:
-        if (view, number) not in self._files:
-            name = shard_name(view, number)
+    def _file(self, number: int) -> NDArray[Any]:
+        if number not in self._files:
+            name = shard_name(self._view, number)
             path = self.folder / name
             if not path.exists() or sha256(path) != self.manifest.shards[name]:
                 state = "is damaged (its sha256 differs)" if path.exists() else "is missing"
                 raise UsageError(f"labels: {path} {state}; {_REDO}")
-            self._files[view, number] = np.load(path, mmap_mode="r", allow_pickle=False)
-        return self._files[view, number]
+            self._files[number] = np.load(path, mmap_mode="r", allow_pickle=False)
+        return self._files[number]
 
 
 _REDO = "the same `preceptor label` command again makes just what is missing"

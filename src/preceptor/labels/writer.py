@@ -64,7 +64,10 @@ def _write(path: Path, manifest: Manifest, answer: Answer, batch_size: int, done
             continue
         records = np.empty(len(rows), manifest.of.encoding.record)
         for start, index in _batches(rows, batch_size):
-            records[start : start + len(index)] = manifest.of.encoding.encode(answer(view, index))
+            try:
+                records[start : start + len(index)] = manifest.of.encoding.encode(answer(view, index))
+            except UsageError as error:
+                raise UsageError(f"labels: view {view}, samples {index[0]} to {index[-1]}: {error}") from error
             done(len(index))
         write_atomically(path / name, partial(np.save, arr=records, allow_pickle=False))
         manifest = replace(manifest, shards={**manifest.shards, name: sha256(path / name)})

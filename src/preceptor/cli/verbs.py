@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from preceptor.assess import Metrics
+from preceptor.assessment import Metrics
 from preceptor.errors import UsageError
 from preceptor.recipes.api import evaluate
 from preceptor.recipes.config import DistillRecipe, LabelRecipe, TeachRecipe

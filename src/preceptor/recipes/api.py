@@ -10,7 +10,7 @@ from torch import nn
 from torch.utils.data import Dataset
 from typing_extensions import Unpack
 
-from preceptor.assess import Metrics
+from preceptor.assessment import Metrics
 from preceptor.data import Data, Pair, from_objects
 from preceptor.errors import UsageError
 from preceptor.objectives.base import Objective

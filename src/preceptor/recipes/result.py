@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import nn
 
-from preceptor.assess import Metrics
+from preceptor.assessment import Metrics
 
 __all__ = ["Result"]
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from preceptor import data as data_room
-from preceptor.assess import Metrics, measure, reliability
+from preceptor.assessment import Metrics, measure, reliability
 from preceptor.data import Data, Loader, Shown, Split, plain_batches
 from preceptor.errors import RunError, UsageError
 from preceptor.models import ReusedClassifier, load_weights, save_weights

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from preceptor.assess.truth import distance_to_truth
+from preceptor.assessment.truth import distance_to_truth
 
 
 def test_by_hand() -> None:

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from preceptor.assess.scores import accuracy, brier_score, expected_calibration_error, nll, reliability
+from preceptor.assessment.scores import accuracy, brier_score, expected_calibration_error, nll, reliability
 
 
 def probabilities(rows: list[list[float]]) -> torch.Tensor:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from preceptor.assess import distance_to_truth, measure
+from preceptor.assessment import distance_to_truth, measure
 
 
 def test_everything_at_once_and_flat() -> None:

@@ -7,8 +7,8 @@ from dataclasses import asdict, dataclass
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from preceptor.assess.scores import accuracy, brier_score, expected_calibration_error, nll
-from preceptor.assess.truth import TruthMetrics, distance_to_truth
+from preceptor.assessment.scores import accuracy, brier_score, expected_calibration_error, nll
+from preceptor.assessment.truth import TruthMetrics, distance_to_truth
 
 __all__ = ["Metrics", "measure"]
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from preceptor.errors import PreceptorError, RunError, UsageError
-    from preceptor.recipes.api import distill, evaluate, label, load, teach
+    from preceptor.recipes.api import assess, distill, evaluate, label, load, teach
     from preceptor.recipes.result import Result
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "RunError",
     "UsageError",
     "__version__",
+    "assess",
     "distill",
     "evaluate",
     "label",
@@ -34,6 +35,7 @@ _HOME = {
     "Result": "preceptor.recipes.result",
     "RunError": "preceptor.errors",
     "UsageError": "preceptor.errors",
+    "assess": "preceptor.recipes.api",
     "distill": "preceptor.recipes.api",
     "evaluate": "preceptor.recipes.api",
     "label": "preceptor.recipes.api",

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from preceptor.assessment import distance_to_truth, measure
+from preceptor.assessment import distance_to_truth, measure, profile
 
 
 def test_everything_at_once_and_flat() -> None:
@@ -33,3 +33,16 @@ def test_errors() -> None:
         measure(torch.zeros(0, 3), torch.zeros(0, dtype=torch.long))
     with pytest.raises(ValueError, match=r"labels: 0\.\.3 are not all in 0\.\.2"):
         measure(torch.zeros(2, 3), torch.tensor([0, 3]))
+
+
+def test_a_profile_holds_every_number_by_name() -> None:
+    logits, labels = torch.randn(40, 7), torch.arange(40) % 7
+    whole = profile(logits, labels)
+    flat = whole.as_dict()
+    assert set(flat) == {
+        *("samples", "accuracy", "top5", "nll", "brier", "ece"),
+        *("brier_reliability", "brier_resolution", "brier_uncertainty", "brier_remainder"),
+        *("macro_accuracy", "ece_equal_mass", "mce", "classwise_ece", "confidence", "entropy", "sharpness"),
+    }
+    assert flat["ece"] == measure(logits, labels).ece
+    assert sum(bar.count for bar in whole.bars) == 40

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from preceptor.assessment.scores import accuracy, brier_score, expected_calibration_error, nll, reliability
+from preceptor.assessment.scores import accuracy, brier_parts, brier_score, entropy, macro_accuracy, nll, sharpness
 
 
 def probabilities(rows: list[list[float]]) -> torch.Tensor:
@@ -32,37 +32,42 @@ def test_top_five_counts_a_label_among_the_largest_five() -> None:
     assert accuracy(logits, torch.tensor([7, 3, 2]), top=5) == pytest.approx(2 / 3)
 
 
-def test_ece_by_hand() -> None:
-    """Two samples at confidence 0.9, one right; two at 0.6, both right: |0.5-0.9| / 2 + |1-0.6| / 2."""
-    logits = probabilities([[0.9, 0.1], [0.9, 0.1], [0.6, 0.4], [0.4, 0.6]])
-    assert expected_calibration_error(logits, torch.tensor([0, 1, 0, 1])) == pytest.approx(0.4)
+def test_macro_accuracy_weighs_classes_alike_and_skips_those_that_are_absent() -> None:
+    logits = torch.nn.functional.one_hot(torch.tensor([0, 0, 0, 1]), 4).float()
+    assert macro_accuracy(logits, torch.tensor([0, 0, 0, 2])) == pytest.approx((1 + 0) / 2)
 
 
-def test_bins_are_closed_on_the_right() -> None:
-    logits = torch.tensor([[0.0, 0.0], [0.01, 0.0]])  # confidence of exactly 1/2, and just above
-    assert [bar.count for bar in reliability(logits, torch.tensor([0, 0]), bins=2)] == [1, 1]
-
-
-def test_a_perfectly_calibrated_network_goes_to_zero() -> None:
-    random = torch.Generator().manual_seed(0)
-    p = 0.5 + 0.5 * torch.rand(200_000, generator=random)
-    labels = (torch.rand(200_000, generator=random) > p).long()
-    logits = torch.stack([p, 1 - p], 1).log()
-    assert expected_calibration_error(logits, labels) < 0.005
-
-
-@settings(max_examples=20, deadline=None)
-@given(seed=st.integers(0, 10_000))
-def test_order_does_not_matter_and_counts_add_up(seed: int) -> None:
+@settings(max_examples=30, deadline=None)
+@given(seed=st.integers(0, 10_000), bins=st.integers(1, 20))
+def test_the_parts_of_the_brier_score_add_up(seed: int, bins: int) -> None:
     random = torch.Generator().manual_seed(seed)
-    logits, labels = torch.randn(50, 3, generator=random), torch.randint(0, 3, (50,), generator=random)
-    order = torch.randperm(50, generator=random)
-    assert sum(bar.count for bar in reliability(logits, labels)) == 50
-    assert expected_calibration_error(logits[order], labels[order]) == pytest.approx(
-        expected_calibration_error(logits, labels)
-    )
+    logits, labels = 2 * torch.randn(30, 4, generator=random), torch.randint(0, 4, (30,), generator=random)
+    parts = brier_parts(logits, labels, bins=bins)
+    whole = parts.reliability - parts.resolution + parts.uncertainty + parts.remainder
+    assert whole == pytest.approx(brier_score(logits, labels))
+    assert min(parts.reliability, parts.resolution) >= 0
+    assert 0 <= parts.uncertainty <= 1 - 1 / 4
 
 
-def test_errors() -> None:
-    with pytest.raises(ValueError, match="bins: 0 is below 1"):
-        reliability(torch.zeros(1, 2), torch.tensor([0]), bins=0)
+def test_brier_parts_by_hand() -> None:
+    """Two bins a class: (0.8, 0.2) said four times and right three; (0.2, 0.8) said four times and right four."""
+    logits = torch.tensor([[0.8, 0.2]] * 4 + [[0.2, 0.8]] * 4).log()
+    parts = brier_parts(logits, torch.tensor([0, 0, 0, 1, 1, 1, 1, 1]), bins=2)
+    assert parts.reliability == pytest.approx(2 * (0.05**2 + 0.2**2) / 2)
+    assert parts.resolution == pytest.approx(2 * ((0.75 - 0.375) ** 2 + 0.375**2) / 2)
+    assert parts.uncertainty == pytest.approx(2 * 0.375 * 0.625)
+    assert parts.remainder == pytest.approx(0, abs=1e-7)
+
+
+def test_what_is_constant_within_bins_has_no_remainder_and_what_is_not_has_one() -> None:
+    logits = torch.tensor([[0.9, 0.1], [0.7, 0.3]]).log()
+    assert brier_parts(logits, torch.tensor([0, 1]), bins=100).remainder == pytest.approx(0, abs=1e-7)
+    assert abs(brier_parts(logits, torch.tensor([0, 1]), bins=2).remainder) > 0.01
+
+
+def test_entropy_and_sharpness_at_their_ends() -> None:
+    flat, certain = torch.zeros(2, 5), 1e3 * torch.eye(5)[:2]
+    assert entropy(flat) == pytest.approx(math.log(5))
+    assert sharpness(flat) == pytest.approx(1 / 5)
+    assert entropy(certain) == pytest.approx(0, abs=1e-12)
+    assert sharpness(certain) == pytest.approx(1)

@@ -19,6 +19,10 @@ def test_by_hand() -> None:
     assert metrics.kl == pytest.approx(math.log(2) + 0.75 * math.log(0.75) + 0.25 * math.log(0.25))
     assert metrics.total_variation == pytest.approx(0.25)
     assert metrics.bayes_accuracy == 0.75
+    assert metrics.mse_per_entry == pytest.approx(0.25**2)
+    assert metrics.reverse_kl == pytest.approx(0.5 * math.log(0.5 / 0.75) + 0.5 * math.log(0.5 / 0.25))
+    assert metrics.irreducible_brier == pytest.approx(1 - 0.75**2 - 0.25**2)
+    assert metrics.calibration_error == pytest.approx(0.25)
 
 
 @settings(max_examples=30, deadline=None)
@@ -47,3 +51,25 @@ def test_no_distance_at_the_truth_even_with_zeros() -> None:
 def test_errors(truth: list[list[float]]) -> None:
     with pytest.raises(ValueError, match="truth: its rows must be probabilities"):
         distance_to_truth(torch.zeros(1, 2), torch.tensor(truth))
+
+
+def test_the_floored_cross_entropy_counts_no_more_than_ten_nats() -> None:
+    metrics = distance_to_truth(torch.tensor([[50.0, 0.0]]), torch.tensor([[0.0, 1.0]]))
+    assert metrics.cross_entropy == pytest.approx(50)
+    assert metrics.cross_entropy_floored == pytest.approx(10)
+    assert metrics.reverse_kl is None
+
+
+@settings(max_examples=20, deadline=None)
+@given(seed=st.integers(0, 10_000))
+def test_the_expected_brier_score_is_the_distance_and_what_is_irreducible(seed: int) -> None:
+    """The MSE theorem, labels enumerated: E|q - Y|^2 = |q - p*|^2 + 1 - |p*|^2 (Hamidi et al., ECCV 2024)."""
+    random = torch.Generator().manual_seed(seed)
+    logits = 2 * torch.randn(10, 4, generator=random)
+    truth = torch.softmax(torch.randn(10, 4, generator=random).double(), 1)
+    metrics, given_ = distance_to_truth(logits, truth), logits.double().softmax(1)
+    expected = sum(
+        truth[:, y] * (given_ - torch.nn.functional.one_hot(torch.tensor(y), 4)).square().sum(1) for y in range(4)
+    )
+    assert isinstance(expected, torch.Tensor)
+    assert metrics.mse + metrics.irreducible_brier == pytest.approx(float(expected.mean()))

@@ -1,15 +1,33 @@
-"""How good a network's outputs are: scores, calibration, distance to the truth."""
+"""How good a network's outputs are: scores, calibration, distance to the truth, likeness to another network's."""
 
-from preceptor.assessment.measure import Metrics, measure
-from preceptor.assessment.scores import Bin, expected_calibration_error, reliability
+from preceptor.assessment.calibration import (
+    Bin,
+    classwise_calibration_error,
+    expected_calibration_error,
+    maximum_calibration_error,
+    reliability,
+)
+from preceptor.assessment.fidelity import Fidelity, compare
+from preceptor.assessment.measure import Metrics, Profile, measure, profile
+from preceptor.assessment.scores import BrierParts, brier_parts
+from preceptor.assessment.temperature import fit_temperature
 from preceptor.assessment.truth import TruthMetrics, distance_to_truth
 
 __all__ = [
     "Bin",
+    "BrierParts",
+    "Fidelity",
     "Metrics",
+    "Profile",
     "TruthMetrics",
+    "brier_parts",
+    "classwise_calibration_error",
+    "compare",
     "distance_to_truth",
     "expected_calibration_error",
+    "fit_temperature",
+    "maximum_calibration_error",
     "measure",
+    "profile",
     "reliability",
 ]

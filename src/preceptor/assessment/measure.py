@@ -7,10 +7,26 @@ from dataclasses import asdict, dataclass
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from preceptor.assessment.scores import accuracy, brier_score, expected_calibration_error, nll
+from preceptor.assessment.calibration import (
+    Bin,
+    classwise_calibration_error,
+    expected_calibration_error,
+    maximum_calibration_error,
+    reliability,
+)
+from preceptor.assessment.scores import (
+    BrierParts,
+    accuracy,
+    brier_parts,
+    brier_score,
+    entropy,
+    macro_accuracy,
+    nll,
+    sharpness,
+)
 from preceptor.assessment.truth import TruthMetrics, distance_to_truth
 
-__all__ = ["Metrics", "measure"]
+__all__ = ["Metrics", "Profile", "measure", "profile"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +55,7 @@ class Metrics:
         """Return plain numbers by name, "truth_" before those of the truth, without what is unknown."""
         own = {name: value for name, value in asdict(self).items() if name != "truth" and value is not None}
         truth = {} if self.truth is None else asdict(self.truth)
-        return {**own, **{f"truth_{name}": value for name, value in truth.items()}}
+        return {**own, **{f"truth_{name}": value for name, value in truth.items() if value is not None}}
 
 
 def measure(
@@ -75,4 +91,73 @@ def measure(
         brier=brier_score(logits, labels),
         ece=expected_calibration_error(logits, labels),
         truth=None if truth is None else distance_to_truth(logits, truth),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """All that is measured of a network's outputs on one part of a data set; see the functions of the same names.
+
+    Attributes:
+        metrics: the scores that every run reports.
+        macro_accuracy: mean over classes.
+        brier_parts: reliability, resolution, uncertainty, remainder.
+        ece_equal_mass: ECE over 15 bins of equally many samples.
+        mce: largest error of a bin.
+        classwise_ece: mean over classes, 15 equal-width bins.
+        confidence: mean largest probability.
+        entropy: of the outputs, nats.
+        sharpness: mean of sum_c p_c^2.
+        bars: the reliability diagram, 15 equal-width bins.
+    """
+
+    metrics: Metrics
+    macro_accuracy: float
+    brier_parts: BrierParts
+    ece_equal_mass: float
+    mce: float
+    classwise_ece: float
+    confidence: float
+    entropy: float
+    sharpness: float
+    bars: tuple[Bin, ...]
+
+    def as_dict(self) -> dict[str, float]:
+        """Return plain numbers by name, without the bars."""
+        parts = {f"brier_{name}": value for name, value in asdict(self.brier_parts).items()}
+        own = {name: value for name, value in asdict(self).items() if isinstance(value, float)}
+        return {**self.metrics.as_dict(), **parts, **own}
+
+
+def profile(
+    logits: Float[Tensor, "samples classes"],
+    labels: Int[Tensor, " samples"],
+    truth: Float[Tensor, "samples classes"] | None = None,
+) -> Profile:
+    """Return all that is measured of outputs.
+
+    Args:
+        logits: of the network.
+        labels: classes.
+        truth: true label distributions, where known.
+
+    Raises:
+        ValueError: for no samples, or labels out of range.
+
+    Example:
+        >>> import torch
+        >>> profile(torch.tensor([[2.0, 0.0], [0.0, 1.0]]), torch.tensor([0, 0])).macro_accuracy
+        0.5
+    """
+    return Profile(
+        metrics=measure(logits, labels, truth),
+        macro_accuracy=macro_accuracy(logits, labels),
+        brier_parts=brier_parts(logits, labels),
+        ece_equal_mass=expected_calibration_error(logits, labels, kind="mass"),
+        mce=maximum_calibration_error(logits, labels),
+        classwise_ece=classwise_calibration_error(logits, labels),
+        confidence=float(logits.double().softmax(1).max(1).values.mean()),
+        entropy=entropy(logits),
+        sharpness=sharpness(logits),
+        bars=tuple(reliability(logits, labels)),
     )

@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from preceptor.assessment.calibration import binned
 from preceptor.divergences import kl
 
 __all__ = ["TruthMetrics", "distance_to_truth"]
@@ -23,21 +24,31 @@ class TruthMetrics:
 
     Attributes:
         mse: sum over classes of (q - p*)^2.
+        mse_per_entry: the same, mean over classes.
         l2: Frobenius norm of q - p* over all samples and classes (grows with their number).
         cross_entropy: H(p*, q) in nats.
+        cross_entropy_floored: the same with log q no lower than -10, as some published axes have it.
         kl: KL(p* || q) in nats.
+        reverse_kl: KL(q || p*) in nats; None where some p* is 0: it is infinite there.
         total_variation: half the sum of |q - p*|, in [0, 1].
         expected_accuracy: mean of p* at the network's choice.
         bayes_accuracy: mean of the largest p*, the best that expected accuracy can be.
+        irreducible_brier: mean of 1 - sum p*^2: what `mse` leaves out of the expected Brier score.
+        calibration_error: ECE with p* at the network's choice in place of right or wrong, 15 equal-width bins.
     """
 
     mse: float
+    mse_per_entry: float
     l2: float
     cross_entropy: float
+    cross_entropy_floored: float
     kl: float
+    reverse_kl: float | None
     total_variation: float
     expected_accuracy: float
     bayes_accuracy: float
+    irreducible_brier: float
+    calibration_error: float
 
 
 def distance_to_truth(
@@ -63,12 +74,20 @@ def distance_to_truth(
     log_given = torch.log_softmax(logits.double(), 1)
     difference = log_given.exp() - target
     log_target = target.clamp_min(torch.finfo(torch.float64).tiny).log()
+    confidence, choice = log_given.exp().max(1)
+    at_choice = target.gather(1, choice[:, None])[:, 0]
+    count, (mean, share) = binned(confidence, (confidence, at_choice), 15, "width")
     return TruthMetrics(
         mse=float(difference.square().sum(1).mean()),
+        mse_per_entry=float(difference.square().mean()),
         l2=float(difference.norm()),
         cross_entropy=float(-(target * log_given).sum(1).mean()),
+        cross_entropy_floored=float(-(target * log_given.clamp_min(-10.0)).sum(1).mean()),
         kl=float(kl(log_target, log_given).mean()),
+        reverse_kl=float(kl(log_given, log_target).mean()) if bool((target > 0).all()) else None,
         total_variation=float(difference.abs().sum(1).mean() / 2),
-        expected_accuracy=float(target.gather(1, log_given.argmax(1, keepdim=True)).mean()),
+        expected_accuracy=float(at_choice.mean()),
         bayes_accuracy=float(target.max(1).values.mean()),
+        irreducible_brier=float((1 - target.square().sum(1)).mean()),
+        calibration_error=float((count * (share - mean).abs()).sum() / len(target)),
     )

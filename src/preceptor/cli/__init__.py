@@ -65,6 +65,23 @@ def evaluate(
     evaluate_verb(run, words or [])
 
 
+@app.command()
+def assess(
+    words: Annotated[
+        list[str], typer.Argument(metavar="RUN|FILE... [data...=value]... [model=NAME]", help="candidates for teachers")
+    ],
+    against: Annotated[
+        str | None, typer.Option(help="a run: how much alike each candidate's answers are to its answers")
+    ] = None,
+    page: Annotated[Path | None, typer.Option(help="write this HTML page, with reliability diagrams")] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", help="write every number into this file")] = None,
+) -> None:
+    """Measure how good networks are as teachers, without distilling from them."""
+    from preceptor.cli.assess import assess_verb  # noqa: PLC0415
+
+    assess_verb(words, against=against, page=page, json_file=json_file)
+
+
 @app.command(name="list")
 def list_(
     what: Annotated[Literal["models", "objectives", "methods", "data", "presets"], typer.Argument()],

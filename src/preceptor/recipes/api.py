@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypedDict
 
@@ -14,6 +14,7 @@ from preceptor.assessment import Metrics
 from preceptor.data import Data, Pair, from_objects
 from preceptor.errors import UsageError
 from preceptor.objectives.base import Objective
+from preceptor.recipes.assess import Assessment, Candidate, assess_candidates, load_candidate
 from preceptor.recipes.config import DataSection, DistillRecipe, LabelRecipe, TeachRecipe
 from preceptor.recipes.label import Labelled
 from preceptor.recipes.label import label as run_label
@@ -24,7 +25,7 @@ from preceptor.recipes.run import Given, load_data, run, score
 from preceptor.runs import RunFolder
 from preceptor.training import choose_engine
 
-__all__ = ["AnyData", "AnyModel", "Training", "distill", "evaluate", "label", "load", "teach"]
+__all__ = ["AnyData", "AnyModel", "Training", "assess", "distill", "evaluate", "label", "load", "teach"]
 
 Settings = Mapping[str, Any]
 AnyData = str | Settings | Data | Dataset[Any] | Pair
@@ -187,6 +188,42 @@ def evaluate(path: str | Path, *, data: AnyData | None = None, device: str = "au
     return score(engine.place(network), tested.test, tested, engine, batch_size=256)[0]
 
 
+def assess(
+    *candidates: str | Path | Settings | Result | nn.Module,
+    data: AnyData | None = None,
+    against: str | Path | Settings | Result | nn.Module | None = None,
+    device: str = "auto",
+) -> list[Assessment]:
+    """Measure how good networks are as teachers, without distilling from them, all on the same data.
+
+    Args:
+        candidates: run folders, weights files with their network ({"path": "x.pth", "model": "wrn_40_2"}), Results, or
+            modules that return logits.
+        data: what to measure on; by default that of the first candidate, which then must be a run.
+        against: a reference whose answers each candidate's are compared with: a student's teacher, say.
+        device: "auto" or a torch device.
+
+    Returns:
+        An assessment each, in the order given: validation and test profiles, the temperature that calibrates.
+
+    Raises:
+        UsageError: for no candidate, one that cannot be read or has other classes, or data that are not known.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     teacher = teach(data="digits", model="convnet_s", epochs=1, out=f"{folder}/t", progress=False)
+        ...     (found,) = assess(teacher)
+        >>> found.temperature > 0 and found.test.metrics.samples == teacher.metrics.samples
+        True
+    """
+    tested = _loaded(_data_of(candidates) if data is None else data)
+    engine = choose_engine(device)
+    reference = None if against is None else _candidate(against, 0, tested)
+    named = [_candidate(candidate, number, tested) for number, candidate in enumerate(candidates, start=1)]
+    return assess_candidates(named, tested, engine, against=reference)
+
+
 def load(path: str | Path) -> nn.Module:
     """Return a finished run's network, a plain nn.Module in eval mode.
 
@@ -194,6 +231,27 @@ def load(path: str | Path) -> nn.Module:
         UsageError: when the run is missing, unfinished or damaged, or its network came from Python.
     """
     return load_run_network(RunFolder(path))[0].eval()
+
+
+def _candidate(given: str | Path | Settings | Result | nn.Module, number: int, data: Data) -> Candidate:
+    if isinstance(given, nn.Module):
+        return Candidate(f"{type(given).__name__} ({number})" if number else type(given).__name__, given)
+    if isinstance(given, Result):
+        return Candidate(str(given.path), given.model, given.record.get("data_fingerprint"))
+    section = _section(str(given) if isinstance(given, Path) else given, key="path")
+    return load_candidate(section["path"], section.get("model"), data)
+
+
+def _data_of(candidates: Sequence[str | Path | Settings | Result | nn.Module]) -> Settings:
+    """Return the data section of the first candidate's run."""
+    if not candidates:
+        raise UsageError("assess: no network given")
+    first = candidates[0]
+    path = first.path if isinstance(first, Result) else first.get("path") if isinstance(first, Mapping) else first
+    if not isinstance(path, str | Path) or not Path(path).is_dir():
+        raise UsageError("assess: give data=..., for the first network is not a run that knows its own")
+    section: Settings = RunFolder(path).read_config()["data"]
+    return section
 
 
 def _teacher_section(teacher: str | Path | Settings | Result | nn.Module | None) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Reports: tables and self-contained pages, from run folders alone."""
 
+from preceptor.report.assessment import print_assessments, write_assessment_page
 from preceptor.report.demo import BASELINE, DemoRow, DemoSummary, print_summary, summarise_demo, write_demo_page
 from preceptor.report.statistics import Gain, Spread, paired_gain, spread
 
@@ -10,8 +11,10 @@ __all__ = [
     "Gain",
     "Spread",
     "paired_gain",
+    "print_assessments",
     "print_summary",
     "spread",
     "summarise_demo",
+    "write_assessment_page",
     "write_demo_page",
 ]

@@ -8,6 +8,7 @@ from preceptor.objectives.base import Weight
 from preceptor.objectives.entry import Entry
 from preceptor.objectives.schedules import FadeIn, FadeOut, Linear
 from preceptor.objectives.teacher.brier import Brier, brier_loss
+from preceptor.objectives.teacher.confidence_ranking import ConfidenceRanking, confidence_ranking_loss
 from preceptor.objectives.teacher.consistency import Consistency, consistency_loss
 from preceptor.objectives.teacher.cross_entropy import CrossEntropy, cross_entropy_loss
 from preceptor.objectives.teacher.label_smoothing import LabelSmoothing, label_smoothing_loss
@@ -17,11 +18,13 @@ __all__ = [
     "OBJECTIVES",
     "SUMS",
     "Brier",
+    "ConfidenceRanking",
     "Consistency",
     "CrossEntropy",
     "LabelSmoothing",
     "Lipschitz",
     "brier_loss",
+    "confidence_ranking_loss",
     "consistency_loss",
     "cross_entropy_loss",
     "label_smoothing_loss",
@@ -33,6 +36,14 @@ OBJECTIVES: dict[str, Entry] = {
     "label_smoothing": Entry(LabelSmoothing, "Rethinking the Inception Architecture", 2016, "labels"),
     "brier": Entry(Brier, "How to Train the Teacher Model (MSE teacher)", 2024, "labels"),
     "lipschitz": Entry(Lipschitz, "Student-Oriented Teacher Network Training", 2024, "weights", 1e-5),
+    "confidence_ranking": Entry(
+        ConfidenceRanking,
+        "Confidence-Aware Learning for Deep Neural Networks",
+        2020,
+        "memory",
+        1.0,
+        {"cross_entropy": 1.0},
+    ),
     "consistency": Entry(Consistency, "Student-Oriented Teacher Network Training", 2024, "memory", Linear(1.0)),
 }
 

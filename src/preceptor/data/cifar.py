@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from preceptor.data.dataset import Normalisation, Source
 from preceptor.data.pickles import read_pickle
 from preceptor.data.split import Arrays, as_labels
+from preceptor.data.votes import read_votes
 from preceptor.errors import UsageError
 
 __all__ = ["cifar10", "cifar100"]
@@ -19,18 +20,22 @@ __all__ = ["cifar10", "cifar100"]
 _VALIDATION_SHARE = 0.02  # small, so that numbers stay comparable with the protocol's full training set
 
 
-def cifar10(*, root: str) -> Source:
+def cifar10(*, root: str, votes: str | None = None, train_votes: str | None = None) -> Source:
     """60,000 colour images, 32x32, 10 classes; `root` holds cifar-10-batches-py, or is it.
 
     Args:
         root: the folder.
+        votes: an .npz of human votes on the test images (CIFAR-10H): their shares are the true label distribution there.
+        train_votes: an .npz of human votes on the training images (CIFAR-10N, three each), likewise.
     """
     folder = _folder(root, "cifar-10-batches-py", "batches.meta")
     names = _names(folder / "batches.meta", "label_names", 10)
+    train = _read([folder / f"data_batch_{k}" for k in range(1, 6)], "labels", 10)
+    test = _read([folder / "test_batch"], "labels", 10)
     return _source(
         "cifar10",
-        _read([folder / f"data_batch_{k}" for k in range(1, 6)], "labels", 10),
-        _read([folder / "test_batch"], "labels", 10),
+        _voted(train, train_votes, "data.train_votes"),
+        _voted(test, votes, "data.votes"),
         names,
         Normalisation((0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)),
     )
@@ -64,6 +69,12 @@ def _source(name: str, train: Arrays, test: Arrays, names: tuple[str, ...], norm
         protocol="cifar",
         validation_share=_VALIDATION_SHARE,
     )
+
+
+def _voted(split: Arrays, path: str | None, where: str) -> Arrays:
+    if path is None:
+        return split
+    return Arrays(split.values, split.labels, read_votes(path, len(split), 10, where=where, name="CIFAR-10"))
 
 
 def _folder(root: str, layout: str, marker: str) -> Path:

@@ -15,6 +15,7 @@ from preceptor.data.dataset import Data, Source, assemble
 from preceptor.data.digits import ambiguous_digits, digits
 from preceptor.data.folders import folder
 from preceptor.data.gaussian import gaussian
+from preceptor.data.mixed_features import mixed_features
 from preceptor.errors import UsageError
 
 __all__ = ["SOURCES", "from_objects", "load", "names"]
@@ -23,6 +24,7 @@ SOURCES: dict[str, Callable[..., Source]] = {
     "digits": digits,
     "ambiguous_digits": ambiguous_digits,
     "gaussian": gaussian,
+    "mixed_features": mixed_features,
     "cifar10": cifar10,
     "cifar100": cifar100,
     "folder": folder,

@@ -82,6 +82,17 @@ def assess(
     assess_verb(words, against=against, page=page, json_file=json_file)
 
 
+@app.command()
+def curve(
+    teacher: Annotated[str, typer.Argument(metavar="RUN", help="a teacher's run with kept epochs (keep_every=N)")],
+    words: Words = None,
+) -> None:
+    """Distil a student from each kept epoch of a teacher: which epoch teaches best? RUN model=... method=... out=..."""
+    from preceptor.cli.curve import curve_verb  # noqa: PLC0415
+
+    curve_verb(teacher, words or [])
+
+
 @app.command(name="list")
 def list_(
     what: Annotated[Literal["models", "objectives", "methods", "data", "presets"], typer.Argument()],

@@ -71,6 +71,9 @@ class TeacherSection(Section):
         Field(description="a run folder, a .safetensors or a .pth file (weights only); several: [A, B]"),
     ] = None
     model: Annotated[str | None, Field(description="the network's name, for a bare weights file")] = None
+    epoch: Annotated[
+        int | None, Field(ge=1, description="a kept epoch of the run (keep_every=N) instead of its result")
+    ] = None
     anchors: Annotated[
         Literal["kept"] | tuple[int, ...] | None,
         Field(description="kept epochs of the teacher's run (keep_every=N) to learn from one after another before it"),

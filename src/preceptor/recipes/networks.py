@@ -53,8 +53,21 @@ def load_teachers(section: TeacherSection, data: Data) -> list[nn.Module]:
     """
     if section.path is None:
         raise UsageError("teacher: none given; teacher=RUN_FOLDER, or teacher=FILE.pth teacher.model=NAME")
+    if section.epoch is not None:
+        return [_load_kept(section, section.epoch, data)]
     paths = (section.path,) if isinstance(section.path, str) else section.path
     return [_load_teacher(Path(path), section.model, data) for path in paths]
+
+
+def _load_kept(section: TeacherSection, epoch: int, data: Data) -> nn.Module:
+    if not isinstance(section.path, str) or not Path(section.path).is_dir():
+        raise UsageError(f"teacher.epoch: need one run folder as teacher, got {section.path}")
+    folder = RunFolder(section.path)
+    kept = folder.kept_epochs()
+    if epoch not in kept:
+        there = ", ".join(str(number) for number in kept) or "none"
+        raise UsageError(f"teacher.epoch: {folder.path} has kept epochs {there}, not {epoch}; teach with keep_every=N")
+    return _checked(*load_run_network(folder, kept[epoch]), folder.path, data)
 
 
 def load_anchors(section: TeacherSection, data: Data) -> list[nn.Module]:

@@ -1,0 +1,40 @@
+"""`preceptor curve`, from words to a table and a page."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from preceptor.errors import UsageError
+from preceptor.files import write_text
+from preceptor.recipes.config import DistillRecipe
+from preceptor.recipes.curve import curve
+from preceptor.recipes.overrides import make_recipe
+from preceptor.report import print_curve, write_curve_page
+from preceptor.runs import RunFolder, command_line, versions
+
+__all__ = ["curve_verb"]
+
+
+def curve_verb(teacher: str, words: Sequence[str]) -> None:
+    """Carry out `preceptor curve`."""
+    if "=" in teacher:
+        raise UsageError(
+            f"{teacher}: the first word is the teacher's run folder; preceptor curve RUN model=... out=..."
+        )
+    config = RunFolder(teacher).read_config()
+    given = {"data": config["data"], "teacher": teacher}
+    recipe = make_recipe(DistillRecipe, given, words)
+    console = Console(stderr=True)
+    points = [point.as_dict() for point in curve(recipe, tell=lambda line: console.print(line, highlight=False))]
+    print_curve(points, Console())
+    assert recipe.out is not None
+    out = Path(recipe.out)
+    write_text(out / "curve.json", json.dumps({"command": command_line(), "points": points}, indent=1) + "\n")
+    made_with = ", ".join(f"{name} {version}" for name, version in versions().items())
+    subtitle = f"teacher {teacher}, students {recipe.model.name} by {recipe.method.name}"
+    write_curve_page(points, out / "curve.html", subtitle=subtitle, command=command_line(), versions=made_with)
+    Console().print(f"Page: {out / 'curve.html'}", highlight=False)

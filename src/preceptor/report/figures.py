@@ -39,7 +39,7 @@ def lines(rows: Sequence[Mapping[str, Any]], *, x: str, y: str, colour: str, ord
     line = base.mark_line(strokeWidth=2).encode(
         x=horizontal, y=altair.Y(f"mean({y}):Q", scale=scale, title=y), color=_colour(colour, order)
     )
-    return _svg(band + line)
+    return _svg((band + line).resolve_scale(color="independent"))  # else the band takes the legend away
 
 
 def reliability(bars: Sequence[Mapping[str, Any]], title: str) -> Markup:

@@ -96,6 +96,10 @@ def test_several_teachers_are_averaged(teacher: Path, tmp_path: Path) -> None:
         ({"data": {**DATA, "view": "flip"}}, "data.view: crop_flip there, flip here"),
         ({"teacher": nn.Sequential(nn.Flatten(), nn.Linear(64, 10))}, r"teacher: \w{16} there, \w{16} here"),
         ({"method": "fitnet"}, "hold logits only, and this method needs the teacher itself"),
+        (
+            {"method": {"name": "at", "pairs": {"block1": "block1"}}},
+            r"hold logits only, and this method needs the teacher itself",
+        ),
         ({"method": "mlkd"}, r"hold logits only, .* \(further views: strong\)"),
         ({"method": "simkd"}, "needs? .*teacher|teacher network, and the run has none"),
         ({"method": "function_matching"}, "inputs: cannot be used with labels="),

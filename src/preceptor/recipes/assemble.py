@@ -94,9 +94,11 @@ def _check_logits_only(objective: Sum, store: LabelStore, before: Setting) -> No
     if objective.views():
         raise UsageError(f"{live} (further views: {', '.join(objective.views())})")
     try:
-        objective.taps(_offer(before.student), {})
+        wanted = objective.taps(_offer(before.student), {}).teacher
     except UsageError as error:
         raise UsageError(f"{live} ({error})") from error
+    if wanted:
+        raise UsageError(f"{live} (features: {', '.join(wanted)})")
 
 
 def assemble(model: nn.Module, objective: Sum, staff: Staff, recipe: Recipe, data: Data, engine: Engine) -> Parts:

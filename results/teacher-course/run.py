@@ -14,6 +14,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from scipy import stats
+
 from preceptor.report import figures, paired_gain
 
 HERE = Path(__file__).parent
@@ -22,6 +24,7 @@ TEACHER = [*DATA, "model=convnet_m", "epochs=40", "keep_every=5", "engine=plain"
 STUDENT = ["model=convnet_s", "epochs=40", "method=kd", "engine=plain"]
 OBJECTIVES = ("cross_entropy", "brier", "soteacher")
 SEEDS = (0, 1, 2)
+CRITERIA = ("teacher accuracy", "distance to truth", "teacher val NLL")
 
 
 def main() -> None:
@@ -98,6 +101,13 @@ def write(rows: list[dict[str, Any]]) -> None:
         assert gain.high is not None
         interval = f"{100 * gain.mean:+.1f} [{100 * gain.low:+.1f}, {100 * gain.high:+.1f}]"
         lines.append(f"| {name}, last epoch | {spread([*last.values()])} | {interval} |")
+    lines += ["", "Spearman's rank correlation of the teacher's number with student accuracy:", ""]
+    lines += [f"| teachers | {' | '.join(CRITERIA)} |", "|---" * (len(CRITERIA) + 1) + "|"]
+    for first, words in ((epochs[0], "all"), (25, "from epoch 25 on")):
+        chosen = [row for row in rows if row["epoch"] >= first]
+        students = [row["student accuracy"] for row in chosen]
+        found = [stats.spearmanr([row[key] for row in chosen], students).statistic for key in CRITERIA]
+        lines.append(f"| {words} ({len(chosen)}) | {' | '.join(f'{value:+.2f}' for value in found)} |")
     for key, file in (("student accuracy", "students.svg"), ("distance to truth", "teachers.svg")):
         drawn = figures.lines(
             [{"teacher epoch": row["epoch"], key: row[key], "teacher": row["objective"]} for row in rows],

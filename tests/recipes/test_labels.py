@@ -56,7 +56,6 @@ def test_as_many_views_as_epochs_are_as_good_as_the_teacher(
     one, two = load_file(live.path / "model.safetensors"), load_file(stored.path / "model.safetensors")
     if precision == "bf16":  # its answers fit into float16 as they are
         assert all(one[name].equal(two[name]) for name in one)
-    assert not all(one[name].equal(torch.zeros_like(one[name])) for name in one)
     for before, after in zip(rows(live.path), rows(stored.path), strict=True):
         assert after["train"]["loss"] == pytest.approx(before["train"]["loss"], rel=1e-3)
 

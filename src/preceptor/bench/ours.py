@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +18,7 @@ from preceptor.objectives.distill import KD
 from preceptor.objectives.teacher import CrossEntropy
 from preceptor.training import (
     Engine,
+    EngineName,
     EpochRow,
     Learner,
     LearningRate,
@@ -36,7 +36,7 @@ from preceptor.types import Clock, View
 
 __all__ = ["Trial", "flops_per_image"]
 
-_ENGINES: Mapping[str, Literal["plain", "auto", "fast"]] = {
+_ENGINES: Mapping[str, EngineName] = {
     "plain": "plain",
     "auto": "auto",
     "live": "fast",

@@ -23,7 +23,7 @@ from preceptor.recipes.overrides import make_recipe
 from preceptor.recipes.result import Result
 from preceptor.recipes.run import Given, load_data, run, score
 from preceptor.runs import RunFolder
-from preceptor.training import choose_engine
+from preceptor.training import EngineName, Precision, choose_engine
 
 __all__ = ["AnyData", "AnyModel", "Training", "assess", "distill", "evaluate", "label", "load", "teach"]
 
@@ -44,8 +44,8 @@ class Training(TypedDict, total=False):
     stop_at: Literal["last", "best_val_accuracy", "best_val_nll", "best_val_brier"] | int
     stop_mode: Literal["truncate", "rescaled_schedule"]
     device: str
-    engine: Literal["auto", "fast", "plain"]
-    precision: Literal["auto", "fp32", "bf16"]
+    engine: EngineName
+    precision: Precision
     checkpoint_every_steps: int
     keep_every: int
     workers: int
@@ -64,8 +64,8 @@ class Labelling(TypedDict, total=False):
     rows_per_shard: int
     batch_size: int
     device: str
-    engine: Literal["auto", "fast", "plain"]
-    precision: Literal["auto", "fp32", "bf16"]
+    engine: EngineName
+    precision: Precision
 
 
 def teach(

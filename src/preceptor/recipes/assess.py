@@ -12,9 +12,7 @@ from torch import Tensor, nn
 from preceptor.assessment import Fidelity, Profile, compare, fit_temperature, profile
 from preceptor.data import Data, Split, plain_batches
 from preceptor.errors import UsageError
-from preceptor.models import load_weights
-from preceptor.recipes.config import ModelSection
-from preceptor.recipes.networks import load_run_network, make_network
+from preceptor.recipes.networks import load_network
 from preceptor.runs import RunFolder
 from preceptor.training import Engine, predict
 
@@ -84,21 +82,14 @@ def load_candidate(path: str | Path, model: str | None, data: Data) -> Candidate
         UsageError: when it is missing, damaged, unfinished, or a bare file without the name of its network.
     """
     place = Path(path)
-    if place.is_dir():
-        folder = RunFolder(place)
-        network, _ = load_run_network(folder)
-        record = folder.read_result()
-        shape = tuple(record["input_shape"])
-        if shape != data.input_shape:
-            raise UsageError(f"assess: {place} reads inputs of shape {shape}, data {data.name} has {data.input_shape}")
-        return Candidate(str(place), network, record.get("data_fingerprint"))
-    if not place.exists():
-        raise UsageError(f"assess: {place}: no such run folder or file")
-    if model is None:
-        raise UsageError(f"assess: {place} is a bare weights file; say which network it is with model=NAME")
-    network = make_network(ModelSection(name=model), data.num_classes, data.input_shape)
-    load_weights(network, place)
-    return Candidate(str(place), network)
+    network = load_network(place, model, data, key="model")
+    if not place.is_dir():
+        return Candidate(str(place), network)
+    record = RunFolder(place).read_result()
+    shape = tuple(record["input_shape"])
+    if shape != data.input_shape:
+        raise UsageError(f"assess: {place} reads inputs of shape {shape}, data {data.name} has {data.input_shape}")
+    return Candidate(str(place), network, record.get("data_fingerprint"))
 
 
 def assess_candidates(

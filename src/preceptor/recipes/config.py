@@ -9,6 +9,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from preceptor.training import EngineName, Precision
+
 __all__ = [
     "DataSection",
     "DistillRecipe",
@@ -147,11 +149,11 @@ class Recipe(Section):
     ] = "truncate"
     device: Annotated[str, Field(description="auto, cpu, cuda, cuda:1, mps")] = "auto"
     engine: Annotated[
-        Literal["auto", "fast", "plain"],
+        EngineName,
         Field(description="fast: bf16 and compiled; plain: fp32, not compiled; auto: bf16, compiled where that pays"),
     ] = "auto"
     precision: Annotated[
-        Literal["auto", "fp32", "bf16"],
+        Precision,
         Field(description="of the networks' forward passes (auto: bf16 where the device computes in it, unless plain)"),
     ] = "auto"
     workers: Annotated[
@@ -205,7 +207,7 @@ class LabelRecipe(Section):
     batch_size: Annotated[int, Field(ge=1, description="samples asked about at once")] = 256
     device: Annotated[str, Field(description="auto, cpu, cuda, cuda:1, mps")] = "auto"
     engine: Annotated[
-        Literal["auto", "fast", "plain"],
+        EngineName,
         Field(description="fast: bf16 and compiled; plain: fp32, not compiled; auto: bf16, compiled where that pays"),
     ] = "auto"
-    precision: Annotated[Literal["auto", "fp32", "bf16"], Field(description="of the teacher's forward pass")] = "auto"
+    precision: Annotated[Precision, Field(description="of the teacher's forward pass")] = "auto"

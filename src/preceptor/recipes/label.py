@@ -108,8 +108,9 @@ def label(
 def _source(networks: list[nn.Module], recipe: LabelRecipe, data: Data, engine: Engine) -> tuple[TeacherSource, Engine]:
     sample = data.normalisation(data.train.inputs(torch.tensor([0, 1]))).to(engine.device)
     placed = [engine.place(network) for network in networks]
-    per_row = sum(forward_flops(network, sample) for network in placed)
-    engine = engine.decide(per_row * len(data.train) * recipe.views)
+    if engine.compiles is None:
+        per_row = sum(forward_flops(network, sample) for network in placed)
+        engine = engine.decide(per_row * len(data.train) * recipe.views)
     live = [LiveTeacher(observe(network, ()), engine, recipe.batch_size) for network in placed]
     return (live[0] if len(live) == 1 else TeacherTeam(live)), engine
 

@@ -13,7 +13,7 @@ from preceptor.models import Reuse, ReusedClassifier, create, load_weights
 from preceptor.recipes.config import ModelSection, TeacherSection
 from preceptor.runs import RunFolder
 
-__all__ = ["PYTHON", "fingerprint", "load_anchors", "load_run_network", "load_teachers", "make_network"]
+__all__ = ["PYTHON", "fingerprint", "load_anchors", "load_network", "load_run_network", "load_teachers", "make_network"]
 
 PYTHON = "python:"  # how a configuration names an object that was passed from Python
 
@@ -56,7 +56,7 @@ def load_teachers(section: TeacherSection, data: Data) -> list[nn.Module]:
     if section.epoch is not None:
         return [_load_kept(section, section.epoch, data)]
     paths = (section.path,) if isinstance(section.path, str) else section.path
-    return [_load_teacher(Path(path), section.model, data) for path in paths]
+    return [load_network(Path(path), section.model, data) for path in paths]
 
 
 def _load_kept(section: TeacherSection, epoch: int, data: Data) -> nn.Module:
@@ -92,15 +92,26 @@ def load_anchors(section: TeacherSection, data: Data) -> list[nn.Module]:
     return [_checked(*load_run_network(folder, kept[epoch]), folder.path, data) for epoch in sorted(epochs)]
 
 
-def _load_teacher(path: Path, model: str | None, data: Data) -> nn.Module:
+def load_network(path: Path, model: str | None, data: Data, *, key: str = "teacher.model") -> nn.Module:
+    """Return the network of a run folder, or of a weights file whose network is named.
+
+    Args:
+        path: of either.
+        model: the network's name, for a weights file.
+        data: whose classes it must have.
+        key: under which that name is given, for messages.
+
+    Raises:
+        UsageError: when it is missing, damaged, unfinished, or has another number of classes.
+    """
     if path.is_dir():
         if model is not None:
-            raise UsageError(f"teacher.model: {model} is not needed: run folder {path} knows its network")
+            raise UsageError(f"{key}: {model} is not needed: run folder {path} knows its network")
         return _checked(*load_run_network(RunFolder(path)), path, data)
     if not path.exists():
         raise UsageError(f"teacher: {path}: no such run folder or file")
     if model is None:
-        raise UsageError(f"teacher: {path} is a bare weights file; say which network it is with teacher.model=NAME")
+        raise UsageError(f"teacher: {path} is a bare weights file; say which network it is with {key}=NAME")
     network = make_network(ModelSection(name=model), data.num_classes, data.input_shape)
     load_weights(network, path)
     return network

@@ -9,7 +9,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from preceptor.files import write_text
+from preceptor.report.page import write_page
 
 __all__ = ["print_assessments", "write_assessment_page"]
 
@@ -60,9 +60,7 @@ def write_assessment_page(records: Sequence[Record], page: Path, *, subtitle: st
         command: that made it.
         versions: of what it was made with.
     """
-    from jinja2 import Environment, PackageLoader, select_autoescape  # noqa: PLC0415  (slow imports, wanted only here)
-
-    from preceptor.report import figures  # noqa: PLC0415
+    from preceptor.report import figures  # noqa: PLC0415  (slow imports, wanted only here)
 
     ordered = _ordered(records)
     content = {
@@ -97,9 +95,7 @@ def write_assessment_page(records: Sequence[Record], page: Path, *, subtitle: st
         "command": command,
         "versions": versions,
     }
-    environment = Environment(loader=PackageLoader("preceptor.report"), autoescape=select_autoescape())
-    page.parent.mkdir(parents=True, exist_ok=True)
-    write_text(page, environment.get_template("page.html").render(content))
+    write_page(content, page)
 
 
 def _ordered(records: Sequence[Record]) -> list[Record]:

@@ -9,7 +9,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from preceptor.files import write_text
+from preceptor.report.page import write_page
 
 __all__ = ["print_curve", "write_curve_page"]
 
@@ -48,9 +48,7 @@ def write_curve_page(points: Sequence[Record], page: Path, *, subtitle: str, com
         command: that made it.
         versions: of what it was made with.
     """
-    from jinja2 import Environment, PackageLoader, select_autoescape  # noqa: PLC0415  (slow imports, wanted only here)
-
-    from preceptor.report import figures  # noqa: PLC0415
+    from preceptor.report import figures  # noqa: PLC0415  (slow imports, wanted only here)
 
     accuracy = [
         {"teacher epoch": point["epoch"], "accuracy": 100 * point[part]["accuracy"], "of": name}
@@ -99,8 +97,7 @@ def write_curve_page(points: Sequence[Record], page: Path, *, subtitle: str, com
         "command": command,
         "versions": versions,
     }
-    environment = Environment(loader=PackageLoader("preceptor.report"), autoescape=select_autoescape())
-    write_text(page, environment.get_template("page.html").render(content))
+    write_page(content, page)
 
 
 def _cells(point: Record) -> list[str]:

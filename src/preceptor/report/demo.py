@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from preceptor.errors import UsageError
-from preceptor.files import write_text
+from preceptor.report.page import write_page
 from preceptor.report.statistics import Gain, Spread, paired_gain, spread
 from preceptor.runs import RunFolder
 
@@ -102,9 +102,7 @@ def print_summary(summary: DemoSummary, console: Console) -> None:
 
 def write_demo_page(summary: DemoSummary, folder: Path, command: str) -> Path:
     """Write report.html, one file that needs no other, and return its path."""
-    from jinja2 import Environment, PackageLoader, select_autoescape  # noqa: PLC0415  (slow imports, wanted only here)
-
-    from preceptor.report import figures  # noqa: PLC0415
+    from preceptor.report import figures  # noqa: PLC0415  (slow imports, wanted only here)
 
     points = _points(summary)
     curves = [
@@ -150,9 +148,8 @@ def write_demo_page(summary: DemoSummary, folder: Path, command: str) -> Path:
         "command": command,
         "versions": _versions(summary),
     }
-    environment = Environment(loader=PackageLoader("preceptor.report"), autoescape=select_autoescape())
     page = folder / "report.html"
-    write_text(page, environment.get_template("page.html").render(content))
+    write_page(content, page)
     return page
 
 

@@ -1,6 +1,6 @@
 """The training loop and what it stands on: engine, optimiser, checkpoints, selection, evaluation."""
 
-from preceptor.training.engine import Engine, choose_engine, forward_flops
+from preceptor.training.engine import Engine, EngineName, Precision, choose_engine, forward_flops
 from preceptor.training.evaluate import predict
 from preceptor.training.learner import (
     Bystander,
@@ -21,6 +21,7 @@ __all__ = [
     "Bystander",
     "Course",
     "Engine",
+    "EngineName",
     "EpochRow",
     "Interrupted",
     "Learner",
@@ -28,6 +29,7 @@ __all__ = [
     "LiveTeacher",
     "OptimizerSettings",
     "Plan",
+    "Precision",
     "Selection",
     "StoredTeacher",
     "TeacherRoute",

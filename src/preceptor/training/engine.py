@@ -58,17 +58,14 @@ class Engine:
     def decide(self, flops: float) -> Engine:
         """Return the engine for a run of so much work: compiled, where that was open, if the run is long enough to pay.
 
-        On CPUs without AMX nothing is gained (benchmarks/README.md), and nothing is compiled unless "fast" is asked for. The
-        rule looks at the work alone, not at a clock, so that a run does the same when it is repeated.
+        The rule looks at the work alone, not at a clock, so that a run does the same when it is repeated.
 
         Args:
             flops: floating-point operations of the whole run.
         """
         if self.compiles is not None:
             return self
-        gains = self.device.type != "cpu" or torch.cpu._is_amx_tile_supported()
-        seconds = flops / _USUAL_FLOPS.get(self.device.type, 1e11)
-        return replace(self, compiles=gains and seconds > _WORTH_SECONDS)
+        return replace(self, compiles=flops / _USUAL_FLOPS[self.device.type] > _WORTH_SECONDS)
 
     def accelerate(self, network: Observed, rows: int) -> Forward:
         """Return the network's forward pass, compiled if this engine compiles.
@@ -141,7 +138,8 @@ def choose_engine(
         raise UsageError(f"device: {device!r} cannot be used here ({str(error).splitlines()[0]})") from error
     if precision == "auto":
         precision = "bf16" if name != "plain" and _computes_in_bf16(chosen) else "fp32"
-    return Engine(chosen, precision, {"plain": False, "fast": True, "auto": None}[name], tell)
+    may_gain = None if _gains_by_compiling(chosen) else False
+    return Engine(chosen, precision, {"plain": False, "fast": True, "auto": may_gain}[name], tell)
 
 
 def forward_flops(network: nn.Module, sample: Tensor) -> float:
@@ -165,6 +163,11 @@ def _computes_in_bf16(device: torch.device) -> bool:
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     return device.type == "cpu" and torch.cpu._is_avx512_bf16_supported()  # AMX implies it
+
+
+def _gains_by_compiling(device: torch.device) -> bool:
+    """Say whether compiled networks are faster there: on CPUs without AMX they are not (benchmarks/README.md)."""
+    return device.type in _USUAL_FLOPS and (device.type != "cpu" or torch.cpu._is_amx_tile_supported())
 
 
 def _best_device() -> str:

@@ -1,0 +1,25 @@
+"""One HTML file that needs no other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from preceptor.files import write_text
+
+__all__ = ["write_page"]
+
+
+def write_page(content: Mapping[str, Any], page: Path) -> None:
+    """Fill the template of all pages and write it, atomically; the page's folder is made.
+
+    Args:
+        content: what templates/page.html names.
+        page: the file.
+    """
+    from jinja2 import Environment, PackageLoader, select_autoescape  # noqa: PLC0415  (slow import, wanted only here)
+
+    environment = Environment(loader=PackageLoader("preceptor.report"), autoescape=select_autoescape())
+    page.parent.mkdir(parents=True, exist_ok=True)
+    write_text(page, environment.get_template("page.html").render(content))

@@ -9,7 +9,7 @@ from jaxtyping import Float, Int, Shaped
 from torch import Tensor
 from torch.nn import functional
 
-__all__ = ["kl", "left_singular", "log_soften", "other_classes", "promote"]
+__all__ = ["kl", "left_singular", "log_soften", "other_classes", "promote", "soft_kl", "targets"]
 
 
 def promote(values: Shaped[Tensor, ...]) -> Shaped[Tensor, ...]:
@@ -43,6 +43,16 @@ def kl(log_target: Float[Tensor, "*rows classes"], log_given: Float[Tensor, "*ro
     return (log_target.exp() * ratio).sum(-1)
 
 
+def soft_kl(
+    student_logits: Float[Tensor, "*rows classes"],
+    teacher_logits: Float[Tensor, "*rows classes"],
+    temperature: float | Tensor = 1.0,
+) -> Float[Tensor, "*rows"]:
+    """Return temperature^2 KL(p_T || p_S) of each row in nats, both softmaxes at the temperature; teacher constant."""
+    log_teacher = log_soften(teacher_logits.detach(), temperature)
+    return temperature**2 * kl(log_teacher, log_soften(student_logits, temperature))
+
+
 def other_classes(
     logits: Float[Tensor, "batch classes"], labels: Int[Tensor, " batch"]
 ) -> Float[Tensor, "batch others"]:
@@ -54,6 +64,18 @@ def other_classes(
     """
     columns = torch.arange(logits.shape[1] - 1, device=labels.device).expand(len(labels), -1)
     return logits.gather(1, columns + (columns >= labels[:, None]))
+
+
+def targets(
+    labels: Int[Tensor, " batch"] | Float[Tensor, "batch classes"], num_classes: int
+) -> Float[Tensor, "batch classes"]:
+    """Return each row's target distribution: one-hot for a class, the distribution itself where it is one.
+
+    Example:
+        >>> targets(torch.tensor([1]), 3)
+        tensor([[0., 1., 0.]])
+    """
+    return promote(labels) if labels.is_floating_point() else functional.one_hot(labels, num_classes).float()
 
 
 def left_singular(

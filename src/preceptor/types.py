@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from jaxtyping import Float, Int
 from torch import Tensor, nn
@@ -22,21 +22,40 @@ class View:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """What both networks see in one step.
+    """What both networks see in one step: samples with labels first, then samples without, then inputs beyond them.
 
     Attributes:
         inputs: augmented, normalised, floating point, on the run's device; first axis = rows.
-        labels: class of each row in [0, classes), or None when unlabelled.
-        index: row of each sample in the training split: the key of per-sample memories.
+        labels: of the first len(labels) rows: classes in [0, classes), or target distributions where inputs were mixed
+            together with their labels; None when no row has one.
+        index: of the first len(index) rows, which show samples: their rows in the training split, counted on into the
+            unlabelled pool: the key of per-sample memories.
         view: which augmentation the inputs show.
         further: other views of the same rows by name, where an objective asked for them; shaped like the inputs.
+        hands_over: whether terms that cannot be applied to these rows hand their weight to those that can.
     """
 
     inputs: Float[Tensor, batch * shape]
-    labels: Int[Tensor, " batch"] | None
-    index: Int[Tensor, " batch"]
+    labels: Int[Tensor, " labelled"] | Float[Tensor, "labelled classes"] | None
+    index: Int[Tensor, " samples"]
     view: View
     further: Mapping[str, Tensor] = field(default_factory=dict)
+    hands_over: bool = False
+
+    @property
+    def num_labelled(self) -> int:
+        """How many rows have a label."""
+        return 0 if self.labels is None else len(self.labels)
+
+    def rows(self, start: int, stop: int) -> Batch:
+        """Return the batch of some rows."""
+        return replace(
+            self,
+            inputs=self.inputs[start:stop],
+            labels=None if self.labels is None else self.labels[start:stop],
+            index=self.index[start:stop],
+            further={name: inputs[start:stop] for name, inputs in self.further.items()},
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +73,15 @@ class Outputs:
     features: Mapping[str, Tensor] = field(default_factory=dict)
     views: Mapping[str, Outputs] = field(default_factory=dict)
     members: tuple[Outputs, ...] = ()
+
+    def rows(self, start: int, stop: int) -> Outputs:
+        """Return what it said of some rows."""
+        return Outputs(
+            self.logits[start:stop],
+            {name: feature[start:stop] for name, feature in self.features.items()},
+            {name: view.rows(start, stop) for name, view in self.views.items()},
+            tuple(member.rows(start, stop) for member in self.members),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,3 +108,10 @@ class Step:
     teacher: Outputs | None
     model: nn.Module
     clock: Clock
+
+    def rows(self, start: int, stop: int) -> Step:
+        """Return the step of some rows."""
+        teacher = None if self.teacher is None else self.teacher.rows(start, stop)
+        return replace(
+            self, batch=self.batch.rows(start, stop), student=self.student.rows(start, stop), teacher=teacher
+        )

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -12,9 +13,11 @@ from preceptor.objectives.base import (
     Setting,
     Sum,
     Taps,
+    handed_over,
     labels_of,
     one_of,
     positive,
+    targets_of,
     teacher_outputs,
     total,
 )
@@ -81,10 +84,63 @@ def test_sums_nest() -> None:
 
 
 def test_what_a_step_lacks_is_said() -> None:
-    with pytest.raises(UsageError, match="needs labels, and the batch has none"):
+    with pytest.raises(UsageError, match="needs labels, and 2 of 2 rows have none; with needs_labels = True"):
         labels_of(step())
     with pytest.raises(UsageError, match="learns from a teacher, and the run has none"):
         teacher_outputs(step())
+
+
+class Seen(Objective):
+    """Says how many rows it was given."""
+
+    def __init__(self, needs_labels: bool, needs_samples: bool) -> None:
+        super().__init__()
+        self.needs_labels, self.needs_samples = needs_labels, needs_samples
+
+    def loss(self, step: Step) -> Tensor:
+        assert len(step.student.logits) == len(step.batch.inputs)
+        return torch.tensor(float(len(step.student.logits)))
+
+
+def test_each_term_gets_the_rows_it_can_be_applied_to() -> None:
+    """Five rows: one with a label, two more that show samples, two beyond them."""
+    batch = Batch(torch.zeros(5, 3), torch.tensor([0]), torch.arange(3), View("none", 0, 1))
+    given = Step(batch, Outputs(torch.zeros(5, 3)), None, nn.Identity(), Clock(1, 4, 0.0))
+    objective = Sum(
+        all=(1.0, Seen(False, False)),
+        labels=(1.0, Seen(True, False)),
+        samples=(1.0, Seen(False, True)),
+        both=(1.0, Seen(True, True)),
+    )
+    assert {name: value.item() for name, value in objective.terms(given).items()} == {
+        "all": 5.0,
+        "labels": 1.0,
+        "samples": 3.0,
+        "both": 1.0,
+    }
+    beyond = replace(given, batch=replace(batch, labels=None, index=batch.index[:0]))
+    assert list(objective.terms(beyond)) == ["all"]
+
+
+def test_a_sum_within_a_sum_needs_what_all_its_terms_need() -> None:
+    inner = Sum(a=(1.0, Seen(True, False)), b=(1.0, Seen(True, True)))
+    assert inner.needs_labels
+    assert not inner.needs_samples
+
+
+def test_weights_are_handed_over_in_proportion() -> None:
+    weights = {"cross_entropy": 1.0, "kd": 1.0, "at": 2.0}
+    assert handed_over(weights, ["kd", "at"]) == pytest.approx({"kd": 4 / 3, "at": 8 / 3})
+    assert handed_over(weights, weights) == weights
+    with pytest.raises(ValueError, match="add up to 0"):
+        handed_over({"kd": 0.0, "cross_entropy": 1.0}, ["kd"])
+
+
+def test_target_distributions_are_labels_too_but_no_classes() -> None:
+    soft = torch.tensor([[0.5, 0.5, 0.0], [0.0, 1.0, 0.0]])
+    assert torch.equal(targets_of(step(labels=soft)), soft)
+    with pytest.raises(UsageError, match="needs classes as labels"):
+        labels_of(step(labels=soft))
 
 
 class Learned(Objective):

@@ -22,7 +22,7 @@ from preceptor.data.further import FURTHER_VIEWS
 from preceptor.errors import UsageError
 from preceptor.models import observe
 from preceptor.models.small import ConvNet
-from preceptor.objectives.base import Objective, Offer, Setting, Taps
+from preceptor.objectives.base import Objective, Offer, Setting, Sum, Taps
 from preceptor.objectives.distill import METHODS
 from preceptor.objectives.entry import Entry
 from preceptor.objectives.teacher import OBJECTIVES, SUMS
@@ -32,7 +32,7 @@ ROOMS = {"teacher": OBJECTIVES, "distill": METHODS}
 ENTRIES = [pytest.param(room, key, entry, id=key) for room, entries in ROOMS.items() for key, entry in entries.items()]
 every = pytest.mark.parametrize(("room", "key", "entry"), ENTRIES)
 BATCH, CLASSES = 6, 5
-LONG = {"sskd": 230, "crd": 160, "ft": 152}  # two losses in one; two banks; two networks of its own
+LONG = {"sskd": 232, "crd": 165, "ft": 152}  # two losses in one; two banks; two networks of its own
 EQUAL_CHANNELS = {"fsp", "kdsvd"}  # they compare maps channel by channel
 SOURCE = Path(preceptor.objectives.__file__).parent
 TESTS = Path(__file__).parent
@@ -262,16 +262,37 @@ def test_double_precision_is_kept(room: str, key: str, entry: Entry) -> None:
 
 
 @every
-def test_without_labels_it_works_or_says_so(room: str, key: str, entry: Entry) -> None:
+def test_rows_without_labels_are_learnt_from_or_left_out(room: str, key: str, entry: Entry) -> None:
     objective, step = make(entry, make_step(room, key))
+    whole = copy.deepcopy(objective).loss(step)
     bare = replace(step, batch=replace(step.batch, labels=None))
-    if _needs_labels(entry, key):
-        with pytest.raises(UsageError, match="needs labels, and the batch has none"):
+    assert step.batch.labels is not None
+    partly = replace(step, batch=replace(step.batch, labels=step.batch.labels[:4]))
+    if objective.needs_labels:
+        with pytest.raises(UsageError, match="needs labels, and 6 of 6 rows have none"):
             objective.loss(bare)
-    elif "without labels" in (entry.objective.__doc__ or ""):
-        assert copy.deepcopy(objective).loss(bare) < objective.loss(step)  # a part of it is left out, and it says so
-    else:
-        assert torch.equal(copy.deepcopy(objective).loss(bare), objective.loss(step))
+        assert Sum(it=(1.0, copy.deepcopy(objective))).terms(bare) == {}
+        first = copy.deepcopy(objective).loss(partly.rows(0, 4))
+        assert torch.equal(Sum(it=(1.0, objective)).terms(partly)["it"], first)
+        return
+    for given in (bare, partly):
+        loss = copy.deepcopy(objective).loss(given)
+        assert torch.isfinite(loss)
+        says = (inspect.getdoc(entry.objective) or "") + (inspect.getdoc(objective.loss) or "")
+        assert "without" in says or torch.equal(loss, whole)  # labels play no part, or it says what it does without
+
+
+@every
+def test_inputs_beyond_the_samples_are_learnt_from_or_left_out(room: str, key: str, entry: Entry) -> None:
+    objective, step = make(entry, make_step(room, key))
+    beyond = replace(step, batch=replace(step.batch, labels=None, index=step.batch.index[:0]))
+    before = copy.deepcopy(objective.state_dict())
+    terms = Sum(it=(1.0, objective)).terms(beyond)
+    assert ("it" in terms) == (not objective.needs_samples and not objective.needs_labels)
+    if objective.needs_samples:
+        assert all(torch.equal(value, before[name]) for name, value in objective.state_dict().items())
+    elif "it" in terms:
+        assert torch.isfinite(terms["it"])
 
 
 @pytest.mark.parametrize("key", METHODS)

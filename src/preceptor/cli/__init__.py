@@ -95,7 +95,7 @@ def curve(
 
 @app.command(name="list")
 def list_(
-    what: Annotated[Literal["models", "objectives", "methods", "data", "presets"], typer.Argument()],
+    what: Annotated[Literal["models", "objectives", "methods", "inputs", "data", "presets"], typer.Argument()],
     name: Annotated[str | None, typer.Argument(help="one of them: its keys and where it comes from")] = None,
 ) -> None:
     """List what can be named: models, objectives, methods, data or presets."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
-from typing import Literal
+from typing import Any, Literal
 
 from rich.console import Console
 from rich.table import Table
@@ -24,7 +24,7 @@ from preceptor.recipes.procedures import PROCEDURES
 __all__ = ["list_verb"]
 
 
-Registry = Literal["models", "objectives", "methods", "data", "presets"]
+Registry = Literal["models", "objectives", "methods", "inputs", "data", "presets"]
 
 
 def list_verb(what: Registry, name: str | None = None) -> None:
@@ -36,21 +36,29 @@ def list_verb(what: Registry, name: str | None = None) -> None:
     if name is not None:
         _explain(what, name)
         return
-    tables = {"models": _models, "objectives": _objectives, "methods": _methods, "data": _data, "presets": _presets}
+    tables = {
+        "models": _models,
+        "objectives": _objectives,
+        "methods": _methods,
+        "inputs": _inputs,
+        "data": _data,
+        "presets": _presets,
+    }
     Console().print(tables[what]())
-    if what in {"objectives", "methods", "data"}:
+    if what in {"objectives", "methods", "inputs", "data"}:
         Console().print(f"\nKeys of one of them: preceptor list {what} NAME", markup=False, highlight=False)
 
 
 def _explain(what: Registry, name: str) -> None:
     entries: dict[str, Entry] = {"objectives": OBJECTIVES, "methods": {**METHODS, **PROCEDURES}}.get(what, {})
-    role = {"objectives": "objective", "methods": "method", "data": "data"}.get(what)
-    known = data.SOURCES if what == "data" else entries
+    role = {"objectives": "objective", "methods": "method", "inputs": "inputs", "data": "data"}.get(what)
+    registries: dict[str, Mapping[str, Any]] = {"data": data.SOURCES, "inputs": data.POLICIES}
+    known = registries.get(what, entries)
     if role is None or name not in known:
         raise UsageError(f"list {what}: no {name!r} with keys of its own{did_you_mean(name, known)}")
     entry = entries.get(name)
-    make = data.SOURCES[name] if entry is None else entry.objective
-    text = inspect.getdoc(inspect.getmodule(make)) if entry is not None else data.names()[name]
+    make = known[name] if entry is None else entry.objective
+    text = inspect.getdoc(make if entry is None else inspect.getmodule(make))
     console = Console()
     console.print(f"{text}\n", markup=False, highlight=False)
     table = _table("key", "default")
@@ -67,7 +75,9 @@ def _table(*columns: str) -> Table:
     table = Table(box=None, padding=(0, 2, 0, 0))
     for column in columns:
         table.add_column(
-            column, overflow="fold", no_wrap=column in {"method", "objective", "model", "data", "preset", "key"}
+            column,
+            overflow="fold",
+            no_wrap=column in {"method", "objective", "inputs", "model", "data", "preset", "key"},
         )
     return table
 
@@ -83,6 +93,13 @@ def _data() -> Table:
     table = _table("data", "what it is")
     for name, description in data.names().items():
         table.add_row(name, Text(description))
+    return table
+
+
+def _inputs() -> Table:
+    table = _table("inputs", "what they are")
+    for name, policy in data.POLICIES.items():
+        table.add_row(name, Text((inspect.getdoc(policy) or "").splitlines()[0]))
     return table
 
 

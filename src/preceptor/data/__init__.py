@@ -2,18 +2,28 @@
 
 from preceptor.data.arrays import Pair
 from preceptor.data.dataset import Data, Normalisation, Source
-from preceptor.data.loader import Loader, Shown, check_views, plain_batches, seen_batch
+from preceptor.data.loader import Batches, Loader, Shown, check_views, plain_batches, seen_batch
+from preceptor.data.policies import POLICIES, KDPlus, MixPatch, Policy, Real
+from preceptor.data.pool import PolicyLoader, PooledLoader, pooled_sizes
 from preceptor.data.sources import SOURCES, from_objects, load, names
 from preceptor.data.split import Arrays, Items, Split
 
 __all__ = [
+    "POLICIES",
     "SOURCES",
     "Arrays",
+    "Batches",
     "Data",
     "Items",
+    "KDPlus",
     "Loader",
+    "MixPatch",
     "Normalisation",
     "Pair",
+    "Policy",
+    "PolicyLoader",
+    "PooledLoader",
+    "Real",
     "Shown",
     "Source",
     "Split",
@@ -22,5 +32,6 @@ __all__ = [
     "load",
     "names",
     "plain_batches",
+    "pooled_sizes",
     "seen_batch",
 ]

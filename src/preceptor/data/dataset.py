@@ -70,6 +70,7 @@ class Data:
     Attributes:
         name: what the user called it.
         train: what is trained on; `Batch.index` counts its rows.
+        pool: what students may learn from without labels, or None.
         validation: for every choice made along the way; may be empty.
         test: read once, at the end.
         num_classes: width of the logits.
@@ -96,10 +97,17 @@ class Data:
     validation_share: float
     fingerprint: str
     notes: tuple[str, ...]
+    pool: Split | None = None
 
 
 def assemble(
-    source: Source, *, validation: float | None, limit: int | None, test_limit: int | None, split_seed: int
+    source: Source,
+    *,
+    validation: float | None,
+    limit: int | None,
+    test_limit: int | None,
+    split_seed: int,
+    labelled_fraction: float | None = None,
 ) -> Data:
     """Return the data set that a source makes under these rules.
 
@@ -109,10 +117,14 @@ def assemble(
         limit: train on this many samples, a stratified choice made after validation is split off.
         test_limit: validate and test on at most this many.
         split_seed: of all these choices.
+        labelled_fraction: share of the training samples whose labels are known, stratified, smaller shares being parts of
+            larger ones; the others become the pool.
 
     Raises:
-        UsageError: for a share outside [0, 1), a limit below 1, or no training or test samples.
+        UsageError: for a share out of its range, a limit below 1, or no training or test samples.
     """
+    if labelled_fraction is not None and not 0 < labelled_fraction < 1:
+        raise UsageError(f"data.labelled_fraction: {labelled_fraction} is not in (0, 1)")
     if validation is not None and not 0 <= validation < 1:
         raise UsageError(f"data.validation: {validation} is not in [0, 1)")
     for key, value in (("limit", limit), ("test_limit", test_limit)):
@@ -129,6 +141,11 @@ def assemble(
     if limit is not None and limit < len(train):
         notes.append(f"limit: {limit:,} of {len(train):,} training samples, stratified")
         train = train.take(stratified(train.labels, limit, split_seed, stream=1))
+    pool = None
+    if labelled_fraction is not None:
+        chosen = stratified(train.labels, max(1, round(labelled_fraction * len(train))), split_seed, stream=3)
+        notes.append(f"labelled: {len(chosen):,} of {len(train):,} training samples, stratified")
+        train, pool = train.take(chosen), train.take(_rest(chosen, len(train)))
     if len(train) == 0 or len(source.test) == 0:
         raise UsageError(
             f"data {source.name}: {len(train)} training and {len(source.test)} test samples; both are needed"
@@ -148,6 +165,7 @@ def assemble(
         validation_share=share,
         fingerprint=fingerprint(train, held, test),
         notes=tuple(notes),
+        pool=pool,
     )
 
 

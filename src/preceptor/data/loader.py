@@ -6,6 +6,7 @@ import difflib
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -13,13 +14,12 @@ from torch.utils.data import DataLoader, Dataset
 
 from preceptor.data.dataset import Normalisation
 from preceptor.data.further import further_view
-from preceptor.data.mixing import POLICIES
 from preceptor.data.split import Arrays, Split
 from preceptor.data.views import ORDER, VIEWS, draws
 from preceptor.errors import UsageError
 from preceptor.types import Batch, View
 
-__all__ = ["Loader", "Shown", "check_views", "plain_batches", "seen_batch"]
+__all__ = ["Batches", "Loader", "Shown", "check_views", "plain_batches", "seen_batch"]
 
 _RESIDENT_BYTES = 2**30  # splits up to here are moved to the device once
 
@@ -36,6 +36,15 @@ class Shown:
         return View(name, self.seed, 1 + (epoch - 1) % self.count)
 
 
+@runtime_checkable
+class Batches(Protocol):
+    """The batches of a run, epoch by epoch: pure functions of the epoch and the batch's number in it."""
+
+    @property
+    def num_batches(self) -> int: ...
+    def batches(self, epoch: int, *, start: int = 0) -> Iterator[Batch]: ...
+
+
 class Loader:
     """The batches of a training split; order and views are pure functions of (seed, epoch, index).
 
@@ -47,7 +56,6 @@ class Loader:
         seed: of order and views.
         device: where batches live.
         further: names of further views of each sample.
-        inputs: the input policy's name.
         shown: which views are shown, where that is not (seed, epoch): epoch after epoch those numbered 1..count of
             another seed, over and over.
         workers: processes that read ahead, for splits that are not held in memory; 0: none.
@@ -66,7 +74,6 @@ class Loader:
         seed: int,
         device: torch.device,
         further: Sequence[str] = (),
-        inputs: str = "real",
         shown: Shown | None = None,
         workers: int = 0,
     ) -> None:
@@ -74,20 +81,24 @@ class Loader:
             raise UsageError(f"data: batch_size {batch_size} is not at least 1")
         check_views(split, view, further)
         self._split = _resident(split, device)
-        self._batch_size = batch_size
+        self.batch_size = batch_size
         self._view = view
         self._normalisation = normalisation
         self._seed = seed
         self._device = device
         self._further = {name: further_view(name, view) for name in further}
-        self._policy = POLICIES[inputs]
         self._shown = shown
         self._workers = workers
 
     @property
+    def num_samples(self) -> int:
+        """Samples of the split."""
+        return len(self._split)
+
+    @property
     def num_batches(self) -> int:
         """Batches an epoch."""
-        return math.ceil(len(self._split) / self._batch_size)
+        return math.ceil(len(self._split) / self.batch_size)
 
     def order(self, epoch: int) -> Tensor:
         """Return the rows in this epoch's order."""
@@ -98,9 +109,9 @@ class Loader:
         """Yield the batches of an epoch (counted from 1), from batch `start` on."""
         order = self.order(epoch)
         seen = View(self._view, self._seed, epoch) if self._shown is None else self._shown.view(self._view, epoch)
-        rows_of = torch.split(order, self._batch_size)[start:]
-        for number, (rows, raw) in enumerate(zip(rows_of, self._raw(rows_of, epoch), strict=True), start):
-            yield self._policy(self._batch(rows, raw, seen), number)
+        rows_of = torch.split(order, self.batch_size)[start:]
+        for rows, raw in zip(rows_of, self._raw(rows_of, epoch), strict=True):
+            yield self._batch(rows, raw, seen)
 
     def _batch(self, rows: Tensor, raw: Tensor, seen: View) -> Batch:
         batch = seen_batch(raw, self._split, rows, seen, self._normalisation)

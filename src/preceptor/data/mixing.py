@@ -1,42 +1,86 @@
-"""Input policies: where the teacher is asked. A pure function of a batch and its keys, applied before both networks.
+"""The arithmetic of mixing two images: which partner, and how much of either at each pixel.
 
-A mixed batch has no labels: methods that need them cannot be used with it.
+Every function that draws takes a numpy Generator; `keyed` makes one from a counter, so that nothing has to be remembered.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
+import math
+from collections.abc import Sequence
 
+import numpy as np
 import torch
+from jaxtyping import Float, Int
+from torch import Tensor
 
-from preceptor.data.views import draws
-from preceptor.types import Batch
-
-__all__ = ["POLICIES", "Policy", "mixup", "real"]
+__all__ = ["box_weights", "draw_weights", "keyed", "lerp_rows", "patch_weights"]
 
 _MIXING = 2  # the stream of random numbers
 
-Policy = Callable[[Batch, int], Batch]  # (batch, its number in the epoch) -> batch
+
+def keyed(seed: int, epoch: int, number: int) -> np.random.Generator:
+    """Return a generator that is a pure function of the run's seed, the epoch and the batch's number in it (Philox 4x64)."""
+    return np.random.Generator(np.random.Philox(key=(seed << 32) | epoch, counter=(number << 32) | _MIXING))
 
 
-def real(batch: Batch, number: int) -> Batch:
-    """Return the batch as it is."""
-    return batch
+def draw_weights(random: np.random.Generator, alpha: float, count: int) -> Float[Tensor, " count"]:
+    """Return independent draws of Beta(alpha, alpha), each the share of a row itself, not of its partner."""
+    return torch.from_numpy(random.beta(alpha, alpha, count)).float()
 
 
-def mixup(batch: Batch, number: int) -> Batch:
-    """Return weight x + (1 - weight) x', x' being the next row: one weight a batch, max(u, 1 - u) with u uniform.
+def lerp_rows(
+    values: Float[Tensor, rows * shape], partner: Int[Tensor, " rows"], weight: Float[Tensor, ...]
+) -> Float[Tensor, rows * shape]:
+    """Return weight values + (1 - weight) values[partner].
 
-    Source: Zhang, Cisse, Dauphin, Lopez-Paz, "mixup" (ICLR 2018), in the form of Beyer, Zhai, Royer, Markeeva, Anil,
-    Kolesnikov, "Knowledge distillation: A good teacher is patient and consistent" (CVPR 2022, arXiv 2106.05237).
+    Args:
+        values: one row a sample.
+        partner: the row mixed into each.
+        weight: in [0, 1], broadcast against the values; 1 leaves them as they are.
+
+    Example:
+        >>> lerp_rows(torch.tensor([[0.0], [4.0]]), torch.tensor([1, 0]), torch.tensor(0.75)).flatten().tolist()
+        [1.0, 3.0]
     """
-    key = torch.tensor([number], device=batch.index.device)
-    uniform = draws(batch.view.seed, batch.view.epoch, key, stream=_MIXING)[0, 0].to(batch.inputs.dtype) / 2**32
-    weight = torch.maximum(uniform, 1 - uniform)
-    further = {name: torch.lerp(inputs.roll(1, 0), inputs, weight) for name, inputs in batch.further.items()}
-    inputs = torch.lerp(batch.inputs.roll(1, 0), batch.inputs, weight)
-    return replace(batch, inputs=inputs, labels=None, further=further)
+    return torch.lerp(values[partner], values, weight.to(values.dtype))
 
 
-POLICIES: dict[str, Policy] = {"real": real, "mixup": mixup}
+def box_weights(
+    random: np.random.Generator, share: float, height: int, width: int
+) -> Float[Tensor, "1 1 height width"]:
+    """Return 0 inside a box of about `1 - share` of the area, 1 outside; its centre is uniform, what sticks out is cut off.
+
+    Source: Yun, Han, Oh, Chun, Choe, Yoo, "CutMix" (ICCV 2019, arXiv 1905.04899), equation 2.
+    """
+    sides = [int(math.sqrt(1 - share) * side) for side in (height, width)]
+    centres = [int(random.integers(side)) for side in (height, width)]
+    rows, columns = (
+        slice(max(centre - side // 2, 0), centre + side // 2) for centre, side in zip(centres, sides, strict=True)
+    )
+    weights = torch.ones(1, 1, height, width)
+    weights[:, :, rows, columns] = 0
+    return weights
+
+
+def patch_weights(
+    weights: Float[Tensor, " patches"] | Sequence[float], patch_size: int, height: int, width: int
+) -> Float[Tensor, "1 1 height width"]:
+    """Return one weight a square patch, spread over its pixels, patches row by row.
+
+    Source: Deng, Zheng, Zhang, "Personalized Education: Blind Knowledge Distillation" (ECCV 2022), MixPatch.
+
+    Raises:
+        ValueError: when the patch size divides no side, or the number of weights is not that of the patches.
+
+    Example:
+        >>> patch_weights(torch.tensor([0.0, 1.0]), 1, 1, 2).tolist()
+        [[[[0.0, 1.0]]]]
+    """
+    if patch_size < 1 or height % patch_size or width % patch_size:
+        raise ValueError(f"patch_size: {patch_size} does not divide images of {height} x {width}")
+    grid = torch.as_tensor(weights, dtype=torch.float32)
+    down, across = height // patch_size, width // patch_size
+    if len(grid) != down * across:
+        raise ValueError(f"weights: {len(grid)} for {down} x {across} patches")
+    grid = grid.reshape(1, 1, down, across)
+    return grid.repeat_interleave(patch_size, 2).repeat_interleave(patch_size, 3)

@@ -39,6 +39,7 @@ def load(
     limit: int | None = None,
     test_limit: int | None = None,
     split_seed: int = 0,
+    labelled_fraction: float | None = None,
     options: Mapping[str, Any] | None = None,
 ) -> Data:
     """Return a data set by name, cut into train, validation and test.
@@ -49,6 +50,7 @@ def load(
         limit: train on this many samples.
         test_limit: validate and test on at most this many.
         split_seed: of these choices.
+        labelled_fraction: share of the training samples whose labels are known; the others become `Data.pool`.
         options: of the source.
 
     Raises:
@@ -78,7 +80,14 @@ def load(
         source = make(**given)
     except TypeError as error:
         raise UsageError(f"data: {kind} cannot use {', '.join(f'{k}={v!r}' for k, v in given.items())}") from error
-    return assemble(source, validation=validation, limit=limit, test_limit=test_limit, split_seed=split_seed)
+    return assemble(
+        source,
+        validation=validation,
+        limit=limit,
+        test_limit=test_limit,
+        split_seed=split_seed,
+        labelled_fraction=labelled_fraction,
+    )
 
 
 def from_objects(

@@ -6,7 +6,7 @@ What an objective learns (connectors) are its parameters; what it remembers (a b
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeVar
 
@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from preceptor.errors import UsageError
 from preceptor.objectives.schedules import Schedule
-from preceptor.types import Clock, Outputs, Step
+from preceptor.types import Batch, Clock, Outputs, Step
 
 __all__ = [
     "Objective",
@@ -25,9 +25,11 @@ __all__ = [
     "Taps",
     "Weight",
     "at_least",
+    "handed_over",
     "labels_of",
     "one_of",
     "positive",
+    "targets_of",
     "teacher_outputs",
     "total",
 ]
@@ -99,9 +101,13 @@ class Objective(nn.Module, ABC):
 
     Attributes:
         uses_teacher: whether it takes something from a teacher, as methods do, or only from labels and weights.
+        needs_labels: whether it is applied to the labelled rows of a batch only.
+        needs_samples: whether it is applied to rows that show a sample only, not to mixed or noisy inputs.
     """
 
     uses_teacher: bool = True
+    needs_labels: bool = False
+    needs_samples: bool = False
 
     @abstractmethod
     def loss(self, step: Step) -> Tensor:
@@ -157,6 +163,8 @@ class Sum(Objective):
             raise ValueError("Sum: needs at least one term, got none")
         self.weight_of: dict[str, Weight] = {name: weight for name, (weight, _) in terms.items()}
         self.objectives = nn.ModuleDict({name: objective for name, (_, objective) in terms.items()})
+        self.needs_labels = all(objective.needs_labels for _, objective in self.named_terms())
+        self.needs_samples = all(objective.needs_samples for _, objective in self.named_terms())
 
     def named_terms(self) -> list[tuple[str, Objective]]:
         """Return the terms by name, in the order they were given."""
@@ -174,11 +182,16 @@ class Sum(Objective):
         }
 
     def terms(self, step: Step) -> dict[str, Tensor]:
-        """Return each term's loss before weighting.
+        """Return each term's loss before weighting, on the rows that it can be applied to; without any, it is left out.
 
         A term runs even while its schedule says 0, so that memories stay up to date.
         """
-        return {name: objective.loss(step) for name, objective in self.named_terms() if name in self.running}
+        found = {}
+        for name, objective in self.named_terms():
+            rows = _rows_for(objective, step.batch) if name in self.running else 0
+            if rows:
+                found[name] = objective.loss(step if rows == len(step.batch.inputs) else step.rows(0, rows))
+        return found
 
     def loss(self, step: Step) -> Tensor:
         """Return the sum of weight times term."""
@@ -210,6 +223,32 @@ class Sum(Objective):
     def notes(self) -> tuple[str, ...]:
         """Return the notes of all terms, each under its name."""
         return tuple(f"{name}: {note}" for name, objective in self.named_terms() for note in objective.notes())
+
+
+def _rows_for(objective: Objective, batch: Batch) -> int:
+    """Return how many rows of a batch, counted from its first, an objective can be applied to."""
+    return min(
+        len(batch.inputs),
+        batch.num_labelled if objective.needs_labels else len(batch.inputs),
+        len(batch.index) if objective.needs_samples else len(batch.inputs),
+    )
+
+
+def handed_over(weights: Mapping[str, float], present: Collection[str]) -> dict[str, float]:
+    """Return the weights of the terms that are present, scaled so that their sum is that of all terms.
+
+    Raises:
+        ValueError: when the weights that are present add up to 0.
+
+    Example:
+        >>> handed_over({"cross_entropy": 0.1, "kd": 0.9}, ["kd"])
+        {'kd': 1.0}
+    """
+    kept = {name: weight for name, weight in weights.items() if name in present}
+    if sum(kept.values()) == 0:
+        raise ValueError(f"weights: {kept} add up to 0, so that nothing can be handed over to them")
+    scale = sum(weights.values()) / sum(kept.values())
+    return {name: weight * scale for name, weight in kept.items()}
 
 
 def total(terms: Mapping[str, Tensor], weights: Mapping[str, float]) -> Tensor:
@@ -261,14 +300,30 @@ def one_of(value: _Choice, choices: Sequence[str], name: str) -> _Choice:
 
 
 def labels_of(step: Step) -> Tensor:
-    """Return the labels of this step.
+    """Return the class of each row of this step, [rows].
 
     Raises:
-        UsageError: when the batch has none: a term that needs labels cannot be applied to it.
+        UsageError: when rows have none, or a distribution instead: see `Objective.needs_labels`.
     """
-    if step.batch.labels is None:
-        raise UsageError("this objective needs labels, and the batch has none")
-    return step.batch.labels
+    labels = targets_of(step)
+    if labels.is_floating_point():
+        raise UsageError("this objective needs classes as labels, and the inputs of this batch are mixtures of several")
+    return labels
+
+
+def targets_of(step: Step) -> Tensor:
+    """Return the label of each row of this step: classes [rows], or target distributions [rows, classes].
+
+    Raises:
+        UsageError: when rows have none: see `Objective.needs_labels`.
+    """
+    batch = step.batch
+    if batch.labels is None or batch.num_labelled < len(batch.inputs):
+        raise UsageError(
+            f"this objective needs labels, and {len(batch.inputs) - batch.num_labelled} of {len(batch.inputs)} rows have "
+            "none; with needs_labels = True it would be applied to the others only"
+        )
+    return batch.labels
 
 
 def teacher_outputs(step: Step) -> Outputs:

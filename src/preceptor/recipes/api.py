@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, TypedDict
 
@@ -38,6 +39,7 @@ class Training(TypedDict, total=False):
     epochs: int
     batch_size: int
     seed: int
+    inputs: str | Settings
     optim: str | Settings
     schedule: str | Settings
     clip_norm: float
@@ -111,6 +113,7 @@ def distill(
     teacher: str | Path | Settings | Result | nn.Module | None = None,
     labels: str | Path | None = None,
     method: str | Settings | Objective = "kd",
+    unlabelled: AnyData | None = None,
     out: str | Path | None = None,
     progress: bool = True,
     **training: Unpack[Training],
@@ -124,6 +127,7 @@ def distill(
         labels: a folder that `label` made, read instead of asking a teacher; a teacher beside it is only compared.
         model: the student, as for `teach`.
         method: a name, a section ({"name": "kd", "temperature": 2.0}), or an Objective.
+        unlabelled: samples to learn from beside the data, as for `data`: their training part, without its labels.
         out: as for `teach`.
         progress: as for `teach`.
         training: as for `teach`.
@@ -139,7 +143,12 @@ def distill(
     }
     if labels is not None:
         sections["labels"] = str(labels)
-    return run(make_recipe(DistillRecipe, sections), _given(data, model, teacher, method), show=progress)
+    given = _given(data, model, teacher, method)
+    if unlabelled is not None:
+        sections["unlabelled"] = _section(unlabelled)
+        if not (isinstance(unlabelled, str) or _is_section(unlabelled)):
+            given = replace(given, unlabelled=_loaded(unlabelled))
+    return run(make_recipe(DistillRecipe, sections), given, show=progress)
 
 
 def label(

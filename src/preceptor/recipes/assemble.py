@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from preceptor.data import Data, plain_batches
+from preceptor.data import Data, Split, plain_batches
 from preceptor.errors import UsageError
 from preceptor.labels import LabelStore
 from preceptor.models import feature_names, observe
@@ -77,6 +77,10 @@ def find_teachers(recipe: Recipe, given: nn.Module | None, store: LabelStore | N
     if recipe.teacher.truth:
         if data.train.truth is None:
             raise UsageError(f"teacher.truth: data {data.name} does not know its true label distribution")
+        if recipe.inputs.name != "real" or recipe.unlabelled is not None or data.pool is not None:
+            raise UsageError(
+                "teacher.truth: is known of the labelled training samples only; use no inputs= and no pool"
+            )
         return Staff(truth=data.train.truth)
     if store is not None:
         return Staff(store=store)
@@ -101,8 +105,28 @@ def _check_logits_only(objective: Sum, store: LabelStore, before: Setting) -> No
         raise UsageError(f"{live} (features: {', '.join(wanted)})")
 
 
-def assemble(model: nn.Module, objective: Sum, staff: Staff, recipe: Recipe, data: Data, engine: Engine) -> Parts:
+def assemble(
+    model: nn.Module,
+    objective: Sum,
+    staff: Staff,
+    recipe: Recipe,
+    data: Data,
+    engine: Engine,
+    *,
+    pool: Split | None,
+    rows: int,
+) -> Parts:
     """Return the learner and its teacher source.
+
+    Args:
+        model: is trained.
+        objective: of the run.
+        staff: who is asked.
+        recipe: resolved.
+        data: whose training split is shown.
+        engine: not yet decided where that depends on the work.
+        pool: samples without labels, or None.
+        rows: of a full batch as the networks see it, without further views.
 
     Raises:
         UsageError: for class counts that differ, or features that the objective cannot work with.
@@ -112,7 +136,7 @@ def assemble(model: nn.Module, objective: Sum, staff: Staff, recipe: Recipe, dat
     def setting(student: nn.Module, names: Sequence[str] | None, teacher_names: Sequence[str] | None) -> Setting:
         answers = [_dry(teacher, teacher_names, sample, engine) for teacher in staff.networks]
         return Setting(
-            num_samples=len(data.train),
+            num_samples=len(data.train) + (0 if pool is None else len(pool)),
             num_classes=data.num_classes,
             student=_dry(student, names, sample, engine),
             teacher=_first_answers(answers, staff, engine),
@@ -133,7 +157,7 @@ def assemble(model: nn.Module, objective: Sum, staff: Staff, recipe: Recipe, dat
         _check_logits_only(objective, staff.store, before)
     taps = objective.taps(_offer(before.student), _offer(before.teacher))
     objective.build(setting(student, taps.student, taps.teacher))
-    rows = before.batch_size * (1 + len(objective.views()))
+    rows *= 1 + len(objective.views())
     network = engine.place(observe(student, taps.student))
     learner = engine.place(Learner(network, objective, engine.accelerate(network, rows)))
     return Parts(learner, _source(staff, taps.teacher, recipe, engine, rows), engine, objective.notes())

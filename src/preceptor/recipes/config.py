@@ -14,6 +14,7 @@ from preceptor.training import EngineName, Precision
 __all__ = [
     "DataSection",
     "DistillRecipe",
+    "InputsSection",
     "LabelRecipe",
     "ModelSection",
     "ObjectiveSection",
@@ -54,6 +55,14 @@ class DataSection(OpenSection):
     limit: Annotated[int | None, Field(ge=1, description="train on this many samples only")] = None
     test_limit: Annotated[int | None, Field(ge=1, description="validate and test on at most this many samples")] = None
     split_seed: Annotated[int, Field(ge=0, description="of the train/validation split; not tied to `seed`")] = 0
+    labelled_fraction: Annotated[
+        float | None,
+        Field(
+            gt=0,
+            lt=1,
+            description="share of train whose labels are known: teachers train on it, students see the rest too",
+        ),
+    ] = None
     view: Annotated[
         str | None, Field(description="augmentation: none, flip or crop_flip (protocol: the source's own)")
     ] = None
@@ -99,6 +108,12 @@ class ObjectiveSection(OpenSection):
     ] = None
 
 
+class InputsSection(OpenSection):
+    """Where the networks are asked; further keys are knobs of the named policy."""
+
+    name: Annotated[str, Field(description="of `preceptor list inputs`: the samples, or inputs beyond them")] = "real"
+
+
 class OptimSection(Section):
     """The optimiser."""
 
@@ -136,6 +151,7 @@ class Recipe(Section):
     seed: Annotated[int, Field(ge=0, lt=2**31, description="of initial weights, order and augmentation")] = 0
     epochs: Annotated[int | None, Field(ge=1, description="(protocol; CIFAR: 240)")] = None
     batch_size: Annotated[int | None, Field(ge=1, description="(protocol; CIFAR: 64)")] = None
+    inputs: InputsSection = InputsSection()
     optim: OptimSection = OptimSection()
     schedule: ScheduleSection = ScheduleSection()
     clip_norm: Annotated[float | None, Field(gt=0, description="largest gradient norm")] = None
@@ -181,10 +197,13 @@ class DistillRecipe(Recipe):
         Field(description="a folder of `preceptor label`: what the teacher said, read instead of asking it"),
     ] = None
     method: ObjectiveSection = ObjectiveSection(name="kd")
-    inputs: Annotated[
-        Literal["real", "mixup"],
-        Field(description="where the teacher is asked: real images, or mixed ones without labels"),
-    ] = "real"
+    unlabelled: Annotated[
+        DataSection | None,
+        Field(description="samples to learn from beside `data`, their labels not shown: the name of data"),
+    ] = None
+    unlabelled_ratio: Annotated[float, Field(gt=0, description="rows without a label to one with, in every batch")] = (
+        1.0
+    )
 
 
 class LabelRecipe(Section):

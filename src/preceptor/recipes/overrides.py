@@ -26,6 +26,8 @@ _Recipe = TypeVar("_Recipe", bound=Section)
 _SHORT_FOR = {
     "data": "name",
     "model": "name",
+    "inputs": "name",
+    "unlabelled": "name",
     "objective": "name",
     "method": "name",
     "optim": "name",

@@ -66,7 +66,7 @@ class Lines(Silent):
         terms = "  ".join(f"{name} {value:.4g}" for name, value in row.terms.items())
         validation = f"  val acc {100 * row.validation['accuracy']:.2f}" if row.validation else ""
         self._write(
-            f"{self._title}  epoch {row.epoch}  loss {row.loss:.4g}  [{terms}]  acc {100 * row.accuracy:.2f}{validation}"
+            f"{self._title}  epoch {row.epoch}  loss {row.loss:.4g}  [{terms}]  acc {_percent(row.accuracy, 2)}{validation}"
             f"  {row.images_per_second:,.0f} img/s  {row.seconds:.1f} s"
         )
 
@@ -108,7 +108,7 @@ class Bar(Silent):
         self._shown = now
         terms = " ".join(f"{name} {value:.3g}" for name, value in tally.term_means.items())
         numbers = (
-            f"{position.epoch}/{plan.last_epoch}  acc {100 * tally.accuracy:.1f}{self._validation}  {terms}"
+            f"{position.epoch}/{plan.last_epoch}  acc {_percent(tally.accuracy, 1)}{self._validation}  {terms}"
             f"  {tally.images_per_second:,.0f} img/s"
         )
         self._progress.update(self._task, total=total, completed=position.step, numbers=numbers)
@@ -142,7 +142,7 @@ class TensorBoard(Silent):
         """Write the epoch's scalars."""
         scalars = {
             "train/loss": row.loss,
-            "train/accuracy": row.accuracy,
+            **({} if row.accuracy is None else {"train/accuracy": row.accuracy}),
             "lr": row.lr,
             "images_per_second": row.images_per_second,
             **{f"terms/{name}": value for name, value in row.terms.items()},
@@ -183,6 +183,10 @@ class Together:
         """Tell all."""
         for shown in self._displays:
             shown.note(line)
+
+
+def _percent(share: float | None, digits: int) -> str:
+    return "-" if share is None else f"{100 * share:.{digits}f}"
 
 
 def display(title: str, *, show: bool) -> Display:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from preceptor import data as data_room
 from preceptor.assessment import Metrics, measure, reliability
-from preceptor.data import Data, Loader, Shown, Split, plain_batches
+from preceptor.data import Batches, Data, Policy, PolicyLoader, Shown, Split, plain_batches
 from preceptor.errors import RunError, UsageError
 from preceptor.models import ReusedClassifier, load_weights, save_weights
 from preceptor.objectives.base import Objective, Sum
@@ -27,6 +27,7 @@ from preceptor.recipes.config import (
     TeacherSection,
     TeachRecipe,
 )
+from preceptor.recipes.inputs import left_out, lengthened, make_loaders, make_policy, pool_of, region_search
 from preceptor.recipes.networks import make_network
 from preceptor.recipes.progress import Display, TensorBoard, Together, display
 from preceptor.recipes.protocols import PROTOCOLS, fill
@@ -61,6 +62,7 @@ class Given:
     model: nn.Module | None = None
     teacher: nn.Module | None = None
     objective: Objective | None = None
+    unlabelled: Data | None = None
 
 
 def run(
@@ -94,18 +96,24 @@ def run(
         recipe, assistants = _train_assistants(recipe, given, show=show)
         given = replace(given, teacher=None)
     recipe, objective = _objective(recipe, given)
+    inputs, policy = make_policy(recipe.inputs)
+    recipe = recipe.model_copy(update={"inputs": inputs})
+    beyond = left_out(objective, policy, is_teacher=isinstance(recipe, TeachRecipe))
+    pool = pool_of(recipe, data, _unlabelled(recipe, given))
     torch.manual_seed(recipe.seed)
     model = given.model or make_network(recipe.model, data.num_classes, data.input_shape)
     staff = find_teachers(recipe, given.teacher, store, data)
     folder = RunFolder(recipe.out or _default_out(recipe))
     with display(title or _title(recipe), show=show) as shown, folder:
-        parts = assemble(model, objective, staff, recipe, data, replace(engine, tell=shown.note))
+        engine = replace(engine, tell=shown.note)
+        rows = policy.rows(_set(recipe.batch_size, "batch_size"))
+        parts = assemble(model, objective, staff, recipe, data, engine, pool=pool, rows=rows)
         engine = parts.engine
-        for note in (*data.notes, *parts.notes, f"engine: {engine}"):
+        for note in (*data.notes, *beyond, *parts.notes, f"engine: {engine}"):
             shown.note(note)
         views = None if store is None else Shown(store.manifest.of.view_seed, store.views)
-        loader = _loader(recipe, data, engine, objective, views)
-        plan = _plan(recipe, has_validation=len(data.validation) > 0)
+        loaders = make_loaders(recipe, data, pool, policy, objective, engine, views)
+        plan = _plan(recipe, policy, has_validation=len(data.validation) > 0)
         config = {"kind": _kind(recipe), **recipe.model_dump(mode="json")}
         folder.claim(config, resume=recipe.resume, overwrite=recipe.overwrite)
         if folder.is_finished:
@@ -113,7 +121,7 @@ def run(
             return _finished(folder, parts.learner.network.release(), data, engine)
         before, started = staff.fingerprints, _now()
         with Together([shown, *([TensorBoard(folder.path / "tensorboard")] if recipe.tensorboard else [])]) as watcher:
-            course = _fit(parts, loader, recipe, plan, data, engine, folder, watcher)
+            course = _fit(parts, loaders, recipe, plan, data, engine, folder, watcher)
         if staff.fingerprints != before:
             raise RunError("the teacher's weights or statistics changed during the run: the result is not valid")
         teaching = {"teacher_fingerprint": before[-1] if before else None, "assistants": assistants}
@@ -128,6 +136,7 @@ def load_data(section: DataSection) -> Data:
         limit=section.limit,
         test_limit=section.test_limit,
         split_seed=section.split_seed,
+        labelled_fraction=section.labelled_fraction,
         options=section.knobs,
     )
 
@@ -164,8 +173,15 @@ def _train_assistants(recipe: DistillRecipe, given: Given, *, show: bool) -> tup
     return recipe.model_copy(update={"teacher": section}), paths
 
 
-def _plan(recipe: Recipe, *, has_validation: bool) -> Plan:
-    epochs = last = _set(recipe.epochs, "epochs")
+def _unlabelled(recipe: _AnyRecipe, given: Given) -> Data | None:
+    """Return the data that were passed or named as unlabelled."""
+    if given.unlabelled is not None or isinstance(recipe, TeachRecipe) or recipe.unlabelled is None:
+        return given.unlabelled
+    return load_data(recipe.unlabelled)
+
+
+def _plan(recipe: Recipe, policy: Policy, *, has_validation: bool) -> Plan:
+    epochs = last = lengthened(_set(recipe.epochs, "epochs"), policy)
     selection = Selection()
     if isinstance(recipe.stop_at, int):
         last = recipe.stop_at
@@ -183,7 +199,7 @@ def _plan(recipe: Recipe, *, has_validation: bool) -> Plan:
         learning_rate=LearningRate(
             _set(recipe.optim.lr, "optim.lr"),
             _set(schedule.name, "schedule.name"),
-            schedule.milestones,
+            tuple(share if share < 1 else lengthened(share, policy) for share in schedule.milestones),
             schedule.gamma,
             schedule.warmup,
         ),
@@ -194,24 +210,9 @@ def _plan(recipe: Recipe, *, has_validation: bool) -> Plan:
     )
 
 
-def _loader(recipe: Recipe, data: Data, engine: Engine, objective: Sum, shown: Shown | None) -> Loader:
-    return Loader(
-        data.train,
-        batch_size=_set(recipe.batch_size, "batch_size"),
-        view=_set(recipe.data.view, "data.view"),
-        normalisation=data.normalisation,
-        seed=recipe.seed,
-        device=engine.device,
-        further=objective.views(),
-        shown=shown,
-        workers=recipe.workers,
-        inputs=recipe.inputs if isinstance(recipe, DistillRecipe) else "real",
-    )
-
-
 def _fit(
     parts: Parts,
-    loader: Loader,
+    loaders: tuple[Batches, PolicyLoader],
     recipe: Recipe,
     plan: Plan,
     data: Data,
@@ -231,7 +232,7 @@ def _fit(
     )
     run_stages(
         parts,
-        loader=loader,
+        loader=loaders[0],
         optimizer=settings,
         engine=engine,
         folder=folder,
@@ -249,7 +250,7 @@ def _fit(
 
     return fit(
         learner,
-        loader=loader,
+        loader=loaders[1],
         teacher=parts.source,
         optimizer=settings.make(learner),
         plan=plan,
@@ -259,6 +260,7 @@ def _fit(
         watcher=watcher,
         checkpoints=folder.checkpoints,
         resume=recipe.resume,
+        search=region_search(loaders[1], data, plan.epochs),
     )
 
 

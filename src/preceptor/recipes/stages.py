@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from preceptor.data import Loader
+from preceptor.data import Batches
 from preceptor.objectives.base import Sum
 from preceptor.recipes.assemble import Parts
 from preceptor.runs import RunFolder
@@ -16,7 +16,7 @@ __all__ = ["run_stages"]
 def run_stages(
     parts: Parts,
     *,
-    loader: Loader,
+    loader: Batches,
     optimizer: OptimizerSettings,
     engine: Engine,
     folder: RunFolder,

@@ -21,7 +21,8 @@ def open_labels(recipe: DistillRecipe, folder: str, teacher: nn.Module | None, d
             recipe asks for what is not stored.
     """
     for key, is_set in (
-        ("inputs", recipe.inputs != "real"),
+        ("inputs", recipe.inputs.name != "real"),
+        ("unlabelled", recipe.unlabelled is not None or data.pool is not None),
         ("teacher.anchors", recipe.teacher.anchors is not None),
         ("teacher.truth", recipe.teacher.truth),
         ("teacher.assistants", bool(recipe.teacher.assistants)),

@@ -15,6 +15,7 @@ from preceptor.training.learner import (
 )
 from preceptor.training.loop import Course, EpochRow, Interrupted, Plan, Watcher, fit
 from preceptor.training.optim import LearningRate, OptimizerSettings
+from preceptor.training.regions import RegionSearch
 from preceptor.training.selection import Selection
 
 __all__ = [
@@ -30,6 +31,7 @@ __all__ = [
     "OptimizerSettings",
     "Plan",
     "Precision",
+    "RegionSearch",
     "Selection",
     "StoredTeacher",
     "TeacherRoute",

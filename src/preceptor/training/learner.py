@@ -38,7 +38,7 @@ def ask(forward: Forward, batch: Batch) -> Outputs:
         return forward(batch.inputs)
     together = forward(torch.cat([batch.inputs, *batch.further.values()]))
     rows = len(batch.inputs)
-    parts = [_rows(together, start, start + rows) for start in range(0, len(together.logits), rows)]
+    parts = [together.rows(start, start + rows) for start in range(0, len(together.logits), rows)]
     return replace(parts[0], views=dict(zip(batch.further, parts[1:], strict=True)))
 
 
@@ -154,8 +154,3 @@ class StoredTeacher:
 
     def __call__(self, batch: Batch) -> Outputs:
         return Outputs(self._store.logits(batch.view.epoch, batch.index).to(self._engine.device))
-
-
-def _rows(outputs: Outputs, start: int, stop: int) -> Outputs:
-    features = {name: feature[start:stop] for name, feature in outputs.features.items()}
-    return Outputs(outputs.logits[start:stop], features)

@@ -14,16 +14,17 @@ import torch
 from torch import Tensor
 from torch._functorch import config as functorch_config
 
-from preceptor.data import Loader
+from preceptor.data import Batches
 from preceptor.errors import PreceptorError, RunError, UsageError
 from preceptor.models import save_weights
-from preceptor.objectives.base import total
+from preceptor.objectives.base import handed_over, total
 from preceptor.training.checkpoint import Best, Position, State, all_finite, load_state, save_state
 from preceptor.training.dot import DOT
 from preceptor.training.engine import Engine
 from preceptor.training.interrupts import Interrupts
 from preceptor.training.learner import Learner, TeacherSource
 from preceptor.training.optim import LearningRate
+from preceptor.training.regions import Region, RegionSearch
 from preceptor.training.selection import Selection
 from preceptor.training.tally import Tally
 from preceptor.types import Batch, Clock
@@ -62,12 +63,13 @@ class EpochRow:
     step: int
     lr: float
     loss: float
-    accuracy: float
+    accuracy: float | None
     terms: Mapping[str, float]
     weights: Mapping[str, float]
     validation: Mapping[str, float]
     seconds: float
     images_per_second: float
+    region: Region | None = None
 
     def as_dict(self) -> dict[str, object]:
         """Return the row as it stands in metrics.jsonl."""
@@ -79,6 +81,7 @@ class EpochRow:
             "validation": dict(self.validation),
             "seconds": self.seconds,
             "images_per_second": self.images_per_second,
+            **({} if self.region is None else {"region": list(self.region)}),
         }
 
 
@@ -117,7 +120,7 @@ class Course:
 def fit(
     learner: Learner,
     *,
-    loader: Loader,
+    loader: Batches,
     teacher: TeacherSource | None,
     optimizer: torch.optim.Optimizer,
     plan: Plan,
@@ -127,6 +130,7 @@ def fit(
     watcher: Watcher,
     checkpoints: Path,
     resume: bool = False,
+    search: RegionSearch | None = None,
 ) -> Course:
     """Train `learner` to the end of its plan, saving as it goes, and leave the selected weights in it.
 
@@ -142,6 +146,7 @@ def fit(
         watcher: is told of each step and epoch.
         checkpoints: the folder for `last.pt` and kept epochs.
         resume: go on from `last.pt` where there is one.
+        search: moves the region of the loader's policy before an epoch.
 
     Raises:
         UsageError: when the plan and the optimiser cannot go together, or a checkpoint does not fit.
@@ -155,17 +160,18 @@ def fit(
     path = checkpoints / "last.pt"
     position, tally, best = Position(), Tally(learner.objective.running), Best()
     if resume and path.exists():
-        position, tally, best = _restore(load_state(path), path, learner, optimizer, journal)
+        position, tally, best = _restore(load_state(path), path, learner, optimizer, journal, search)
 
     def save() -> None:
         if not all_finite(learner.state_dict().values()):
             raise RunError(f"step {position.step}: weights are no longer finite; {_last_good(path)}")
-        save_state(path, _state(learner, optimizer, position, tally, best, journal))
+        save_state(path, _state(learner, optimizer, position, tally, best, journal, search))
 
     total_steps = plan.epochs * loader.num_batches
     first_step = position.step + 1
     with Interrupts() as interrupts, _buffers_kept(optimizer):
         while position.epoch <= plan.last_epoch:
+            _search(search, position, learner, teacher, engine, watcher)
             learner.train()
             began = time.perf_counter()
             for batch in loader.batches(position.epoch, start=position.batch):
@@ -193,7 +199,7 @@ def fit(
                         f"interrupted in epoch {position.epoch}, step {position.step}: saved; resume=true goes on from here",
                         128 + interrupts.pending,
                     )
-            row = _row(learner, position, tally, plan, total_steps, evaluate())
+            row = _row(learner, position, tally, plan, total_steps, evaluate(), search)
             journal.append(row.as_dict())
             watcher.epoch_ended(row)
             for line in _faint_terms(row, learner) if position.epoch == 1 else ():
@@ -210,6 +216,21 @@ def fit(
     return Course(best.epoch or plan.last_epoch, position.seconds)
 
 
+def _search(
+    search: RegionSearch | None,
+    position: Position,
+    learner: Learner,
+    teacher: TeacherSource | None,
+    engine: Engine,
+    watcher: Watcher,
+) -> None:
+    if search is None or position.batch > 0:
+        return
+    assert teacher is not None, "a search compares with a teacher"
+    if line := search.begin(position.epoch, learner, teacher, engine):
+        watcher.note(line)
+
+
 def _step(
     learner: Learner,
     batch: Batch,
@@ -223,6 +244,8 @@ def _step(
     with engine.autocast():
         terms, logits = learner(batch, answers, clock)
         weights = learner.objective.weights(clock)
+        if batch.hands_over:
+            weights = handed_over(weights, terms)
         loss = total(terms, weights)
     if torch.isfinite(loss):  # a bad loss must not reach the weights
         _backward(loss, terms, weights, learner, optimizer)
@@ -269,7 +292,7 @@ def _last_good(path: Path) -> str:
 
 def _warn_near_chance(tally: Tally, num_classes: int, watcher: Watcher) -> None:
     chance = 1 / num_classes
-    if tally.num_labelled >= 200 and tally.accuracy < chance + min(chance / 2, 0.05):
+    if tally.accuracy is not None and tally.num_labelled >= 200 and tally.accuracy < chance + min(chance / 2, 0.05):
         watcher.note(
             f"warning: training accuracy is {100 * tally.accuracy:.1f} % after a tenth of all steps, near chance for "
             f"{num_classes} classes: this objective has not begun to learn at this rate"
@@ -290,7 +313,13 @@ def _faint_terms(row: EpochRow, learner: Learner) -> list[str]:
 
 
 def _row(
-    learner: Learner, position: Position, tally: Tally, plan: Plan, total_steps: int, validation: Mapping[str, float]
+    learner: Learner,
+    position: Position,
+    tally: Tally,
+    plan: Plan,
+    total_steps: int,
+    validation: Mapping[str, float],
+    search: RegionSearch | None,
 ) -> EpochRow:
     clock = Clock(position.epoch, plan.epochs, (position.step - 1) / total_steps)
     return EpochRow(
@@ -304,6 +333,7 @@ def _row(
         validation=validation,
         seconds=position.seconds,
         images_per_second=tally.images_per_second,
+        region=None if search is None else search.region,
     )
 
 
@@ -322,6 +352,7 @@ def _state(
     tally: Tally,
     best: Best,
     journal: Journal,
+    search: RegionSearch | None,
 ) -> State:
     cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
     return State(
@@ -333,11 +364,17 @@ def _state(
         journal_bytes=journal.size(),
         random=torch.get_rng_state(),
         cuda_random=cuda,
+        region=None if search is None else search.region,
     )
 
 
 def _restore(
-    state: State, path: Path, learner: Learner, optimizer: torch.optim.Optimizer, journal: Journal
+    state: State,
+    path: Path,
+    learner: Learner,
+    optimizer: torch.optim.Optimizer,
+    journal: Journal,
+    search: RegionSearch | None,
 ) -> tuple[Position, Tally, Best]:
     try:
         learner.load_state_dict(state.learner)
@@ -346,6 +383,8 @@ def _restore(
         raise UsageError(f"checkpoint {path}: does not fit this run ({str(error).splitlines()[0]})") from error
     journal.cut(state.journal_bytes)
     torch.set_rng_state(state.random)
+    if search is not None and state.region is not None:
+        search.move_to(state.region)
     if state.cuda_random and torch.cuda.is_available():
         torch.cuda.set_rng_state_all(state.cuda_random)
     return state.position, Tally(learner.objective.running, state.tally), state.best

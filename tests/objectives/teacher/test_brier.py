@@ -115,3 +115,15 @@ def test_gradcheck(variant: Variant) -> None:
 def test_an_unknown_variant_is_named() -> None:
     with pytest.raises(ValueError, match="variant: unknown 'mean'; there are sum, mse_mean, logit_mse"):
         inspect.unwrap(brier_loss)(torch.zeros(1, 2), torch.tensor([0]), variant="mean")
+
+
+def test_a_target_distribution_is_reached_by_its_own_logits_only() -> None:
+    """With mixed labels the loss is the squared distance to the mixture, not the mixture of losses."""
+    logits, _, labels = closed_form_logits()
+    target = torch.softmax(logits, 1)
+    assert brier_loss(logits, target).item() == pytest.approx(0, abs=1e-15)
+    one_hot = torch.nn.functional.one_hot(labels, 5).double()
+    mixed = 0.3 * one_hot + 0.7 * one_hot.flip(0)
+    expected = (target - mixed).square().sum(1).mean()
+    torch.testing.assert_close(brier_loss(logits, mixed), expected)
+    torch.testing.assert_close(brier_loss(logits, one_hot), brier_loss(logits, labels))

@@ -39,3 +39,13 @@ def test_a_confident_right_answer_costs_nothing() -> None:
 def test_gradcheck() -> None:
     logits, _, labels = closed_form_logits()
     assert torch.autograd.gradcheck(lambda z: cross_entropy_loss(z, labels), logits.requires_grad_())
+
+
+def test_mixed_labels_make_the_mixture_of_losses() -> None:
+    """Cross-entropy is linear in the target: mixup's lambda CE(y) + (1 - lambda) CE(y')."""
+    logits, _, labels = closed_form_logits()
+    partner, one_hot = labels.flip(0), torch.nn.functional.one_hot(labels, 5).double()
+    mixed = 0.3 * one_hot + 0.7 * one_hot.flip(0)
+    expected = 0.3 * cross_entropy_loss(logits, labels) + 0.7 * cross_entropy_loss(logits, partner)
+    torch.testing.assert_close(cross_entropy_loss(logits, mixed), expected)
+    torch.testing.assert_close(cross_entropy_loss(logits, one_hot), cross_entropy_loss(logits, labels))

@@ -62,3 +62,15 @@ def test_errors(smoothing: float) -> None:
         LabelSmoothing(smoothing)
     with pytest.raises(ValueError, match="smoothing"):
         label_smoothing_loss(torch.zeros(1, 2), torch.tensor([0]), smoothing=smoothing)
+
+
+@pytest.mark.parametrize("off_target_only", [False, True])
+def test_mixed_labels_make_the_mixture_of_losses(off_target_only: bool) -> None:
+    logits, _, labels = closed_form_logits()
+    one_hot = torch.nn.functional.one_hot(labels, 5).double()
+
+    def loss(target: torch.Tensor) -> torch.Tensor:
+        return label_smoothing_loss(logits, target, smoothing=0.2, off_target_only=off_target_only)
+
+    expected = 0.3 * loss(labels) + 0.7 * loss(labels.flip(0))
+    torch.testing.assert_close(loss(0.3 * one_hot + 0.7 * one_hot.flip(0)), expected)

@@ -3,8 +3,7 @@
 Source: Tian, Krishnan, Isola, "Contrastive Representation Distillation" (ICLR 2020, arXiv 1910.10699), equations 12 to 19.
 Differs from the authors' code: the negatives of a step are drawn once for all rows of the batch, by a counter-based
 generator (each row leaves out its own class), so that scoring is a matrix product and nothing of size batch x negatives x dim
-is made; scores stay logarithms; no special loader is needed. Of rows that are one sample, the first is
-remembered.
+is made; scores stay logarithms; no special loader is needed. Of rows that are one sample, the first is remembered.
 """
 
 from __future__ import annotations
@@ -66,6 +65,7 @@ def _contrast(log_positive: Tensor, log_negative: Tensor, ratio: float) -> Tenso
 class CRD(Objective):
     """Contrast of both networks' pooled features with two banks of past ones, [training samples, dim] each."""
 
+    needs_samples = True
     student_bank: Tensor
     teacher_bank: Tensor
     log_normalisers: Tensor
@@ -111,7 +111,8 @@ class CRD(Objective):
             self.register_buffer(name, torch.empty(rows, self.dim, device=device).uniform_(-bound, bound))
         self.register_buffer("log_normalisers", torch.zeros(2, device=device))
         self.register_buffer("num_steps", torch.zeros(1, dtype=torch.long, device=device))
-        self.register_buffer("classes", setting.labels.to(device), persistent=False)
+        unlabelled = torch.arange(rows - len(setting.labels)) + setting.num_classes  # each alone in a class of its own
+        self.register_buffer("classes", torch.cat([setting.labels, unlabelled]).to(device), persistent=False)
         largest = int(torch.bincount(setting.labels).max())
         self._negatives = min(self.num_negatives, rows - largest)
         self._candidates = min(self._negatives + largest, rows)

@@ -128,6 +128,8 @@ class HSAKD(Objective):
 class Joint(Objective):
     """Cross-entropy of class and rotation, summed over the teacher's classifiers."""
 
+    needs_labels = True
+
     def __init__(self, heads: nn.Module, names: Sequence[str]) -> None:
         super().__init__()
         self.heads = heads

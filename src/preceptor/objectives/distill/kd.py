@@ -9,7 +9,7 @@ from __future__ import annotations
 from jaxtyping import Float
 from torch import Tensor
 
-from preceptor.divergences import kl, log_soften
+from preceptor.divergences import soft_kl
 from preceptor.objectives.base import Objective, positive, teacher_outputs
 from preceptor.types import Step
 
@@ -40,9 +40,7 @@ def kd_loss(
         >>> round(kd_loss(torch.tensor([[0.0, 0.0]]), torch.tensor([[2.0, 0.0]]), temperature=1.0).item(), 6)
         0.327813
     """
-    temperature = positive(temperature, "temperature")
-    log_teacher = log_soften(teacher_logits.detach(), temperature)
-    return temperature**2 * kl(log_teacher, log_soften(student_logits, temperature)).mean()
+    return soft_kl(student_logits, teacher_logits, positive(temperature, "temperature")).mean()
 
 
 class KD(Objective):

@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from preceptor.divergences import kl, log_soften, promote
+from preceptor.divergences import promote, soft_kl
 from preceptor.objectives.base import Objective, positive, teacher_outputs
 from preceptor.types import Step
 
@@ -51,8 +51,7 @@ def logit_std_loss(
     temperature = positive(temperature, "temperature")
     if student_logits.shape[1] < 2:
         raise ValueError(f"student_logits: {student_logits.shape[1]} classes, logit_std needs at least 2")
-    log_teacher = log_soften(_standardized(teacher_logits.detach()), temperature)
-    return temperature**2 * kl(log_teacher, log_soften(_standardized(student_logits), temperature)).mean()
+    return soft_kl(_standardized(student_logits), _standardized(teacher_logits.detach()), temperature).mean()
 
 
 def _standardized(logits: Tensor) -> Tensor:

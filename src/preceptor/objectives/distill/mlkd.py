@@ -20,7 +20,7 @@ from torch.nn import functional
 
 from preceptor.divergences import kl, log_soften, promote
 from preceptor.errors import UsageError
-from preceptor.objectives.base import Objective, one_of, positive, teacher_outputs
+from preceptor.objectives.base import Objective, labels_of, one_of, positive, teacher_outputs
 from preceptor.types import Outputs, Step
 
 __all__ = ["MLKD", "mlkd_loss"]
@@ -103,9 +103,10 @@ class MLKD(Objective):
         )
         levels = _released if self.form == "released" else _paper
         loss = levels(weak, its, strong, its_strong)
-        if step.batch.labels is None:
+        known = step.batch.num_labelled
+        if known == 0:
             return loss
-        return loss + functional.cross_entropy(promote(strong), step.batch.labels) / 9
+        return loss + functional.cross_entropy(promote(strong[:known]), labels_of(step.rows(0, known))) / 9
 
 
 def _of_strong(outputs: Outputs, who: str) -> Tensor:

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from preceptor.divergences import log_soften, other_classes, promote
 from preceptor.objectives.base import Objective, labels_of, positive, teacher_outputs
+from preceptor.objectives.fallback import kd_where_unlabelled
 from preceptor.types import Step
 
 __all__ = ["NKD", "nkd_loss"]
@@ -76,5 +77,8 @@ class NKD(Objective):
         )
 
     def loss(self, step: Step) -> Tensor:
-        """Return the loss between student and teacher."""
+        """Return the loss between student and teacher; on rows without a label that of plain KD."""
+        return kd_where_unlabelled(step, self._labelled, self.temperature)
+
+    def _labelled(self, step: Step) -> Tensor:
         return self(step.student.logits, teacher_outputs(step).logits, labels_of(step))  # type: ignore[no-any-return]

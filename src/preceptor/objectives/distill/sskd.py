@@ -205,9 +205,12 @@ class SSKD(Objective):
         return Stage(Matching(self.teacher_head), self.stage_epochs, trains="objective", lr=0.05, milestones=(30, 45))
 
     def loss(self, step: Step) -> Tensor:
-        """Return the weighted sum of both parts."""
+        """Return the weighted sum of both parts; without labels, the teacher's choice for the upright image stands for them."""
         sides = (step.student, teacher_outputs(step))
-        labels = labels_of(step).repeat(len(ROTATIONS))
+        labels = sides[1].logits.argmax(1)
+        if known := step.batch.num_labelled:
+            labels[:known] = labels_of(step.rows(0, known))
+        labels = labels.repeat(len(ROTATIONS))
         mine, its = (torch.cat([promote(view.logits) for view in all_views(side)[1:]]) for side in sides)
         with torch.no_grad():
             target = promote(self.teacher_head(_rows(sides[1])))

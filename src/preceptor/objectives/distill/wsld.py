@@ -14,6 +14,7 @@ from torch.nn import functional
 
 from preceptor.divergences import kl, log_soften, promote
 from preceptor.objectives.base import Objective, labels_of, positive, teacher_outputs
+from preceptor.objectives.fallback import kd_where_unlabelled
 from preceptor.types import Step
 
 __all__ = ["WSLD", "wsld_loss"]
@@ -75,5 +76,8 @@ class WSLD(Objective):
         )
 
     def loss(self, step: Step) -> Tensor:
-        """Return the loss between student and teacher."""
+        """Return the loss between student and teacher; on rows without a label that of plain KD, whose weight is 1."""
+        return kd_where_unlabelled(step, self._labelled, self.temperature)
+
+    def _labelled(self, step: Step) -> Tensor:
         return self(step.student.logits, teacher_outputs(step).logits, labels_of(step))  # type: ignore[no-any-return]

@@ -18,10 +18,9 @@ from typing import Literal, get_args
 
 from jaxtyping import Float, Int
 from torch import Tensor
-from torch.nn import functional
 
-from preceptor.divergences import log_soften, promote
-from preceptor.objectives.base import Objective, labels_of, one_of
+from preceptor.divergences import log_soften, promote, targets
+from preceptor.objectives.base import Objective, one_of, targets_of
 from preceptor.types import Step
 
 __all__ = ["Brier", "brier_loss"]
@@ -30,13 +29,16 @@ Variant = Literal["sum", "mse_mean", "logit_mse"]
 
 
 def brier_loss(
-    logits: Float[Tensor, "batch classes"], labels: Int[Tensor, " batch"], *, variant: Variant = "sum"
+    logits: Float[Tensor, "batch classes"],
+    labels: Int[Tensor, " batch"] | Float[Tensor, "batch classes"],
+    *,
+    variant: Variant = "sum",
 ) -> Float[Tensor, ""]:
     """Return (1/B) sum_i sum_c (softmax(z_i)_c - y_ic)^2, or a variant of it.
 
     Args:
         logits: of the network.
-        labels: classes.
+        labels: classes, or target distributions.
         variant: "sum" over classes; "mse_mean", the element mean (1/C of it, in its gradient too); "logit_mse", the
             element mean of (z - y)^2 without softmax, whose softmax is not calibrated.
 
@@ -52,7 +54,7 @@ def brier_loss(
         0.5
     """
     one_of(variant, get_args(Variant), "variant")
-    target = functional.one_hot(labels, logits.shape[1])
+    target = targets(labels, logits.shape[1])
     if variant == "logit_mse":
         return (promote(logits) - target).square().mean()
     squares = (log_soften(logits).exp() - target).square()
@@ -63,15 +65,16 @@ class Brier(Objective):
     """Squared error of the network's softmax with the batch's labels."""
 
     uses_teacher = False
+    needs_labels = True
 
     def __init__(self, variant: Variant = "sum") -> None:
         super().__init__()
         self.variant: Variant = one_of(variant, get_args(Variant), "variant")
 
     def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """Return the loss of logits [batch, classes] with labels [batch]."""
+        """Return the loss of logits [batch, classes] with labels [batch] or [batch, classes]."""
         return brier_loss(logits, labels, variant=self.variant)
 
     def loss(self, step: Step) -> Tensor:
         """Return the loss of the network that is trained."""
-        return self(step.student.logits, labels_of(step))  # type: ignore[no-any-return]
+        return self(step.student.logits, targets_of(step))  # type: ignore[no-any-return]

@@ -69,6 +69,8 @@ class ConfidenceRanking(Objective):
     """Ranks the rows of a batch by how often their samples were right in earlier epochs, and counts on."""
 
     uses_teacher = False
+    needs_labels = True
+    needs_samples = True
 
     times_right: Tensor
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from preceptor.divergences import log_soften
-from preceptor.objectives.base import Objective, labels_of
+from preceptor.divergences import log_soften, targets
+from preceptor.objectives.base import Objective, targets_of
 from preceptor.types import Step
 
 __all__ = ["LabelSmoothing", "label_smoothing_loss"]
@@ -18,7 +18,7 @@ __all__ = ["LabelSmoothing", "label_smoothing_loss"]
 
 def label_smoothing_loss(
     logits: Float[Tensor, "batch classes"],
-    labels: Int[Tensor, " batch"],
+    labels: Int[Tensor, " batch"] | Float[Tensor, "batch classes"],
     *,
     smoothing: float = 0.1,
     off_target_only: bool = False,
@@ -27,7 +27,7 @@ def label_smoothing_loss(
 
     Args:
         logits: of the network.
-        labels: classes.
+        labels: classes, or target distributions.
         smoothing: the share that is spread, in [0, 1).
         off_target_only: spread over the C - 1 other classes instead of all C.
 
@@ -45,9 +45,9 @@ def label_smoothing_loss(
     if not 0 <= smoothing < 1:
         raise ValueError(f"smoothing: {smoothing} is not in [0, 1)")
     log_given = log_soften(logits)
-    on_label = log_given.gather(1, labels[:, None])[:, 0]
-    everywhere = log_given.sum(1)
     num_classes = logits.shape[1]
+    on_label = (targets(labels, num_classes) * log_given).sum(1)
+    everywhere = log_given.sum(1)
     spread = (everywhere - on_label) / (num_classes - 1) if off_target_only else everywhere / num_classes
     return -((1 - smoothing) * on_label + smoothing * spread).mean()
 
@@ -56,6 +56,7 @@ class LabelSmoothing(Objective):
     """Smoothed cross-entropy of the network's logits with the batch's labels."""
 
     uses_teacher = False
+    needs_labels = True
 
     def __init__(self, smoothing: float = 0.1, off_target_only: bool = False) -> None:
         super().__init__()
@@ -65,9 +66,9 @@ class LabelSmoothing(Objective):
         self.off_target_only = off_target_only
 
     def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """Return the loss of logits [batch, classes] with labels [batch]."""
+        """Return the loss of logits [batch, classes] with labels [batch] or [batch, classes]."""
         return label_smoothing_loss(logits, labels, smoothing=self.smoothing, off_target_only=self.off_target_only)
 
     def loss(self, step: Step) -> Tensor:
         """Return the loss of the network that is trained."""
-        return self(step.student.logits, labels_of(step))  # type: ignore[no-any-return]
+        return self(step.student.logits, targets_of(step))  # type: ignore[no-any-return]

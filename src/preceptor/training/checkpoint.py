@@ -49,6 +49,7 @@ class State:
     journal_bytes: int
     random: Tensor
     cuda_random: list[Tensor]
+    average: dict[str, Tensor] = field(default_factory=dict)
 
 
 def save_state(path: Path, state: State) -> None:
@@ -68,6 +69,7 @@ def save_state(path: Path, state: State) -> None:
         "journal_bytes": state.journal_bytes,
         "random": state.random,
         "cuda_random": state.cuda_random,
+        "average": state.average,
     }
     content = io.BytesIO()  # torch's own writer hides the system's word on a full disk
     torch.save(record, content)

@@ -111,6 +111,7 @@ class MCMI(Objective):
 
 
 def _sums(logits: Tensor, labels: Tensor, centroids: Tensor) -> Tensor:
-    """Return the sum of the answers to each class's samples, like the centroids."""
+    """Return the sum of the answers to each class's samples, like the centroids and as precise."""
     members = functional.one_hot(labels, len(centroids)).to(centroids.dtype)
-    return members.T @ log_soften(logits.detach()).exp().to(centroids.dtype)
+    with torch.autocast(logits.device.type, enabled=False):
+        return members.T @ log_soften(logits.detach()).exp().to(centroids.dtype)

@@ -72,7 +72,7 @@ def offer(out: Outputs | None) -> Offer:
 
 
 def prepare(objective: Objective, step: Step) -> Step:
-    """Remodel, tap and build as a run does; return the step with the features of the network that is then trained."""
+    """Remodel, tap, build and survey as a run does; return the step with the features of the network that is then trained."""
     said, answered = _float(step.student), step.teacher and _float(step.teacher)
     assert step.batch.labels is not None
     classes = step.student.logits.shape[1]
@@ -96,6 +96,7 @@ def prepare(objective: Objective, step: Step) -> Step:
         setting = replace(setting, student=_float(step.student), model=model)
     objective.taps(offer(step.student), offer(step.teacher))
     objective.build(setting)
+    objective.survey([step])
     return step
 
 

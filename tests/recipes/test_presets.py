@@ -60,6 +60,16 @@ def test_the_soteacher_protocol() -> None:
     assert (weights["kd"]["weight"], weights["cross_entropy"]["weight"]) == (0.5, 0.5)
 
 
+def test_the_fine_tuning_protocol() -> None:
+    words = ["preset=mcmi", "data=cifar100", "start_from=runs/ce"]
+    recipe = make_recipe(TeachRecipe, overrides=[*words, "model=wrn_40_2"])
+    assert (recipe.objective.name, recipe.epochs, recipe.batch_size) == ("mcmi", 20, 64)
+    assert (recipe.schedule.name, recipe.optim.lr, recipe.optim.weight_decay) == ("cosine", 0.05, 5e-4)
+    assert make_recipe(TeachRecipe, overrides=[*words, "model=ShuffleV1"]).optim.lr == 0.005
+    with pytest.raises(UsageError, match="objective mcmi needs start_from=RUN_FOLDER"):
+        make_recipe(TeachRecipe, overrides=["preset=mcmi", "data=cifar100", "model=wrn_40_2"])
+
+
 def test_what_a_name_implies_elsewhere() -> None:
     assert student("model=resnet8", "method=dot").optim.name == "dot"
     matching = student("model=resnet8", "method=function_matching")

@@ -91,6 +91,26 @@ def test_connectors_banks_and_momenta_are_part_of_what_resumes(method: list[str]
     assert_same_run(tmp_path / "whole", tmp_path / "killed")
 
 
+@pytest.mark.parametrize("words", [["averaging=swa"], ["averaging=ema", "averaging.decay=0.9"]])
+def test_averaged_weights_are_part_of_what_resumes(words: list[str], whole: Path, tmp_path: Path) -> None:
+    words = [*TEACH, *words, "averaging.start=1"]
+    finish(words, tmp_path / "whole")
+    assert stop_in_mid_epoch(words, tmp_path / "killed", signal.SIGKILL).returncode == -signal.SIGKILL
+    finish(words, tmp_path / "killed", "resume=true")
+    assert_same_run(tmp_path / "whole", tmp_path / "killed")
+    averaged, last = (load_file(path / "model.safetensors") for path in (tmp_path / "whole", whole))
+    assert not all(averaged[name].equal(last[name]) for name in last)
+
+
+def test_a_fine_tuned_run_resumes_from_its_checkpoint_not_from_where_it_started(whole: Path, tmp_path: Path) -> None:
+    words = ["teach", *DATA, "model=convnet_s", "objective=mcmi", "objective.refresh=ema", "objective.decay=0.9"]
+    words += [f"start_from={whole}", "epochs=8", "optim.lr=0.01"]
+    finish(words, tmp_path / "whole")
+    assert stop_in_mid_epoch(words, tmp_path / "killed", signal.SIGKILL).returncode == -signal.SIGKILL
+    finish(words, tmp_path / "killed", "resume=true")
+    assert_same_run(tmp_path / "whole", tmp_path / "killed")
+
+
 @pytest.mark.parametrize("stage", ["ab", ""])
 def test_a_run_of_two_stages_resumes_in_either(stage: str, whole: Path, tmp_path: Path) -> None:
     words = ["distill", *DATA, "model=convnet_m", f"teacher={whole}", "method=ab", "method.stage_epochs=6", "epochs=5"]

@@ -6,7 +6,7 @@ What an objective learns (connectors) are its parameters; what it remembers (a b
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeVar
 
@@ -136,6 +136,13 @@ class Objective(nn.Module, ABC):
 
     def build(self, setting: Setting) -> None:
         """Make connectors and banks; called once, before the optimiser is made and before a state is loaded."""
+
+    def survey(self, answers: Iterable[Step]) -> None:
+        """Look at what the network says of the training split before its first step; most objectives do not.
+
+        Args:
+            answers: logits for one pass in training mode, made batch by batch as they are looked at.
+        """
 
     def preparation(self) -> Stage | None:
         """Return what has to be trained before the run proper (after `build`); most objectives need nothing."""

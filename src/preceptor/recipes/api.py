@@ -42,6 +42,8 @@ class Training(TypedDict, total=False):
     inputs: str | Settings
     optim: str | Settings
     schedule: str | Settings
+    averaging: str | Settings
+    start_from: str | Path | Result
     clip_norm: float
     stop_at: Literal["last", "best_val_accuracy", "best_val_nll", "best_val_brier"] | int
     stop_mode: Literal["truncate", "rescaled_schedule"]
@@ -272,8 +274,13 @@ def _teacher_section(teacher: str | Path | Settings | Result | nn.Module | None)
 
 
 def _sections(data: AnyData, model: AnyModel, training: Training, out: str | Path | None) -> dict[str, Any]:
-    where = {} if out is None else {"out": str(out)}
-    return {"data": _section(data), "model": _section(model), **training, **where}
+    values = {"data": _section(data), "model": _section(model), **training}
+    if out is not None:
+        values["out"] = str(out)
+    start = training.get("start_from")
+    if start is not None:
+        values["start_from"] = str(start.path if isinstance(start, Result) else start)
+    return values
 
 
 def _section(value: object, key: str = "name") -> dict[str, Any]:

@@ -9,9 +9,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from preceptor.training import EngineName, Precision
+from preceptor.training import AveragingName, EngineName, Precision
 
 __all__ = [
+    "AveragingSection",
     "DataSection",
     "DistillRecipe",
     "InputsSection",
@@ -139,6 +140,16 @@ class ScheduleSection(Section):
     warmup: Annotated[float, Field(ge=0, lt=1, description="share of the run over which the rate rises")] = 0.0
 
 
+class AveragingSection(Section):
+    """The weights of the result as an average of those that the run passes through."""
+
+    name: Annotated[AveragingName, Field(description="none, swa (mean over epochs) or ema (decaying, over steps)")] = (
+        "none"
+    )
+    start: Annotated[float, Field(ge=0, description="the first epoch that counts; below 1: share of the run")] = 0.625
+    decay: Annotated[float, Field(ge=0, lt=1, description="of ema: what is kept of the average at each step")] = 0.999
+
+
 class Recipe(Section):
     """What teachers and students have in common."""
 
@@ -147,6 +158,9 @@ class Recipe(Section):
     ] = None
     data: DataSection
     model: ModelSection
+    start_from: Annotated[
+        str | None, Field(description="a run folder or weights file of this network: where training starts from")
+    ] = None
     out: Annotated[str | None, Field(description="run folder (default: runs/ and a name made of the choices)")] = None
     seed: Annotated[int, Field(ge=0, lt=2**31, description="of initial weights, order and augmentation")] = 0
     epochs: Annotated[int | None, Field(ge=1, description="(protocol; CIFAR: 240)")] = None
@@ -154,6 +168,7 @@ class Recipe(Section):
     inputs: InputsSection = InputsSection()
     optim: OptimSection = OptimSection()
     schedule: ScheduleSection = ScheduleSection()
+    averaging: AveragingSection = AveragingSection()
     clip_norm: Annotated[float | None, Field(gt=0, description="largest gradient norm")] = None
     stop_at: Annotated[
         Literal["last", "best_val_accuracy", "best_val_nll", "best_val_brier"] | int,

@@ -13,7 +13,16 @@ from preceptor.models import Reuse, ReusedClassifier, create, load_weights
 from preceptor.recipes.config import ModelSection, TeacherSection
 from preceptor.runs import RunFolder
 
-__all__ = ["PYTHON", "fingerprint", "load_anchors", "load_network", "load_run_network", "load_teachers", "make_network"]
+__all__ = [
+    "PYTHON",
+    "fingerprint",
+    "load_anchors",
+    "load_network",
+    "load_run_network",
+    "load_start",
+    "load_teachers",
+    "make_network",
+]
 
 PYTHON = "python:"  # how a configuration names an object that was passed from Python
 
@@ -115,6 +124,29 @@ def load_network(path: Path, model: str | None, data: Data, *, key: str = "teach
     network = make_network(ModelSection(name=model), data.num_classes, data.input_shape)
     load_weights(network, path)
     return network
+
+
+def load_start(network: nn.Module, path: Path, data: Data) -> str:
+    """Load the weights that training starts from into a network, and return their fingerprint.
+
+    Args:
+        network: of the architecture that the weights are of.
+        path: of a run folder or a weights file.
+        data: whose classes a run must have had.
+
+    Raises:
+        UsageError: when it is missing, damaged, unfinished, does not fit, or has another number of classes.
+    """
+    if not path.exists():
+        raise UsageError(f"start_from: {path}: no such run folder or file")
+    weights = path
+    if path.is_dir():
+        folder = RunFolder(path)
+        num_classes, weights = int(folder.read_result()["num_classes"]), folder.weights
+        if num_classes != data.num_classes:
+            raise UsageError(f"start_from: {path} has {num_classes} classes, data {data.name} has {data.num_classes}")
+    load_weights(network, weights)
+    return fingerprint(network)
 
 
 def _checked(network: nn.Module, num_classes: int, path: Path, data: Data) -> nn.Module:

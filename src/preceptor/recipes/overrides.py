@@ -32,6 +32,7 @@ _SHORT_FOR = {
     "method": "name",
     "optim": "name",
     "schedule": "name",
+    "averaging": "name",
     "teacher": "path",
 }
 

@@ -9,6 +9,8 @@ from typing import Any
 
 from preceptor.errors import UsageError
 from preceptor.objectives.distill import METHODS
+from preceptor.objectives.entry import Entry
+from preceptor.objectives.teacher import OBJECTIVES
 from preceptor.recipes.knobs import did_you_mean
 from preceptor.recipes.procedures import PROCEDURES
 from preceptor.recipes.protocols import GENTLE
@@ -17,6 +19,7 @@ from preceptor.runs import RunFolder
 __all__ = ["PRESETS", "Preset", "complete"]
 
 Nested = Mapping[str, Any]
+_ENTRIES: Mapping[str, Entry] = {**OBJECTIVES, **METHODS, **PROCEDURES}
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +123,13 @@ PRESETS: dict[str, Preset] = {
         methods={"kd": {"method": {"weight": 0.5, "cross_entropy": {"weight": 0.5}}}},
         pairs=_PAIRS,
     ),
+    "mcmi": Preset(
+        "Ye et al. (ICLR 2024): a trained teacher (start_from=RUN) fine-tuned by mcmi for 20 epochs, batch 64, SGD 0.05, cosine",
+        {**_CIFAR, "epochs": 20, "schedule": {"name": "cosine"}},
+        lr=0.05,
+        gentle_lr=0.005,
+        teach={"objective": {"name": "mcmi"}},
+    ),
 }
 
 
@@ -131,22 +141,30 @@ def complete(values: Nested, *, is_student: bool) -> dict[str, Any]:
         is_student: whether it is a recipe of distill.
 
     Raises:
-        UsageError: for an unknown preset, or when the method needs a key that was not given.
+        UsageError: for an unknown preset, or when a term needs a key that was not given.
     """
     method = values.get("method", {}).get("name", "kd") if is_student else None
     below: Nested = {}
     if values.get("preset") is not None:
         below = _preset(values, method)
-    entry = {**METHODS, **PROCEDURES}.get(method or "")
+    entry = _ENTRIES.get(method or "")
     if entry is not None:
         below = _over(entry.implies, below)
     if "method" in below:
         below = _over({"method": {"name": method}}, below)
     full = _over(values, below)
-    for key, what in entry.needs.items() if entry is not None else ():
-        if not _at(full, key):
-            raise UsageError(f"method {method} needs {key}={what}")
+    _check_needs(full, "method" if is_student else "objective")
     return full
+
+
+def _check_needs(full: Nested, role: str) -> None:
+    section = full.get(role) or {}
+    inner = [term.get("name") for term in section.values() if isinstance(term, Mapping)]
+    for name in dict.fromkeys([section.get("name"), *section, *inner]):
+        entry = _ENTRIES.get(str(name))
+        for key, what in entry.needs.items() if entry is not None else ():
+            if not _at(full, key):
+                raise UsageError(f"{role} {name} needs {key}={what}")
 
 
 def _preset(values: Nested, method: str | None) -> Nested:

@@ -6,6 +6,7 @@ import datetime
 import statistics
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
@@ -27,8 +28,9 @@ from preceptor.recipes.config import (
     TeacherSection,
     TeachRecipe,
 )
+from preceptor.recipes.guard import guarded
 from preceptor.recipes.inputs import left_out, lengthened, make_loaders, make_policy, pool_of, region_search
-from preceptor.recipes.networks import make_network
+from preceptor.recipes.networks import load_start, make_network
 from preceptor.recipes.progress import Display, TensorBoard, Together, display
 from preceptor.recipes.protocols import PROTOCOLS, fill
 from preceptor.recipes.result import Result
@@ -37,6 +39,7 @@ from preceptor.recipes.stored import open_labels
 from preceptor.recipes.terms import build_sum, resolve_terms
 from preceptor.runs import RunFolder, command_line, git_commit, versions
 from preceptor.training import (
+    Averaging,
     Course,
     Engine,
     Learner,
@@ -102,6 +105,7 @@ def run(
     pool = pool_of(recipe, data, _unlabelled(recipe, given))
     torch.manual_seed(recipe.seed)
     model = given.model or make_network(recipe.model, data.num_classes, data.input_shape)
+    start = None if recipe.start_from is None else load_start(model, Path(recipe.start_from), data)
     staff = find_teachers(recipe, given.teacher, store, data)
     folder = RunFolder(recipe.out or _default_out(recipe))
     with display(title or _title(recipe), show=show) as shown, folder:
@@ -124,8 +128,12 @@ def run(
             course = _fit(parts, loaders, recipe, plan, data, engine, folder, watcher)
         if staff.fingerprints != before:
             raise RunError("the teacher's weights or statistics changed during the run: the result is not valid")
-        teaching = {"teacher_fingerprint": before[-1] if before else None, "assistants": assistants}
-        return _finish(parts.learner, course, recipe, data, engine, folder, started, teaching)
+        origin = {
+            "teacher_fingerprint": before[-1] if before else None,
+            "assistants": assistants,
+            "start_fingerprint": start,
+        }
+        return _finish(parts.learner, course, recipe, data, engine, folder, started, origin)
 
 
 def load_data(section: DataSection) -> Data:
@@ -165,7 +173,7 @@ def _train_assistants(recipe: DistillRecipe, given: Given, *, show: bool) -> tup
     section, paths = recipe.teacher.model_copy(update={"assistants": ()}), []
     for number, name in enumerate(recipe.teacher.assistants, start=1):
         path = f"{out}-assistant{number}"
-        update = {"model": ModelSection(name=name), "teacher": section, "out": path, "optim": recipe.optim}
+        update = {"model": ModelSection(name=name), "teacher": section, "out": path, "start_from": None}
         model_free = replace(given, model=None, teacher=given.teacher if number == 1 else None)
         run(recipe.model_copy(update=update), model_free, show=show, title=f"assistant {name} seed {recipe.seed}")
         section = TeacherSection(path=path)
@@ -192,6 +200,14 @@ def _plan(recipe: Recipe, policy: Policy, *, has_validation: bool) -> Plan:
         selection = Selection(recipe.stop_at)
         if not has_validation:
             raise UsageError(f"stop_at: {recipe.stop_at} needs a validation split, and data.validation is 0")
+        if recipe.averaging.name != "none":
+            raise UsageError(
+                f"stop_at: {recipe.stop_at} cannot be used with averaging={recipe.averaging.name}, whose result is an "
+                "average, not one epoch's network"
+            )
+    averaging = Averaging(recipe.averaging.name, recipe.averaging.start, recipe.averaging.decay)
+    if averaging.name != "none" and averaging.first_epoch(epochs) > last:
+        raise UsageError(f"averaging.start: epoch {averaging.first_epoch(epochs)} comes after the last one, {last}")
     schedule = recipe.schedule
     return Plan(
         epochs=epochs,
@@ -204,6 +220,7 @@ def _plan(recipe: Recipe, policy: Policy, *, has_validation: bool) -> Plan:
             schedule.warmup,
         ),
         selection=selection,
+        averaging=averaging,
         checkpoint_every_steps=recipe.checkpoint_every_steps,
         keep_every=recipe.keep_every,
         clip_norm=recipe.clip_norm,
@@ -255,7 +272,7 @@ def _fit(
         optimizer=settings.make(learner),
         plan=plan,
         engine=engine,
-        evaluate=evaluate,
+        evaluate=guarded(evaluate, learner.objective),
         journal=folder,
         watcher=watcher,
         checkpoints=folder.checkpoints,
@@ -272,7 +289,7 @@ def _finish(
     engine: Engine,
     folder: RunFolder,
     started: str,
-    teaching: Mapping[str, Any],
+    origin: Mapping[str, Any],
 ) -> Result:
     model = learner.network.release().eval()
     metrics, logits = score(model, data.test, data, engine, 4 * _set(recipe.batch_size, "batch_size"))
@@ -284,7 +301,7 @@ def _finish(
         "seed": recipe.seed,
         "test": metrics.as_dict(),
         "selected_epoch": course.selected_epoch,
-        "validation": last["validation"],
+        "validation": dict(course.validation),
         "train": {"loss": last["train"]["loss"], "accuracy": last["train"]["accuracy"]},
         "reliability": [asdict(bar) for bar in reliability(logits, data.test.labels)],
         "history": history,
@@ -294,7 +311,7 @@ def _finish(
         "num_classes": data.num_classes,
         "input_shape": list(data.input_shape),
         "data_fingerprint": data.fingerprint,
-        **teaching,
+        **origin,
         "reuse": asdict(model.reuse) if isinstance(model, ReusedClassifier) else None,
         "device": str(engine.device),
         "precision": engine.precision,

@@ -1,14 +1,19 @@
-"""What methods have to train before the run proper: each stage has its own optimiser, record and checkpoint."""
+"""What objectives do before the run proper: look at the network, and train stages with optimiser, record and checkpoint."""
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Iterator
 from dataclasses import replace
+
+import torch
 
 from preceptor.data import Batches
 from preceptor.objectives.base import Sum
 from preceptor.recipes.assemble import Parts
 from preceptor.runs import RunFolder
 from preceptor.training import Bystander, Engine, Learner, LearningRate, OptimizerSettings, Plan, Watcher, fit
+from preceptor.types import Clock, Outputs, Step
 
 __all__ = ["run_stages"]
 
@@ -24,13 +29,15 @@ def run_stages(
     checkpoint_every_steps: int,
     resume: bool,
 ) -> None:
-    """Train what the objective's terms have to prepare, one after another.
+    """Show the terms what the network says before its first step, and train what they have to prepare, one after another.
 
     What comes out stays in the learner: in the student's weights, or in modules that a stage shares with its method.
     A stage that had ended before an interruption is restored, not trained again.
     """
     if resume and (folder.checkpoints / "last.pt").exists():
         return  # the run proper has begun, and its checkpoint holds what the stages gave
+    for _, term in parts.learner.objective.named_terms():
+        term.survey(_answers(parts.learner, loader, engine))
     for name, term in parts.learner.objective.named_terms():
         stage = term.preparation()
         if stage is None or stage.epochs == 0:
@@ -59,3 +66,13 @@ def run_stages(
             checkpoints=record.checkpoints,
             resume=resume,
         )
+
+
+@torch.no_grad()
+def _answers(learner: Learner, loader: Batches, engine: Engine) -> Iterator[Step]:
+    """Yield what the network says in training mode of the first epoch's batches; it stays as it is."""
+    network = copy.deepcopy(learner.network.model).train()  # in this mode statistics change
+    for batch in loader.batches(1):
+        with engine.autocast():
+            logits = network(batch.inputs)
+        yield Step(batch, Outputs(logits), None, network, Clock(epoch=1, epochs=1, progress=0.0))

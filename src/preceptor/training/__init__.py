@@ -1,5 +1,6 @@
 """The training loop and what it stands on: engine, optimiser, checkpoints, selection, evaluation."""
 
+from preceptor.training.averaging import Averaging, AveragingName
 from preceptor.training.engine import Engine, EngineName, Precision, choose_engine, forward_flops
 from preceptor.training.evaluate import predict
 from preceptor.training.learner import (
@@ -19,6 +20,8 @@ from preceptor.training.regions import RegionSearch
 from preceptor.training.selection import Selection
 
 __all__ = [
+    "Averaging",
+    "AveragingName",
     "Bystander",
     "Course",
     "Engine",

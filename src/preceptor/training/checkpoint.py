@@ -50,6 +50,7 @@ class State:
     random: Tensor
     cuda_random: list[Tensor]
     region: tuple[float, int] | None = None
+    average: dict[str, Tensor] = field(default_factory=dict)
 
 
 def save_state(path: Path, state: State) -> None:
@@ -70,6 +71,7 @@ def save_state(path: Path, state: State) -> None:
         "random": state.random,
         "cuda_random": state.cuda_random,
         "region": state.region,
+        "average": state.average,
     }
     content = io.BytesIO()  # torch's own writer hides the system's word on a full disk
     torch.save(record, content)

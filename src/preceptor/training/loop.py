@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,6 +18,7 @@ from preceptor.data import Batches
 from preceptor.errors import PreceptorError, RunError, UsageError
 from preceptor.models import save_weights
 from preceptor.objectives.base import handed_over, total
+from preceptor.training.averaging import Average, Averaging
 from preceptor.training.checkpoint import Best, Position, State, all_finite, load_state, save_state
 from preceptor.training.dot import DOT
 from preceptor.training.engine import Engine
@@ -41,6 +42,7 @@ class Plan:
         last_epoch: where training ends, at most `epochs`.
         learning_rate: over the clock.
         selection: which epoch's weights are the result.
+        averaging: or the average of which weights.
         checkpoint_every_steps: besides the one at each epoch's end; 0 for none.
         keep_every: keep the weights of every n-th epoch; 0 for none.
         clip_norm: largest gradient norm, or None.
@@ -50,6 +52,7 @@ class Plan:
     last_epoch: int
     learning_rate: LearningRate
     selection: Selection = Selection()
+    averaging: Averaging = Averaging()
     checkpoint_every_steps: int = 0
     keep_every: int = 0
     clip_norm: float | None = None
@@ -111,10 +114,17 @@ class Interrupted(PreceptorError):
 
 @dataclass(frozen=True, slots=True)
 class Course:
-    """How a run ended: the epoch whose weights the learner now holds, and the training time in seconds."""
+    """How a run ended.
+
+    Attributes:
+        selected_epoch: whose weights the learner now holds; of an average, the last one in it.
+        seconds: of training.
+        validation: scores of those weights.
+    """
 
     selected_epoch: int
     seconds: float
+    validation: Mapping[str, float]
 
 
 def fit(
@@ -141,7 +151,7 @@ def fit(
         optimizer: of the learner's parameters; its learning rate is set at each step.
         plan: length, learning rate, selection, checkpoints.
         engine: device and precision.
-        evaluate: measures the network on validation, once an epoch.
+        evaluate: measures the network on validation: once an epoch, and at the end what is left in the learner.
         journal: gets a row an epoch.
         watcher: is told of each step and epoch.
         checkpoints: the folder for `last.pt` and kept epochs.
@@ -159,13 +169,14 @@ def fit(
         )
     path = checkpoints / "last.pt"
     position, tally, best = Position(), Tally(learner.objective.running), Best()
+    average = Average(plan.averaging, learner.network.model, plan.epochs, loader.num_batches)
     if resume and path.exists():
-        position, tally, best = _restore(load_state(path), path, learner, optimizer, journal, search)
+        position, tally, best = _restore(load_state(path), path, learner, optimizer, average, journal, search)
 
     def save() -> None:
         if not all_finite(learner.state_dict().values()):
             raise RunError(f"step {position.step}: weights are no longer finite; {_last_good(path)}")
-        save_state(path, _state(learner, optimizer, position, tally, best, journal, search))
+        save_state(path, _state(learner, optimizer, position, tally, best, average, journal, search))
 
     total_steps = plan.epochs * loader.num_batches
     first_step = position.step + 1
@@ -185,6 +196,7 @@ def fit(
                 position = replace(
                     position, batch=position.batch + 1, step=position.step + 1, seconds=position.seconds + now - began
                 )
+                average.take(position)
                 watcher.stepped(position, loader.num_batches, plan, tally)
                 if position.step == first_step and engine.compiles:
                     watcher.note(f"engine: the first step, which compiles, took {now - began:.1f} s")
@@ -205,15 +217,12 @@ def fit(
             for line in _faint_terms(row, learner) if position.epoch == 1 else ():
                 watcher.note(line)
             best = _better(best, row, plan.selection, learner)
-            if plan.keep_every and position.epoch % plan.keep_every == 0:
-                checkpoints.mkdir(parents=True, exist_ok=True)
-                save_weights(learner.network.model, checkpoints / f"epoch_{position.epoch:04d}.safetensors")
+            _keep(plan, position.epoch, learner, checkpoints)
             tally = Tally(tally.terms)
             position = replace(position, epoch=position.epoch + 1, batch=0)
             save()
-    if best.weights:
-        learner.network.model.load_state_dict(best.weights)
-    return Course(best.epoch or plan.last_epoch, position.seconds)
+    _put_result(best, average, learner, loader.batches(position.epoch), engine)
+    return Course(best.epoch or plan.last_epoch, position.seconds, evaluate())
 
 
 def _search(
@@ -337,6 +346,12 @@ def _row(
     )
 
 
+def _keep(plan: Plan, epoch: int, learner: Learner, checkpoints: Path) -> None:
+    if plan.keep_every and epoch % plan.keep_every == 0:
+        checkpoints.mkdir(parents=True, exist_ok=True)
+        save_weights(learner.network.model, checkpoints / f"epoch_{epoch:04d}.safetensors")
+
+
 def _better(best: Best, row: EpochRow, selection: Selection, learner: Learner) -> Best:
     score = selection.score(row.validation)
     if score is None or score >= best.value:
@@ -345,12 +360,20 @@ def _better(best: Best, row: EpochRow, selection: Selection, learner: Learner) -
     return Best(score, row.epoch, weights)
 
 
+def _put_result(best: Best, average: Average, learner: Learner, batches: Iterable[Batch], engine: Engine) -> None:
+    """Put the selected or averaged weights into the learner, where the last ones are not what counts."""
+    if best.weights:
+        learner.network.model.load_state_dict(best.weights)
+    average.settle(batches, engine)
+
+
 def _state(
     learner: Learner,
     optimizer: torch.optim.Optimizer,
     position: Position,
     tally: Tally,
     best: Best,
+    average: Average,
     journal: Journal,
     search: RegionSearch | None,
 ) -> State:
@@ -365,6 +388,7 @@ def _state(
         random=torch.get_rng_state(),
         cuda_random=cuda,
         region=None if search is None else search.region,
+        average=average.state,
     )
 
 
@@ -373,12 +397,14 @@ def _restore(
     path: Path,
     learner: Learner,
     optimizer: torch.optim.Optimizer,
+    average: Average,
     journal: Journal,
     search: RegionSearch | None,
 ) -> tuple[Position, Tally, Best]:
     try:
         learner.load_state_dict(state.learner)
         optimizer.load_state_dict(state.optimizer)
+        average.restore(state.average)
     except (RuntimeError, ValueError) as error:
         raise UsageError(f"checkpoint {path}: does not fit this run ({str(error).splitlines()[0]})") from error
     journal.cut(state.journal_bytes)

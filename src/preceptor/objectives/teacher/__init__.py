@@ -13,8 +13,10 @@ from preceptor.objectives.teacher.consistency import Consistency, consistency_lo
 from preceptor.objectives.teacher.cross_entropy import CrossEntropy, cross_entropy_loss
 from preceptor.objectives.teacher.label_smoothing import LabelSmoothing, label_smoothing_loss
 from preceptor.objectives.teacher.lipschitz import Lipschitz, lipschitz_loss
+from preceptor.objectives.teacher.mcmi import MCMI, mcmi_loss
 
 __all__ = [
+    "MCMI",
     "OBJECTIVES",
     "SUMS",
     "Brier",
@@ -29,6 +31,7 @@ __all__ = [
     "cross_entropy_loss",
     "label_smoothing_loss",
     "lipschitz_loss",
+    "mcmi_loss",
 ]
 
 OBJECTIVES: dict[str, Entry] = {
@@ -43,6 +46,15 @@ OBJECTIVES: dict[str, Entry] = {
         "memory",
         1.0,
         {"cross_entropy": 1.0},
+    ),
+    "mcmi": Entry(
+        MCMI,
+        "Bayes Conditional Distribution Estimation (MCMI)",
+        2024,
+        "memory",
+        -0.25,
+        {"cross_entropy": 1.0},
+        needs={"start_from": "RUN_FOLDER, the trained network that is fine-tuned"},
     ),
     "consistency": Entry(Consistency, "Student-Oriented Teacher Network Training", 2024, "memory", Linear(1.0)),
 }

@@ -1,0 +1,44 @@
+"""A stop for runs that maximise something: a term of negative weight has no lower bound and may run away."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from preceptor.errors import RunError
+from preceptor.objectives.base import Sum
+from preceptor.objectives.schedules import Schedule
+
+__all__ = ["guarded"]
+
+Evaluate = Callable[[], Mapping[str, float]]
+_LEAST_RISE = 0.5  # nats: the NLL of a network that is hardly ever wrong doubles in the first epochs of any fine-tuning
+
+
+def guarded(evaluate: Evaluate, objective: Sum) -> Evaluate:
+    """Return `evaluate`, stopping the run where an objective maximises a term and what that costs gets out of hand.
+
+    That is when the NLL has more than doubled, and risen by more than half a nat.
+
+    Args:
+        evaluate: measures the network on validation; called at once, while the network is the one that training starts from.
+        objective: of the run.
+
+    Raises:
+        RunError: from what is returned, when that has happened since the start.
+    """
+    weights = {name: w.peak if isinstance(w, Schedule) else w for name, w in objective.weight_of.items()}
+    maximised = [f"{name}, weight {weight:g}" for name, weight in weights.items() if weight < 0]
+    start = evaluate() if maximised else {}
+    if not start:
+        return evaluate
+
+    def watch() -> Mapping[str, float]:
+        now = evaluate()
+        if now["nll"] - start["nll"] > max(start["nll"], _LEAST_RISE):
+            raise RunError(
+                f"validation NLL has risen from {start['nll']:.3g} to {now['nll']:.3g} nats: what is maximised runs away "
+                f"({', '.join(maximised)}); take a weight nearer 0 or a smaller optim.lr"
+            )
+        return now
+
+    return watch

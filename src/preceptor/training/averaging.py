@@ -1,0 +1,117 @@
+"""Averages of the weights that a run passes through, whose network is then the result.
+
+Source: Izmailov, Podoprikhin, Garipov, Vetrov, Wilson, "Averaging Weights Leads to Wider Optima and Better Generalization"
+(UAI 2018), algorithm 1, without its cyclic learning rate ("swa"); Polyak, Juditsky (1992), in its exponential form ("ema").
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn, update_bn
+
+from preceptor.training.checkpoint import Position
+from preceptor.training.engine import Engine
+from preceptor.types import Batch
+
+__all__ = ["Average", "Averaging", "AveragingName"]
+
+AveragingName = Literal["none", "swa", "ema"]
+
+
+@dataclass(frozen=True, slots=True)
+class Averaging:
+    """Which weights are averaged, and how.
+
+    Attributes:
+        name: "swa", the plain mean of the weights at the end of each epoch; "ema", an exponential mean of those after
+            each step; "none".
+        start: the first epoch that counts, from 1; below 1: share of the run.
+        decay: of "ema": what is kept of the average at each step.
+    """
+
+    name: AveragingName = "none"
+    start: float = 0.625
+    decay: float = 0.999
+
+    def first_epoch(self, epochs: int) -> int:
+        """Return the first epoch that counts in a run of so many.
+
+        Example:
+            >>> Averaging("swa").first_epoch(240), Averaging("swa", start=3).first_epoch(240)
+            (150, 3)
+        """
+        return max(1, round(self.start * epochs) if self.start < 1 else math.ceil(self.start))
+
+
+class Average:
+    """The average so far: of parameters alone, for batch-norm statistics cannot be averaged (see `settle`).
+
+    Args:
+        averaging: what is averaged.
+        network: whose weights.
+        epochs: of the run.
+        num_batches: of an epoch.
+    """
+
+    def __init__(self, averaging: Averaging, network: nn.Module, epochs: int, num_batches: int) -> None:
+        self._averaging = averaging
+        self._network = network
+        self._num_batches = num_batches
+        self._first_epoch = averaging.first_epoch(epochs)
+        self._averaged: AveragedModel | None = None  # a copy of the network, made when it is first needed
+
+    def take(self, position: Position) -> None:
+        """Take in the weights as they are after a step, if that is one that counts; `position` points behind it."""
+        every = {"swa": self._num_batches, "ema": 1}.get(self._averaging.name)
+        if every is None or position.epoch < self._first_epoch or position.batch % every != 0:
+            return
+        if self._averaged is None:
+            self._averaged = self._empty()
+        self._averaged.update_parameters(self._network)
+
+    def settle(self, batches: Iterable[Batch], engine: Engine) -> None:
+        """Put the average into the network, its batch-norm statistics estimated anew; without an average, do nothing.
+
+        The statistics are those of one pass in training mode over `batches`, each counting by its rows.
+        """
+        if self._averaged is None:
+            return
+        self._network.load_state_dict(self._averaged.module.state_dict())
+        with engine.autocast():
+            update_bn(_by_rows(batches, self._network), self._network)
+
+    @property
+    def state(self) -> dict[str, Tensor]:
+        """The averaged weights and how many were taken in, for a checkpoint; empty before the first."""
+        return {} if self._averaged is None else self._averaged.state_dict()
+
+    def restore(self, state: dict[str, Tensor]) -> None:
+        """Go on from a `state`.
+
+        Raises:
+            RuntimeError: when it is of another network.
+        """
+        self._averaged = self._empty() if state else None
+        if self._averaged is not None:
+            self._averaged.load_state_dict(state)
+
+    def _empty(self) -> AveragedModel:
+        kinds = {"swa": None, "ema": get_ema_multi_avg_fn(self._averaging.decay)}
+        return AveragedModel(self._network, multi_avg_fn=kinds[self._averaging.name])
+
+
+def _by_rows(batches: Iterable[Batch], network: nn.Module) -> Iterator[Tensor]:
+    """Yield inputs, and before each set every momentum to rows / rows so far: a cumulative mean over rows, not batches."""
+    layers = [module for module in network.modules() if isinstance(module, _BatchNorm)]
+    rows = 0
+    for batch in batches:
+        rows += len(batch.inputs)
+        for layer in layers:
+            layer.momentum = len(batch.inputs) / rows
+        yield batch.inputs

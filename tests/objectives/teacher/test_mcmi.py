@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from vectors import closed_form_logits, softmax_rows
 
+from preceptor.errors import UsageError
 from preceptor.objectives.base import Setting, Sum
 from preceptor.objectives.teacher import CrossEntropy
 from preceptor.objectives.teacher.mcmi import MCMI, Refresh, mcmi_loss
@@ -138,5 +139,5 @@ def test_mistakes() -> None:
         MCMI()(torch.zeros(1, 2), torch.tensor([0]))
     step = some_steps()[0]
     bare = replace(step, batch=replace(step.batch, labels=None))
-    with pytest.raises(Exception, match="needs labels, and the batch has none"):
+    with pytest.raises(UsageError, match="needs labels, and 16 of 16 rows have none"):
         surveyed(bare)

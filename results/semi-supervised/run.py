@@ -20,7 +20,7 @@ from preceptor.report import figures, paired_gain, spread
 HERE = Path(__file__).parent
 OBJECTIVES = ("cross_entropy", "brier", "soteacher")
 FRACTIONS = (0.01, 0.05, 0.1, 0.25, 0.5)
-SEEDS = (0, 1, 2, 3, 4)
+SEEDS = (0, 1, 2)
 STEPS, BATCH = 800, 64
 
 

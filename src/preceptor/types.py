@@ -33,6 +33,8 @@ class Batch:
         view: which augmentation the inputs show.
         further: other views of the same rows by name, where an objective asked for them; shaped like the inputs.
         hands_over: whether terms that cannot be applied to these rows hand their weight to those that can.
+        share: how much these rows count in the step, 1 for a whole batch: where several processes or several passes make one
+            step, their rows times that number over all rows.
     """
 
     inputs: Float[Tensor, batch * shape]
@@ -41,6 +43,7 @@ class Batch:
     view: View
     further: Mapping[str, Tensor] = field(default_factory=dict)
     hands_over: bool = False
+    share: float = 1.0
 
     @property
     def num_labelled(self) -> int:
@@ -55,6 +58,19 @@ class Batch:
             labels=None if self.labels is None else self.labels[start:stop],
             index=self.index[start:stop],
             further={name: inputs[start:stop] for name, inputs in self.further.items()},
+        )
+
+    def part(self, number: int, count: int) -> Batch:
+        """Return every `count`-th row from row `number` on, so that labelled rows stay first."""
+        labels, rows = self.labels, slice(number, None, count)
+        inputs = self.inputs[rows]
+        return replace(
+            self,
+            inputs=inputs,
+            labels=None if labels is None or number >= len(labels) else labels[rows],
+            index=self.index[rows],
+            further={name: seen[rows] for name, seen in self.further.items()},
+            share=self.share * len(inputs) * count / len(self.inputs),
         )
 
 

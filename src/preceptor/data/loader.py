@@ -59,6 +59,7 @@ class Loader:
         shown: which views are shown, where that is not (seed, epoch): epoch after epoch those numbered 1..count of
             another seed, over and over.
         workers: processes that read ahead, for splits that are not held in memory; 0: none.
+        part: (number, count): of each batch, only every count-th row from that one on; several processes share a batch so.
 
     Raises:
         UsageError: for a batch size below 1, an unknown view, or one for images on inputs that are not uint8 images.
@@ -76,9 +77,12 @@ class Loader:
         further: Sequence[str] = (),
         shown: Shown | None = None,
         workers: int = 0,
+        part: tuple[int, int] = (0, 1),
     ) -> None:
         if batch_size < 1:
             raise UsageError(f"data: batch_size {batch_size} is not at least 1")
+        if batch_size < part[1]:
+            raise UsageError(f"batch_size: {batch_size} rows cannot be shared by {part[1]} processes")
         check_views(split, view, further)
         self._split = _resident(split, device)
         self.batch_size = batch_size
@@ -89,6 +93,7 @@ class Loader:
         self._further = {name: further_view(name, view) for name in further}
         self._shown = shown
         self._workers = workers
+        self._part = part
 
     @property
     def num_samples(self) -> int:
@@ -109,9 +114,14 @@ class Loader:
         """Yield the batches of an epoch (counted from 1), from batch `start` on."""
         order = self.order(epoch)
         seen = View(self._view, self._seed, epoch) if self._shown is None else self._shown.view(self._view, epoch)
-        rows_of = torch.split(order, self.batch_size)[start:]
-        for rows, raw in zip(rows_of, self._raw(rows_of, epoch), strict=True):
-            yield self._batch(rows, raw, seen)
+        whole = torch.split(order, self.batch_size)[start:]
+        number, count = self._part
+        rows_of = [rows[number::count] if number < len(rows) else rows[:1] for rows in whole]
+        for every, rows, raw in zip(whole, rows_of, self._raw(rows_of, epoch), strict=True):
+            share = (
+                len(rows) * count / len(every) if number < len(every) else 0.0
+            )  # 0: a row to go through the motions with
+            yield replace(self._batch(rows, raw, seen), share=share)
 
     def _batch(self, rows: Tensor, raw: Tensor, seen: View) -> Batch:
         batch = seen_batch(raw, self._split, rows, seen, self._normalisation)

@@ -68,6 +68,7 @@ class PooledLoader:
             yield replace(
                 known,
                 inputs=torch.cat([known.inputs, unknown.inputs]),
+                share=1.0,
                 index=torch.cat([known.index, unknown.index + self._labelled.num_samples]),
                 view=replace(known.view, epoch=epoch),
                 further={name: torch.cat([shown, unknown.further[name]]) for name, shown in known.further.items()},

@@ -103,11 +103,13 @@ class Objective(nn.Module, ABC):
         uses_teacher: whether it takes something from a teacher, as methods do, or only from labels and weights.
         needs_labels: whether it is applied to the labelled rows of a batch only.
         needs_samples: whether it is applied to rows that show a sample only, not to mixed or noisy inputs.
+        memories: names of the buffers that hold a row a sample, which a step changes at the rows it saw only.
     """
 
     uses_teacher: bool = True
     needs_labels: bool = False
     needs_samples: bool = False
+    memories: tuple[str, ...] = ()
 
     @abstractmethod
     def loss(self, step: Step) -> Tensor:

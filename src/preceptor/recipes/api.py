@@ -44,6 +44,7 @@ class Training(TypedDict, total=False):
     schedule: str | Settings
     averaging: str | Settings
     start_from: str | Path | Result
+    accumulate: int
     clip_norm: float
     stop_at: Literal["last", "best_val_accuracy", "best_val_nll", "best_val_brier"] | int
     stop_mode: Literal["truncate", "rescaled_schedule"]

@@ -169,6 +169,10 @@ class Recipe(Section):
     optim: OptimSection = OptimSection()
     schedule: ScheduleSection = ScheduleSection()
     averaging: AveragingSection = AveragingSection()
+    accumulate: Annotated[
+        int,
+        Field(ge=1, description="passes that a batch is split into, their gradients added: less memory, the same step"),
+    ] = 1
     clip_norm: Annotated[float | None, Field(gt=0, description="largest gradient norm")] = None
     stop_at: Annotated[
         Literal["last", "best_val_accuracy", "best_val_nll", "best_val_brier"] | int,

@@ -137,6 +137,7 @@ def make_loaders(
             further=objective.views(),
             shown=shown,
             workers=recipe.workers,
+            part=(engine.processes.rank, engine.processes.count),
         )
 
     samples: Batches

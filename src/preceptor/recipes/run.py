@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import datetime
 import statistics
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -46,6 +48,7 @@ from preceptor.training import (
     LearningRate,
     OptimizerSettings,
     Plan,
+    Processes,
     Selection,
     choose_engine,
     fit,
@@ -108,7 +111,8 @@ def run(
     start = None if recipe.start_from is None else load_start(model, Path(recipe.start_from), data)
     staff = find_teachers(recipe, given.teacher, store, data)
     folder = RunFolder(recipe.out or _default_out(recipe))
-    with display(title or _title(recipe), show=show) as shown, folder:
+    show = show and engine.processes.is_first
+    with display(title or _title(recipe), show=show) as shown, folder, _own_record(folder, engine.processes) as record:
         engine = replace(engine, tell=shown.note)
         rows = policy.rows(_set(recipe.batch_size, "batch_size"))
         parts = assemble(model, objective, staff, recipe, data, engine, pool=pool, rows=rows)
@@ -119,13 +123,16 @@ def run(
         loaders = make_loaders(recipe, data, pool, policy, objective, engine, views)
         plan = _plan(recipe, policy, has_validation=len(data.validation) > 0)
         config = {"kind": _kind(recipe), **recipe.model_dump(mode="json")}
-        folder.claim(config, resume=recipe.resume, overwrite=recipe.overwrite)
+        if engine.processes.is_first:
+            folder.claim(config, resume=recipe.resume, overwrite=recipe.overwrite)
+        engine.processes.wait()
         if folder.is_finished:
             shown.note(f"{folder.path} is finished; nothing to do")
             return _finished(folder, parts.learner.network.release(), data, engine)
         before, started = staff.fingerprints, _now()
-        with Together([shown, *([TensorBoard(folder.path / "tensorboard")] if recipe.tensorboard else [])]) as watcher:
-            course = _fit(parts, loaders, recipe, plan, data, engine, folder, watcher)
+        boards = [TensorBoard(record.path / "tensorboard")] if recipe.tensorboard else []
+        with Together([shown, *boards]) as watcher:
+            course = _fit(parts, loaders, recipe, plan, data, engine, folder, record, watcher)
         if staff.fingerprints != before:
             raise RunError("the teacher's weights or statistics changed during the run: the result is not valid")
         origin = {
@@ -133,7 +140,17 @@ def run(
             "assistants": assistants,
             "start_fingerprint": start,
         }
-        return _finish(parts.learner, course, recipe, data, engine, folder, started, origin)
+        return _finish(parts.learner, course, recipe, data, engine, record, started, origin)
+
+
+@contextmanager
+def _own_record(folder: RunFolder, processes: Processes) -> Iterator[RunFolder]:
+    """Give the folder that a process writes to: the run's for the first one, one that is thrown away for the others."""
+    if processes.is_first:
+        yield folder
+    else:
+        with tempfile.TemporaryDirectory() as passing:
+            yield RunFolder(passing)
 
 
 def load_data(section: DataSection) -> Data:
@@ -224,6 +241,7 @@ def _plan(recipe: Recipe, policy: Policy, *, has_validation: bool) -> Plan:
         checkpoint_every_steps=recipe.checkpoint_every_steps,
         keep_every=recipe.keep_every,
         clip_norm=recipe.clip_norm,
+        accumulate=recipe.accumulate,
     )
 
 
@@ -235,6 +253,7 @@ def _fit(
     data: Data,
     engine: Engine,
     folder: RunFolder,
+    record: RunFolder,
     watcher: Display,
 ) -> Course:
     learner, optim = parts.learner, recipe.optim
@@ -253,6 +272,7 @@ def _fit(
         optimizer=settings,
         engine=engine,
         folder=folder,
+        record=record,
         watcher=watcher,
         checkpoint_every_steps=recipe.checkpoint_every_steps,
         resume=recipe.resume,
@@ -273,7 +293,7 @@ def _fit(
         plan=plan,
         engine=engine,
         evaluate=guarded(evaluate, learner.objective),
-        journal=folder,
+        journal=record,
         watcher=watcher,
         checkpoints=folder.checkpoints,
         resume=recipe.resume,

@@ -25,6 +25,7 @@ def run_stages(
     optimizer: OptimizerSettings,
     engine: Engine,
     folder: RunFolder,
+    record: RunFolder,
     watcher: Watcher,
     checkpoint_every_steps: int,
     resume: bool,
@@ -43,7 +44,6 @@ def run_stages(
         if stage is None or stage.epochs == 0:
             continue
         watcher.note(f"stage {name}: {stage.epochs} epochs before the run, training the {stage.trains}")
-        record = folder.stage(name)
         objective = Sum(**{name: (1.0, stage.objective)})
         kind = Learner if stage.trains == "network" else Bystander
         learner = engine.place(kind(parts.learner.network, objective, parts.learner.forward_pass))
@@ -61,9 +61,9 @@ def run_stages(
             ),
             engine=engine,
             evaluate=dict,
-            journal=record,
+            journal=record.stage(name),
             watcher=watcher,
-            checkpoints=record.checkpoints,
+            checkpoints=folder.stage(name).checkpoints,
             resume=resume,
         )
 

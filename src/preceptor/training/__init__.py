@@ -16,6 +16,7 @@ from preceptor.training.learner import (
 )
 from preceptor.training.loop import Course, EpochRow, Interrupted, Plan, Watcher, fit
 from preceptor.training.optim import LearningRate, OptimizerSettings
+from preceptor.training.processes import Processes
 from preceptor.training.regions import RegionSearch
 from preceptor.training.selection import Selection
 
@@ -34,6 +35,7 @@ __all__ = [
     "OptimizerSettings",
     "Plan",
     "Precision",
+    "Processes",
     "RegionSearch",
     "Selection",
     "StoredTeacher",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Literal, TypeVar
@@ -12,6 +13,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from preceptor.errors import UsageError
 from preceptor.models import Observed
+from preceptor.training.processes import Processes, join_processes
 from preceptor.types import Outputs
 
 __all__ = ["Engine", "EngineName", "Forward", "Precision", "choose_engine", "forward_flops"]
@@ -39,12 +41,14 @@ class Engine:
         precision: of both networks' forward passes.
         compiles: whether networks are compiled; None while that is open: see `decide`.
         tell: hears in one line what could not be done.
+        processes: who else trains the same network.
     """
 
     device: torch.device
     precision: Literal["fp32", "bf16"] = "fp32"
     compiles: bool | None = False
     tell: Callable[[str], None] = _unheard
+    processes: Processes = Processes()
 
     def place(self, module: Module) -> Module:
         """Move a module to the device, its convolutions in the channels-last layout that both CPUs and GPUs prefer."""
@@ -78,7 +82,8 @@ class Engine:
         return _Compiled(network, rows, self.tell) if self.compiles else network
 
     def __str__(self) -> str:
-        return f"{self.device}, {self.precision}{', compiled' if self.compiles else ''}"
+        together = f", {self.processes.count} processes" if self.processes.count > 1 else ""
+        return f"{self.device}, {self.precision}{', compiled' if self.compiles else ''}{together}"
 
 
 class _Compiled:
@@ -131,15 +136,19 @@ def choose_engine(
     Raises:
         UsageError: for a device that this machine does not have.
     """
+    processes = join_processes()
     try:
         chosen = torch.device(_best_device() if device == "auto" else device)
+        if chosen.type == "cuda" and processes.count > 1:
+            chosen = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
+            torch.cuda.set_device(chosen)
         torch.empty(1, device=chosen)
     except (RuntimeError, AssertionError) as error:
         raise UsageError(f"device: {device!r} cannot be used here ({str(error).splitlines()[0]})") from error
     if precision == "auto":
         precision = "bf16" if name != "plain" and _computes_in_bf16(chosen) else "fp32"
     may_gain = None if _gains_by_compiling(chosen) else False
-    return Engine(chosen, precision, {"plain": False, "fast": True, "auto": may_gain}[name], tell)
+    return Engine(chosen, precision, {"plain": False, "fast": True, "auto": may_gain}[name], tell, processes)
 
 
 def forward_flops(network: nn.Module, sample: Tensor) -> float:

@@ -26,7 +26,27 @@ def predict(network: nn.Module, batches: Iterable[Batch], engine: Engine) -> Flo
     network.eval()
     try:
         with torch.no_grad(), engine.autocast():
-            answers = [network(batch.inputs) for batch in batches]
+            processes = engine.processes
+            answers = {
+                number: network(batch.inputs)
+                for number, batch in enumerate(batches)
+                if number % processes.count == processes.rank
+            }
     finally:
         network.train(was_training)
-    return torch.cat([(a.logits if isinstance(a, Outputs) else a).float().cpu() for a in answers])
+    logits = {number: (a.logits if isinstance(a, Outputs) else a).float() for number, a in answers.items()}
+    return _everyone(logits, engine).cpu()
+
+
+def _everyone(logits: dict[int, Tensor], engine: Engine) -> Tensor:
+    """Return the rows of all processes, each of which answered some batches, in the order of the batches."""
+    if engine.processes.count == 1:
+        return torch.cat([*logits.values()])
+    width = torch.tensor(next((part.shape[1] for part in logits.values()), 0), device=engine.device)
+    torch.distributed.all_reduce(width, torch.distributed.ReduceOp.MAX)  # a process may have had no batch
+    own = torch.cat([*logits.values()]) if logits else torch.zeros(0, int(width), device=engine.device)
+    numbers = [torch.full((len(part),), number, device=engine.device) for number, part in logits.items()]
+    order = engine.processes.rows(
+        torch.cat(numbers) if numbers else torch.zeros(0, dtype=torch.int64, device=engine.device)
+    )
+    return engine.processes.rows(own)[order.argsort(stable=True)]

@@ -3,30 +3,28 @@
 from __future__ import annotations
 
 import math
+import signal
 import time
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
 import torch
-from torch import Tensor
-from torch._functorch import config as functorch_config
 
 from preceptor.data import Batches
 from preceptor.errors import PreceptorError, RunError, UsageError
 from preceptor.models import save_weights
-from preceptor.objectives.base import handed_over, total
 from preceptor.training.averaging import Average, Averaging
 from preceptor.training.checkpoint import Best, Position, State, all_finite, load_state, save_state
-from preceptor.training.dot import DOT
 from preceptor.training.engine import Engine
 from preceptor.training.interrupts import Interrupts
 from preceptor.training.learner import Learner, TeacherSource
 from preceptor.training.optim import LearningRate
+from preceptor.training.processes import Processes
 from preceptor.training.regions import Region, RegionSearch
 from preceptor.training.selection import Selection
+from preceptor.training.step import buffers_kept, check_step, take_step
 from preceptor.training.tally import Tally
 from preceptor.types import Batch, Clock
 
@@ -46,6 +44,7 @@ class Plan:
         checkpoint_every_steps: besides the one at each epoch's end; 0 for none.
         keep_every: keep the weights of every n-th epoch; 0 for none.
         clip_norm: largest gradient norm, or None.
+        accumulate: passes that a batch is split into.
     """
 
     epochs: int
@@ -56,6 +55,7 @@ class Plan:
     checkpoint_every_steps: int = 0
     keep_every: int = 0
     clip_norm: float | None = None
+    accumulate: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,34 +163,33 @@ def fit(
         RunError: when the loss or the weights stop being finite, or the disk refuses; the last good checkpoint stays.
         Interrupted: after SIGINT or SIGTERM, once everything is saved.
     """
-    if plan.clip_norm is not None and isinstance(optimizer, DOT):
-        raise UsageError(
-            f"clip_norm: {plan.clip_norm} cannot be used with optim=dot, whose two gradients it does not see"
-        )
+    processes = engine.processes
+    check_step(plan, optimizer, processes)
     path = checkpoints / "last.pt"
-    position, tally, best = Position(), Tally(learner.objective.running), Best()
     average = Average(plan.averaging, learner.network.model, plan.epochs, loader.num_batches)
+    position, tally, best = Position(), Tally(learner.objective.running), Best()
     if resume and path.exists():
-        position, tally, best = _restore(load_state(path), path, learner, optimizer, average, journal, search)
+        position, tally, best = _restore(path, learner, optimizer, average, journal, search, processes)
 
     def save() -> None:
         if not all_finite(learner.state_dict().values()):
             raise RunError(f"step {position.step}: weights are no longer finite; {_last_good(path)}")
-        save_state(path, _state(learner, optimizer, position, tally, best, average, journal, search))
+        processes.settle(learner)
+        everyone = tally.over(processes, engine.device)
+        if processes.is_first:
+            save_state(path, _state(learner, optimizer, position, everyone, best, average, journal, search))
 
     total_steps = plan.epochs * loader.num_batches
     first_step = position.step + 1
-    with Interrupts() as interrupts, _buffers_kept(optimizer):
+    with Interrupts() as interrupts, buffers_kept(optimizer):
         while position.epoch <= plan.last_epoch:
             _search(search, position, learner, teacher, engine, watcher)
             learner.train()
             began = time.perf_counter()
             for batch in loader.batches(position.epoch, start=position.batch):
                 clock = Clock(position.epoch, plan.epochs, position.step / total_steps)
-                loss, logits, terms = _step(learner, batch, teacher, optimizer, plan, clock, engine)
-                if not torch.isfinite(loss):
-                    raise RunError(f"step {position.step}: {_culprit(terms)} is not finite; {_last_good(path)}")
-                tally.add(logits, batch.labels, loss, terms)
+                if culprit := take_step(learner, batch, teacher, optimizer, plan, clock, engine, tally):
+                    raise RunError(f"step {position.step}: {culprit} is not finite; {_last_good(path)}")
                 now = time.perf_counter()
                 tally.add_seconds(now - began)
                 position = replace(
@@ -201,23 +200,23 @@ def fit(
                 if position.step == first_step and engine.compiles:
                     watcher.note(f"engine: the first step, which compiles, took {now - began:.1f} s")
                 if position.step == math.ceil(total_steps / 10):
-                    _warn_near_chance(tally, logits.shape[1], watcher)
+                    _warn_near_chance(tally, watcher)
                 began = now
                 if plan.checkpoint_every_steps and position.step % plan.checkpoint_every_steps == 0:
                     save()
-                if interrupts.pending is not None:
+                if processes.any(interrupts.pending is not None, engine.device):
                     save()
                     raise Interrupted(
                         f"interrupted in epoch {position.epoch}, step {position.step}: saved; resume=true goes on from here",
-                        128 + interrupts.pending,
+                        128 + (interrupts.pending or signal.SIGTERM),
                     )
-            row = _row(learner, position, tally, plan, total_steps, evaluate(), search)
+            processes.settle(learner)
+            row = _row(learner, position, tally.over(processes, engine.device), plan, total_steps, evaluate(), search)
             journal.append(row.as_dict())
             watcher.epoch_ended(row)
-            for line in _faint_terms(row, learner) if position.epoch == 1 else ():
-                watcher.note(line)
+            _warn_of_faint_terms(row, learner, watcher)
             best = _better(best, row, plan.selection, learner)
-            _keep(plan, position.epoch, learner, checkpoints)
+            _keep(plan, position.epoch, learner, checkpoints, processes)
             tally = Tally(tally.terms)
             position = replace(position, epoch=position.epoch + 1, batch=0)
             save()
@@ -240,66 +239,12 @@ def _search(
         watcher.note(line)
 
 
-def _step(
-    learner: Learner,
-    batch: Batch,
-    teacher: TeacherSource | None,
-    optimizer: torch.optim.Optimizer,
-    plan: Plan,
-    clock: Clock,
-    engine: Engine,
-) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
-    answers = None if teacher is None else teacher(batch)
-    with engine.autocast():
-        terms, logits = learner(batch, answers, clock)
-        weights = learner.objective.weights(clock)
-        if batch.hands_over:
-            weights = handed_over(weights, terms)
-        loss = total(terms, weights)
-    if torch.isfinite(loss):  # a bad loss must not reach the weights
-        _backward(loss, terms, weights, learner, optimizer)
-        if plan.clip_norm is not None:
-            torch.nn.utils.clip_grad_norm_(learner.parameters(), plan.clip_norm)
-        for group in optimizer.param_groups:
-            group["lr"] = plan.learning_rate(clock)
-        optimizer.step()
-    return loss.detach(), logits.detach(), {name: term.detach() for name, term in terms.items()}
-
-
-def _buffers_kept(optimizer: torch.optim.Optimizer) -> AbstractContextManager[object]:
-    """Let compiled networks keep their buffers for DOT's second backward pass through them."""
-    is_needed = isinstance(optimizer, DOT)
-    return functorch_config.patch(donated_buffer=False) if is_needed else nullcontext()
-
-
-def _backward(
-    loss: Tensor,
-    terms: Mapping[str, Tensor],
-    weights: Mapping[str, float],
-    learner: Learner,
-    optimizer: torch.optim.Optimizer,
-) -> None:
-    if isinstance(optimizer, DOT):
-        sides: dict[bool, dict[str, Tensor]] = {False: {}, True: {}}
-        for name, objective in learner.objective.named_terms():
-            if name in terms and weights[name] != 0.0:
-                sides[objective.uses_teacher][name] = terms[name]
-        optimizer.backward(*(total(side, weights) if side else None for side in sides.values()))
-        return
-    optimizer.zero_grad(set_to_none=True)
-    loss.backward()  # type: ignore[no-untyped-call]
-
-
-def _culprit(terms: Mapping[str, Tensor]) -> str:
-    bad = [f"{name} = {float(term)}" for name, term in terms.items() if not torch.isfinite(term)]
-    return "term " + ", ".join(bad) if bad else "the weighted sum of the terms"
-
-
 def _last_good(path: Path) -> str:
     return f"the last good checkpoint is {path}" if path.exists() else "no checkpoint had been written yet"
 
 
-def _warn_near_chance(tally: Tally, num_classes: int, watcher: Watcher) -> None:
+def _warn_near_chance(tally: Tally, watcher: Watcher) -> None:
+    num_classes = tally.num_classes
     chance = 1 / num_classes
     if tally.accuracy is not None and tally.num_labelled >= 200 and tally.accuracy < chance + min(chance / 2, 0.05):
         watcher.note(
@@ -308,17 +253,17 @@ def _warn_near_chance(tally: Tally, num_classes: int, watcher: Watcher) -> None:
         )
 
 
-def _faint_terms(row: EpochRow, learner: Learner) -> list[str]:
+def _warn_of_faint_terms(row: EpochRow, learner: Learner, watcher: Watcher) -> None:
     """Name the terms of constant weight that made less than 1 % of the first epoch's loss."""
     parts = {name: abs(row.weights[name] * value) for name, value in row.terms.items()}
     whole = sum(parts.values())
     constant = [name for name, weight in learner.objective.weight_of.items() if isinstance(weight, float)]
-    return [
-        f"warning: term {name} made {100 * parts[name] / whole:.2g} % of the loss in epoch 1; is its weight "
-        f"({row.weights[name]:g}) meant?"
-        for name in constant
-        if name in parts and parts[name] < 0.01 * whole
-    ]
+    for name in constant if row.epoch == 1 else ():
+        if name in parts and parts[name] < 0.01 * whole:
+            watcher.note(
+                f"warning: term {name} made {100 * parts[name] / whole:.2g} % of the loss in epoch 1; is its weight "
+                f"({row.weights[name]:g}) meant?"
+            )
 
 
 def _row(
@@ -346,8 +291,8 @@ def _row(
     )
 
 
-def _keep(plan: Plan, epoch: int, learner: Learner, checkpoints: Path) -> None:
-    if plan.keep_every and epoch % plan.keep_every == 0:
+def _keep(plan: Plan, epoch: int, learner: Learner, checkpoints: Path, processes: Processes) -> None:
+    if processes.is_first and plan.keep_every and epoch % plan.keep_every == 0:
         checkpoints.mkdir(parents=True, exist_ok=True)
         save_weights(learner.network.model, checkpoints / f"epoch_{epoch:04d}.safetensors")
 
@@ -365,6 +310,7 @@ def _put_result(best: Best, average: Average, learner: Learner, batches: Iterabl
     if best.weights:
         learner.network.model.load_state_dict(best.weights)
     average.settle(batches, engine)
+    engine.processes.settle(learner)
 
 
 def _state(
@@ -393,14 +339,15 @@ def _state(
 
 
 def _restore(
-    state: State,
     path: Path,
     learner: Learner,
     optimizer: torch.optim.Optimizer,
     average: Average,
     journal: Journal,
     search: RegionSearch | None,
+    processes: Processes,
 ) -> tuple[Position, Tally, Best]:
+    state = load_state(path)
     try:
         learner.load_state_dict(state.learner)
         optimizer.load_state_dict(state.optimizer)
@@ -413,4 +360,4 @@ def _restore(
         search.move_to(state.region)
     if state.cuda_random and torch.cuda.is_available():
         torch.cuda.set_rng_state_all(state.cuda_random)
-    return state.position, Tally(learner.objective.running, state.tally), state.best
+    return state.position, Tally(learner.objective.running, state.tally).continued(processes), state.best

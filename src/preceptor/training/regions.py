@@ -63,14 +63,15 @@ class RegionSearch:
         was_training = learner.training
         learner.eval()
         mixed = PolicyLoader(self._loader.source, MixPatch(alpha=region[0], patch_size=region[1]))
-        total, rows = 0.0, 0
+        sums = torch.zeros(2, device=engine.device)
         try:
             for batch in mixed.batches(epoch):
                 answers = teacher(batch)
                 with engine.autocast():
                     student: Tensor = ask(learner.network, batch).logits
-                total += float(soft_kl(student, answers.logits, self._policy.search_temperature).sum())
-                rows += len(batch.inputs)
+                each = soft_kl(student, answers.logits, self._policy.search_temperature)
+                sums += torch.stack([each.sum(), each.new_tensor(float(len(each)))])
         finally:
             learner.train(was_training)
-        return total / rows
+        total, rows = engine.processes.add(sums).tolist()
+        return float(total / rows)

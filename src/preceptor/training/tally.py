@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
+from preceptor.training.processes import Processes
+
 __all__ = ["Tally"]
 
 
@@ -16,15 +18,18 @@ class Tally:
     Args:
         terms: names of the objective's terms.
         values: sums to go on from, float64 [5 + 2 terms].
+        num_classes: width of the logits seen so far; 0: none were.
     """
 
-    def __init__(self, terms: Sequence[str], values: Tensor | None = None) -> None:
+    def __init__(self, terms: Sequence[str], values: Tensor | None = None, num_classes: int = 0) -> None:
         self.terms = tuple(terms)
+        self.num_classes = num_classes
         self.values = torch.zeros(5 + 2 * len(self.terms), dtype=torch.float64) if values is None else values.clone()
 
     def add(self, logits: Tensor, labels: Tensor | None, loss: Tensor, terms: Mapping[str, Tensor]) -> None:
         """Count one step (its time is counted by `add_seconds`)."""
         rows, labelled, right = len(logits), 0, 0
+        self.num_classes = logits.shape[1]
         if labels is not None and not labels.is_floating_point():
             labelled = len(labels)
             right = int((logits[:labelled].argmax(1) == labels).sum())
@@ -32,6 +37,22 @@ class Tally:
         counts = [rows if name in terms else 0 for name in self.terms]
         sums = [rows, 0.0, float(loss) * rows, right, labelled, *losses, *counts]
         self.values += torch.tensor(sums, dtype=torch.float64)
+
+    def over(self, processes: Processes, device: torch.device) -> Tally:
+        """Return what all processes have seen together; seconds are their mean."""
+        if processes.count == 1:
+            return self
+        values = processes.add(self.values.to(device, copy=True)).cpu()
+        values[1] /= processes.count
+        return Tally(self.terms, values, self.num_classes)
+
+    def continued(self, processes: Processes) -> Tally:
+        """Return the tally from which one of several processes goes on: what all had seen counts once."""
+        if processes.is_first:
+            return self
+        values = torch.zeros_like(self.values)
+        values[1] = self.values[1]
+        return Tally(self.terms, values, self.num_classes)
 
     def add_seconds(self, seconds: float) -> None:
         """Count training time."""

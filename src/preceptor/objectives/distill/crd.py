@@ -66,6 +66,7 @@ class CRD(Objective):
     """Contrast of both networks' pooled features with two banks of past ones, [training samples, dim] each."""
 
     needs_samples = True
+    memories = ("student_bank", "teacher_bank")
     student_bank: Tensor
     teacher_bank: Tensor
     log_normalisers: Tensor

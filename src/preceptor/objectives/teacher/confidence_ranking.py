@@ -71,6 +71,7 @@ class ConfidenceRanking(Objective):
     uses_teacher = False
     needs_labels = True
     needs_samples = True
+    memories = ("times_right",)
 
     times_right: Tensor
 

@@ -51,6 +51,7 @@ class Consistency(Objective):
 
     uses_teacher = False
     needs_samples = True
+    memories = ("bank", "visits")
 
     bank: Tensor
     visits: Tensor

@@ -1,0 +1,143 @@
+"""Several processes that train one network together: each sees its part of every batch, and all take the same step.
+
+Gradients are averaged after the backward pass, in buckets, by plain collectives: the terms of a step may change from batch to
+batch and parts of a network may get no gradient, which a wrapper that hooks into the backward pass would have to be told.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, distributed, nn
+
+from preceptor.objectives.base import Objective
+
+__all__ = ["Processes", "join_processes"]
+
+_BUCKET = 2**23  # entries that travel at once
+
+
+@dataclass(frozen=True, slots=True)
+class Processes:
+    """Who else trains this network.
+
+    Attributes:
+        rank: number of this process, from 0; the first one writes the files.
+        count: of processes.
+    """
+
+    rank: int = 0
+    count: int = 1
+
+    @property
+    def is_first(self) -> bool:
+        """Whether this process writes the files."""
+        return self.rank == 0
+
+    def add(self, values: Tensor) -> Tensor:
+        """Return the sum over all processes, in place."""
+        if self.count > 1:
+            distributed.all_reduce(values)
+        return values
+
+    def average(self, tensors: Iterable[Tensor]) -> None:
+        """Make each tensor its mean over all processes, in place."""
+        if self.count == 1:
+            return
+        for bucket in _buckets(tensors):
+            flat = torch.cat([tensor.detach().flatten().float() for tensor in bucket])
+            parts = self.add(flat).div_(self.count).split([tensor.numel() for tensor in bucket])
+            for tensor, part in zip(bucket, parts, strict=True):
+                tensor.detach().copy_(part.view_as(tensor))
+
+    def average_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
+        """Make each gradient its mean over all processes; one that is missing here counts as 0."""
+        if self.count == 1:
+            return
+        trained = [parameter for parameter in parameters if parameter.requires_grad]
+        has_gradient = torch.tensor([float(parameter.grad is not None) for parameter in trained])
+        anywhere = self.add(has_gradient.to(trained[0].device)) > 0
+        wanted = [parameter for parameter, has in zip(trained, anywhere.tolist(), strict=True) if has]
+        for parameter in wanted:
+            if parameter.grad is None:
+                parameter.grad = torch.zeros_like(parameter)
+        self.average([parameter.grad for parameter in wanted if parameter.grad is not None])
+
+    def any(self, flag: bool, device: torch.device) -> bool:
+        """Return whether a flag is up in any process."""
+        return flag if self.count == 1 else bool(self.add(torch.tensor(float(flag), device=device)) > 0)
+
+    def rows(self, values: Tensor) -> Tensor:
+        """Return the rows of all processes one after another; their numbers may differ."""
+        if self.count == 1:
+            return values
+        lengths = [torch.zeros(1, dtype=torch.int64, device=values.device) for _ in range(self.count)]
+        distributed.all_gather(lengths, torch.tensor([len(values)], device=values.device))
+        longest = int(torch.stack(lengths).max())
+        padded = values.new_zeros(longest, *values.shape[1:])
+        padded[: len(values)] = values
+        everyone = [torch.empty_like(padded) for _ in range(self.count)]
+        distributed.all_gather(everyone, padded)
+        return torch.cat([part[: int(length)] for part, length in zip(everyone, lengths, strict=True)])
+
+    def agree(self, objective: nn.Module, index: Tensor) -> None:
+        """Bring what objectives remember of single samples to the same state everywhere, after a step.
+
+        Args:
+            objective: with all that is in it.
+            index: the samples that this process saw.
+        """
+        if self.count == 1:
+            return
+        remembering = [module for module in objective.modules() if isinstance(module, Objective) and module.memories]
+        if not remembering:
+            return
+        seen = self.rows(index)
+        for module in remembering:
+            for name in module.memories:
+                memory = module.get_buffer(name)
+                memory[seen] = self.rows(memory[index])
+
+    def settle(self, learner: nn.Module) -> None:
+        """Make the buffers that each process moves on its own, batch-norm statistics above all, their mean."""
+        if self.count == 1:
+            return
+        memories = {
+            id(module.get_buffer(name))
+            for module in learner.modules()
+            if isinstance(module, Objective)
+            for name in module.memories
+        }
+        buffers = [buffer for buffer in learner.buffers() if buffer.is_floating_point() and id(buffer) not in memories]
+        self.average(buffers)
+
+    def wait(self) -> None:
+        """Wait until all processes are here."""
+        if self.count > 1:
+            distributed.barrier()
+
+
+def join_processes() -> Processes:
+    """Return the processes that `torchrun` started, this one among them; one process where it did not."""
+    count = int(os.environ.get("WORLD_SIZE", "1"))
+    if count == 1 or not distributed.is_available():
+        return Processes()
+    if not distributed.is_initialized():
+        distributed.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+    return Processes(distributed.get_rank(), distributed.get_world_size())
+
+
+def _buckets(tensors: Iterable[Tensor]) -> Iterable[Sequence[Tensor]]:
+    bucket: list[Tensor] = []
+    size = 0
+    for tensor in tensors:
+        if bucket and size + tensor.numel() > _BUCKET:
+            yield bucket
+            bucket, size = [], 0
+        bucket.append(tensor)
+        size += tensor.numel()
+    if bucket:
+        yield bucket

@@ -1,0 +1,136 @@
+"""One step of training: forward, backward, all processes together, the weights moved."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
+from typing import Protocol
+
+import torch
+from torch import Tensor
+from torch._functorch import config as functorch_config
+
+from preceptor.errors import UsageError
+from preceptor.objectives.base import handed_over, total
+from preceptor.training.dot import DOT
+from preceptor.training.engine import Engine
+from preceptor.training.learner import Learner, TeacherSource
+from preceptor.training.optim import LearningRate
+from preceptor.training.processes import Processes
+from preceptor.training.tally import Tally
+from preceptor.types import Batch, Clock
+
+__all__ = ["buffers_kept", "check_step", "take_step"]
+
+
+class Manner(Protocol):
+    """What a plan says of its steps."""
+
+    @property
+    def learning_rate(self) -> LearningRate: ...
+    @property
+    def clip_norm(self) -> float | None: ...
+    @property
+    def accumulate(self) -> int: ...
+
+
+def check_step(plan: Manner, optimizer: torch.optim.Optimizer, processes: Processes) -> None:
+    """Check that an optimiser can take steps of this manner.
+
+    Raises:
+        UsageError: for DOT, whose two gradients are neither clipped, nor added up, nor averaged.
+    """
+    if not isinstance(optimizer, DOT):
+        return
+    if plan.clip_norm is not None:
+        raise UsageError(
+            f"clip_norm: {plan.clip_norm} cannot be used with optim=dot, whose two gradients it does not see"
+        )
+    if plan.accumulate > 1:
+        raise UsageError(
+            f"accumulate: {plan.accumulate} cannot be used with optim=dot, which keeps two gradients apart"
+        )
+    if processes.count > 1:
+        raise UsageError(
+            f"optim=dot keeps two gradients apart and cannot be used by {processes.count} processes together"
+        )
+
+
+def take_step(
+    learner: Learner,
+    batch: Batch,
+    teacher: TeacherSource | None,
+    optimizer: torch.optim.Optimizer,
+    plan: Manner,
+    clock: Clock,
+    engine: Engine,
+    tally: Tally,
+) -> str | None:
+    """Take one step; return what in the loss was not finite, if anything was: then the weights have not moved.
+
+    Args:
+        learner: network and objective.
+        batch: this process's rows of it.
+        teacher: is asked first.
+        optimizer: moves the weights.
+        plan: learning rate, clipping, passes.
+        clock: where in the run the step stands.
+        engine: on which it runs.
+        tally: counts what was seen.
+    """
+    optimizer.zero_grad(set_to_none=True)
+    for part in _passes(batch, plan.accumulate):
+        answers = None if teacher is None else teacher(part)
+        with engine.autocast():
+            terms, logits = learner(part, answers, clock)
+            weights = learner.objective.weights(clock)
+            if part.hands_over:
+                weights = handed_over(weights, terms)
+            loss = total(terms, weights)
+        if engine.processes.any(not bool(torch.isfinite(loss)), engine.device):
+            return _culprit(terms)
+        scale = part.share / plan.accumulate
+        _backward(loss if scale == 1 else loss * scale, terms, weights, learner, optimizer)
+        if part.share > 0:
+            seen = {name: term.detach() for name, term in terms.items()}
+            tally.add(logits.detach(), part.labels, loss.detach(), seen)
+    engine.processes.average_gradients(learner.parameters())
+    if plan.clip_norm is not None:
+        torch.nn.utils.clip_grad_norm_(learner.parameters(), plan.clip_norm)
+    for group in optimizer.param_groups:
+        group["lr"] = plan.learning_rate(clock)
+    optimizer.step()
+    engine.processes.agree(learner.objective, batch.index)
+    return None
+
+
+def _passes(batch: Batch, count: int) -> list[Batch]:
+    return [batch] if count == 1 else [batch.part(number, count) for number in range(min(count, len(batch.inputs)))]
+
+
+def _backward(
+    loss: Tensor,
+    terms: Mapping[str, Tensor],
+    weights: Mapping[str, float],
+    learner: Learner,
+    optimizer: torch.optim.Optimizer,
+) -> None:
+    if isinstance(optimizer, DOT):
+        sides: dict[bool, dict[str, Tensor]] = {False: {}, True: {}}
+        for name, objective in learner.objective.named_terms():
+            if name in terms and weights[name] != 0.0:
+                sides[objective.uses_teacher][name] = terms[name]
+        optimizer.backward(*(total(side, weights) if side else None for side in sides.values()))
+        return
+    loss.backward()  # type: ignore[no-untyped-call]
+
+
+def _culprit(terms: Mapping[str, Tensor]) -> str:
+    bad = [f"{name} = {float(term.detach())}" for name, term in terms.items() if not torch.isfinite(term)]
+    return "term " + ", ".join(bad) if bad else "the weighted sum of the terms"
+
+
+def buffers_kept(optimizer: torch.optim.Optimizer) -> AbstractContextManager[object]:
+    """Let compiled networks keep their buffers for DOT's second backward pass through them."""
+    is_needed = isinstance(optimizer, DOT)
+    return functorch_config.patch(donated_buffer=False) if is_needed else nullcontext()

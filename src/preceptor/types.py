@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-__all__ = ["Batch", "Clock", "Outputs", "Step", "View"]
+__all__ = ["Batch", "Clock", "Outputs", "Step", "Task", "View"]
+
+Task = Literal["multiclass", "binary", "multilabel"]  # one of many classes; one of two; each class present or not
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,6 @@
 """How good a network's outputs are: scores, calibration, distance to the truth, likeness to another network's."""
 
+from preceptor.assessment.binary import BinaryMetrics, measure_binary
 from preceptor.assessment.calibration import (
     Bin,
     classwise_calibration_error,
@@ -15,6 +16,7 @@ from preceptor.assessment.truth import TruthMetrics, distance_to_truth
 
 __all__ = [
     "Bin",
+    "BinaryMetrics",
     "BrierParts",
     "Fidelity",
     "Metrics",
@@ -28,6 +30,7 @@ __all__ = [
     "fit_temperature",
     "maximum_calibration_error",
     "measure",
+    "measure_binary",
     "profile",
     "reliability",
 ]

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from preceptor.assessment.binary import BinaryMetrics, measure_binary
 from preceptor.assessment.calibration import (
     Bin,
     classwise_calibration_error,
@@ -41,6 +42,7 @@ class Metrics:
         brier: summed over classes, in [0, 2].
         ece: expected calibration error, 15 equal-width bins.
         truth: distance to the true label distribution, where it is known.
+        binary: what two classes have besides; None with more.
     """
 
     samples: int
@@ -50,12 +52,14 @@ class Metrics:
     brier: float
     ece: float
     truth: TruthMetrics | None
+    binary: BinaryMetrics | None = None
 
     def as_dict(self) -> dict[str, float]:
         """Return plain numbers by name, "truth_" before those of the truth, without what is unknown."""
-        own = {name: value for name, value in asdict(self).items() if name != "truth" and value is not None}
-        truth = {} if self.truth is None else asdict(self.truth)
-        return {**own, **{f"truth_{name}": value for name, value in truth.items() if value is not None}}
+        own = {name: value for name, value in asdict(self).items() if name not in {"truth", "binary"}}
+        binary = {} if self.binary is None else asdict(self.binary)
+        truth = {} if self.truth is None else {f"truth_{name}": value for name, value in asdict(self.truth).items()}
+        return {name: value for name, value in {**own, **binary, **truth}.items() if value is not None}
 
 
 def measure(
@@ -91,6 +95,7 @@ def measure(
         brier=brier_score(logits, labels),
         ece=expected_calibration_error(logits, labels),
         truth=None if truth is None else distance_to_truth(logits, truth),
+        binary=measure_binary(logits, labels) if num_classes == 2 else None,
     )
 
 

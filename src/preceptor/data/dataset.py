@@ -13,6 +13,7 @@ from torch import Tensor
 from preceptor.data.split import Arrays, Split
 from preceptor.data.views import ORDER, draws
 from preceptor.errors import UsageError
+from preceptor.types import Task
 
 __all__ = ["Data", "Normalisation", "Source", "assemble", "fingerprint", "held_out", "stratified"]
 
@@ -96,6 +97,11 @@ class Data:
     validation_share: float
     fingerprint: str
     notes: tuple[str, ...]
+
+    @property
+    def task(self) -> Task:
+        """What is asked of a network."""
+        return "binary" if self.num_classes == 2 else "multiclass"
 
 
 def assemble(

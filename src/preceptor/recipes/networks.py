@@ -22,11 +22,14 @@ def make_network(section: ModelSection, num_classes: int, input_shape: tuple[int
     """Return a new network for data of this shape.
 
     Raises:
-        UsageError: for an unknown name or option, or one that only Python can provide.
+        UsageError: for an unknown name or option, one that only Python can provide, or outputs that do not fit the classes.
     """
     if section.name.startswith(PYTHON):
         raise UsageError(f"model: {section.name} was passed as a Python object and cannot be made from its name")
-    return create(section.name, num_classes=num_classes, input_shape=input_shape, options=section.knobs)
+    outputs = num_classes if section.logits is None else section.logits
+    if outputs not in ({1, 2} if num_classes == 2 else {num_classes}):
+        raise UsageError(f"model.logits: {outputs} for {num_classes} classes; one a class, or 1 for two classes")
+    return create(section.name, num_classes=outputs, input_shape=input_shape, options=section.knobs)
 
 
 def load_run_network(folder: RunFolder, weights: Path | None = None) -> tuple[nn.Module, int]:

@@ -8,8 +8,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from preceptor.models import Observed, observe
 from preceptor.training.engine import Engine
-from preceptor.types import Batch, Outputs
+from preceptor.types import Batch
 
 __all__ = ["predict"]
 
@@ -18,15 +19,16 @@ def predict(network: nn.Module, batches: Iterable[Batch], engine: Engine) -> Flo
     """Return the logits of all batches in order, float32 on the CPU; the network's mode is put back afterwards.
 
     Args:
-        network: returns Outputs or logits.
+        network: observed, or any module that returns logits.
         batches: plain batches, in order.
         engine: device and precision.
     """
     was_training = network.training
     network.eval()
+    observed = network if isinstance(network, Observed) else observe(network, ())
     try:
         with torch.no_grad(), engine.autocast():
-            answers = [network(batch.inputs) for batch in batches]
+            answers = [observed(batch.inputs).logits for batch in batches]
     finally:
         network.train(was_training)
-    return torch.cat([(a.logits if isinstance(a, Outputs) else a).float().cpu() for a in answers])
+    return torch.cat([logits.float().cpu() for logits in answers])

@@ -9,7 +9,7 @@ from jaxtyping import Float, Int, Shaped
 from torch import Tensor
 from torch.nn import functional
 
-__all__ = ["kl", "left_singular", "log_soften", "other_classes", "promote"]
+__all__ = ["each_class", "kl", "left_singular", "log_soften", "other_classes", "promote"]
 
 
 def promote(values: Shaped[Tensor, ...]) -> Shaped[Tensor, ...]:
@@ -54,6 +54,17 @@ def other_classes(
     """
     columns = torch.arange(logits.shape[1] - 1, device=labels.device).expand(len(labels), -1)
     return logits.gather(1, columns + (columns >= labels[:, None]))
+
+
+def each_class(logits: Float[Tensor, "batch classes"]) -> Float[Tensor, "rows 2"]:
+    """Return each log-odds z as the two logits (0, z) of a row of its own, whose softmax is sigmoid(z): row by row, in order.
+
+    Example:
+        >>> each_class(torch.tensor([[1.0, 2.0]]))
+        tensor([[0., 1.],
+                [0., 2.]])
+    """
+    return functional.pad(logits.reshape(-1, 1), (1, 0))
 
 
 def left_singular(

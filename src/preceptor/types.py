@@ -29,14 +29,15 @@ class Batch:
 
     Attributes:
         inputs: augmented, normalised, floating point, on the run's device; first axis = rows.
-        labels: class of each row in [0, classes), or None when unlabelled.
+        labels: class of each row in [0, classes); of multi-label data 1 for each class that is present, else 0; None when
+            unlabelled.
         index: row of each sample in the training split: the key of per-sample memories.
         view: which augmentation the inputs show.
         further: other views of the same rows by name, where an objective asked for them; shaped like the inputs.
     """
 
     inputs: Float[Tensor, batch * shape]
-    labels: Int[Tensor, " batch"] | None
+    labels: Int[Tensor, " batch"] | Float[Tensor, "batch classes"] | None
     index: Int[Tensor, " batch"]
     view: View
     further: Mapping[str, Tensor] = field(default_factory=dict)

@@ -10,6 +10,7 @@ from preceptor.assessment.calibration import (
 )
 from preceptor.assessment.fidelity import Fidelity, compare
 from preceptor.assessment.measure import Metrics, Profile, measure, profile
+from preceptor.assessment.multilabel import MultilabelMetrics, measure_multilabel
 from preceptor.assessment.scores import BrierParts, brier_parts
 from preceptor.assessment.temperature import fit_temperature
 from preceptor.assessment.truth import TruthMetrics, distance_to_truth
@@ -20,6 +21,7 @@ __all__ = [
     "BrierParts",
     "Fidelity",
     "Metrics",
+    "MultilabelMetrics",
     "Profile",
     "TruthMetrics",
     "brier_parts",
@@ -31,6 +33,7 @@ __all__ = [
     "maximum_calibration_error",
     "measure",
     "measure_binary",
+    "measure_multilabel",
     "profile",
     "reliability",
 ]

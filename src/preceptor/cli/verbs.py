@@ -27,7 +27,7 @@ __all__ = ["config_verb", "evaluate_verb", "label_verb", "run_verb"]
 Verb = Literal["teach", "distill", "label"]
 _RUNS: dict[str, type[TeachRecipe] | type[DistillRecipe]] = {"teach": TeachRecipe, "distill": DistillRecipe}
 _RECIPES: dict[Verb, type[TeachRecipe] | type[DistillRecipe] | type[LabelRecipe]] = {**_RUNS, "label": LabelRecipe}  # type: ignore[dict-item]
-_PERCENT = {"accuracy", "top5", "balanced_accuracy", "prevalence"}
+_PERCENT = {"accuracy", "top5", "exact_match", "balanced_accuracy", "prevalence"}
 _BARE = {"data", "model", "objective", "method", "optim", "schedule", "teacher"}
 
 

@@ -95,6 +95,8 @@ def run(
         given = replace(given, teacher=None)
     recipe, objective = _objective(recipe, given)
     torch.manual_seed(recipe.seed)
+    if data.task == "multilabel" and recipe.model.logits not in {None, data.num_classes}:
+        raise UsageError(f"model.logits: {recipe.model.logits} for {data.num_classes} labels; one a label")
     model = given.model or make_network(recipe.model, data.num_classes, data.input_shape)
     staff = find_teachers(recipe, given.teacher, store, data)
     folder = RunFolder(recipe.out or _default_out(recipe))
@@ -284,11 +286,12 @@ def _finish(
         "selected_epoch": course.selected_epoch,
         "validation": last["validation"],
         "train": {"loss": last["train"]["loss"], "accuracy": last["train"]["accuracy"]},
-        "reliability": [asdict(bar) for bar in reliability(logits, data.test.labels)],
+        **({} if data.task == "multilabel" else {"reliability": _bars(logits, data.test.labels)}),
         "history": history,
         "seconds": course.seconds,
         "images_per_second": statistics.fmean(row["images_per_second"] for row in history),
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
+        "task": data.task,
         "num_classes": data.num_classes,
         "input_shape": list(data.input_shape),
         "data_fingerprint": data.fingerprint,
@@ -306,6 +309,10 @@ def _finish(
     save_weights(model, folder.weights)
     folder.write_result(record)
     return Result(metrics, model, folder.path, record)
+
+
+def _bars(logits: Tensor, labels: Tensor) -> list[dict[str, float]]:
+    return [asdict(bar) for bar in reliability(logits, labels)]
 
 
 def _finished(folder: RunFolder, model: nn.Module, data: Data, engine: Engine) -> Result:

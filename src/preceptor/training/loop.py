@@ -182,7 +182,7 @@ def fit(
                 watcher.stepped(position, loader.num_batches, plan, tally)
                 if position.step == first_step and engine.compiles:
                     watcher.note(f"engine: the first step, which compiles, took {now - began:.1f} s")
-                if position.step == math.ceil(total_steps / 10):
+                if position.step == math.ceil(total_steps / 10) and learner.objective.task != "multilabel":
                     _warn_near_chance(tally, logits.shape[1], watcher)
                 began = now
                 if plan.checkpoint_every_steps and position.step % plan.checkpoint_every_steps == 0:

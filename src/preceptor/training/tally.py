@@ -25,7 +25,7 @@ class Tally:
     def add(self, logits: Tensor, labels: Tensor | None, loss: Tensor, terms: Mapping[str, Tensor]) -> None:
         """Count one step (its time is counted by `add_seconds`)."""
         rows = len(logits)
-        right = 0 if labels is None else int((logits.argmax(1) == labels).sum())
+        right = 0.0 if labels is None else _rows_right(logits, labels)
         labelled = 0 if labels is None else rows
         sums = [rows, 0.0, float(loss) * rows, right, labelled, *(float(terms[name]) * rows for name in self.terms)]
         self.values += torch.tensor(sums, dtype=torch.float64)
@@ -51,7 +51,7 @@ class Tally:
 
     @property
     def accuracy(self) -> float:
-        """Share of labelled rows that were right while training, as a fraction."""
+        """Share of labelled rows (multi-label: of their answers yes or no) that were right while training, as a fraction."""
         return float(self.values[3] / self.values[4].clamp_min(1))
 
     @property
@@ -59,3 +59,9 @@ class Tally:
         """Mean unweighted loss per row, by term."""
         means = self.values[5:] / self.values[0].clamp_min(1)
         return dict(zip(self.terms, means.tolist(), strict=True))
+
+
+def _rows_right(logits: Tensor, labels: Tensor) -> float:
+    if labels.ndim == 1:
+        return float((logits.argmax(1) == labels).sum())
+    return float(((logits > 0) == (labels > 0.5)).double().mean(1).sum())

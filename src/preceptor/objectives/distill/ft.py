@@ -81,6 +81,8 @@ def _deconvolutions(before: int, after: int) -> nn.Sequential:
 class FT(Objective):
     """Distance between the student's translated last map and the teacher's paraphrased one."""
 
+    multilabel = "as_is"
+
     def __init__(
         self,
         rate: float = 0.5,

@@ -121,6 +121,8 @@ def _kernel(before: Tensor, after: Tensor) -> Tensor:
 class KDSVD(Objective):
     """Distance between how singular vectors change over the blocks; needs equal channels level by level."""
 
+    multilabel = "as_is"
+
     def __init__(self, pairs: Mapping[str, str] | None = None) -> None:
         super().__init__()
         self.pairing = Pairing("kdsvd", pairs)

@@ -97,6 +97,8 @@ def _last_norm(module: nn.Module) -> nn.BatchNorm2d | None:
 class OFD(Objective):
     """Partial distance of maps before the ReLU, the blocks paired from the end or as the user says."""
 
+    multilabel = "as_is"
+
     def __init__(self, pairs: Mapping[str, str] | None = None) -> None:
         super().__init__()
         self.pairing = Pairing("ofd", pairs, which="from_the_end", student_preact=True, teacher_preact=True)

@@ -63,6 +63,7 @@ class Brier(Objective):
     """Squared error of the network's softmax with the batch's labels."""
 
     uses_teacher = False
+    multilabel = "each_class"
 
     def __init__(self, variant: Variant = "sum") -> None:
         super().__init__()

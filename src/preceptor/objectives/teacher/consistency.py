@@ -50,6 +50,7 @@ class Consistency(Objective):
     """Squared distance to the bank of earlier answers, which is read first and updated afterwards."""
 
     uses_teacher = False
+    multilabel = "each_class"
 
     bank: Tensor
     visits: Tensor

@@ -57,6 +57,7 @@ class CrossEntropy(Objective):
     """
 
     uses_teacher = False
+    multilabel = "each_class"
 
     class_weights: Tensor | None
 

@@ -56,6 +56,7 @@ class LabelSmoothing(Objective):
     """Smoothed cross-entropy of the network's logits with the batch's labels."""
 
     uses_teacher = False
+    multilabel = "each_class"
 
     def __init__(self, smoothing: float = 0.1, off_target_only: bool = False) -> None:
         super().__init__()

@@ -100,6 +100,7 @@ class Lipschitz(Objective):
     """Lipschitz regularisation of the network that is trained; it looks at weights only, never at data."""
 
     uses_teacher = False
+    multilabel = "as_is"
 
     def __init__(
         self, conv_norm: ConvNorm = "entrywise", aggregate: Aggregate = "sum", max_batchnorm: float | None = None

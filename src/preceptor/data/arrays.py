@@ -162,11 +162,12 @@ def _source(name: str, train: Split, test: Split, validation: Split | None, note
 
 def _num_classes(parts: list[Split], name: str) -> set[int]:
     """Return how many classes the labels of the parts show."""
-    kinds = {tuple(part.labels.shape[1:]) for part in parts}
-    if len(kinds) > 1:
-        raise UsageError(f"{name}: the labels of its parts have shapes [samples, *{sorted(kinds)}]; they must be alike")
-    if train_width := next(iter(kinds)):
-        return {train_width[0]}
+    widths = {part.labels.shape[1] if part.labels.ndim == 2 else 0 for part in parts}
+    if len(widths) > 1:
+        kinds = " and ".join(f"zeros and ones for {width}" if width else "one class" for width in sorted(widths))
+        raise UsageError(f"{name}: the parts have labels of different kinds: {kinds}; they must be alike")
+    if widths != {0}:
+        return widths
     return {1 + max(int(part.labels.max()) for part in parts if len(part))}
 
 

@@ -58,7 +58,7 @@ class Setting:
         teacher: the same of the teacher, or None while a teacher is being trained.
         model: the network that is trained, for objectives that look at its weights.
         teacher_model: the teacher's network, where it is one.
-        labels: of the training split, [num_samples], on the CPU.
+        labels: of the training split, [num_samples], or multi-label [num_samples, num_classes], on the CPU.
         batch_size: rows of a full batch.
         task: what is asked of the network.
     """

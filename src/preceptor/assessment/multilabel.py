@@ -47,6 +47,7 @@ def measure_multilabel(
         labels: 1 for each class that is present, else 0.
 
     Example:
+        >>> import torch
         >>> found = measure_multilabel(torch.tensor([[2.0, -1.0], [1.0, 3.0]]), torch.tensor([[1.0, 0.0], [0.0, 1.0]]))
         >>> found.exact_match, found.macro_auroc
         (0.5, 1.0)

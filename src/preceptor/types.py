@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import Literal
 
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-__all__ = ["Batch", "Clock", "Outputs", "Step", "View"]
+__all__ = ["Batch", "Clock", "Outputs", "Step", "Task", "View"]
+
+Task = Literal["multiclass", "binary", "multilabel"]  # one of many classes; one of two; each class present or not
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +29,9 @@ class Batch:
 
     Attributes:
         inputs: augmented, normalised, floating point, on the run's device; first axis = rows.
-        labels: of the first len(labels) rows: classes in [0, classes), or target distributions where inputs were mixed
-            together with their labels; None when no row has one.
+        labels: of the first len(labels) rows: classes in [0, classes), of multi-label data 1 for each class that
+            is present and 0 for the others, or target distributions where inputs were mixed together with their labels; None
+            when no row has one.
         index: of the first len(index) rows, which show samples: their rows in the training split, counted on into the
             unlabelled pool: the key of per-sample memories.
         view: which augmentation the inputs show.
@@ -38,7 +42,7 @@ class Batch:
     """
 
     inputs: Float[Tensor, batch * shape]
-    labels: Int[Tensor, " labelled"] | Float[Tensor, "labelled classes"] | None
+    labels: Int[Tensor, labelled * classes] | Float[Tensor, "labelled classes"] | None
     index: Int[Tensor, " samples"]
     view: View
     further: Mapping[str, Tensor] = field(default_factory=dict)

@@ -227,3 +227,15 @@ def test_an_output_that_is_no_logits_is_refused(output: object) -> None:
 
     with pytest.raises(UsageError, match=r"model Odd returned .*, expected logits \[batch, classes\]"):
         observe(Odd())(torch.zeros(2, 4))
+
+
+def test_a_single_output_is_read_as_two_logits() -> None:
+    model, inputs = nn.Linear(4, 1), torch.randn(5, 4)
+    outputs = observe(model, [])(inputs)
+    log_odds = model(inputs)[:, 0]
+    assert outputs.logits.shape == (5, 2)
+    assert torch.equal(outputs.logits[:, 0], torch.zeros(5))
+    assert torch.equal(outputs.logits[:, 1], log_odds)
+    torch.testing.assert_close(torch.softmax(outputs.logits, 1)[:, 1], torch.sigmoid(log_odds))
+    outputs.logits[:, 1].sum().backward()
+    torch.testing.assert_close(model.weight.grad, inputs.sum(0, keepdim=True))

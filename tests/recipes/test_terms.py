@@ -19,7 +19,7 @@ def resolve(*, has_teacher: bool = True, **section: Any) -> dict[str, dict[str, 
 
 def test_a_method_comes_with_its_companions_and_knobs() -> None:
     assert resolve(name="kd", temperature=2) == {
-        "cross_entropy": {"name": "cross_entropy", "weight": 0.1},
+        "cross_entropy": {"name": "cross_entropy", "weight": 0.1, "class_weights": None},
         "kd": {"name": "kd", "weight": 0.9, "temperature": 2.0},
     }
 

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from preceptor.assessment.binary import BinaryMetrics, measure_binary
 from preceptor.assessment.calibration import (
     Bin,
     classwise_calibration_error,
@@ -14,6 +15,7 @@ from preceptor.assessment.calibration import (
     maximum_calibration_error,
     reliability,
 )
+from preceptor.assessment.multilabel import MultilabelMetrics, measure_multilabel
 from preceptor.assessment.scores import (
     BrierParts,
     accuracy,
@@ -25,6 +27,7 @@ from preceptor.assessment.scores import (
     sharpness,
 )
 from preceptor.assessment.truth import TruthMetrics, distance_to_truth
+from preceptor.divergences import each_class
 
 __all__ = ["Metrics", "Profile", "measure", "profile"]
 
@@ -35,12 +38,14 @@ class Metrics:
 
     Attributes:
         samples: how many were measured.
-        accuracy: top-1, a fraction.
-        top5: the same for the five largest logits; None with five classes or fewer.
-        nll: nats a sample.
-        brier: summed over classes, in [0, 2].
-        ece: expected calibration error, 15 equal-width bins.
+        accuracy: top-1, a fraction; multi-label: the share of all answers yes or no that are right.
+        top5: the same for the five largest logits; None with five classes or fewer, and multi-label.
+        nll: nats a sample; multi-label: summed over classes.
+        brier: summed over classes, in [0, 2]; multi-label: the sum of each class's own, against (absent, present).
+        ece: expected calibration error, 15 equal-width bins; None multi-label.
         truth: distance to the true label distribution, where it is known.
+        binary: what two classes have besides; None with more.
+        multilabel: what multi-label data have besides; None for others.
     """
 
     samples: int
@@ -48,26 +53,29 @@ class Metrics:
     top5: float | None
     nll: float
     brier: float
-    ece: float
+    ece: float | None
     truth: TruthMetrics | None
+    binary: BinaryMetrics | None = None
+    multilabel: MultilabelMetrics | None = None
 
     def as_dict(self) -> dict[str, float]:
         """Return plain numbers by name, "truth_" before those of the truth, without what is unknown."""
-        own = {name: value for name, value in asdict(self).items() if name != "truth" and value is not None}
-        truth = {} if self.truth is None else asdict(self.truth)
-        return {**own, **{f"truth_{name}": value for name, value in truth.items() if value is not None}}
+        own = {name: value for name, value in asdict(self).items() if name not in {"truth", "binary", "multilabel"}}
+        besides = next((asdict(part) for part in (self.binary, self.multilabel) if part is not None), {})
+        truth = {} if self.truth is None else {f"truth_{name}": value for name, value in asdict(self.truth).items()}
+        return {name: value for name, value in {**own, **besides, **truth}.items() if value is not None}
 
 
 def measure(
     logits: Float[Tensor, "samples classes"],
-    labels: Int[Tensor, " samples"],
+    labels: Int[Tensor, " samples"] | Float[Tensor, "samples classes"],
     truth: Float[Tensor, "samples classes"] | None = None,
 ) -> Metrics:
     """Return all scores.
 
     Args:
         logits: of the network.
-        labels: classes.
+        labels: classes; multi-label: 1 for each class that is present, else 0.
         truth: true label distributions, where known.
 
     Raises:
@@ -81,6 +89,8 @@ def measure(
     num_classes = logits.shape[1]
     if len(logits) == 0:
         raise ValueError("logits: no samples to measure")
+    if labels.ndim == 2:
+        return _measure_multilabel(logits, labels)
     if int(labels.min()) < 0 or int(labels.max()) >= num_classes:
         raise ValueError(f"labels: {int(labels.min())}..{int(labels.max())} are not all in 0..{num_classes - 1}")
     return Metrics(
@@ -91,6 +101,24 @@ def measure(
         brier=brier_score(logits, labels),
         ece=expected_calibration_error(logits, labels),
         truth=None if truth is None else distance_to_truth(logits, truth),
+        binary=measure_binary(logits, labels) if num_classes == 2 else None,
+    )
+
+
+def _measure_multilabel(logits: Tensor, labels: Tensor) -> Metrics:
+    """Return all scores of each class as a problem of two classes, summed where a score is a sum over classes."""
+    if logits.shape != labels.shape or not bool(((labels == 0) | (labels == 1)).all()):
+        raise ValueError(f"labels: {tuple(labels.shape)} for logits {tuple(logits.shape)} are not a 0 or 1 for each")
+    by_class, answers, num_classes = each_class(logits), labels.flatten().long(), logits.shape[1]
+    return Metrics(
+        samples=len(logits),
+        accuracy=accuracy(by_class, answers),
+        top5=None,
+        nll=num_classes * nll(by_class, answers),
+        brier=num_classes * brier_score(by_class, answers),
+        ece=None,
+        truth=None,
+        multilabel=measure_multilabel(logits, labels),
     )
 
 

@@ -27,6 +27,7 @@ __all__ = ["config_verb", "evaluate_verb", "label_verb", "run_verb"]
 Verb = Literal["teach", "distill", "label"]
 _RUNS: dict[str, type[TeachRecipe] | type[DistillRecipe]] = {"teach": TeachRecipe, "distill": DistillRecipe}
 _RECIPES: dict[Verb, type[TeachRecipe] | type[DistillRecipe] | type[LabelRecipe]] = {**_RUNS, "label": LabelRecipe}  # type: ignore[dict-item]
+_PERCENT = {"accuracy", "top5", "exact_match", "balanced_accuracy", "prevalence"}
 _BARE = {"data", "model", "objective", "method", "optim", "schedule", "averaging", "teacher"}
 
 
@@ -84,7 +85,7 @@ def config_verb(verb: Verb, words: Sequence[str]) -> None:
 def _print_metrics(metrics: Metrics) -> None:
     table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
     for name, value in metrics.as_dict().items():
-        shown = f"{100 * value:.2f} %" if name in {"accuracy", "top5"} else f"{value:.5g}"
+        shown = f"{100 * value:.2f} %" if name in _PERCENT else f"{value:.5g}"
         table.add_row(f"test {name}", shown)
     Console().print(table)
 

@@ -28,7 +28,8 @@ _SUFFIXES = {"train": ("_train",), "test": ("_test",), "validation": ("_val", "_
 def npz(*, path: str) -> Source:
     """Arrays x, y (and p, the true label distribution) in an .npz; or x_train, y_train, x_test, y_test (, x_val, y_val).
 
-    Inputs are uint8 images, channels first or last, or floating-point arrays.
+    Labels are one class a sample, or multi-label: zeros and ones [samples, classes]. Inputs are uint8 images, channels first
+    or last, or floating-point arrays.
 
     Args:
         path: the file.
@@ -86,6 +87,8 @@ def _part(given: object) -> Split:
 def _split(arrays: Mapping[str, NDArray[Any]], suffix: str, where: str) -> Arrays:
     labels = as_labels(arrays[f"y{suffix}"], where)
     inputs, truth = _inputs(arrays[f"x{suffix}"], where), arrays.get(f"p{suffix}")
+    if truth is not None and labels.ndim == 2:
+        raise UsageError(f"{where}: p is a distribution over classes, and multi-label samples have none")
     return Arrays(inputs, labels, None if truth is None else _truth(truth, len(labels), where))
 
 
@@ -130,7 +133,8 @@ def _cut(name: str, whole: Split) -> Source:
     rows = held_out(whole.labels, round(_TEST_SHARE * len(whole)), 0, stream=9)
     is_test = torch.zeros(len(whole), dtype=torch.bool)
     is_test[rows] = True
-    note = f"test: {len(rows):,} of {len(whole):,} samples, stratified (no test part was given)"
+    how = "drawn" if whole.labels.ndim == 2 else "stratified"
+    note = f"test: {len(rows):,} of {len(whole):,} samples, {how} (no test part was given)"
     return _source(name, whole.take(torch.nonzero(~is_test).flatten()), whole.take(rows), None, (note,))
 
 
@@ -139,7 +143,7 @@ def _source(name: str, train: Split, test: Split, validation: Split | None, note
     if min(len(train), len(test)) == 0:
         raise UsageError(f"{name}: {len(train)} training and {len(test)} test samples; both are needed")
     widths = {part.truth.shape[1] for part in parts if part.truth is not None}
-    num_classes = max(1 + max(int(part.labels.max()) for part in parts if len(part)), *widths, 2)
+    num_classes = max(*_num_classes(parts, name), *widths, 2)
     if widths - {num_classes}:
         raise UsageError(f"{name}: p has {min(widths)} classes, the labels and the other parts {num_classes}")
     normalisation, is_vectors = _normalisation(train)
@@ -154,6 +158,17 @@ def _source(name: str, train: Split, test: Split, validation: Split | None, note
         protocol="vectors" if is_vectors else "default",
         notes=(*notes, *described),
     )
+
+
+def _num_classes(parts: list[Split], name: str) -> set[int]:
+    """Return how many classes the labels of the parts show."""
+    widths = {part.labels.shape[1] if part.labels.ndim == 2 else 0 for part in parts}
+    if len(widths) > 1:
+        kinds = " and ".join(f"zeros and ones for {width}" if width else "one class" for width in sorted(widths))
+        raise UsageError(f"{name}: the parts have labels of different kinds: {kinds}; they must be alike")
+    if widths != {0}:
+        return widths
+    return {1 + max(int(part.labels.max()) for part in parts if len(part))}
 
 
 def _normalisation(train: Split) -> tuple[Normalisation, bool]:

@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from preceptor.data.dataset import Normalisation, Source
+from preceptor.data.groups import Groups, regrouped
 from preceptor.data.pickles import read_pickle
 from preceptor.data.split import Arrays, as_labels
 from preceptor.data.votes import read_votes
@@ -20,42 +21,48 @@ __all__ = ["cifar10", "cifar100"]
 _VALIDATION_SHARE = 0.02  # small, so that numbers stay comparable with the protocol's full training set
 
 
-def cifar10(*, root: str, votes: str | None = None, train_votes: str | None = None) -> Source:
+def cifar10(
+    *, root: str, votes: str | None = None, train_votes: str | None = None, groups: Groups | None = None
+) -> Source:
     """60,000 colour images, 32x32, 10 classes; `root` holds cifar-10-batches-py, or is it.
 
     Args:
         root: the folder.
         votes: an .npz of human votes on the test images (CIFAR-10H): their shares are the true label distribution there.
         train_votes: an .npz of human votes on the training images (CIFAR-10N, three each), likewise.
+        groups: classes put together, as in [[0,1,2,3,4],[5,6,7,8,9]]; every class belongs to one group.
     """
     folder = _folder(root, "cifar-10-batches-py", "batches.meta")
     names = _names(folder / "batches.meta", "label_names", 10)
     train = _read([folder / f"data_batch_{k}" for k in range(1, 6)], "labels", 10)
     test = _read([folder / "test_batch"], "labels", 10)
-    return _source(
+    source = _source(
         "cifar10",
         _voted(train, train_votes, "data.train_votes"),
         _voted(test, votes, "data.votes"),
         names,
         Normalisation((0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)),
     )
+    return regrouped(source, groups)
 
 
-def cifar100(*, root: str) -> Source:
+def cifar100(*, root: str, groups: Groups | None = None) -> Source:
     """60,000 colour images, 32x32, 100 classes; `root` holds cifar-100-python, or is it.
 
     Args:
         root: the folder.
+        groups: classes put together; every class belongs to one group.
     """
     folder = _folder(root, "cifar-100-python", "meta")
     names = _names(folder / "meta", "fine_label_names", 100)
-    return _source(
+    source = _source(
         "cifar100",
         _read([folder / "train"], "fine_labels", 100),
         _read([folder / "test"], "fine_labels", 100),
         names,
         Normalisation((0.5071, 0.4867, 0.4408), (0.2675, 0.2565, 0.2761)),
     )
+    return regrouped(source, groups)
 
 
 def _source(name: str, train: Arrays, test: Arrays, names: tuple[str, ...], normalisation: Normalisation) -> Source:

@@ -13,6 +13,7 @@ from torch import Tensor
 from preceptor.data.split import Arrays, Split
 from preceptor.data.views import ORDER, draws
 from preceptor.errors import UsageError
+from preceptor.types import Task
 
 __all__ = ["Data", "Normalisation", "Source", "assemble", "fingerprint", "held_out", "stratified"]
 
@@ -99,6 +100,13 @@ class Data:
     notes: tuple[str, ...]
     pool: Split | None = None
 
+    @property
+    def task(self) -> Task:
+        """What is asked of a network."""
+        if self.train.labels.ndim == 2:
+            return "multilabel"
+        return "binary" if self.num_classes == 2 else "multiclass"
+
 
 def assemble(
     source: Source,
@@ -131,15 +139,23 @@ def assemble(
         if value is not None and value < 1:
             raise UsageError(f"data.{key}: {value} is not at least 1")
     notes, train, held, share = list(source.notes), source.train, source.validation, 0.0
+    how = "stratified"
+    if train.labels.ndim == 2:
+        how = "drawn"
+        present = float(train.labels.sum(1).mean())
+        notes.append(
+            f"multi-label: {train.labels.shape[1]} classes, {present:.2g} present in a sample on average; accuracy is the "
+            "share of all answers yes or no that are right; splits are drawn without stratification"
+        )
     if held is None:
         share = source.validation_share if validation is None else validation
         chosen = held_out(train.labels, round(share * len(train)), split_seed, stream=0)
-        notes.append(f"validation: {len(chosen):,} of {len(train):,} training samples, stratified, seed {split_seed}")
+        notes.append(f"validation: {len(chosen):,} of {len(train):,} training samples, {how}, seed {split_seed}")
         held, train = train.take(chosen), train.take(_rest(chosen, len(train)))
     elif validation:
         notes.append(f"validation: {source.name} has its own {len(held):,} samples; the share {validation} is not used")
     if limit is not None and limit < len(train):
-        notes.append(f"limit: {limit:,} of {len(train):,} training samples, stratified")
+        notes.append(f"limit: {limit:,} of {len(train):,} training samples, {how}")
         train = train.take(stratified(train.labels, limit, split_seed, stream=1))
     pool = None
     if labelled_fraction is not None:
@@ -169,16 +185,20 @@ def assemble(
     )
 
 
-def stratified(labels: Int[Tensor, " samples"], count: int, seed: int, *, stream: int) -> Int[Tensor, " chosen"]:
+def stratified(
+    labels: Int[Tensor, " samples"] | Float[Tensor, "samples classes"], count: int, seed: int, *, stream: int
+) -> Int[Tensor, " chosen"]:
     """Return `count` rows, as many of each class as its share asks (largest remainders first), in rising order.
 
-    Which rows of a class are taken is a pure function of seed, stream and row.
+    Of multi-label samples any rows, for they are of no single class. Which rows of a class are taken is a pure function of
+    seed, stream and row.
 
     Raises:
         UsageError: when there are fewer than `count` samples.
     """
     if count > len(labels):
         raise UsageError(f"data: {count} samples asked for, {len(labels)} there")
+    labels = _strata(labels)
     classes, sizes = np.unique(labels.numpy(), return_counts=True)
     exact = sizes * count / max(len(labels), 1)
     quota = np.floor(exact).astype(np.int64)
@@ -191,8 +211,11 @@ def stratified(labels: Int[Tensor, " samples"], count: int, seed: int, *, stream
     return torch.cat(chosen).sort().values if chosen else torch.empty(0, dtype=torch.int64)
 
 
-def held_out(labels: Int[Tensor, " samples"], count: int, seed: int, *, stream: int) -> Int[Tensor, " chosen"]:
+def held_out(
+    labels: Int[Tensor, " samples"] | Float[Tensor, "samples classes"], count: int, seed: int, *, stream: int
+) -> Int[Tensor, " chosen"]:
     """Return `count` rows as `stratified` does, less one of each class that would be left without samples."""
+    labels = _strata(labels)
     chosen = stratified(labels, count, seed, stream=stream)
     left = set(labels[_rest(chosen, len(labels))].tolist())
     is_taken = torch.ones(len(chosen), dtype=torch.bool)
@@ -217,6 +240,10 @@ def fingerprint(*splits: Split) -> str:
             digest.update(f"{len(split)} {inputs.shape} {inputs.dtype.str}".encode())
             digest.update(inputs.tobytes())
     return digest.hexdigest()[:16]
+
+
+def _strata(labels: Tensor) -> Int[Tensor, " samples"]:
+    return labels if labels.ndim == 1 else torch.zeros(len(labels), dtype=torch.int64)
 
 
 def _rest(chosen: Tensor, length: int) -> Tensor:

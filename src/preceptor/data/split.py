@@ -19,9 +19,12 @@ __all__ = ["Arrays", "Items", "Split", "as_labels"]
 
 
 class Split(ABC):
-    """Samples with their labels, and their true label distribution where it is known."""
+    """Samples with their labels, and their true label distribution where it is known.
 
-    labels: Int[Tensor, " samples"]
+    Labels are a class a sample, or, of multi-label data, 1 for each class that is present, else 0.
+    """
+
+    labels: Int[Tensor, " samples"] | Float[Tensor, "samples classes"]
     truth: Float[Tensor, "samples classes"] | None
 
     def __len__(self) -> int:
@@ -41,7 +44,7 @@ class Arrays(Split):
 
     Args:
         inputs: one row a sample.
-        labels: int64 classes.
+        labels: int64 classes, or [samples, classes] of zeros and ones.
         truth: true label distribution of each sample, rows summing to 1, or None.
     """
 
@@ -120,10 +123,10 @@ def _sample(value: Any) -> Tensor:
 
 
 def as_labels(values: NDArray[Any] | Tensor, where: str, num_classes: int | None = None) -> Tensor:
-    """Return labels as int64, checked.
+    """Return labels as int64, checked; zeros and ones [samples, classes], of multi-label data, too.
 
     Args:
-        values: whole numbers from 0, one a sample, of any numeric type.
+        values: of any numeric type; whole numbers from 0, one a sample, or rows of zeros and ones.
         where: the source, for messages.
         num_classes: labels must be below it; None: no upper bound.
 
@@ -131,6 +134,8 @@ def as_labels(values: NDArray[Any] | Tensor, where: str, num_classes: int | None
         UsageError: for a label that is no whole number or out of range; the first is named with its row.
     """
     array = np.asarray(values)
+    if array.ndim == 2 and array.shape[1] > 1 and array.dtype.kind in "iufb" and num_classes is None:
+        return _as_multilabels(array, where)
     if array.ndim != 1 or array.dtype.kind not in "iufb":
         raise UsageError(
             f"{where}: labels have shape {array.shape} and type {array.dtype}, expected one number a sample"
@@ -142,4 +147,12 @@ def as_labels(values: NDArray[Any] | Tensor, where: str, num_classes: int | None
         row = int(np.argmax(bad))
         allowed = "whole numbers from 0" if num_classes is None else f"0..{num_classes - 1}"
         raise UsageError(f"{where}: label {array[row]} of sample {row} is not in {allowed}")
+    return torch.from_numpy(array.astype(np.int64))
+
+
+def _as_multilabels(array: NDArray[Any], where: str) -> Tensor:
+    bad = ((array != 0) & (array != 1)).any(1)
+    if bad.any():
+        row = int(np.argmax(bad))
+        raise UsageError(f"{where}: labels {array[row].tolist()} of sample {row} are not all 0 or 1")
     return torch.from_numpy(array.astype(np.int64))

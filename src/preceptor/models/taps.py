@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from torch import Tensor, nn
+from torch.nn import functional
 
 from preceptor.errors import UsageError
 from preceptor.types import Outputs
@@ -78,8 +79,11 @@ class Observed(nn.Module):
     Of a module that is called more than once, the last call is handed out. Maps of a network that is not `Tapped` are
     copied as they pass, because a later layer may work in place (`nn.ReLU(inplace=True)`).
 
+    A network with a single output says the log-odds z of class 1 against class 0. It is read as the two logits (0, z), whose
+    softmax is sigmoid(z): so everything that takes two logits takes such networks too.
+
     Args:
-        model: any module that returns logits [batch, classes]; it stays as it is but for hooks.
+        model: any module that returns logits [batch, classes] or [batch, 1]; it stays as it is but for hooks.
         names: features to hand out: names the network offers, or dotted module paths ("layer2.0", "fc:input").
 
     Raises:
@@ -128,6 +132,8 @@ class Observed(nn.Module):
             raise UsageError(
                 f"model {type(self.model).__name__} returned {_kind(logits)}, expected logits [batch, classes]"
             )
+        if logits.shape[1] == 1:
+            logits = functional.pad(logits, (1, 0))
         return Outputs(logits, {name: caught[name] for name in self.names})
 
     def release(self) -> nn.Module:

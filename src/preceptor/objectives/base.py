@@ -7,14 +7,16 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Literal, TypeVar
+from dataclasses import dataclass, replace
+from typing import ClassVar, Literal, TypeVar
 
+import torch
 from torch import Tensor, nn
 
+from preceptor.divergences import each_class
 from preceptor.errors import UsageError
 from preceptor.objectives.schedules import Schedule
-from preceptor.types import Batch, Clock, Outputs, Step
+from preceptor.types import Batch, Clock, Outputs, Step, Task
 
 __all__ = [
     "Objective",
@@ -58,8 +60,9 @@ class Setting:
         teacher: the same of the teacher, or None while a teacher is being trained.
         model: the network that is trained, for objectives that look at its weights.
         teacher_model: the teacher's network, where it is one.
-        labels: of the training split, [num_samples], on the CPU.
+        labels: of the training split, [num_samples], or multi-label [num_samples, num_classes], on the CPU.
         batch_size: rows of a full batch.
+        task: what is asked of the network.
     """
 
     num_samples: int
@@ -70,6 +73,7 @@ class Setting:
     teacher_model: nn.Module | None = None
     labels: Tensor | None = None
     batch_size: int = 64
+    task: Task = "multiclass"
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,12 +108,16 @@ class Objective(nn.Module, ABC):
         needs_labels: whether it is applied to the labelled rows of a batch only.
         needs_samples: whether it is applied to rows that show a sample only, not to mixed or noisy inputs.
         memories: names of the buffers that hold a row a sample, which a step changes at the rows it saw only.
+        multilabel: what it is for multi-label data. "each_class": its sum over classes, each taken as a problem of two classes
+            (absent, present) with the logits (0, z); "as_is": it looks at no logits, or does what is right by itself; None:
+            not defined there.
     """
 
     uses_teacher: bool = True
     needs_labels: bool = False
     needs_samples: bool = False
     memories: tuple[str, ...] = ()
+    multilabel: ClassVar[Literal["each_class", "as_is"] | None] = None
 
     @abstractmethod
     def loss(self, step: Step) -> Tensor:
@@ -158,6 +166,8 @@ class Objective(nn.Module, ABC):
 class Sum(Objective):
     """A weighted sum of named objectives; itself an objective.
 
+    Of multi-label data, terms that are made for two or more classes get each class as a problem of its own.
+
     Example:
         >>> from preceptor.objectives.distill import KD
         >>> from preceptor.objectives.teacher import CrossEntropy
@@ -166,8 +176,11 @@ class Sum(Objective):
         [('cross_entropy', 0.1), ('kd', 0.9)]
     """
 
+    multilabel = "as_is"
+
     def __init__(self, **terms: tuple[Weight, Objective]) -> None:
         super().__init__()
+        self.task: Task = "multiclass"
         if not terms:
             raise ValueError("Sum: needs at least one term, got none")
         self.weight_of: dict[str, Weight] = {name: weight for name, (weight, _) in terms.items()}
@@ -199,8 +212,16 @@ class Sum(Objective):
         for name, objective in self.named_terms():
             rows = _rows_for(objective, step.batch) if name in self.running else 0
             if rows:
-                found[name] = objective.loss(step if rows == len(step.batch.inputs) else step.rows(0, rows))
+                found[name] = self._loss(objective, step if rows == len(step.batch.inputs) else step.rows(0, rows))
         return found
+
+    def _loss(self, objective: Objective, step: Step) -> Tensor:
+        if not self._is_by_class(objective):
+            return objective.loss(step)
+        return step.student.logits.shape[1] * objective.loss(_step_by_class(step))
+
+    def _is_by_class(self, objective: Objective) -> bool:
+        return self.task == "multilabel" and objective.multilabel == "each_class"
 
     def loss(self, step: Step) -> Tensor:
         """Return the sum of weight times term."""
@@ -226,8 +247,9 @@ class Sum(Objective):
 
     def build(self, setting: Setting) -> None:
         """Build every term."""
+        self.task = setting.task
         for _, objective in self.named_terms():
-            objective.build(setting)
+            objective.build(_setting_by_class(setting) if self._is_by_class(objective) else setting)
 
     def notes(self) -> tuple[str, ...]:
         """Return the notes of all terms, each under its name."""
@@ -258,6 +280,47 @@ def handed_over(weights: Mapping[str, float], present: Collection[str]) -> dict[
         raise ValueError(f"weights: {kept} add up to 0, so that nothing can be handed over to them")
     scale = sum(weights.values()) / sum(kept.values())
     return {name: weight * scale for name, weight in kept.items()}
+
+
+def _step_by_class(step: Step) -> Step:
+    """Return a step whose rows are the classes of each row in turn, present (1) or absent (0), with the logits (0, z)."""
+    batch, (num_rows, num_classes) = step.batch, step.student.logits.shape
+    classes, labels = torch.arange(num_classes, device=batch.index.device), batch.labels
+    if labels is not None:
+        labels = labels.flatten()
+        labels = torch.stack([1 - labels, labels], dim=1) if labels.is_floating_point() else labels
+    rows = replace(
+        batch,
+        inputs=batch.inputs.new_empty(num_rows * num_classes, 0),  # what is seen is not a row a class
+        labels=labels,
+        index=(num_classes * batch.index[:, None] + classes).flatten(),
+        further={},
+    )
+    teacher = None if step.teacher is None else _outputs_by_class(step.teacher)
+    return replace(step, batch=rows, student=_outputs_by_class(step.student), teacher=teacher)
+
+
+def _outputs_by_class(outputs: Outputs) -> Outputs:
+    return Outputs(
+        each_class(outputs.logits),
+        outputs.features,
+        {name: _outputs_by_class(seen) for name, seen in outputs.views.items()},
+        tuple(_outputs_by_class(member) for member in outputs.members),
+    )
+
+
+def _setting_by_class(setting: Setting) -> Setting:
+    """Return the setting of a problem of two classes with a row for each sample and class."""
+    return replace(
+        setting,
+        num_samples=setting.num_samples * setting.num_classes,
+        num_classes=2,
+        student=_outputs_by_class(setting.student),
+        teacher=None if setting.teacher is None else _outputs_by_class(setting.teacher),
+        labels=None if setting.labels is None else setting.labels.flatten().long(),
+        batch_size=setting.batch_size * setting.num_classes,
+        task="binary",
+    )
 
 
 def total(terms: Mapping[str, Tensor], weights: Mapping[str, float]) -> Tensor:

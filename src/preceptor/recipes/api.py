@@ -19,7 +19,7 @@ from preceptor.recipes.assess import Assessment, Candidate, assess_candidates, l
 from preceptor.recipes.config import DataSection, DistillRecipe, LabelRecipe, TeachRecipe
 from preceptor.recipes.label import Labelled
 from preceptor.recipes.label import label as run_label
-from preceptor.recipes.networks import PYTHON, load_run_network
+from preceptor.recipes.networks import PYTHON, check_task, load_run_network
 from preceptor.recipes.overrides import make_recipe
 from preceptor.recipes.result import Result
 from preceptor.recipes.run import Given, load_data, run, score
@@ -196,6 +196,7 @@ def evaluate(path: str | Path, *, data: AnyData | None = None, device: str = "au
     tested = _loaded(folder.read_config()["data"] if data is None else data)
     if tested.num_classes != num_classes:
         raise UsageError(f"run {path} has {num_classes} classes, data {tested.name} has {tested.num_classes}")
+    check_task(folder, tested)
     engine = choose_engine(device, folder.read_result()["precision"])
     return score(engine.place(network), tested.test, tested, engine, batch_size=256)[0]
 

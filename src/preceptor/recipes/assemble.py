@@ -13,6 +13,8 @@ from preceptor.errors import UsageError
 from preceptor.labels import LabelStore
 from preceptor.models import feature_names, observe
 from preceptor.objectives.base import Offer, Setting, Sum
+from preceptor.objectives.distill import METHODS
+from preceptor.objectives.teacher import OBJECTIVES
 from preceptor.recipes.config import DistillRecipe, Recipe
 from preceptor.recipes.networks import fingerprint, load_anchors, load_teachers
 from preceptor.training import (
@@ -88,6 +90,14 @@ def find_teachers(recipe: Recipe, given: nn.Module | None, store: LabelStore | N
     return Staff([given] if given is not None else load_teachers(recipe.teacher, data), anchors)
 
 
+def _check_multilabel(objective: Sum) -> None:
+    """Check that every term means something where several classes can be present at once."""
+    for name, term in objective.named_terms():
+        if term.multilabel is None:
+            known = ", ".join(key for key, entry in {**OBJECTIVES, **METHODS}.items() if entry.objective.multilabel)
+            raise UsageError(f"{name}: is not made for multi-label data; there are {known}")
+
+
 def _check_logits_only(objective: Sum, store: LabelStore, before: Setting) -> None:
     """Check that an objective asks a teacher for nothing but its logits.
 
@@ -129,8 +139,11 @@ def assemble(
         rows: of a full batch as the networks see it, without further views.
 
     Raises:
-        UsageError: for class counts that differ, or features that the objective cannot work with.
+        UsageError: for class counts that differ, a term that the task has no use for, or features that the objective cannot
+            work with.
     """
+    if data.task == "multilabel":
+        _check_multilabel(objective)
     sample = next(plain_batches(data.train, data.normalisation, 2, engine.device)).inputs
 
     def setting(student: nn.Module, names: Sequence[str] | None, teacher_names: Sequence[str] | None) -> Setting:
@@ -139,11 +152,12 @@ def assemble(
             num_samples=len(data.train) + (0 if pool is None else len(pool)),
             num_classes=data.num_classes,
             student=_dry(student, names, sample, engine),
-            teacher=_first_answers(answers, staff, engine),
+            teacher=_first_answers(answers, staff, data, engine),
             model=student,
             teacher_model=staff.networks[0] if staff.networks else None,
             labels=data.train.labels,
             batch_size=min(recipe.batch_size or 1, len(data.train)),
+            task=data.task,
         )
 
     before = setting(model, None, None)
@@ -160,7 +174,7 @@ def assemble(
     rows *= 1 + len(objective.views())
     network = engine.place(observe(student, taps.student))
     learner = engine.place(Learner(network, objective, engine.accelerate(network, rows)))
-    return Parts(learner, _source(staff, taps.teacher, recipe, engine, rows), engine, objective.notes())
+    return Parts(learner, _source(staff, taps.teacher, recipe, data, engine, rows), engine, objective.notes())
 
 
 def _work(student: nn.Module, staff: Staff, recipe: Recipe, data: Data, sample: Tensor) -> float:
@@ -170,14 +184,16 @@ def _work(student: nn.Module, staff: Staff, recipe: Recipe, data: Data, sample: 
     return (3 * forward_flops(student, sample) + teachers) * len(data.train) * recipe.epochs
 
 
-def _source(staff: Staff, names: Sequence[str], recipe: Recipe, engine: Engine, rows: int) -> TeacherSource | None:
+def _source(
+    staff: Staff, names: Sequence[str], recipe: Recipe, data: Data, engine: Engine, rows: int
+) -> TeacherSource | None:
     if staff.truth is not None:
         return TruthTeacher(staff.truth, engine)
     if staff.store is not None:
         return StoredTeacher(staff.store, engine)
     live = [LiveTeacher(observe(network, names), engine, rows) for network in staff.networks]
     if not staff.anchors:
-        return None if not live else live[0] if len(live) == 1 else TeacherTeam(live)
+        return None if not live else live[0] if len(live) == 1 else TeacherTeam(live, data.task)
     route = [*(LiveTeacher(observe(network, names), engine, rows) for network in staff.anchors), *live]
     assert isinstance(recipe, DistillRecipe)
     assert recipe.epochs is not None
@@ -203,12 +219,12 @@ def _dry(network: nn.Module, names: Sequence[str] | None, sample: Tensor, engine
     return outputs
 
 
-def _first_answers(answers: Sequence[Outputs], staff: Staff, engine: Engine) -> Outputs | None:
+def _first_answers(answers: Sequence[Outputs], staff: Staff, data: Data, engine: Engine) -> Outputs | None:
     if staff.truth is not None:
         return Outputs(staff.truth[:2].float().to(engine.device))
     if staff.store is not None:
         return Outputs(staff.store.logits(1, torch.tensor([0, 1])).to(engine.device))
-    return None if not answers else answers[0] if len(answers) == 1 else together(answers)
+    return None if not answers else answers[0] if len(answers) == 1 else together(answers, data.task)
 
 
 def _offer(outputs: Outputs | None) -> Offer:

@@ -106,6 +106,10 @@ def assess_candidates(
     Raises:
         UsageError: for no candidate, or one with another number of classes.
     """
+    if data.task == "multilabel":
+        raise UsageError(
+            f"assess: data {data.name} is multi-label, where confidence and temperature have no one meaning; use evaluate"
+        )
     if not candidates:
         raise UsageError("assess: no network given; preceptor assess RUN_FOLDER ...")
     reference = None if against is None else _logits(against, data.test, data, engine)

@@ -73,6 +73,10 @@ class ModelSection(OpenSection):
     """The network to train; further keys are its constructor's."""
 
     name: Annotated[str, Field(description="a network of `preceptor list models`")]
+    logits: Annotated[
+        int | None,
+        Field(ge=1, description="outputs (default: one a class); 1, for two classes: the log-odds of class 1"),
+    ] = None
 
 
 class TeacherSection(Section):

@@ -65,6 +65,8 @@ def label(
         raise UsageError(
             f"views: {recipe.views}, but data.view=none shows a sample in one way only; views=1 is all there is"
         )
+    if recipe.top is not None and data.task == "multilabel":
+        raise UsageError(f"top: {recipe.top} keeps the largest of classes that exclude each other; leave it out here")
     encoding = Encoding(data.num_classes, recipe.dtype, recipe.top)
     networks = [teacher] if teacher is not None else load_teachers(recipe.teacher, data)
     fingerprints = tuple(fingerprint(network) for network in networks)
@@ -112,7 +114,7 @@ def _source(networks: list[nn.Module], recipe: LabelRecipe, data: Data, engine: 
         per_row = sum(forward_flops(network, sample) for network in placed)
         engine = engine.decide(per_row * len(data.train) * recipe.views)
     live = [LiveTeacher(observe(network, ()), engine, recipe.batch_size) for network in placed]
-    return (live[0] if len(live) == 1 else TeacherTeam(live)), engine
+    return (live[0] if len(live) == 1 else TeacherTeam(live, data.task)), engine
 
 
 def _note(shown: Progress, line: str) -> None:

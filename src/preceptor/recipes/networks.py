@@ -15,6 +15,7 @@ from preceptor.runs import RunFolder
 
 __all__ = [
     "PYTHON",
+    "check_task",
     "fingerprint",
     "load_anchors",
     "load_network",
@@ -31,11 +32,14 @@ def make_network(section: ModelSection, num_classes: int, input_shape: tuple[int
     """Return a new network for data of this shape.
 
     Raises:
-        UsageError: for an unknown name or option, or one that only Python can provide.
+        UsageError: for an unknown name or option, one that only Python can provide, or outputs that do not fit the classes.
     """
     if section.name.startswith(PYTHON):
         raise UsageError(f"model: {section.name} was passed as a Python object and cannot be made from its name")
-    return create(section.name, num_classes=num_classes, input_shape=input_shape, options=section.knobs)
+    outputs = num_classes if section.logits is None else section.logits
+    if outputs not in ({1, 2} if num_classes == 2 else {num_classes}):
+        raise UsageError(f"model.logits: {outputs} for {num_classes} classes; one a class, or 1 for two classes")
+    return create(section.name, num_classes=outputs, input_shape=input_shape, options=section.knobs)
 
 
 def load_run_network(folder: RunFolder, weights: Path | None = None) -> tuple[nn.Module, int]:
@@ -52,6 +56,18 @@ def load_run_network(folder: RunFolder, weights: Path | None = None) -> tuple[nn
         network = ReusedClassifier(network, Reuse(**reuse), num_classes)
     load_weights(network, weights or folder.weights)
     return network, num_classes
+
+
+def check_task(folder: RunFolder, data: Data) -> None:
+    """Check that a run's network and some data agree whether classes exclude each other.
+
+    Raises:
+        UsageError: when they do not.
+    """
+    is_multilabel = folder.read_result().get("task") == "multilabel"
+    if is_multilabel != (data.task == "multilabel"):
+        kinds = ("multi-label", "one class a sample") if is_multilabel else ("one class a sample", "multi-label")
+        raise UsageError(f"run {folder.path} is of {kinds[0]} data, and data {data.name} is {kinds[1]}")
 
 
 def load_teachers(section: TeacherSection, data: Data) -> list[nn.Module]:
@@ -76,7 +92,7 @@ def _load_kept(section: TeacherSection, epoch: int, data: Data) -> nn.Module:
     if epoch not in kept:
         there = ", ".join(str(number) for number in kept) or "none"
         raise UsageError(f"teacher.epoch: {folder.path} has kept epochs {there}, not {epoch}; teach with keep_every=N")
-    return _checked(*load_run_network(folder, kept[epoch]), folder.path, data)
+    return _checked(folder, data, kept[epoch])
 
 
 def load_anchors(section: TeacherSection, data: Data) -> list[nn.Module]:
@@ -98,7 +114,7 @@ def load_anchors(section: TeacherSection, data: Data) -> list[nn.Module]:
         raise UsageError(
             f"teacher.anchors: {folder.path} has kept epochs {there}, not {missing or 'any'}; teach with keep_every=N"
         )
-    return [_checked(*load_run_network(folder, kept[epoch]), folder.path, data) for epoch in sorted(epochs)]
+    return [_checked(folder, data, kept[epoch]) for epoch in sorted(epochs)]
 
 
 def load_network(path: Path, model: str | None, data: Data, *, key: str = "teacher.model") -> nn.Module:
@@ -116,7 +132,7 @@ def load_network(path: Path, model: str | None, data: Data, *, key: str = "teach
     if path.is_dir():
         if model is not None:
             raise UsageError(f"{key}: {model} is not needed: run folder {path} knows its network")
-        return _checked(*load_run_network(RunFolder(path)), path, data)
+        return _checked(RunFolder(path), data)
     if not path.exists():
         raise UsageError(f"teacher: {path}: no such run folder or file")
     if model is None:
@@ -149,9 +165,11 @@ def load_start(network: nn.Module, path: Path, data: Data) -> str:
     return fingerprint(network)
 
 
-def _checked(network: nn.Module, num_classes: int, path: Path, data: Data) -> nn.Module:
+def _checked(folder: RunFolder, data: Data, weights: Path | None = None) -> nn.Module:
+    network, num_classes = load_run_network(folder, weights)
     if num_classes != data.num_classes:
-        raise UsageError(f"teacher {path} has {num_classes} classes, data {data.name} has {data.num_classes}")
+        raise UsageError(f"teacher {folder.path} has {num_classes} classes, data {data.name} has {data.num_classes}")
+    check_task(folder, data)
     return network
 
 

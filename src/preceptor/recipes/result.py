@@ -19,7 +19,8 @@ class Result:
     """A finished run.
 
     Attributes:
-        metrics: on test, read once: accuracy, nll, brier, ece, and the distance to the truth where it is known.
+        metrics: on test, read once: accuracy, nll, brier, ece, and the distance to the truth where it is known; of multi-label
+            data, what has a meaning there.
         model: the trained network, a plain nn.Module in eval mode on the CPU.
         path: the run folder.
         record: all of result.json: per-epoch history, times, versions, command.

@@ -107,6 +107,8 @@ def run(
     beyond = left_out(objective, policy, is_teacher=isinstance(recipe, TeachRecipe))
     pool = pool_of(recipe, data, _unlabelled(recipe, given))
     torch.manual_seed(recipe.seed)
+    if data.task == "multilabel" and recipe.model.logits not in {None, data.num_classes}:
+        raise UsageError(f"model.logits: {recipe.model.logits} for {data.num_classes} labels; one a label")
     model = given.model or make_network(recipe.model, data.num_classes, data.input_shape)
     start = None if recipe.start_from is None else load_start(model, Path(recipe.start_from), data)
     staff = find_teachers(recipe, given.teacher, store, data)
@@ -323,11 +325,12 @@ def _finish(
         "selected_epoch": course.selected_epoch,
         "validation": dict(course.validation),
         "train": {"loss": last["train"]["loss"], "accuracy": last["train"]["accuracy"]},
-        "reliability": [asdict(bar) for bar in reliability(logits, data.test.labels)],
+        **({} if data.task == "multilabel" else {"reliability": _bars(logits, data.test.labels)}),
         "history": history,
         "seconds": course.seconds,
         "images_per_second": statistics.fmean(row["images_per_second"] for row in history),
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
+        "task": data.task,
         "num_classes": data.num_classes,
         "input_shape": list(data.input_shape),
         "data_fingerprint": data.fingerprint,
@@ -345,6 +348,10 @@ def _finish(
     save_weights(model, folder.weights)
     folder.write_result(record)
     return Result(metrics, model, folder.path, record)
+
+
+def _bars(logits: Tensor, labels: Tensor) -> list[dict[str, float]]:
+    return [asdict(bar) for bar in reliability(logits, labels)]
 
 
 def _finished(folder: RunFolder, model: nn.Module, data: Data, engine: Engine) -> Result:

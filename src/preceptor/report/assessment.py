@@ -13,9 +13,11 @@ from preceptor.report.page import write_page
 
 __all__ = ["print_assessments", "write_assessment_page"]
 
-_CRITERIA = {"nll": "NLL", "brier": "Brier score", "ece": "ECE", "accuracy": "accuracy"}
-_PERCENT = {"accuracy", "top5", "macro_accuracy", "agreement"}
-_BRIEF = {"val acc", "val NLL", "val Brier", "test acc", "NLL", "ECE", "T", "to truth", "agrees", "KL to it"}
+_CRITERIA = {"nll": "NLL", "brier": "Brier score", "ece": "ECE", "accuracy": "accuracy", "auroc": "AUROC"}
+_MORE_IS_BETTER = {"accuracy", "auroc"}
+_PERCENT = {"accuracy", "top5", "macro_accuracy", "balanced_accuracy", "prevalence", "agreement"}
+_BRIEF = {"val acc", "val NLL", "val Brier", "test acc", "AUROC", "NLL", "ECE", "T", "to truth", "agrees", "KL to it"}
+_OF_TWO_CLASSES = (("AUROC", "auroc"), ("AP", "average_precision"), ("F1", "f1"))
 _NOTE = (
     "Ordered by validation NLL, the first to look at when a teacher is chosen; validation samples were held out of training. "
     "T: the temperature that minimises it. At T: test outputs divided by it, which changes no choice. Accuracies in %, NLL and "
@@ -113,6 +115,7 @@ def _row(record: Record) -> dict[str, str]:
             "val Brier": f"{held['brier']:.4f}",
         }
     row["test acc"] = f"{100 * test['accuracy']:.2f}"
+    row |= {heading: f"{test[name]:.4f}" for heading, name in _OF_TWO_CLASSES if name in test}
     row |= {
         heading: f"{test[name]:.4f}"
         for heading, name in (("NLL", "nll"), ("Brier", "brier"), ("ECE", "ece"), ("entropy", "entropy"))
@@ -134,7 +137,9 @@ def _finding(records: Sequence[Record]) -> str:
         return f"{name}: test accuracy {100 * only['accuracy']:.2f} %, NLL {only['nll']:.4f}, ECE {only['ece']:.4f}."
     choices: dict[str, list[str]] = {}
     for key, name in _CRITERIA.items():
-        best = min(records, key=lambda record: (-1 if key == "accuracy" else 1) * record[part][key])
+        if key not in records[0][part]:
+            continue
+        best = min(records, key=lambda record: (-1 if key in _MORE_IS_BETTER else 1) * record[part][key])
         choices.setdefault(_short(best["name"]), []).append(name)
     said = "; ".join(f"{name} by {' and '.join(criteria)}" for name, criteria in choices.items())
     return f"Best on {part}: {said}."

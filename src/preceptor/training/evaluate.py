@@ -8,8 +8,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from preceptor.models import Observed, observe
 from preceptor.training.engine import Engine
-from preceptor.types import Batch, Outputs
+from preceptor.types import Batch
 
 __all__ = ["predict"]
 
@@ -18,23 +19,24 @@ def predict(network: nn.Module, batches: Iterable[Batch], engine: Engine) -> Flo
     """Return the logits of all batches in order, float32 on the CPU; the network's mode is put back afterwards.
 
     Args:
-        network: returns Outputs or logits.
+        network: observed, or any module that returns logits.
         batches: plain batches, in order.
         engine: device and precision.
     """
     was_training = network.training
     network.eval()
+    observed = network if isinstance(network, Observed) else observe(network, ())
     try:
         with torch.no_grad(), engine.autocast():
             processes = engine.processes
             answers = {
-                number: network(batch.inputs)
+                number: observed(batch.inputs).logits
                 for number, batch in enumerate(batches)
                 if number % processes.count == processes.rank
             }
     finally:
         network.train(was_training)
-    logits = {number: (a.logits if isinstance(a, Outputs) else a).float() for number, a in answers.items()}
+    logits = {number: answer.float() for number, answer in answers.items()}
     return _everyone(logits, engine).cpu()
 
 

@@ -9,12 +9,12 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
-from preceptor.divergences import log_soften
+from preceptor.divergences import each_class, log_soften
 from preceptor.labels import LabelStore
 from preceptor.models import Observed
 from preceptor.objectives.base import Sum
 from preceptor.training.engine import Engine, Forward
-from preceptor.types import Batch, Clock, Outputs, Step
+from preceptor.types import Batch, Clock, Outputs, Step, Task
 
 __all__ = [
     "Bystander",
@@ -103,13 +103,19 @@ class LiveTeacher:
 
 
 class TeacherTeam:
-    """Several teachers asked together: their mean distribution, the first one's features, and all of them as members."""
+    """Several teachers asked together: their mean distribution, the first one's features, and all of them as members.
 
-    def __init__(self, teachers: Sequence[TeacherSource]) -> None:
+    Args:
+        teachers: all asked about every batch.
+        task: of multi-label data the mean is taken of each class's probability.
+    """
+
+    def __init__(self, teachers: Sequence[TeacherSource], task: Task = "multiclass") -> None:
         self._teachers = tuple(teachers)
+        self._task = task
 
     def __call__(self, batch: Batch) -> Outputs:
-        return together([teacher(batch) for teacher in self._teachers])
+        return together([teacher(batch) for teacher in self._teachers], self._task)
 
 
 class TeacherRoute:
@@ -128,11 +134,19 @@ class TeacherRoute:
         return self._teachers[sum(batch.view.epoch >= epoch for epoch in self._switch_epochs)](batch)
 
 
-def together(members: Sequence[Outputs]) -> Outputs:
-    """Return the log of the mean distribution as logits, of each view too, with the first one's features, and all members."""
-    log_mean = torch.stack([log_soften(member.logits) for member in members]).logsumexp(0) - math.log(len(members))
-    views = {name: together([member.views[name] for member in members]) for name in members[0].views}
-    return replace(members[0], logits=log_mean, views=views, members=tuple(members))
+def together(members: Sequence[Outputs], task: Task = "multiclass") -> Outputs:
+    """Return the log of the mean distribution as logits, of each view too, with the first one's features, and all members.
+
+    Of multi-label data the logits are the log-odds of each class's mean probability.
+    """
+    if task == "multilabel":
+        pairs = [log_soften(each_class(member.logits)) for member in members]
+        absent, present = torch.stack(pairs).logsumexp(0).unbind(1)
+        logits = (present - absent).reshape(members[0].logits.shape)
+    else:
+        logits = torch.stack([log_soften(member.logits) for member in members]).logsumexp(0) - math.log(len(members))
+    views = {name: together([member.views[name] for member in members], task) for name in members[0].views}
+    return replace(members[0], logits=logits, views=views, members=tuple(members))
 
 
 class TruthTeacher:

@@ -199,7 +199,7 @@ def fit(
                 watcher.stepped(position, loader.num_batches, plan, tally)
                 if position.step == first_step and engine.compiles:
                     watcher.note(f"engine: the first step, which compiles, took {now - began:.1f} s")
-                if position.step == math.ceil(total_steps / 10):
+                if position.step == math.ceil(total_steps / 10) and learner.objective.task != "multilabel":
                     _warn_near_chance(tally, watcher)
                 began = now
                 if plan.checkpoint_every_steps and position.step % plan.checkpoint_every_steps == 0:
@@ -212,9 +212,7 @@ def fit(
                     )
             processes.settle(learner)
             row = _row(learner, position, tally.over(processes, engine.device), plan, total_steps, evaluate(), search)
-            journal.append(row.as_dict())
-            watcher.epoch_ended(row)
-            _warn_of_faint_terms(row, learner, watcher)
+            _report(row, learner, journal, watcher)
             best = _better(best, row, plan.selection, learner)
             _keep(plan, position.epoch, learner, checkpoints, processes)
             tally = Tally(tally.terms)
@@ -251,6 +249,12 @@ def _warn_near_chance(tally: Tally, watcher: Watcher) -> None:
             f"warning: training accuracy is {100 * tally.accuracy:.1f} % after a tenth of all steps, near chance for "
             f"{num_classes} classes: this objective has not begun to learn at this rate"
         )
+
+
+def _report(row: EpochRow, learner: Learner, journal: Journal, watcher: Watcher) -> None:
+    journal.append(row.as_dict())
+    watcher.epoch_ended(row)
+    _warn_of_faint_terms(row, learner, watcher)
 
 
 def _warn_of_faint_terms(row: EpochRow, learner: Learner, watcher: Watcher) -> None:

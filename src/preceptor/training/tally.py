@@ -28,11 +28,11 @@ class Tally:
 
     def add(self, logits: Tensor, labels: Tensor | None, loss: Tensor, terms: Mapping[str, Tensor]) -> None:
         """Count one step (its time is counted by `add_seconds`)."""
-        rows, labelled, right = len(logits), 0, 0
+        rows, labelled, right = len(logits), 0, 0.0
         self.num_classes = logits.shape[1]
         if labels is not None and not labels.is_floating_point():
             labelled = len(labels)
-            right = int((logits[:labelled].argmax(1) == labels).sum())
+            right = _rows_right(logits[:labelled], labels)
         losses = [float(terms[name]) * rows if name in terms else 0.0 for name in self.terms]
         counts = [rows if name in terms else 0 for name in self.terms]
         sums = [rows, 0.0, float(loss) * rows, right, labelled, *losses, *counts]
@@ -75,7 +75,10 @@ class Tally:
 
     @property
     def accuracy(self) -> float | None:
-        """Share of labelled rows that were right while training, as a fraction; None where no row's class was known."""
+        """Share of labelled rows (multi-label: of their answers yes or no) that were right while training, as a fraction.
+
+        None where no row's class was known.
+        """
         return float(self.values[3] / self.values[4]) if self.num_labelled else None
 
     @property
@@ -84,3 +87,9 @@ class Tally:
         losses, counts = self.values[5:].chunk(2)
         applied = zip(self.terms, losses.tolist(), counts.tolist(), strict=True)
         return {name: loss / count for name, loss, count in applied if count}
+
+
+def _rows_right(logits: Tensor, labels: Tensor) -> float:
+    if labels.ndim == 1:
+        return float((logits.argmax(1) == labels).sum())
+    return float(((logits > 0) == (labels == 1)).double().mean(1).sum())

@@ -6,7 +6,10 @@ import pytest
 import torch
 from vectors import closed_form_logits, softmax_rows
 
-from preceptor.objectives.teacher.cross_entropy import cross_entropy_loss
+from preceptor.errors import UsageError
+from preceptor.objectives.base import Setting
+from preceptor.objectives.teacher.cross_entropy import CrossEntropy, cross_entropy_loss
+from preceptor.types import Outputs
 
 
 def test_definition() -> None:
@@ -49,3 +52,45 @@ def test_mixed_labels_make_the_mixture_of_losses() -> None:
     expected = 0.3 * cross_entropy_loss(logits, labels) + 0.7 * cross_entropy_loss(logits, partner)
     torch.testing.assert_close(cross_entropy_loss(logits, mixed), expected)
     torch.testing.assert_close(cross_entropy_loss(logits, one_hot), cross_entropy_loss(logits, labels))
+
+
+def setting(labels: torch.Tensor, num_classes: int) -> Setting:
+    return Setting(len(labels), num_classes, Outputs(torch.zeros(2, num_classes)), None, labels=labels)
+
+
+def test_class_weights_by_definition() -> None:
+    logits, _, labels = closed_form_logits()
+    weights = torch.tensor([0.5, 2.0, 0.0, 1.0, 3.0], dtype=torch.float64)
+    rows = zip(softmax_rows(logits), labels.tolist(), strict=True)
+    expected = -sum(weights[y].item() * math.log(row[y]) for row, y in rows) / 4
+    assert cross_entropy_loss(logits, labels, class_weights=weights).item() == pytest.approx(expected, rel=1e-12)
+    ones = torch.ones(5, dtype=torch.float64)
+    assert cross_entropy_loss(logits, labels, class_weights=ones).item() == cross_entropy_loss(logits, labels).item()
+
+
+def test_balanced_weights_count_the_training_split() -> None:
+    labels = torch.tensor([0] * 9 + [1] * 3)
+    objective = CrossEntropy(class_weights="balanced")
+    objective.build(setting(labels, 2))
+    assert objective.class_weights is not None
+    assert objective.class_weights.tolist() == pytest.approx([12 / 18, 12 / 6])
+    assert objective.class_weights[labels].mean().item() == pytest.approx(1)
+    # what knows nothing best says "equal", whatever the shares
+    logits = torch.zeros(12, 2, requires_grad=True)
+    objective(logits, labels).backward()
+    assert logits.grad is not None
+    assert logits.grad.sum(0).abs().max().item() < 1e-6
+    assert not objective.state_dict()
+
+
+@pytest.mark.parametrize("weights", [(1.0, -1.0), (0.0, 0.0), (math.inf, 1.0)])
+def test_weights_that_cannot_be(weights: tuple[float, ...]) -> None:
+    with pytest.raises(ValueError, match="class_weights: "):
+        CrossEntropy(class_weights=weights)
+
+
+def test_weights_that_do_not_fit_the_data() -> None:
+    with pytest.raises(UsageError, match="class_weights: 2 for 3 classes; one each"):
+        CrossEntropy(class_weights=(1.0, 2.0)).build(setting(torch.tensor([0, 1, 2]), 3))
+    with pytest.raises(UsageError, match="class_weights: class 1 has no training samples to balance"):
+        CrossEntropy(class_weights="balanced").build(setting(torch.tensor([0, 2]), 3))

@@ -67,6 +67,8 @@ def ab_loss(
 class AB(Objective):
     """Hinge distance of activation boundaries at all blocks, through connectors where shapes differ."""
 
+    multilabel = "as_is"
+
     def __init__(self, margin: float = 1.0, stage_epochs: int = 30, pairs: Mapping[str, str] | None = None) -> None:
         super().__init__()
         self.margin = positive(margin, "margin")

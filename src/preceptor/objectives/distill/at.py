@@ -64,6 +64,8 @@ def _attention(pooled: Tensor, power: float) -> Tensor:
 class AT(Objective):
     """Distance between the attention maps of paired blocks."""
 
+    multilabel = "as_is"
+
     def __init__(self, power: float = 2.0, pairs: Mapping[str, str] | None = None) -> None:
         super().__init__()
         self.power = positive(power, "power")

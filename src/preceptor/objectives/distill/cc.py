@@ -45,6 +45,8 @@ def cc_loss(
 class CC(Objective):
     """Correlation of the distances of neighbours, between linear embeddings of both networks' pooled features."""
 
+    multilabel = "as_is"
+
     def __init__(self, dim: int = 128) -> None:
         super().__init__()
         self.dim = at_least(dim, 1, "dim")

@@ -74,6 +74,8 @@ class _Reverse(torch.autograd.Function):
 class CTKD(Objective):
     """KD with a learned temperature, whose adversary strengthens over `ramp_epochs` along half a cosine."""
 
+    multilabel = "each_class"
+
     def __init__(self, start: float = 1.0, scale: float = 20.0, ramp_epochs: int = 10) -> None:
         super().__init__()
         self.start = positive(start, "start")

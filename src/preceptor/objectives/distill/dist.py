@@ -14,8 +14,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from preceptor.divergences import log_soften
-from preceptor.objectives.base import Objective, positive, teacher_outputs
+from preceptor.divergences import log_soften, promote
+from preceptor.objectives.base import Objective, Setting, positive, teacher_outputs
 from preceptor.types import Step
 
 __all__ = ["DIST", "dist_loss"]
@@ -31,6 +31,7 @@ def dist_loss(
     inter_weight: float = 1.0,
     intra_weight: float = 1.0,
     temperature: float = 4.0,
+    by_class: bool = False,
 ) -> Float[Tensor, ""]:
     """Return temperature^2 (inter_weight (1 - mean row correlation) + intra_weight (1 - mean column correlation)).
 
@@ -40,6 +41,7 @@ def dist_loss(
         inter_weight: of the correlation over classes, one a sample.
         intra_weight: of the correlation over samples, one a class; of a batch of one there is none, and the part is 0.
         temperature: of the softmax whose outputs are correlated, above 0; 4 on CIFAR, 1 on ImageNet.
+        by_class: take the sigmoid of each logit instead of the softmax over them, as multi-label data need.
 
     Returns:
         between 0 and 2 temperature^2 a part; 0 where the distributions are equal, up to 1e-8 of their norms; a constant row or
@@ -55,7 +57,11 @@ def dist_loss(
         4.0
     """
     temperature = positive(temperature, "temperature")
-    student, teacher = (log_soften(logits, temperature).exp() for logits in (student_logits, teacher_logits.detach()))
+    both = (student_logits, teacher_logits.detach())
+    if by_class:
+        student, teacher = (torch.sigmoid(promote(logits) / temperature) for logits in both)
+    else:
+        student, teacher = (log_soften(logits, temperature).exp() for logits in both)
     inter = 1 - _correlation(student, teacher).mean()
     intra = 1 - _correlation(student.T, teacher.T).mean() if len(student) > 1 else inter.new_zeros(())
     return temperature**2 * (inter_weight * inter + intra_weight * intra)
@@ -85,12 +91,19 @@ def _length(rows: Tensor) -> Tensor:
 class DIST(Objective):
     """Correlation of the outputs over classes and over samples."""
 
+    multilabel = "as_is"
+
     def __init__(self, inter_weight: float = 1.0, intra_weight: float = 1.0, temperature: float = 4.0) -> None:
         super().__init__()
         self.inter_weight = inter_weight
         self.intra_weight = intra_weight
         self.temperature = positive(temperature, "temperature")
         self._has_warned = False
+        self._is_by_class = False
+
+    def build(self, setting: Setting) -> None:
+        """Correlate sigmoids where several classes can be present at once."""
+        self._is_by_class = setting.task == "multilabel"
 
     def forward(self, student_logits: Tensor, teacher_logits: Tensor, labels: Tensor | None = None) -> Tensor:
         """Return the loss of logits [batch, classes]; labels are not used."""
@@ -105,6 +118,7 @@ class DIST(Objective):
             inter_weight=self.inter_weight,
             intra_weight=self.intra_weight,
             temperature=self.temperature,
+            by_class=self._is_by_class,
         )
 
     def loss(self, step: Step) -> Tensor:

@@ -75,6 +75,8 @@ def _parts(logits: Tensor, labels: Tensor, temperature: float) -> tuple[Tensor, 
 class DKD(Objective):
     """Decoupled KL divergence from the teacher's logits, by the labels."""
 
+    multilabel = "each_class"
+
     def __init__(self, target_weight: float = 1.0, nontarget_weight: float = 8.0, temperature: float = 4.0) -> None:
         super().__init__()
         self.target_weight = target_weight

@@ -91,6 +91,8 @@ def _scaled(weights: Sequence[float]) -> list[float]:
 class Ensemble(Objective):
     """Softened KL divergence from several teachers."""
 
+    multilabel = "each_class"
+
     def __init__(
         self, mode: Mode = "probability", weights: tuple[float, ...] | None = None, temperature: float = 4.0
     ) -> None:

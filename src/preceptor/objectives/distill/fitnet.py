@@ -50,6 +50,8 @@ def fitnet_loss(student_map: Float[Tensor, "*shape"], teacher_map: Float[Tensor,
 class FitNet(Objective):
     """Squared distance of regressed maps of the student to maps of the teacher: by default the second blocks'."""
 
+    multilabel = "as_is"
+
     def __init__(self, relu: bool = True, pairs: Mapping[str, str] | None = None) -> None:
         super().__init__()
         self.relu = relu

@@ -65,6 +65,8 @@ def _flows(maps: Sequence[Tensor]) -> list[Tensor]:
 class FSP(Objective):
     """Distance between the flows of both networks, stem and blocks; needs equal channels level by level."""
 
+    multilabel = "as_is"
+
     def __init__(self, stage_epochs: int = 30, pairs: Mapping[str, str] | None = None) -> None:
         super().__init__()
         self.stage_epochs = at_least(stage_epochs, 0, "stage_epochs")

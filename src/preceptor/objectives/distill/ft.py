@@ -81,6 +81,8 @@ def _deconvolutions(before: int, after: int) -> nn.Sequential:
 class FT(Objective):
     """Distance between the student's translated last map and the teacher's paraphrased one."""
 
+    multilabel = "as_is"
+
     def __init__(
         self,
         rate: float = 0.5,
@@ -96,9 +98,7 @@ class FT(Objective):
         if pairs and len(pairs) != 1:
             raise ValueError(f"pairs: ft takes one pair, got {len(pairs)}")
         self.pairing = Pairing("ft", pairs, which="last")
-        self.paraphraser = nn.Sequential()
-        self.rebuilder = nn.Sequential()
-        self.translator = nn.Sequential()
+        self.paraphraser, self.rebuilder, self.translator = (nn.Sequential() for _ in range(3))
 
     def forward(self, student_map: Tensor, teacher_map: Tensor) -> Tensor:
         """Return the loss of maps [batch, channels, height, width]; the paraphraser is frozen."""

@@ -62,6 +62,8 @@ def _correlation(maps: Tensor) -> Tensor:
 class ICKD(Objective):
     """Distance of channel correlations, the student's map embedded to the teacher's channels: by default the last maps."""
 
+    multilabel = "as_is"
+
     def __init__(self, pairs: Mapping[str, str] | None = None) -> None:
         super().__init__()
         self.pairing = Pairing("ickd", pairs, which="last")

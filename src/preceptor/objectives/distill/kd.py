@@ -46,6 +46,8 @@ def kd_loss(
 class KD(Objective):
     """Softened KL divergence from the teacher's logits."""
 
+    multilabel = "each_class"
+
     def __init__(self, temperature: float = 4.0) -> None:
         super().__init__()
         self.temperature = positive(temperature, "temperature")

@@ -102,16 +102,14 @@ class _FirstVectors(torch.autograd.Function):
 
 def _upright(vectors: Tensor) -> Tensor:
     first: Tensor = vectors[..., 0]
-    sign = first.sum(1, keepdim=True).ge(0).to(first.dtype) * 2 - 1
-    return first.mul(sign)
+    return first.mul(first.sum(1, keepdim=True).ge(0).to(first.dtype) * 2 - 1)
 
 
 def _nearest(vectors: Tensor, target: Tensor) -> Tensor:
     cosines = (vectors.detach() * target[..., None]).sum(1)
     best = cosines.abs().argmax(1)
     chosen = vectors.gather(2, best[:, None, None].expand(-1, vectors.shape[1], 1))[..., 0]
-    sign = torch.where(cosines.gather(1, best[:, None]) < 0, -1.0, 1.0)
-    return chosen * sign
+    return chosen * torch.where(cosines.gather(1, best[:, None]) < 0, -1.0, 1.0)
 
 
 def _kernel(before: Tensor, after: Tensor) -> Tensor:
@@ -120,6 +118,8 @@ def _kernel(before: Tensor, after: Tensor) -> Tensor:
 
 class KDSVD(Objective):
     """Distance between how singular vectors change over the blocks; needs equal channels level by level."""
+
+    multilabel = "as_is"
 
     def __init__(self, pairs: Mapping[str, str] | None = None) -> None:
         super().__init__()

@@ -12,8 +12,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from preceptor.divergences import promote, soft_kl
-from preceptor.objectives.base import Objective, positive, teacher_outputs
+from preceptor.divergences import each_class, promote, soft_kl
+from preceptor.objectives.base import Objective, Setting, positive, teacher_outputs
 from preceptor.types import Step
 
 __all__ = ["LogitStd", "logit_std_loss"]
@@ -27,6 +27,7 @@ def logit_std_loss(
     teacher_logits: Float[Tensor, "batch classes"],
     *,
     temperature: float = 2.0,
+    by_class: bool = False,
 ) -> Float[Tensor, ""]:
     """Return temperature^2 KL(p_T, p_S) of z-scores (z - mean) / (std + 1e-7), std with classes - 1.
 
@@ -34,6 +35,7 @@ def logit_std_loss(
         student_logits: of the student, at least 2 classes.
         teacher_logits: of the teacher; constant in the gradient.
         temperature: above 0.
+        by_class: the sum over classes of the KL of sigmoids of z-scores instead, as multi-label data need.
 
     Returns:
         nats a sample, batch mean; 0 where each row is a rising affine map of the other's. A constant row stands for the
@@ -51,7 +53,10 @@ def logit_std_loss(
     temperature = positive(temperature, "temperature")
     if student_logits.shape[1] < 2:
         raise ValueError(f"student_logits: {student_logits.shape[1]} classes, logit_std needs at least 2")
-    return soft_kl(_standardized(student_logits), _standardized(teacher_logits.detach()), temperature).mean()
+    student, teacher = _standardized(student_logits), _standardized(teacher_logits.detach())
+    if by_class:
+        student, teacher = each_class(student), each_class(teacher)
+    return soft_kl(student, teacher, temperature).sum() / len(student_logits)
 
 
 def _standardized(logits: Tensor) -> Tensor:
@@ -67,13 +72,20 @@ def _standardized(logits: Tensor) -> Tensor:
 class LogitStd(Objective):
     """Softened KL divergence between z-scores of logits."""
 
+    multilabel = "as_is"
+
     def __init__(self, temperature: float = 2.0) -> None:
         super().__init__()
         self.temperature = positive(temperature, "temperature")
+        self._is_by_class = False
+
+    def build(self, setting: Setting) -> None:
+        """Compare sigmoids where several classes can be present at once."""
+        self._is_by_class = setting.task == "multilabel"
 
     def forward(self, student_logits: Tensor, teacher_logits: Tensor, labels: Tensor | None = None) -> Tensor:
         """Return the loss of logits [batch, classes]; labels are not used."""
-        return logit_std_loss(student_logits, teacher_logits, temperature=self.temperature)
+        return logit_std_loss(student_logits, teacher_logits, temperature=self.temperature, by_class=self._is_by_class)
 
     def loss(self, step: Step) -> Tensor:
         """Return the loss between student and teacher."""

@@ -61,6 +61,8 @@ def nkd_loss(
 class NKD(Objective):
     """The target's cross-entropy weighted by the teacher's confidence, and the other classes' among themselves."""
 
+    multilabel = "each_class"
+
     def __init__(self, nontarget_weight: float = 3.5, temperature: float = 3.0) -> None:
         super().__init__()
         self.nontarget_weight = nontarget_weight

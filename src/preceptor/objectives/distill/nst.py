@@ -65,6 +65,8 @@ def _kernel(one: Tensor, other: Tensor) -> Tensor:
 class NST(Objective):
     """Discrepancy between the channel patterns of paired blocks."""
 
+    multilabel = "as_is"
+
     def __init__(self, pairs: Mapping[str, str] | None = None) -> None:
         super().__init__()
         self.pairing = Pairing("nst", pairs)

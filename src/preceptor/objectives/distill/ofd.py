@@ -97,6 +97,8 @@ def _last_norm(module: nn.Module) -> nn.BatchNorm2d | None:
 class OFD(Objective):
     """Partial distance of maps before the ReLU, the blocks paired from the end or as the user says."""
 
+    multilabel = "as_is"
+
     def __init__(self, pairs: Mapping[str, str] | None = None) -> None:
         super().__init__()
         self.pairing = Pairing("ofd", pairs, which="from_the_end", student_preact=True, teacher_preact=True)
@@ -120,9 +122,8 @@ class OFD(Objective):
 
     def build(self, setting: Setting) -> None:
         """Make the connectors, and the margins from the teacher's batch-norms."""
-        device = setting.student.logits.device
+        device, names = setting.student.logits.device, [name for _, name in self.pairing.pairs]
         connectors = []
-        names = [name for _, name in self.pairing.pairs]
         maps = maps_of(setting.teacher, names, "teacher", "ofd")
         for level, ((mine, its), name, dry) in enumerate(zip(self.pairing.shapes(setting), names, maps, strict=True)):
             conv = nn.Conv2d(mine[0], its[0], 1, bias=False)
@@ -137,8 +138,7 @@ class OFD(Objective):
             return ofd_margin(norm.weight.detach().float(), norm.bias.detach().float())
         self._estimated.append(name)
         values = promote(dry).transpose(0, 1).flatten(1)
-        is_below = values < 0
-        return values.masked_fill(~is_below, 0).sum(1) / is_below.sum(1).clamp_min(1)
+        return values.clamp_max(0).sum(1) / (values < 0).sum(1).clamp_min(1)
 
     def notes(self) -> tuple[str, ...]:
         """Name the pairs, and the margins that are estimates."""

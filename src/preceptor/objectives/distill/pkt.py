@@ -57,6 +57,8 @@ def _neighbours(embedding: Tensor) -> Tensor:
 class PKT(Objective):
     """Divergence between the neighbourhoods of pooled features in a batch."""
 
+    multilabel = "as_is"
+
     def forward(self, student_embedding: Tensor, teacher_embedding: Tensor) -> Tensor:
         """Return the loss of embeddings [batch, dim]."""
         return pkt_loss(student_embedding, teacher_embedding)

@@ -88,6 +88,8 @@ class Fusion(nn.Module):
 class ReviewKD(Objective):
     """Hierarchical distance of the student's fused maps to the teacher's before the ReLU, and of pooled features."""
 
+    multilabel = "as_is"
+
     def __init__(self, mid_channels: int = 512, pairs: Mapping[str, str] | None = None) -> None:
         super().__init__()
         self.mid_channels = at_least(mid_channels, 1, "mid_channels")

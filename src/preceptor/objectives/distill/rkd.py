@@ -104,6 +104,8 @@ def _over_mean(distances: Tensor) -> Tensor:
 class RKD(Objective):
     """Distances and angles between the pooled features of a batch."""
 
+    multilabel = "as_is"
+
     def __init__(self, distance_weight: float = 25.0, angle_weight: float = 50.0) -> None:
         super().__init__()
         self.distance_weight = distance_weight

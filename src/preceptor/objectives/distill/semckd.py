@@ -77,6 +77,8 @@ def _embedder(batch_size: int) -> nn.Sequential:
 class SemCKD(Objective):
     """Distance of all pairs of blocks, weighted by attention between similarity matrices."""
 
+    multilabel = "as_is"
+
     def __init__(self, softness: float = 1.0) -> None:
         super().__init__()
         self.softness = positive(softness, "softness")

@@ -53,6 +53,8 @@ def simkd_loss(
 class SimKD(Objective):
     """Distance between the student's projected map and the teacher's last one; remodels the student."""
 
+    multilabel = "as_is"
+
     def __init__(self, bottleneck: int = 2) -> None:
         super().__init__()
         self.bottleneck = at_least(bottleneck, 1, "bottleneck")

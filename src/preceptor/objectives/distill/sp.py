@@ -48,6 +48,8 @@ def _similarity(features: Tensor) -> Tensor:
 class SP(Objective):
     """Distance between the similarities of samples in a batch: by default of the last maps."""
 
+    multilabel = "as_is"
+
     def __init__(self, pairs: Mapping[str, str] | None = None) -> None:
         super().__init__()
         self.pairing = Pairing("sp", pairs, which="last")

@@ -54,6 +54,8 @@ def srrl_loss(
 class SRRL(Objective):
     """Distance of connected features, and of what the teacher's frozen classifier makes of them."""
 
+    multilabel = "as_is"
+
     weight: Tensor
     bias: Tensor
 

@@ -69,6 +69,8 @@ def _regressor(before: int, after: int) -> nn.Sequential:
 class VID(Objective):
     """Gaussian log-likelihood of the teacher's maps under the student's regressed ones, over paired blocks."""
 
+    multilabel = "as_is"
+
     def __init__(self, initial_variance: float = 5.0, pairs: Mapping[str, str] | None = None) -> None:
         super().__init__()
         if not initial_variance > _FLOOR:

@@ -60,6 +60,8 @@ def wsld_loss(
 class WSLD(Objective):
     """Soft labels weighted by how far the student lags behind the teacher."""
 
+    multilabel = "each_class"
+
     def __init__(self, temperature: float = 4.0, zero_at_equality: bool = False) -> None:
         super().__init__()
         self.temperature = positive(temperature, "temperature")

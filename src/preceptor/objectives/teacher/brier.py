@@ -66,6 +66,7 @@ class Brier(Objective):
 
     uses_teacher = False
     needs_labels = True
+    multilabel = "each_class"
 
     def __init__(self, variant: Variant = "sum") -> None:
         super().__init__()

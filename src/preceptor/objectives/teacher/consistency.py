@@ -52,6 +52,7 @@ class Consistency(Objective):
     uses_teacher = False
     needs_samples = True
     memories = ("bank", "visits")
+    multilabel = "each_class"
 
     bank: Tensor
     visits: Tensor

@@ -57,6 +57,7 @@ class LabelSmoothing(Objective):
 
     uses_teacher = False
     needs_labels = True
+    multilabel = "each_class"
 
     def __init__(self, smoothing: float = 0.1, off_target_only: bool = False) -> None:
         super().__init__()

@@ -92,14 +92,14 @@ def _conv_norm(conv: nn.Conv2d, kind: ConvNorm, direction: Tensor | None) -> Ten
     flat = weight.flatten(1)
     left = left_singular(flat.detach()) if direction is None else direction.to(flat)
     with torch.autocast(flat.device.type, enabled=False):
-        largest: Tensor = left @ (flat @ functional.normalize(flat.detach().T @ left, dim=0))
-    return largest
+        return left @ (flat @ functional.normalize(flat.detach().T @ left, dim=0))  # type: ignore[no-any-return]
 
 
 class Lipschitz(Objective):
     """Lipschitz regularisation of the network that is trained; it looks at weights only, never at data."""
 
     uses_teacher = False
+    multilabel = "as_is"
 
     def __init__(
         self, conv_norm: ConvNorm = "entrywise", aggregate: Aggregate = "sum", max_batchnorm: float | None = None

@@ -1,0 +1,92 @@
+"""Scores where several classes can be present at once: each class is a question of its own, answered yes where z > 0."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+from torch import Tensor
+
+__all__ = ["MultilabelMetrics", "measure_multilabel"]
+
+
+@dataclass(frozen=True, slots=True)
+class MultilabelMetrics:
+    """Scores of a network on multi-label data. Macro: mean over classes; micro: all pairs of sample and class as one list.
+
+    Attributes:
+        exact_match: share of samples with all classes right.
+        macro_auroc: mean area under the ROC curve, over classes that are present in some samples and absent in others; None
+            without such a class.
+        micro_auroc: of all pairs; None where all are alike.
+        macro_average_precision: mean over classes that are present in some sample; None without such a class.
+        micro_average_precision: of all pairs; None where none is present.
+        macro_f1: mean over classes that are present, or taken to be, in some sample; None without such a class.
+        micro_f1: of all pairs; None likewise.
+        prevalence: share of pairs that are present: what an average precision is for a network that knows nothing.
+    """
+
+    exact_match: float
+    macro_auroc: float | None
+    micro_auroc: float | None
+    macro_average_precision: float | None
+    micro_average_precision: float | None
+    macro_f1: float | None
+    micro_f1: float | None
+    prevalence: float
+
+
+def measure_multilabel(
+    logits: Float[Tensor, "samples classes"], labels: Float[Tensor, "samples classes"]
+) -> MultilabelMetrics:
+    """Return the scores of log-odds, in float64.
+
+    Args:
+        logits: log-odds of each class.
+        labels: 1 for each class that is present, else 0.
+
+    Example:
+        >>> import torch
+        >>> found = measure_multilabel(torch.tensor([[2.0, -1.0], [1.0, 3.0]]), torch.tensor([[1.0, 0.0], [0.0, 1.0]]))
+        >>> found.exact_match, found.macro_auroc
+        (0.5, 1.0)
+    """
+    exact, present = logits.double(), labels.double()
+    is_right = (exact > 0) == (present > 0)
+    columns = [*zip(exact.T, present.T, strict=True)]
+    whole = (exact.flatten(), present.flatten())
+    return MultilabelMetrics(
+        exact_match=float(is_right.all(1).double().mean()),
+        macro_auroc=_mean([_auroc(*column) for column in columns]),
+        micro_auroc=_auroc(*whole),
+        macro_average_precision=_mean([_average_precision(*column) for column in columns]),
+        micro_average_precision=_average_precision(*whole),
+        macro_f1=_mean([_f1(*column) for column in columns]),
+        micro_f1=_f1(*whole),
+        prevalence=float(present.mean()),
+    )
+
+
+def _auroc(log_odds: Tensor, present: Tensor) -> float | None:
+    from sklearn import metrics  # noqa: PLC0415  (slow to import)
+
+    is_mixed = 0 < float(present.mean()) < 1
+    return float(metrics.roc_auc_score(present.numpy(), log_odds.numpy())) if is_mixed else None
+
+
+def _average_precision(log_odds: Tensor, present: Tensor) -> float | None:
+    from sklearn import metrics  # noqa: PLC0415
+
+    return float(metrics.average_precision_score(present.numpy(), log_odds.numpy())) if present.any() else None
+
+
+def _f1(log_odds: Tensor, present: Tensor) -> float | None:
+    taken = (log_odds > 0).double()
+    found = float(present.sum() + taken.sum())
+    return 2 * float((present * taken).sum()) / found if found else None
+
+
+def _mean(values: list[float | None]) -> float | None:
+    defined = [value for value in values if value is not None]
+    return float(np.mean(defined)) if defined else None

@@ -8,7 +8,7 @@ from pathlib import Path
 from jaxtyping import install_import_hook
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
-rooms = ("assess", "data", "divergences", "models", "objectives")
+rooms = ("assessment", "data", "divergences", "models", "objectives")
 install_import_hook([f"preceptor.{room}" for room in rooms], "typechecker.checked")
 
 import pytest  # noqa: E402

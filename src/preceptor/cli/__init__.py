@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import Annotated, Literal
@@ -9,7 +10,7 @@ from typing import Annotated, Literal
 import typer
 from typer.exceptions import TyperException
 
-from preceptor.errors import PreceptorError
+from preceptor.errors import PreceptorError, UsageError
 
 __all__ = ["app", "main"]
 
@@ -160,7 +161,8 @@ def main(arguments: list[str] | None = None) -> int:
     except PreceptorError as error:
         if debug:
             raise
-        return _fail(str(error), error.exit_code)
+        is_said_elsewhere = isinstance(error, UsageError) and os.environ.get("RANK", "0") != "0"  # by the first process
+        return error.exit_code if is_said_elsewhere else _fail(str(error), error.exit_code)
     except TyperException as error:
         return _fail(error.format_message(), 2)
     except (KeyboardInterrupt, typer.Abort):

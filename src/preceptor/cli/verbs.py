@@ -21,6 +21,7 @@ from preceptor.recipes.config import DistillRecipe, LabelRecipe, TeachRecipe
 from preceptor.recipes.label import label
 from preceptor.recipes.overrides import make_recipe, read_yaml, split_overrides
 from preceptor.recipes.run import run
+from preceptor.training import join_processes
 
 __all__ = ["config_verb", "evaluate_verb", "label_verb", "run_verb"]
 
@@ -38,8 +39,9 @@ def run_verb(verb: Literal["teach", "distill"], words: Sequence[str], config: Pa
         return
     recipe = make_recipe(_RUNS[verb], read_yaml(config) if config else None, words)
     result = run(recipe)
-    _print_metrics(result.metrics)
-    Console().print(f"Run: {result.path}", highlight=False)
+    if join_processes().is_first:
+        _print_metrics(result.metrics)
+        Console().print(f"Run: {result.path}", highlight=False)
 
 
 def label_verb(words: Sequence[str], config: Path | None, *, show_help: bool) -> None:

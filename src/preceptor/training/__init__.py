@@ -16,7 +16,7 @@ from preceptor.training.learner import (
 )
 from preceptor.training.loop import Course, EpochRow, Interrupted, Plan, Watcher, fit
 from preceptor.training.optim import LearningRate, OptimizerSettings
-from preceptor.training.processes import Processes
+from preceptor.training.processes import Processes, join_processes
 from preceptor.training.regions import RegionSearch
 from preceptor.training.selection import Selection
 
@@ -47,6 +47,7 @@ __all__ = [
     "choose_engine",
     "fit",
     "forward_flops",
+    "join_processes",
     "predict",
     "together",
 ]

@@ -1,0 +1,132 @@
+"""Two processes against one, as `torchrun` starts them, over gloo: the same batches, the same curve within rounding."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from torch import nn
+
+import preceptor
+from preceptor.errors import UsageError
+from preceptor.training import Plan, Processes
+from preceptor.training.dot import DOT
+from preceptor.training.optim import LearningRate
+from preceptor.training.step import check_step
+
+COMMON = ["data=gaussian", "data.samples=6000", "model=mlp", "epochs=3", "batch_size=62", "engine=plain", "seed=3"]
+
+
+def words(verb: str, *more: str) -> list[str]:
+    return ["-m", "preceptor", verb, *COMMON, *more]
+
+
+def alone(verb: str, *more: str) -> None:
+    subprocess.run([sys.executable, *words(verb, *more)], check=True, capture_output=True, env=environment())
+
+
+def together(verb: str, *more: str, count: int = 2) -> subprocess.CompletedProcess[str]:
+    torchrun = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={count}"]
+    command = [sys.executable, *torchrun, *words(verb, *more)]
+    return subprocess.run(command, check=False, capture_output=True, text=True, env=environment())
+
+
+def environment() -> dict[str, str]:
+    return {**os.environ, "OMP_NUM_THREADS": "1"}
+
+
+def curve(folder: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+
+
+def assert_same_run(one: Path, other: Path, rel: float = 1e-5) -> None:
+    for first, second in zip(curve(one), curve(other), strict=True):
+        assert second["train"]["loss"] == pytest.approx(first["train"]["loss"], rel=rel)
+        assert second["train"]["accuracy"] == pytest.approx(first["train"]["accuracy"], abs=0.01)
+        assert second["validation"]["nll"] == pytest.approx(first["validation"]["nll"], rel=rel)
+        for name, value in first["train"]["terms"].items():
+            assert second["train"]["terms"][name] == pytest.approx(value, rel=10 * rel, abs=1e-7)
+    weights, others = (load_file(folder / "model.safetensors") for folder in (one, other))
+    for name, value in weights.items():
+        torch.testing.assert_close(others[name], value, rtol=100 * rel, atol=rel)
+    metrics = [json.loads((folder / "result.json").read_text())["test"] for folder in (one, other)]
+    assert metrics[1]["samples"] == metrics[0]["samples"]
+    assert metrics[1]["nll"] == pytest.approx(metrics[0]["nll"], rel=rel)
+
+
+@pytest.fixture(scope="module")
+def teacher(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("teacher") / "run"
+    alone("teach", f"out={folder}")
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("method", "rel"),
+    [
+        (["method=kd", "clip_norm=0.5", "averaging=ema", "averaging.decay=0.9"], 1e-5),
+        (["method=crd", "method.num_negatives=64"], 1e-3),
+    ],
+    ids=["kd", "crd"],
+)
+def test_students_learn_as_one_process_does(method: list[str], rel: float, teacher: Path, tmp_path: Path) -> None:
+    """300 rows in batches of 62: the last batch has 52. CRD's normaliser is estimated by each process from its own rows."""
+    alone("distill", f"teacher={teacher}", *method, f"out={tmp_path / 'one'}")
+    done = together("distill", f"teacher={teacher}", *method, f"out={tmp_path / 'two'}")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("Run:") == 1
+    assert_same_run(tmp_path / "one", tmp_path / "two", rel)
+
+
+def test_a_killed_run_goes_on_with_another_number_of_processes(tmp_path: Path) -> None:
+    """A teacher with a bank; killed with one process in the middle, gone on with two."""
+    more = ["objective=soteacher", "checkpoint_every_steps=2", "epochs=60"]
+    alone("teach", *more, f"out={tmp_path / 'whole'}")
+    started = subprocess.Popen([sys.executable, *words("teach", *more, f"out={tmp_path / 'cut'}")], env=environment())
+    metrics = tmp_path / "cut" / "metrics.jsonl"
+    while started.poll() is None and not (metrics.exists() and len(metrics.read_text().splitlines()) > 2):
+        time.sleep(0.01)
+    started.send_signal(signal.SIGKILL)
+    started.wait()
+    assert len(curve(tmp_path / "cut")) < 60, "it ended before it could be killed"
+    done = together("teach", *more, f"out={tmp_path / 'cut'}", "resume=true")
+    assert done.returncode == 0, done.stderr
+    assert_same_run(tmp_path / "whole", tmp_path / "cut")
+
+
+def test_mistakes_are_said_once(teacher: Path, tmp_path: Path) -> None:
+    done = together("distill", f"teacher={teacher}", "optim=dot", f"out={tmp_path / 'run'}")
+    assert done.returncode != 0
+    assert done.stderr.count("optim=dot keeps two gradients apart and cannot be used by 2 processes together") == 1
+
+
+def test_a_batch_in_several_passes_is_the_same_step(tmp_path: Path) -> None:
+    data = {"name": "gaussian", "samples": 6000}
+    common: Any = {"epochs": 2, "batch_size": 62, "engine": "plain", "progress": False}
+    whole = preceptor.teach(data=data, model="mlp", out=tmp_path / "whole", **common)
+    parts = preceptor.teach(data=data, model="mlp", accumulate=4, out=tmp_path / "parts", **common)
+    assert_same_run(whole.path, parts.path)
+
+
+def test_two_gradients_are_not_added_up() -> None:
+    dot = DOT(nn.Linear(2, 2).parameters(), lr=0.1)
+    plan = Plan(1, 1, LearningRate(0.1, "constant"), accumulate=2)
+    with pytest.raises(UsageError, match="accumulate: 2 cannot be used with optim=dot"):
+        check_step(plan, dot, Processes())
+
+
+def test_one_process_alone_changes_nothing() -> None:
+    values = torch.arange(3.0)
+    assert Processes().add(values) is values
+    assert Processes().rows(values) is values
+    assert Processes().any(True, torch.device("cpu"))
+    assert not Processes().any(False, torch.device("cpu"))

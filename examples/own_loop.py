@@ -4,7 +4,8 @@ import torch
 
 import preceptor
 from preceptor.assessment import compare, measure
-from preceptor.data import POLICIES, Loader, load, plain_batches
+from preceptor.data import Loader, load, plain_batches
+from preceptor.data.policies import Mixup
 from preceptor.objectives.distill import DKD
 
 data = load("digits")
@@ -13,7 +14,7 @@ student = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 64), torch
 optimizer = torch.optim.AdamW(student.parameters(), lr=3e-3)
 cpu, loss_of = torch.device("cpu"), DKD(temperature=4.0)
 loader = Loader(data.train, batch_size=64, view="none", normalisation=data.normalisation, seed=0, device=cpu)
-mixup = POLICIES["mixup"](alpha=0.5, real_share=0.5)
+mixup = Mixup(alpha=0.5, real_share=0.5)
 
 for epoch in range(1, 31):
     for number, batch in enumerate(loader.batches(epoch)):

@@ -42,7 +42,7 @@ student = ViTForImageClassification(
         num_hidden_layers=2,
         num_attention_heads=2,
         intermediate_size=64,
-        num_labels=10,
+        num_labels=10,  # type: ignore[call-arg]
     )
 )
 settings = TrainingArguments(

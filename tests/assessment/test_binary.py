@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+
 import pytest
 import torch
 
@@ -66,4 +68,4 @@ def test_they_stand_where_there_are_two_classes_and_nowhere_else() -> None:
     assert names <= set(measure(torch.randn(20, 2), torch.arange(20) % 2).as_dict())
     assert not names & set(measure(torch.randn(20, 3), torch.arange(20) % 3).as_dict())
     with pytest.raises(ValueError, match="logits: 3 classes, expected 2"):
-        measure_binary(torch.randn(2, 3), torch.tensor([0, 1]))
+        inspect.unwrap(measure_binary)(torch.randn(2, 3), torch.tensor([0, 1]))

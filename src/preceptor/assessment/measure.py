@@ -68,7 +68,7 @@ class Metrics:
 
 def measure(
     logits: Float[Tensor, "samples classes"],
-    labels: Int[Tensor, " samples"] | Float[Tensor, "samples classes"],
+    labels: Int[Tensor, samples * wide],
     truth: Float[Tensor, "samples classes"] | None = None,
 ) -> Metrics:
     """Return all scores.

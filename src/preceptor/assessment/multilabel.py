@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 __all__ = ["MultilabelMetrics", "measure_multilabel"]
@@ -38,7 +38,7 @@ class MultilabelMetrics:
 
 
 def measure_multilabel(
-    logits: Float[Tensor, "samples classes"], labels: Float[Tensor, "samples classes"]
+    logits: Float[Tensor, "samples classes"], labels: Int[Tensor, "samples classes"]
 ) -> MultilabelMetrics:
     """Return the scores of log-odds, in float64.
 
@@ -48,7 +48,7 @@ def measure_multilabel(
 
     Example:
         >>> import torch
-        >>> found = measure_multilabel(torch.tensor([[2.0, -1.0], [1.0, 3.0]]), torch.tensor([[1.0, 0.0], [0.0, 1.0]]))
+        >>> found = measure_multilabel(torch.tensor([[2.0, -1.0], [1.0, 3.0]]), torch.tensor([[1, 0], [0, 1]]))
         >>> found.exact_match, found.macro_auroc
         (0.5, 1.0)
     """

@@ -142,7 +142,7 @@ def assemble(
     how = "stratified"
     if train.labels.ndim == 2:
         how = "drawn"
-        present = float(train.labels.sum(1).mean())
+        present = float(train.labels.sum(1).double().mean())
         notes.append(
             f"multi-label: {train.labels.shape[1]} classes, {present:.2g} present in a sample on average; accuracy is the "
             "share of all answers yes or no that are right; splits are drawn without stratification"
@@ -185,9 +185,7 @@ def assemble(
     )
 
 
-def stratified(
-    labels: Int[Tensor, " samples"] | Float[Tensor, "samples classes"], count: int, seed: int, *, stream: int
-) -> Int[Tensor, " chosen"]:
+def stratified(labels: Int[Tensor, samples * classes], count: int, seed: int, *, stream: int) -> Int[Tensor, " chosen"]:
     """Return `count` rows, as many of each class as its share asks (largest remainders first), in rising order.
 
     Of multi-label samples any rows, for they are of no single class. Which rows of a class are taken is a pure function of
@@ -211,9 +209,7 @@ def stratified(
     return torch.cat(chosen).sort().values if chosen else torch.empty(0, dtype=torch.int64)
 
 
-def held_out(
-    labels: Int[Tensor, " samples"] | Float[Tensor, "samples classes"], count: int, seed: int, *, stream: int
-) -> Int[Tensor, " chosen"]:
+def held_out(labels: Int[Tensor, samples * classes], count: int, seed: int, *, stream: int) -> Int[Tensor, " chosen"]:
     """Return `count` rows as `stratified` does, less one of each class that would be left without samples."""
     labels = _strata(labels)
     chosen = stratified(labels, count, seed, stream=stream)

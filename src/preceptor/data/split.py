@@ -24,7 +24,7 @@ class Split(ABC):
     Labels are a class a sample, or, of multi-label data, 1 for each class that is present, else 0.
     """
 
-    labels: Int[Tensor, " samples"] | Float[Tensor, "samples classes"]
+    labels: Int[Tensor, samples * classes]
     truth: Float[Tensor, "samples classes"] | None
 
     def __len__(self) -> int:

@@ -63,12 +63,13 @@ class PooledLoader:
     def batches(self, epoch: int, *, start: int = 0) -> Iterator[Batch]:
         """Yield the batches of an epoch (counted from 1), from batch `start` on."""
         first = (epoch - 1) * self.num_batches + start
+        with_labels, without = self._labelled.batch_size, self._pool.batch_size
         parts = zip(_whole_batches(self._labelled, first), _whole_batches(self._pool, first), strict=False)
         for _, (known, unknown) in zip(range(start, self.num_batches), parts, strict=False):
             yield replace(
                 known,
                 inputs=torch.cat([known.inputs, unknown.inputs]),
-                share=1.0,
+                share=(with_labels * known.share + without * unknown.share) / (with_labels + without),
                 index=torch.cat([known.index, unknown.index + self._labelled.num_samples]),
                 view=replace(known.view, epoch=epoch),
                 further={name: torch.cat([shown, unknown.further[name]]) for name, shown in known.further.items()},

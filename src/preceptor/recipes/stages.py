@@ -39,6 +39,7 @@ def run_stages(
         return  # the run proper has begun, and its checkpoint holds what the stages gave
     for _, term in parts.learner.objective.named_terms():
         term.survey(_answers(parts.learner, loader, engine))
+    engine.processes.settle(parts.learner.objective)  # each process surveyed its own rows
     for name, term in parts.learner.objective.named_terms():
         stage = term.preparation()
         if stage is None or stage.epochs == 0:

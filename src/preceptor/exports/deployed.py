@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr
 
 import torch
 from jaxtyping import Float, Shaped
@@ -73,8 +74,8 @@ def trace(deployed: Deployed, passport: Passport) -> ExportedProgram:
     except _UNTRACEABLE as error:
         kind, first = type(deployed.network).__name__, str(error).strip().splitlines()
         raise UsageError(
-            f"export: {kind} cannot be traced for batches of any size ({first[0] if first else type(error).__name__});"
-            " --to FILE.safetensors needs no tracing"
+            f"export: {kind} cannot be traced for batches of any size; it must neither branch on values nor fix the batch"
+            f" ({first[0] if first else type(error).__name__}); --to FILE.safetensors needs no tracing"
         ) from error
     for node in program.graph.nodes:
         node.meta.pop("stack_trace", None)
@@ -104,11 +105,11 @@ def check_answers(answer: Answer, deployed: Deployed, passport: Passport) -> flo
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Keep the tools' own logging and warnings to themselves: what matters of them is raised."""
+    """Keep the tools' own logging, warnings and printing to themselves: what matters of them is raised."""
     before = logging.root.manager.disable
     logging.disable(logging.ERROR)
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), redirect_stderr(io.StringIO()):
             warnings.simplefilter("ignore")
             yield
     finally:

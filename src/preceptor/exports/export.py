@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 from torch import nn
 
+from preceptor.data import Split
 from preceptor.errors import RunError, UsageError
 from preceptor.exports.card import hub_config, model_card
 from preceptor.exports.deployed import Deployed, check_answers, trace
@@ -15,7 +17,7 @@ from preceptor.exports.onnx import OPSET, open_onnx, quantise, to_onnx
 from preceptor.exports.opened import Opened, run_passport
 from preceptor.exports.pt2 import open_pt2, to_pt2
 from preceptor.files import write_atomically, write_text
-from preceptor.models import PASSPORT, Normalise, Output, Passport, save_weights
+from preceptor.models import PASSPORT, Normalise, Output, Passport, load_weights, save_weights
 from preceptor.recipes.config import DataSection
 from preceptor.recipes.networks import PYTHON, WEIGHTS, load_run_network
 from preceptor.recipes.result import Result
@@ -113,12 +115,12 @@ def export(
     hub = None if hub_folder is None else Path(hub_folder)
     _check(folder, target, hub, output=output, normalise=normalise, int8=int8)
     passport = replace(run_passport(folder), output=output, normalise=normalise)
-    network = run.model if isinstance(run, Result) else load_run_network(folder)[0]
+    network, test = _network(run, folder), _test_data(folder) if int8 else None
     written = Exported(None, 0)
     if target is not None:
-        written = _write(network.eval(), passport, target)
-        if int8:
-            written = replace(written, quantised=_quantise(folder, target))
+        written = _write(network, passport, target)
+        if test is not None:
+            written = replace(written, quantised=_quantise(target, test))
     if hub is not None:
         kept = [target, written.quantised.path if written.quantised else None]
         _write_hub(folder, network, passport, hub, [path for path in kept if path is not None], licence)
@@ -141,9 +143,8 @@ def _check(
     for path in (to and to.parent, hub):
         if path is not None and path.exists() and not path.is_dir():
             raise UsageError(f"export: {path} is a file, not a folder")
-    for path in (hub, to and to.parent):
-        if path is not None and path.resolve() == folder.path.resolve():
-            raise UsageError(f"export: {path} is the run's own folder; choose another")
+    if to is not None and to.resolve() == folder.weights.resolve():
+        raise UsageError(f"to: {to} is the run's own weights file; choose another name")
     if hub is not None and RunFolder(hub).config.exists():
         raise UsageError(f"hub-folder: {hub} is a run folder; choose another")
 
@@ -156,7 +157,7 @@ def _write(network: nn.Module, passport: Passport, to: Path) -> Exported:
     deployed = Deployed(network, passport)
     program = trace(deployed, passport)
     if to.suffix == ".onnx":
-        content = to_onnx(program, passport, str(passport.model["name"]))
+        content = to_onnx(program, passport, type(network).__name__)
         answer, _ = open_onnx(content, to)
     else:
         content = to_pt2(program, passport)
@@ -166,11 +167,23 @@ def _write(network: nn.Module, passport: Passport, to: Path) -> Exported:
     return Exported(to, len(content), OPSET if to.suffix == ".onnx" else None, difference)
 
 
-def _quantise(folder: RunFolder, path: Path) -> Quantised:
+def _network(run: str | Path | Result, folder: RunFolder) -> nn.Module:
+    """Return the run's network with the weights that its numbers are of, whatever a Result's model has become since."""
+    if not isinstance(run, Result):
+        return load_run_network(folder)[0].eval()
+    network = copy.deepcopy(run.model).cpu()
+    load_weights(network, folder.weights)
+    return network.eval()
+
+
+def _test_data(folder: RunFolder) -> Split:
     section = DataSection(**folder.read_config()["data"])
     if section.name.startswith(PYTHON):
         raise UsageError("int8: the run's data were passed from Python, so what it costs cannot be measured")
-    data = load_data(section)
+    return load_data(section).test
+
+
+def _quantise(path: Path, test: Split) -> Quantised:
     before = path.read_bytes()
     after, operators = quantise(before)
     smaller = path.with_suffix(".int8.onnx")
@@ -178,16 +191,16 @@ def _quantise(folder: RunFolder, path: Path) -> Quantised:
     for content in (before, after):
         answer, passport = open_onnx(content, path)
         opened, right = Opened(passport, answer), 0
-        for rows in torch.arange(len(data.test)).split(_BATCH_SIZE):
-            outputs = opened.outputs(data.test.inputs(rows))
-            right += int((outputs.argmax(1) == data.test.labels[rows]).sum())
-        accuracies.append(right / len(data.test))
+        for rows in torch.arange(len(test)).split(_BATCH_SIZE):
+            outputs = opened.outputs(test.inputs(rows))
+            right += int((outputs.argmax(1) == test.labels[rows]).sum())
+        accuracies.append(right / len(test))
     write_atomically(smaller, lambda handle: handle.write(after))
     return Quantised(
         path=smaller,
         bytes=len(after),
         bytes_before=len(before),
-        samples=len(data.test),
+        samples=len(test),
         accuracy=accuracies[1],
         accuracy_before=accuracies[0],
         operators=operators,

@@ -29,7 +29,7 @@ def to_onnx(program: ExportedProgram, passport: Passport, network: str) -> bytes
     Args:
         program: what `trace` gave.
         passport: put into the file's metadata.
-        network: what it is called, for messages.
+        network: its type, for messages.
 
     Raises:
         UsageError: for an operator that ONNX does not have, or a missing extra.

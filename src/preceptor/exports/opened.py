@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 from jaxtyping import Float, Shaped
-from torch import Tensor
+from torch import Tensor, nn
 
 from preceptor.data import Normalisation
 from preceptor.errors import UsageError
@@ -15,8 +15,7 @@ from preceptor.exports.deployed import Answer
 from preceptor.exports.onnx import open_onnx
 from preceptor.exports.pt2 import open_pt2
 from preceptor.models import Passport
-from preceptor.recipes.api import load
-from preceptor.recipes.networks import load_exported
+from preceptor.recipes.networks import load_exported, load_run_network
 from preceptor.runs import RunFolder
 
 __all__ = ["Opened", "open_model", "run_passport"]
@@ -38,6 +37,8 @@ class Opened:
         """Return what the file returns for samples as the data hold them: pixels uint8, or numbers."""
         if self.passport.normalise == "outside":
             samples = Normalisation(self.passport.mean, self.passport.std)(samples)
+        elif self.passport.input_dtype != "uint8":
+            samples = samples.float()
         return self.answer(samples)
 
     def probabilities(self, samples: Shaped[Tensor, "rows ..."]) -> Float[Tensor, "rows classes"]:
@@ -60,9 +61,8 @@ def open_model(path: Path) -> Opened:
         return Opened(passport, answer)
     if path.is_file() and path.suffix != ".safetensors":
         raise UsageError(f"{path}: is no .onnx, .pt2 or .safetensors file")
-    network = load(path)
-    folder = RunFolder(path)
-    passport = run_passport(folder) if folder.config.exists() else load_exported(path)[1]
+    network, passport = _run_network(RunFolder(path)) if RunFolder(path).config.exists() else load_exported(path)
+    network.eval()
 
     def answer_by_network(samples: Tensor) -> Tensor:
         with torch.no_grad():
@@ -70,6 +70,10 @@ def open_model(path: Path) -> Opened:
         return logits
 
     return Opened(passport, answer_by_network)
+
+
+def _run_network(folder: RunFolder) -> tuple[nn.Module, Passport]:
+    return load_run_network(folder)[0], run_passport(folder)
 
 
 def run_passport(folder: RunFolder) -> Passport:

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from preceptor.errors import PreceptorError, RunError, UsageError
+    from preceptor.exports.export import export
+    from preceptor.exports.predict import predict
     from preceptor.recipes.api import assess, distill, evaluate, label, load, teach
     from preceptor.recipes.result import Result
 
@@ -23,8 +25,10 @@ __all__ = [
     "assess",
     "distill",
     "evaluate",
+    "export",
     "label",
     "load",
+    "predict",
     "teach",
 ]
 
@@ -38,8 +42,10 @@ _HOME = {
     "assess": "preceptor.recipes.api",
     "distill": "preceptor.recipes.api",
     "evaluate": "preceptor.recipes.api",
+    "export": "preceptor.exports.export",
     "label": "preceptor.recipes.api",
     "load": "preceptor.recipes.api",
+    "predict": "preceptor.exports.predict",
     "teach": "preceptor.recipes.api",
 }
 

@@ -94,6 +94,40 @@ def curve(
     curve_verb(teacher, words or [])
 
 
+@app.command()
+def export(
+    run: Annotated[str, typer.Argument(help="a finished run's folder")],
+    to: Annotated[Path | None, typer.Option(help="FILE.safetensors, FILE.onnx or FILE.pt2")] = None,
+    output: Annotated[Literal["logits", "probabilities"], typer.Option(help="of .onnx and .pt2")] = "logits",
+    normalise: Annotated[
+        Literal["inside", "outside"],
+        typer.Option(help="inside: .onnx and .pt2 take pixels 0..255 as uint8; outside: normalised float32"),
+    ] = "outside",
+    int8: Annotated[bool, typer.Option("--int8", help="also FILE.int8.onnx, and what it costs on test")] = False,
+    hub_folder: Annotated[Path | None, typer.Option(help="also a folder with a model card, for the Hub")] = None,
+    licence: Annotated[
+        str, typer.Option("--license", help="for the card: an identifier that the Hub knows")
+    ] = "unknown",
+) -> None:
+    """Write a run's network into a file that stands by itself, and check what it answers."""
+    from preceptor.cli.export import export_verb  # noqa: PLC0415
+
+    export_verb(run, to, output=output, normalise=normalise, int8=int8, hub_folder=hub_folder, licence=licence)
+
+
+@app.command()
+def predict(
+    model: Annotated[Path, typer.Argument(help="an exported file, a folder for the Hub or a run folder")],
+    images: Annotated[list[Path], typer.Argument(help="image files, or folders of them")],
+    top: Annotated[int, typer.Option(min=1, help="how many classes to name of each image")] = 1,
+    as_json: Annotated[bool, typer.Option("--json", help="print JSON instead of a table")] = False,
+) -> None:
+    """Say what an exported student sees in images."""
+    from preceptor.cli.export import predict_verb  # noqa: PLC0415
+
+    predict_verb(model, images, top=top, as_json=as_json)
+
+
 @app.command(name="list")
 def list_(
     what: Annotated[Literal["models", "objectives", "methods", "inputs", "data", "presets"], typer.Argument()],

@@ -2,6 +2,7 @@
 
 from preceptor.data.arrays import Pair
 from preceptor.data.dataset import Data, Normalisation, Source
+from preceptor.data.images import image_files, read_image
 from preceptor.data.loader import Batches, Loader, Shown, check_views, plain_batches, seen_batch
 from preceptor.data.policies import POLICIES, KDPlus, MixPatch, Policy, Real
 from preceptor.data.pool import PolicyLoader, PooledLoader, pooled_sizes
@@ -29,9 +30,11 @@ __all__ = [
     "Split",
     "check_views",
     "from_objects",
+    "image_files",
     "load",
     "names",
     "plain_batches",
     "pooled_sizes",
+    "read_image",
     "seen_batch",
 ]

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 import torch
-from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
 from preceptor.data.dataset import Normalisation, Source, held_out
+from preceptor.data.images import image_files, read_image
 from preceptor.data.split import Arrays
 from preceptor.errors import UsageError
 
 __all__ = ["folder"]
 
-_IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".webp", ".gif", ".tif", ".tiff", ".ppm", ".pgm"}
 _TEST_SHARE = 0.2
 _VALIDATION_NAMES = ("validation", "val", "valid")
 
@@ -89,7 +87,7 @@ def _read(root: Path, names: tuple[str, ...], size: int | None) -> Arrays:
     labels: list[int] = []
     first: Path | None = None
     for label, name in enumerate(names):
-        files = sorted(file for file in (root / name).rglob("*") if file.suffix.lower() in _IMAGE_SUFFIXES)
+        files = image_files(root / name)
         if not files:
             raise UsageError(f"data.path: {root / name} holds no images")
         for file in files:
@@ -107,21 +105,9 @@ def _read(root: Path, names: tuple[str, ...], size: int | None) -> Arrays:
 
 def _image(file: Path, size: int | None) -> Tensor:
     try:
-        with Image.open(file) as opened:
-            if opened.mode.startswith(("I", "F")):
-                raise UsageError(f"data.path: {file}: has more than 8 bits a channel ({opened.mode}); convert it to 8")
-            image = opened.convert("RGB")
-    except UsageError:
-        raise
-    except (OSError, UnidentifiedImageError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise UsageError(f"data.path: {file}: no readable image ({' '.join(str(error).split())})") from error
-    if size is not None and image.size != (size, size):
-        scale = size / min(image.size)
-        width, height = (max(size, round(side * scale)) for side in image.size)
-        image = image.resize((width, height), Image.Resampling.BILINEAR)
-        left, top = (width - size) // 2, (height - size) // 2
-        image = image.crop((left, top, left + size, top + size))
-    return torch.from_numpy(np.asarray(image).copy()).permute(2, 0, 1)
+        return read_image(file, size=None if size is None else (size, size))
+    except UsageError as error:
+        raise UsageError(f"data.path: {error}") from error
 
 
 def _round(values: Tensor) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load as load_safetensors
 from safetensors.torch import save as to_safetensors
 from torch import Tensor, nn
@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from preceptor.errors import UsageError
 from preceptor.files import write_atomically
 
-__all__ = ["load_weights", "save_weights"]
+__all__ = ["load_weights", "read_metadata", "save_weights"]
 
 _WRAPPINGS = ("model", "state_dict", "net", "model_state_dict")
 _PARALLEL = "module."
@@ -84,6 +84,22 @@ def save_weights(model: nn.Module, path: str | Path, *, metadata: Mapping[str, s
     tensors = {name: tensor.detach().to("cpu", copy=True).contiguous() for name, tensor in model.state_dict().items()}
     content = to_safetensors(tensors, None if metadata is None else dict(metadata))
     write_atomically(Path(path), lambda handle: handle.write(content))
+
+
+def read_metadata(path: str | Path) -> dict[str, str]:
+    """Return the short texts in a safetensors file's header.
+
+    Raises:
+        UsageError: when the file is missing or damaged.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise UsageError(f"weights {path}: no such file")
+    try:
+        with safe_open(path, framework="pt") as opened:
+            return dict(opened.metadata() or {})
+    except (SafetensorError, OSError) as error:
+        raise UsageError(f"weights {path}: cannot be read, it is damaged or no safetensors file") from error
 
 
 def _read(path: Path) -> dict[str, Tensor]:

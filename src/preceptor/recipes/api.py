@@ -19,7 +19,7 @@ from preceptor.recipes.assess import Assessment, Candidate, assess_candidates, l
 from preceptor.recipes.config import DataSection, DistillRecipe, LabelRecipe, TeachRecipe
 from preceptor.recipes.label import Labelled
 from preceptor.recipes.label import label as run_label
-from preceptor.recipes.networks import PYTHON, check_task, load_run_network
+from preceptor.recipes.networks import PYTHON, WEIGHTS, check_task, load_exported, load_run_network
 from preceptor.recipes.overrides import make_recipe
 from preceptor.recipes.result import Result
 from preceptor.recipes.run import Given, load_data, run, score
@@ -238,12 +238,18 @@ def assess(
 
 
 def load(path: str | Path) -> nn.Module:
-    """Return a finished run's network, a plain nn.Module in eval mode.
+    """Return a trained network, a plain nn.Module in eval mode.
+
+    Args:
+        path: a finished run's folder, a `.safetensors` file or a folder for the Hub that `export` wrote.
 
     Raises:
-        UsageError: when the run is missing, unfinished or damaged, or its network came from Python.
+        UsageError: when it is missing, unfinished or damaged, or its network came from Python.
     """
-    return load_run_network(RunFolder(path))[0].eval()
+    folder = RunFolder(path)
+    is_run = not folder.path.is_file() and (folder.config.exists() or not (folder.path / WEIGHTS).exists())
+    network, _ = load_run_network(folder) if is_run else load_exported(folder.path)
+    return network.eval()
 
 
 def _candidate(given: str | Path | Settings | Result | nn.Module, number: int, data: Data) -> Candidate:

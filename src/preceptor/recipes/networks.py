@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from torch import nn
 
 from preceptor.data import Data
 from preceptor.errors import UsageError
-from preceptor.models import Reuse, ReusedClassifier, create, load_weights
+from preceptor.models import Passport, Reuse, ReusedClassifier, create, load_weights, read_passport
 from preceptor.recipes.config import ModelSection, TeacherSection
 from preceptor.runs import RunFolder
 
 __all__ = [
     "PYTHON",
+    "WEIGHTS",
     "check_task",
     "fingerprint",
     "load_anchors",
+    "load_exported",
     "load_network",
     "load_run_network",
     "load_start",
@@ -26,6 +30,7 @@ __all__ = [
 ]
 
 PYTHON = "python:"  # how a configuration names an object that was passed from Python
+WEIGHTS = "model.safetensors"  # in a folder for the Hub, as the Hub's own loaders call it
 
 
 def make_network(section: ModelSection, num_classes: int, input_shape: tuple[int, ...]) -> nn.Module:
@@ -50,10 +55,7 @@ def load_run_network(folder: RunFolder, weights: Path | None = None) -> tuple[nn
     """
     config, result = folder.read_config(), folder.read_result()
     num_classes = int(result["num_classes"])
-    network = make_network(ModelSection(**config["model"]), num_classes, tuple(result["input_shape"]))
-    if result.get("reuse") is not None:
-        reuse = {**result["reuse"], "teacher_size": tuple(result["reuse"]["teacher_size"])}
-        network = ReusedClassifier(network, Reuse(**reuse), num_classes)
+    network = _whole(config["model"], num_classes, tuple(result["input_shape"]), result.get("reuse"))
     load_weights(network, weights or folder.weights)
     return network, num_classes
 
@@ -68,6 +70,30 @@ def check_task(folder: RunFolder, data: Data) -> None:
     if is_multilabel != (data.task == "multilabel"):
         kinds = ("multi-label", "one class a sample") if is_multilabel else ("one class a sample", "multi-label")
         raise UsageError(f"run {folder.path} is of {kinds[0]} data, and data {data.name} is {kinds[1]}")
+
+
+def load_exported(path: Path) -> tuple[nn.Module, Passport]:
+    """Return the network that was exported as safetensors, into a file or a folder for the Hub, and what it tells of itself.
+
+    Raises:
+        UsageError: when it is missing or damaged, or does not say which network it is.
+    """
+    weights = path / WEIGHTS if path.is_dir() else path
+    passport = read_passport(weights)
+    network = _whole(passport.model, len(passport.class_names), passport.input_shape, passport.reuse)
+    load_weights(network, weights)
+    return network, passport
+
+
+def _whole(
+    model: Mapping[str, Any], num_classes: int, input_shape: tuple[int, ...], reuse: Mapping[str, Any] | None
+) -> nn.Module:
+    """Return a new network, with its teacher's classifier where it reuses it."""
+    network = make_network(ModelSection(**model), num_classes, input_shape)
+    if reuse is None:
+        return network
+    sizes = {**reuse, "teacher_size": tuple(reuse["teacher_size"])}
+    return ReusedClassifier(network, Reuse(**sizes), num_classes)
 
 
 def load_teachers(section: TeacherSection, data: Data) -> list[nn.Module]:

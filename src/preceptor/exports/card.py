@@ -1,0 +1,162 @@
+"""The model card of an exported student: what it is, what it scored and where that came from, in the Hub's format."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from preceptor.errors import UsageError
+from preceptor.models import Passport
+from preceptor.recipes.networks import WEIGHTS
+from preceptor.runs import RunFolder
+
+__all__ = ["hub_config", "model_card"]
+
+_TASK = {"type": "image-classification", "name": "Image Classification"}
+_SHOWN = {"accuracy", "top5"}  # in percent
+
+
+def hub_config(passport: Passport) -> str:
+    """Return config.json: the passport, under the name of the library that reads it."""
+    return json.dumps({"library_name": "preceptor", **passport.as_dict()}, indent=1) + "\n"
+
+
+def model_card(
+    config: Mapping[str, Any], record: Mapping[str, Any], passport: Passport, files: Sequence[str], *, licence: str
+) -> str:
+    """Return a README.md with its YAML front matter.
+
+    Args:
+        config: of the run.
+        record: its result.json: every number is from there.
+        passport: of the network.
+        files: that lie beside the card.
+        licence: an identifier that the Hub knows, or "unknown".
+    """
+    model = str(config["model"]["name"])
+    front = yaml.safe_dump(_front(config, record, licence), sort_keys=False, allow_unicode=True, width=1000)
+    parts = [
+        f"---\n{front}---\n\n# {model} on {_data_name(config)}\n",
+        _origin(config, record),
+        _table(("test metric", "value"), [(name, _number(name, value)) for name, value in record["test"].items()]),
+        f"Read once, after training. The weights are {_weights(config, record)}. {record['parameters']:,} parameters.\n",
+        f"## Use\n\n```python\n{_usage(passport)}```\n\n{_inputs(passport)}\n",
+        "## Where it comes from\n",
+        _table(("", ""), _provenance(config, record)),
+        "## Files\n",
+        "".join(f"- `{name}`\n" for name in files),
+    ]
+    return "\n".join(parts)
+
+
+def _front(config: Mapping[str, Any], record: Mapping[str, Any], licence: str) -> dict[str, Any]:
+    data, method = _data_name(config), _method_name(config)
+    scores = {name: value for name, value in record["test"].items() if name != "samples"}
+    metrics = [{"type": name, "name": f"test {name}", "value": value} for name, value in scores.items()]
+    result = {"task": _TASK, "dataset": {"name": data, "type": data, "split": "test"}, "metrics": metrics}
+    is_student = record["kind"] == "distill"
+    return {
+        "library_name": "preceptor",
+        "license": licence,
+        "pipeline_tag": _TASK["type"],
+        "tags": ["preceptor", *(["knowledge-distillation"] if is_student else []), method],
+        "datasets": [data],
+        "metrics": ["accuracy"],
+        "model-index": [{"name": str(config["model"]["name"]), "results": [result]}],
+    }
+
+
+def _origin(config: Mapping[str, Any], record: Mapping[str, Any]) -> str:
+    if record["kind"] != "distill":
+        return f"A teacher, trained by `{_method_name(config)}`.\n"
+    return f"A student of {_teacher(config)}, distilled by `{_method_name(config)}`.\n"
+
+
+def _teacher(config: Mapping[str, Any]) -> str:
+    """Return who the teacher was: its network and its accuracy, where its run is still there."""
+    section = config["teacher"]
+    paths = section["path"] if isinstance(section["path"], list) else [section["path"]]
+    if section["truth"]:
+        return "the true label distribution"
+    if config.get("labels") is not None and paths == [None]:
+        return f"the labels stored in `{Path(config['labels']).name}`"
+    return " and ".join(_one_teacher(path, section["model"]) for path in paths)
+
+
+def _one_teacher(path: str | None, model: str | None) -> str:
+    if path is None:
+        return "a network passed from Python"
+    name = Path(path).name
+    try:
+        folder = RunFolder(path)
+        network, accuracy = folder.read_config()["model"]["name"], folder.read_result()["test"]["accuracy"]
+    except UsageError:
+        return f"`{model}` (`{name}`)" if model is not None else f"`{name}`"
+    return f"`{network}` (`{name}`, test accuracy {100 * accuracy:.2f} %)"
+
+
+def _provenance(config: Mapping[str, Any], record: Mapping[str, Any]) -> list[tuple[str, str]]:
+    key = "method" if record["kind"] == "distill" else "objective"
+    knobs = json.dumps({name: value for name, value in config[key].items() if name != "name"})
+    return [
+        ("data", f"{_data_name(config)}, fingerprint {record['data_fingerprint']}"),
+        *([("teacher's fingerprint", str(record["teacher_fingerprint"]))] if record["teacher_fingerprint"] else []),
+        (key, f"{_method_name(config)} `{knobs}`"),
+        ("epochs", str(config["epochs"])),
+        ("seed", str(record["seed"])),
+        ("command", f"`{record['command']}`"),
+        ("versions", ", ".join(f"{name} {version}" for name, version in record["versions"].items())),
+        ("commit", str(record["git"] or "not known")),
+        ("finished", str(record["finished"])),
+    ]
+
+
+def _weights(config: Mapping[str, Any], record: Mapping[str, Any]) -> str:
+    averaging = config["averaging"]["name"]
+    if averaging != "none":
+        return f"an average over training ({averaging})"
+    return f"those of epoch {record['selected_epoch']} of {len(record['history'])}"
+
+
+def _usage(passport: Passport) -> str:
+    return (
+        "import preceptor\n\n"
+        f'network = preceptor.load("FOLDER")  # logits [batch, {len(passport.class_names)}]\n'
+        'predictions = preceptor.predict("FOLDER", "image.png", top=3)\n'
+    )
+
+
+def _inputs(passport: Passport) -> str:
+    shape = ", ".join(map(str, passport.input_shape))
+    scale = "pixels / 255" if passport.input_dtype == "uint8" else "the inputs as they are"
+    how = f"({scale} - {list(passport.mean)}) / {list(passport.std)}, channel by channel" if passport.mean else scale
+    classes = ", ".join(passport.class_names[:10]) + (", ..." if len(passport.class_names) > 10 else "")
+    return f"`{WEIGHTS}` takes float32 [batch, {shape}], normalised: {how}. Classes, in order: {classes}."
+
+
+def _method_name(config: Mapping[str, Any]) -> str:
+    section = config.get("method") or config["objective"]
+    return str(section["name"] or "+".join(name for name in section if name != "name"))
+
+
+def _data_name(config: Mapping[str, Any]) -> str:
+    """Return the source's name; of a folder or file its last part, for the rest is of the machine it lay on."""
+    kind, _, path = str(config["data"]["name"]).partition(":")
+    return Path(path).name or kind
+
+
+def _number(name: str, value: float) -> str:
+    return f"{100 * value:.2f} %" if name in _SHOWN else f"{value:.5g}"
+
+
+def _table(head: tuple[str, str], rows: Sequence[tuple[str, str]]) -> str:
+    lines = [f"| {head[0]} | {head[1]} |", "|---|---|", *(f"| {name} | {_cell(value)} |" for name, value in rows)]
+    return "\n".join(lines) + "\n"
+
+
+def _cell(value: str) -> str:
+    return value.replace("|", "\\|").replace("\n", " ")

@@ -1,0 +1,126 @@
+"""The network as it leaves: with or without its normalisation, ending in logits or in probabilities, traced for any batch."""
+
+from __future__ import annotations
+
+import io
+import logging
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stderr
+
+import torch
+from jaxtyping import Float, Shaped
+from torch import Tensor, nn
+from torch.export import Dim, ExportedProgram
+from torch.nn import functional
+
+from preceptor.data import Normalisation
+from preceptor.errors import RunError, UsageError
+from preceptor.models import Passport
+from preceptor.types import Task
+
+__all__ = ["Answer", "Deployed", "check_answers", "example", "probabilities", "quiet", "trace"]
+
+Answer = Callable[[Tensor], Tensor]
+
+_TRACED, _CHECKED = 2, 5  # rows; a size that was not traced shows whether the batch is dynamic
+_TOLERANCE = 1e-4
+_SEED = 20  # of the samples that the check is made on
+
+# what torch raises on a network that it cannot trace; most are kinds of RuntimeError
+_UNTRACEABLE = (RuntimeError, ValueError, TypeError, LookupError, AttributeError, AssertionError, NotImplementedError)
+
+
+class Deployed(nn.Module):
+    """A network between its normalisation and its softmax, each where the passport says so.
+
+    Args:
+        network: returns logits [batch, classes].
+        passport: of the file that it goes into.
+    """
+
+    def __init__(self, network: nn.Module, passport: Passport) -> None:
+        super().__init__()
+        self.network = network
+        self._normalisation = Normalisation(passport.mean, passport.std) if passport.normalise == "inside" else None
+        self._is_probability = passport.output == "probabilities"
+        self._task = passport.task
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Return logits or probabilities [batch, classes]."""
+        if self._normalisation is not None:
+            inputs = self._normalisation(inputs)
+        logits: Tensor = self.network(inputs)
+        if logits.shape[1] == 1:
+            logits = functional.pad(logits, (1, 0))  # one output is the log-odds of the second of two classes
+        return probabilities(logits, self._task) if self._is_probability else logits
+
+
+def probabilities(logits: Float[Tensor, "rows classes"], task: Task) -> Float[Tensor, "rows classes"]:
+    """Return what logits say: softmax, or each class's own sigmoid in a multi-label task."""
+    return logits.sigmoid() if task == "multilabel" else logits.softmax(1)
+
+
+def example(passport: Passport, rows: int) -> Shaped[Tensor, "rows channels ..."]:
+    """Return random samples as the file takes them."""
+    generator = torch.Generator().manual_seed(_SEED + rows)
+    shape = (rows, *passport.input_shape)
+    if passport.normalise == "inside" and passport.input_dtype == "uint8":
+        return torch.randint(0, 256, shape, generator=generator, dtype=torch.uint8)
+    return torch.randn(shape, generator=generator)
+
+
+def trace(deployed: Deployed, passport: Passport) -> ExportedProgram:
+    """Return the program of a network for batches of any size, without the paths of the files it was written in.
+
+    Raises:
+        UsageError: when torch cannot trace it: it branches on values, or is written for one size of batch.
+    """
+    try:
+        with quiet():
+            program = torch.export.export(
+                deployed.eval(), (example(passport, _TRACED),), dynamic_shapes=({0: Dim("batch")},)
+            )
+    except _UNTRACEABLE as error:
+        kind, first = type(deployed.network).__name__, str(error).strip().splitlines()
+        raise UsageError(
+            f"export: {kind} cannot be traced for batches of any size; it must neither branch on values nor fix the batch"
+            f" ({first[0] if first else type(error).__name__}); --to FILE.safetensors needs no tracing"
+        ) from error
+    for node in program.graph.nodes:
+        node.meta.pop("stack_trace", None)
+    return program
+
+
+def check_answers(answer: Answer, deployed: Deployed, passport: Passport) -> float:
+    """Return the largest absolute difference between a file's answers and the network's, on another batch than was traced.
+
+    Args:
+        answer: asks the file.
+        deployed: what went into it.
+        passport: of the file.
+
+    Raises:
+        RunError: when it exceeds 1e-4, or 1e-4 of the largest answer where that is above 1.
+    """
+    samples = example(passport, _CHECKED)
+    with torch.no_grad():
+        wanted: Float[Tensor, "batch classes"] = deployed(samples)
+    difference = float((answer(samples) - wanted).abs().max())
+    bound = _TOLERANCE * max(1.0, float(wanted.abs().max()))
+    if not difference <= bound:
+        raise RunError(f"export: the file's answers differ from PyTorch's by {difference:.2g}, more than {bound:.2g}")
+    return difference
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep the tools' own logging, warnings and printing to themselves: what matters of them is raised."""
+    before = logging.root.manager.disable
+    logging.disable(logging.ERROR)
+    try:
+        with warnings.catch_warnings(), redirect_stderr(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(before)

@@ -1,0 +1,232 @@
+"""`preceptor export` and `preceptor.export`: a run's network as a file that stands by itself, checked before it is kept."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from preceptor.data import Split
+from preceptor.errors import RunError, UsageError
+from preceptor.exports.card import hub_config, model_card
+from preceptor.exports.deployed import Deployed, check_answers, trace
+from preceptor.exports.onnx import OPSET, open_onnx, quantise, to_onnx
+from preceptor.exports.opened import Opened, run_passport
+from preceptor.exports.pt2 import open_pt2, to_pt2
+from preceptor.files import write_atomically, write_text
+from preceptor.models import PASSPORT, Normalise, Output, Passport, load_weights, save_weights
+from preceptor.recipes.config import DataSection
+from preceptor.recipes.networks import PYTHON, WEIGHTS, load_run_network
+from preceptor.recipes.result import Result
+from preceptor.recipes.run import load_data
+from preceptor.runs import RunFolder
+
+__all__ = ["Exported", "Quantised", "export"]
+
+_SUFFIXES = (".safetensors", ".onnx", ".pt2")
+_BATCH_SIZE = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Quantised:
+    """What int8 weights cost and saved.
+
+    Attributes:
+        path: of the smaller file.
+        bytes: its size.
+        bytes_before: of the float32 file.
+        samples: of the test split, on which both were measured.
+        accuracy: share of them that the smaller file gets right.
+        accuracy_before: that the float32 file gets right.
+        operators: the integer operators in it: ConvInteger, MatMulInteger.
+    """
+
+    path: Path
+    bytes: int
+    bytes_before: int
+    samples: int
+    accuracy: float
+    accuracy_before: float
+    operators: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """What was written.
+
+    Attributes:
+        path: of the file; None where only a folder for the Hub was asked for.
+        bytes: its size.
+        opset: of an ONNX file.
+        difference: largest absolute difference to PyTorch's answers, on another batch than was traced; None for
+            safetensors, which are the weights themselves.
+        quantised: where int8 was asked for.
+        hub_folder: with the card.
+    """
+
+    path: Path | None
+    bytes: int
+    opset: int | None = None
+    difference: float | None = None
+    quantised: Quantised | None = None
+    hub_folder: Path | None = None
+
+
+def export(
+    run: str | Path | Result,
+    to: str | Path | None = None,
+    *,
+    output: Output = "logits",
+    normalise: Normalise = "outside",
+    int8: bool = False,
+    hub_folder: str | Path | None = None,
+    licence: str = "unknown",
+) -> Exported:
+    """Write a run's network, alone, into a file that stands by itself.
+
+    Class names, normalisation and input shape travel inside the file: in the metadata of `.onnx` and `.safetensors`, among
+    the extra files of `.pt2`. A `.onnx` or `.pt2` file takes batches of any size, in float32 on the CPU, and is asked a batch of
+    another size than was traced before it is kept.
+
+    Args:
+        run: a finished run's folder, or what `teach` or `distill` returned.
+        to: FILE.safetensors, FILE.onnx (opset 18) or FILE.pt2 (torch.export); it is replaced. It may be left out where there is
+            a `hub_folder`.
+        output: "logits" or "probabilities" [batch, classes]. For .onnx and .pt2.
+        normalise: "outside": the file takes float32 samples that are normalised already: (pixels / 255 - mean) / std.
+            "inside": it takes them as the data hold them, uint8 pixels 0..255, or float32 where the data were no
+            images, and does that itself. For .onnx and .pt2.
+        int8: beside FILE.onnx write FILE.int8.onnx, by onnxruntime's dynamic quantisation, and measure both on the
+            run's test split.
+        hub_folder: a folder with the weights as model.safetensors, the file, config.json and a model card, ready to be
+            uploaded.
+        licence: an identifier that the Hub knows, for the card.
+
+    Raises:
+        UsageError: for a run that is missing or unfinished, another suffix, options that do not go together, a network that
+            cannot be traced or has an operator that ONNX has not, a missing extra.
+        RunError: when the file's answers differ from PyTorch's by more than 1e-4, or the disk refuses.
+    """
+    folder = RunFolder(run.path if isinstance(run, Result) else run)
+    target = None if to is None else Path(to)
+    hub = None if hub_folder is None else Path(hub_folder)
+    _check(folder, target, hub, output=output, normalise=normalise, int8=int8)
+    passport = replace(run_passport(folder), output=output, normalise=normalise)
+    network, test = _network(run, folder), _test_data(folder) if int8 else None
+    written = Exported(None, 0)
+    if target is not None:
+        written = _write(network, passport, target)
+        if test is not None:
+            written = replace(written, quantised=_quantise(target, test))
+    if hub is not None:
+        kept = [target, written.quantised.path if written.quantised else None]
+        _write_hub(folder, network, passport, hub, [path for path in kept if path is not None], licence)
+        written = replace(written, hub_folder=hub)
+    return written
+
+
+def _check(
+    folder: RunFolder, to: Path | None, hub: Path | None, *, output: Output, normalise: Normalise, int8: bool
+) -> None:
+    if to is None and hub is None:
+        raise UsageError(f"export: say where to: --to FILE{', FILE'.join(_SUFFIXES)}, or --hub-folder FOLDER")
+    if to is not None and to.suffix not in _SUFFIXES:
+        raise UsageError(f"to: {to} is no FILE{', FILE'.join(_SUFFIXES)}")
+    if int8 and (to is None or to.suffix != ".onnx"):
+        raise UsageError(f"int8: is for FILE.onnx, and the file is {to or 'model.safetensors'}")
+    for key, value, default in (("output", output, "logits"), ("normalise", normalise, "outside")):
+        if value != default and (to is None or to.suffix == ".safetensors"):
+            raise UsageError(f"{key}: {value} is for .onnx and .pt2; .safetensors hold the network's weights alone")
+    for path in (to and to.parent, hub):
+        if path is not None and path.exists() and not path.is_dir():
+            raise UsageError(f"export: {path} is a file, not a folder")
+    if to is not None and to.resolve() == folder.weights.resolve():
+        raise UsageError(f"to: {to} is the run's own weights file; choose another name")
+    if hub is not None and RunFolder(hub).config.exists():
+        raise UsageError(f"hub-folder: {hub} is a run folder; choose another")
+
+
+def _write(network: nn.Module, passport: Passport, to: Path) -> Exported:
+    _make(to.parent)
+    if to.suffix == ".safetensors":
+        save_weights(network, to, metadata={"format": "pt", PASSPORT: passport.as_json()})
+        return Exported(to, to.stat().st_size)
+    deployed = Deployed(network, passport)
+    program = trace(deployed, passport)
+    if to.suffix == ".onnx":
+        content = to_onnx(program, passport, type(network).__name__)
+        answer, _ = open_onnx(content, to)
+    else:
+        content = to_pt2(program, passport)
+        answer, _ = open_pt2(content, to)
+    difference = check_answers(answer, deployed, passport)
+    write_atomically(to, lambda handle: handle.write(content))
+    return Exported(to, len(content), OPSET if to.suffix == ".onnx" else None, difference)
+
+
+def _network(run: str | Path | Result, folder: RunFolder) -> nn.Module:
+    """Return the run's network with the weights that its numbers are of, whatever a Result's model has become since."""
+    if not isinstance(run, Result):
+        return load_run_network(folder)[0].eval()
+    network = copy.deepcopy(run.model).cpu()
+    load_weights(network, folder.weights)
+    return network.eval()
+
+
+def _test_data(folder: RunFolder) -> Split:
+    section = DataSection(**folder.read_config()["data"])
+    if section.name.startswith(PYTHON):
+        raise UsageError("int8: the run's data were passed from Python, so what it costs cannot be measured")
+    if folder.read_result().get("task") == "multilabel":
+        raise UsageError("int8: what it costs is measured as accuracy among classes, and these data are multi-label")
+    return load_data(section).test
+
+
+def _quantise(path: Path, test: Split) -> Quantised:
+    before = path.read_bytes()
+    after, operators = quantise(before)
+    smaller = path.with_suffix(".int8.onnx")
+    accuracies = []
+    for content in (before, after):
+        answer, passport = open_onnx(content, path)
+        opened, right = Opened(passport, answer), 0
+        for rows in torch.arange(len(test)).split(_BATCH_SIZE):
+            outputs = opened.outputs(test.inputs(rows))
+            right += int((outputs.argmax(1) == test.labels[rows]).sum())
+        accuracies.append(right / len(test))
+    write_atomically(smaller, lambda handle: handle.write(after))
+    return Quantised(
+        path=smaller,
+        bytes=len(after),
+        bytes_before=len(before),
+        samples=len(test),
+        accuracy=accuracies[1],
+        accuracy_before=accuracies[0],
+        operators=operators,
+    )
+
+
+def _write_hub(
+    folder: RunFolder, network: nn.Module, passport: Passport, hub: Path, files: list[Path], licence: str
+) -> None:
+    _make(hub)
+    plain = replace(passport, output="logits", normalise="outside")
+    save_weights(network, hub / WEIGHTS, metadata={"format": "pt", PASSPORT: plain.as_json()})
+    for path in files:
+        if path.suffix != ".safetensors" and path.resolve() != (hub / path.name).resolve():
+            content = path.read_bytes()
+            write_atomically(hub / path.name, lambda handle, content=content: handle.write(content))  # type: ignore[misc]
+    names = [WEIGHTS, *(path.name for path in files if path.suffix != ".safetensors")]
+    write_text(hub / "config.json", hub_config(plain))
+    card = model_card(folder.read_config(), folder.read_result(), plain, names, licence=licence)
+    write_text(hub / "README.md", card)
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RunError(f"{folder}: cannot be made ({error.strerror})") from error

@@ -1,0 +1,128 @@
+"""ONNX files: written through torch's exporter, asked by onnxruntime, made smaller by its dynamic quantisation."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torch.export import ExportedProgram
+
+from preceptor.errors import UsageError
+from preceptor.exports.deployed import Answer, quiet
+from preceptor.extras import import_extra
+from preceptor.models import PASSPORT, Passport
+
+__all__ = ["OPSET", "open_onnx", "quantise", "to_onnx"]
+
+OPSET = 18  # what torch's exporter writes without converting
+_INPUT = "inputs"
+_EXTRA, _NEEDED_BY = "export", "export --to FILE.onnx"
+_MISSING = re.compile(r"No ONNX function found for <OpOverload\(op='([^']+)'")
+
+
+def to_onnx(program: ExportedProgram, passport: Passport, network: str) -> bytes:
+    """Return a traced network as the content of an ONNX file with a dynamic batch.
+
+    Args:
+        program: what `trace` gave.
+        passport: put into the file's metadata.
+        network: its type, for messages.
+
+    Raises:
+        UsageError: for an operator that ONNX does not have, or a missing extra.
+    """
+    for package in ("onnx", "onnxscript"):
+        import_extra(package, _EXTRA, needed_by=_NEEDED_BY)
+    try:
+        with quiet():
+            converted = torch.onnx.export(
+                program,
+                dynamo=True,
+                input_names=[_INPUT],
+                output_names=[passport.output],
+                opset_version=OPSET,
+                verbose=False,
+            )
+    except torch.onnx.OnnxExporterError as error:
+        missing = _MISSING.search(str(error))
+        why = (
+            f"ONNX has no operator for {missing[1]}"
+            if missing
+            else f"torch cannot convert it ({' '.join(str(error.__cause__ or error).split())[:200]})"
+        )
+        raise UsageError(f"export: {network}: {why}; --to FILE.pt2 or FILE.safetensors can hold it") from error
+    assert converted is not None
+    model = converted.model_proto
+    graph = model.graph
+    # where each node came from: paths of this machine, and a third of a small file
+    for part in (graph, *graph.node, *graph.input, *graph.output, *graph.initializer):
+        del part.metadata_props[:]
+    del graph.value_info[:]  # known from the rest, and taken by the quantiser for true where layouts have changed
+    model.metadata_props.add(key=PASSPORT, value=passport.as_json())
+    content: bytes = model.SerializeToString()
+    return content
+
+
+def open_onnx(source: Path | bytes, path: Path) -> tuple[Answer, Passport]:
+    """Return what asks an ONNX file, on the CPU, and the passport in it.
+
+    Args:
+        source: the file, or its content.
+        path: for messages.
+
+    Raises:
+        UsageError: when it is missing, damaged or not one of ours, or the extra is missing.
+    """
+    runtime = import_extra("onnxruntime", _EXTRA, needed_by=f"{path.name}")
+    state = import_extra("onnxruntime.capi.onnxruntime_pybind11_state", _EXTRA, needed_by=f"{path.name}")
+    damage = (state.InvalidProtobuf, state.InvalidArgument, state.InvalidGraph, state.Fail, state.NotImplemented)
+    if isinstance(source, Path) and not source.is_file():
+        raise UsageError(f"{path}: no such file")
+    options = runtime.SessionOptions()
+    options.intra_op_num_threads = torch.get_num_threads()
+    options.log_severity_level = 4  # errors are raised
+    try:
+        session = runtime.InferenceSession(
+            source if isinstance(source, bytes) else str(source), options, providers=["CPUExecutionProvider"]
+        )
+    except damage as error:
+        raise UsageError(f"{path}: cannot be read, it is damaged or no ONNX file ({_line(error)})") from error
+    passport = Passport.from_json(session.get_modelmeta().custom_metadata_map.get(PASSPORT), path)
+
+    def answer(samples: Tensor) -> Tensor:
+        return torch.from_numpy(session.run(None, {_INPUT: samples.numpy()})[0])
+
+    return answer, passport
+
+
+def quantise(content: bytes) -> tuple[bytes, tuple[str, ...]]:
+    """Return an ONNX file with weights in int8 (activations are quantised batch by batch as it runs), and which layers gained.
+
+    Args:
+        content: of the float32 file.
+
+    Returns:
+        The content, and the integer operators in it: ConvInteger, MatMulInteger.
+
+    Raises:
+        UsageError: when the extra is missing, or no layer of the network can be quantised.
+    """
+    onnx = import_extra("onnx", _EXTRA, needed_by="--int8")
+    quantization = import_extra("onnxruntime.quantization", _EXTRA, needed_by="--int8")
+    with tempfile.TemporaryDirectory() as folder, quiet():
+        before, after = Path(folder) / "before.onnx", Path(folder) / "after.onnx"
+        before.write_bytes(content)
+        quantization.quantize_dynamic(before, after, weight_type=quantization.QuantType.QInt8)
+        model = onnx.load(after)
+        smaller = after.read_bytes()
+    gained = tuple(sorted({node.op_type for node in model.graph.node if node.op_type.endswith("Integer")}))
+    if not gained:
+        raise UsageError("int8: the network has no convolution and no linear layer that onnxruntime quantises")
+    return smaller, gained
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())[:200]

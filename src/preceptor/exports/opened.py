@@ -1,0 +1,97 @@
+"""Any model as something that can be asked: what `export` writes, and run folders."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from jaxtyping import Float, Shaped
+from torch import Tensor, nn
+
+from preceptor.data import Normalisation
+from preceptor.errors import UsageError
+from preceptor.exports.deployed import Answer, Deployed, probabilities
+from preceptor.exports.onnx import open_onnx
+from preceptor.exports.pt2 import open_pt2
+from preceptor.models import Passport
+from preceptor.recipes.networks import load_exported, load_run_network
+from preceptor.runs import RunFolder
+
+__all__ = ["Opened", "open_model", "run_passport"]
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A model that answers.
+
+    Attributes:
+        passport: what its file tells of it.
+        answer: what asks it.
+    """
+
+    passport: Passport
+    answer: Answer
+
+    def outputs(self, samples: Shaped[Tensor, "rows ..."]) -> Float[Tensor, "rows classes"]:
+        """Return what the file returns for samples as the data hold them: pixels uint8, or numbers."""
+        if self.passport.normalise == "outside":
+            samples = Normalisation(self.passport.mean, self.passport.std)(samples)
+        elif self.passport.input_dtype != "uint8":
+            samples = samples.float()
+        return self.answer(samples)
+
+    def probabilities(self, samples: Shaped[Tensor, "rows ..."]) -> Float[Tensor, "rows classes"]:
+        """Return the class probabilities of samples as the data hold them."""
+        outputs = self.outputs(samples)
+        return outputs if self.passport.output == "probabilities" else probabilities(outputs, self.passport.task)
+
+
+def open_model(path: Path) -> Opened:
+    """Return the model in a `.onnx`, `.pt2` or `.safetensors` file, a folder for the Hub or a run folder.
+
+    Raises:
+        UsageError: when it is missing or damaged, or was not written by this library.
+    """
+    if path.suffix == ".onnx":
+        answer, passport = open_onnx(path, path)
+        return Opened(passport, answer)
+    if path.suffix == ".pt2":
+        answer, passport = open_pt2(path, path)
+        return Opened(passport, answer)
+    if path.is_file() and path.suffix != ".safetensors":
+        raise UsageError(f"{path}: is no .onnx, .pt2 or .safetensors file")
+    network, passport = _run_network(RunFolder(path)) if RunFolder(path).config.exists() else load_exported(path)
+    deployed = Deployed(network, passport).eval()
+
+    def answer_by_network(samples: Tensor) -> Tensor:
+        with torch.no_grad():
+            logits: Tensor = deployed(samples)
+        return logits
+
+    return Opened(passport, answer_by_network)
+
+
+def _run_network(folder: RunFolder) -> tuple[nn.Module, Passport]:
+    return load_run_network(folder)[0], run_passport(folder)
+
+
+def run_passport(folder: RunFolder) -> Passport:
+    """Return what a file has to tell of a run's network.
+
+    Raises:
+        UsageError: when there is no finished run, or one that did not record its classes and normalisation.
+    """
+    config, record = folder.read_config(), folder.read_result()
+    if "class_names" not in record:
+        raise UsageError(f"{folder.path}: does not record its class names and normalisation; run it again to export it")
+    return Passport(
+        model=config["model"],
+        reuse=record.get("reuse"),
+        class_names=tuple(record["class_names"]),
+        input_shape=tuple(record["input_shape"]),
+        input_dtype=record["input_dtype"],
+        task=record.get("task", "multiclass"),
+        mean=tuple(record["normalisation"]["mean"]),
+        std=tuple(record["normalisation"]["std"]),
+    )

@@ -1,0 +1,121 @@
+"""`preceptor predict` and `preceptor.predict`: what a model says of image files."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from preceptor.data import image_files, read_image
+from preceptor.errors import UsageError
+from preceptor.exports.opened import Opened, open_model
+from preceptor.models import Passport
+
+__all__ = ["Prediction", "predict"]
+
+_BATCH_SIZE = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """What a model says of one image.
+
+    Attributes:
+        image: its file.
+        classes: the likeliest, first the likeliest; empty where the image could not be read.
+        probabilities: of these classes.
+        resized_from: height and width of the file's image, where they are not what the model reads.
+        problem: why it could not be read, or None.
+    """
+
+    image: str
+    classes: tuple[str, ...] = ()
+    probabilities: tuple[float, ...] = ()
+    resized_from: tuple[int, int] | None = None
+    problem: str | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain values."""
+        return asdict(self)
+
+
+def predict(model: str | Path, *images: str | Path, top: int = 1) -> list[Prediction]:
+    """Return what a model says of image files, in the order given.
+
+    Images are read in grey or colours as the model was trained; one of another size is scaled until it just covers the
+    model's input and cropped to the centre. Pixels are normalised as the run's were.
+
+    Args:
+        model: a `.onnx`, `.pt2` or `.safetensors` file or a folder for the Hub that `export` wrote, or a run folder.
+        images: files, or folders of which every image is taken, those below them too.
+        top: how many classes to name of each image.
+
+    Returns:
+        A prediction each; of an image that cannot be read, one that says why.
+
+    Raises:
+        UsageError: for a model that cannot be read or does not read images, no image, or a `top` below 1.
+    """
+    if top < 1:
+        raise UsageError(f"top: {top} is not at least 1")
+    opened = open_model(Path(model))
+    shape = opened.passport.input_shape
+    if len(shape) != 3 or shape[0] not in {1, 3} or opened.passport.input_dtype != "uint8":
+        raise UsageError(f"{model}: reads {opened.passport.input_dtype} inputs of shape {shape}, not 8-bit images")
+    files = [file for given in images for file in _files(Path(given))]
+    if not files:
+        raise UsageError("predict: no image given; preceptor predict MODEL IMAGE_OR_FOLDER ...")
+    return [
+        prediction
+        for start in range(0, len(files), _BATCH_SIZE)
+        for prediction in _predict(opened, files[start : start + _BATCH_SIZE], top)
+    ]
+
+
+def _files(given: Path) -> list[Path]:
+    if not given.is_dir():
+        return [given]
+    found = image_files(given)
+    if not found:
+        raise UsageError(f"predict: {given} holds no images")
+    return found
+
+
+def _predict(opened: Opened, files: Sequence[Path], top: int) -> list[Prediction]:
+    read = [_read(file, opened.passport) for file in files]
+    pixels = [found for found, _ in read if isinstance(found, Tensor)]
+    answers = iter(_ask(opened, torch.stack(pixels), top) if pixels else ())
+    return [
+        Prediction(str(file), problem=found)
+        if isinstance(found, str)
+        else Prediction(str(file), *next(answers), resized_from=size)
+        for file, (found, size) in zip(files, read, strict=True)
+    ]
+
+
+def _read(file: Path, passport: Passport) -> tuple[Tensor | str, tuple[int, int] | None]:
+    """Return an image as the model reads it, or why there is none; and its size where that is another."""
+    channels, height, width = passport.input_shape
+    try:
+        whole = read_image(file, channels=channels)
+        size = (int(whole.shape[1]), int(whole.shape[2]))
+        if size == (height, width):
+            return whole, None
+        return read_image(file, channels=channels, size=(height, width)), size
+    except UsageError as error:
+        return str(error), None
+
+
+def _ask(opened: Opened, pixels: Tensor, top: int) -> list[tuple[tuple[str, ...], tuple[float, ...]]]:
+    """Return the likeliest classes of each image, and their probabilities."""
+    probabilities = opened.probabilities(pixels)
+    values, places = probabilities.topk(min(top, probabilities.shape[1]))
+    names = opened.passport.class_names
+    return [
+        (tuple(names[place] for place in row), tuple(shares))
+        for row, shares in zip(places.tolist(), values.tolist(), strict=True)
+    ]

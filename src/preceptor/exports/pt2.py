@@ -1,0 +1,58 @@
+"""torch.export files (.pt2): the traced network, for any program with torch in it."""
+
+from __future__ import annotations
+
+import io
+import pickle
+import zipfile
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torch.export import ExportedProgram
+
+from preceptor.errors import UsageError
+from preceptor.exports.deployed import Answer, quiet
+from preceptor.models import PASSPORT, Passport
+
+__all__ = ["open_pt2", "to_pt2"]
+
+_NOTE = f"{PASSPORT}.json"  # among the file's extra files
+_DAMAGE = (zipfile.BadZipFile, RuntimeError, ValueError, LookupError, TypeError, AttributeError, pickle.UnpicklingError)
+
+
+def to_pt2(program: ExportedProgram, passport: Passport) -> bytes:
+    """Return a traced network as the content of a `.pt2` file."""
+    content = io.BytesIO()
+    with quiet():
+        torch.export.save(program, content, extra_files={_NOTE: passport.as_json()})
+    return content.getvalue()
+
+
+def open_pt2(source: Path | bytes, path: Path) -> tuple[Answer, Passport]:
+    """Return what asks a `.pt2` file, and the passport in it.
+
+    Args:
+        source: the file, or its content.
+        path: for messages.
+
+    Raises:
+        UsageError: when it is missing, damaged or not one of ours.
+    """
+    notes = {_NOTE: ""}
+    try:
+        content = source if isinstance(source, bytes) else source.read_bytes()
+        with quiet():
+            program = torch.export.load(io.BytesIO(content), extra_files=notes)
+            module = program.module()
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be read ({error.strerror or error})") from error
+    except _DAMAGE as error:
+        raise UsageError(f"{path}: cannot be read, it is damaged or no torch.export file") from error
+
+    def answer(samples: Tensor) -> Tensor:
+        with torch.no_grad():
+            logits: Tensor = module(samples)
+        return logits
+
+    return answer, Passport.from_json(notes[_NOTE], path)

@@ -1,0 +1,307 @@
+"""Exported files answer as the network does, for batches of any size, and tell what they need."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import onnx
+import pytest
+import torch
+import yaml
+from torch import Tensor, nn
+
+import preceptor
+from preceptor.cli import main
+from preceptor.data import Normalisation
+from preceptor.exports.export import export
+from preceptor.exports.opened import open_model
+from preceptor.models import ReusedClassifier, read_metadata
+from preceptor.recipes.networks import fingerprint
+from preceptor.recipes.result import Result
+from preceptor.runs import RunFolder
+
+SIZES = (1, 3, 17)
+DATA: dict[str, Any] = {"name": "digits", "limit": 600}
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A teacher t and its student s, on real digits."""
+    folder = tmp_path_factory.mktemp("runs")
+    preceptor.teach(data=DATA, model="convnet_m", epochs=1, out=folder / "t", progress=False)
+    preceptor.distill(
+        data=DATA, teacher=folder / "t", model="convnet_s", epochs=2, seed=3, out=folder / "s", progress=False
+    )
+    return folder
+
+
+@pytest.fixture(scope="module")
+def colours(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A residual network for 32x32 colour images, next to random, on noise."""
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randint(0, 256, (40, 3, 32, 32), generator=generator, dtype=torch.uint8)
+    out = tmp_path_factory.mktemp("colours") / "r"
+    preceptor.teach(
+        data=(images, torch.arange(40) % 4), model="resnet8", epochs=1, batch_size=16, out=out, progress=False
+    )
+    return out
+
+
+def pixels(shape: tuple[int, ...], rows: int) -> Tensor:
+    return torch.randint(0, 256, (rows, *shape), generator=torch.Generator().manual_seed(rows), dtype=torch.uint8)
+
+
+def probabilities(run: Path, samples: Tensor) -> Tensor:
+    record = RunFolder(run).read_result()
+    normalise = Normalisation(tuple(record["normalisation"]["mean"]), tuple(record["normalisation"]["std"]))
+    with torch.no_grad():
+        answer: Tensor = preceptor.load(run)(normalise(samples)).softmax(1)
+    return answer
+
+
+@pytest.mark.parametrize("suffix", ["safetensors", "onnx", "pt2"])
+def test_every_format_answers_as_the_network_for_any_batch(suffix: str, runs: Path, tmp_path: Path) -> None:
+    done = preceptor.export(runs / "s", tmp_path / f"student.{suffix}")
+    assert done.path is not None
+    assert done.bytes == done.path.stat().st_size
+    opened = open_model(done.path)
+    for rows in SIZES:
+        samples = pixels((1, 8, 8), rows)
+        torch.testing.assert_close(opened.probabilities(samples), probabilities(runs / "s", samples))
+
+
+@pytest.mark.parametrize("suffix", ["onnx", "pt2"])
+def test_residual_networks_on_colour_images(suffix: str, colours: Path, tmp_path: Path) -> None:
+    done = export(colours, tmp_path / f"r.{suffix}")
+    assert done.difference is not None
+    assert done.difference < 1e-4
+    opened = open_model(tmp_path / f"r.{suffix}")
+    for rows in SIZES:
+        samples = pixels((3, 32, 32), rows)
+        torch.testing.assert_close(opened.probabilities(samples), probabilities(colours, samples))
+
+
+@pytest.mark.parametrize("suffix", ["onnx", "pt2"])
+def test_probabilities_from_pixels(suffix: str, runs: Path, tmp_path: Path) -> None:
+    path = tmp_path / f"student.{suffix}"
+    export(runs / "s", path, output="probabilities", normalise="inside")
+    opened, samples = open_model(path), pixels((1, 8, 8), 17)
+    raw = opened.answer(samples)  # uint8 goes into the file itself
+    torch.testing.assert_close(raw.sum(1), torch.ones(17))
+    assert float(raw.min()) >= 0
+    export(runs / "s", tmp_path / f"outside.{suffix}")
+    outside = open_model(tmp_path / f"outside.{suffix}").probabilities(samples)
+    torch.testing.assert_close(raw, outside)
+
+
+def test_numbers_that_are_no_pixels(tmp_path: Path) -> None:
+    generator = torch.Generator().manual_seed(1)
+    vectors = 5 + 3 * torch.randn(60, 7, generator=generator)
+    run = tmp_path / "v"
+    preceptor.teach(data=(vectors, torch.arange(60) % 3), model="mlp", epochs=1, out=run, progress=False)
+    export(run, tmp_path / "v.onnx", normalise="inside")
+    torch.testing.assert_close(
+        open_model(tmp_path / "v.onnx").probabilities(vectors[:5]), probabilities(run, vectors[:5])
+    )
+    with pytest.raises(preceptor.UsageError, match=r"reads float32 inputs of shape \(7,\), not 8-bit images"):
+        preceptor.predict(run, "x.png")
+
+
+def test_an_onnx_file_says_what_it_needs(runs: Path, tmp_path: Path) -> None:
+    path = tmp_path / "student.onnx"
+    export(runs / "s", path, normalise="inside")
+    model = onnx.load(path)
+    onnx.checker.check_model(model, full_check=True)
+    assert model.opset_import[0].version == 18
+    shape = model.graph.input[0].type.tensor_type
+    assert shape.shape.dim[0].dim_param
+    assert [dim.dim_value for dim in shape.shape.dim[1:]] == [1, 8, 8]
+    assert shape.elem_type == onnx.TensorProto.UINT8
+    said = json.loads({prop.key: prop.value for prop in model.metadata_props}["preceptor"])
+    assert said["class_names"] == [str(digit) for digit in range(10)]
+    assert said["mean"] == [0.305]
+
+
+@pytest.mark.parametrize("suffix", ["onnx", "pt2"])
+def test_no_path_of_this_machine_leaves(suffix: str, runs: Path, tmp_path: Path) -> None:
+    export(runs / "s", tmp_path / f"student.{suffix}")
+    content = (tmp_path / f"student.{suffix}").read_bytes()
+    assert str(Path(preceptor.__file__).parent).encode() not in content
+    assert str(Path(torch.__file__).parent).encode() not in content
+
+
+def test_safetensors_say_which_network_they_hold_and_load_back(runs: Path, tmp_path: Path) -> None:
+    path = tmp_path / "student.safetensors"
+    export(runs / "s", path)
+    metadata = read_metadata(path)
+    assert metadata["format"] == "pt"
+    assert json.loads(metadata["preceptor"])["model"] == {"name": "convnet_s"}
+    assert fingerprint(preceptor.load(path)) == fingerprint(preceptor.load(runs / "s"))
+
+
+def test_a_student_with_its_teachers_classifier_leaves_whole(runs: Path, tmp_path: Path) -> None:
+    run = tmp_path / "simkd"
+    preceptor.distill(
+        data=DATA, teacher=runs / "t", model="convnet_s", method="simkd", epochs=1, out=run, progress=False
+    )
+    samples = pixels((1, 8, 8), 5)
+    for suffix in ("safetensors", "onnx", "pt2"):
+        export(run, tmp_path / f"student.{suffix}")
+        answers = open_model(tmp_path / f"student.{suffix}").probabilities(samples)
+        torch.testing.assert_close(answers, probabilities(run, samples))
+    assert isinstance(preceptor.load(tmp_path / "student.safetensors"), ReusedClassifier)
+
+
+def test_int8_is_smaller_and_its_cost_is_said(runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["export", str(runs / "t"), "--to", f"{tmp_path}/t.onnx", "--int8"]) == 0
+    said = capsys.readouterr().out
+    assert (tmp_path / "t.int8.onnx").stat().st_size < 0.5 * (tmp_path / "t.onnx").stat().st_size
+    accuracy = preceptor.evaluate(runs / "t").accuracy
+    assert f"(float32: {100 * accuracy:.2f} %) on 359 test samples" in said
+    assert "ConvInteger, MatMulInteger" in said
+    samples = pixels((1, 8, 8), 64)
+    small, whole = open_model(tmp_path / "t.int8.onnx").probabilities(samples), probabilities(runs / "t", samples)
+    assert 0 < float((small - whole).abs().max()) < 0.2
+    assert {node.op_type for node in onnx.load(tmp_path / "t.int8.onnx").graph.node} >= {"ConvInteger", "MatMulInteger"}
+
+
+def test_the_card_tells_the_runs_own_numbers(runs: Path, tmp_path: Path) -> None:
+    hub = tmp_path / "hub"
+    export(runs / "s", tmp_path / "student.onnx", output="probabilities", hub_folder=hub, licence="mit")
+    record, card = RunFolder(runs / "s").read_result(), (hub / "README.md").read_text()
+    front = next(yaml.safe_load_all(card.split("\n---\n")[0]))
+    (result,) = front["model-index"][0]["results"]
+    assert {each["type"]: each["value"] for each in result["metrics"]} == {
+        name: value for name, value in record["test"].items() if name != "samples"
+    }
+    assert (front["library_name"], front["license"], front["datasets"]) == ("preceptor", "mit", ["digits"])
+    assert front["tags"] == ["preceptor", "knowledge-distillation", "kd"]
+    teacher = RunFolder(runs / "t").read_result()["test"]["accuracy"]
+    for text in (
+        f"A student of `convnet_m` (`t`, test accuracy {100 * teacher:.2f} %), distilled by `kd`",
+        f"| accuracy | {100 * record['test']['accuracy']:.2f} % |",
+        "| seed | 3 |",
+        f"torch {record['versions']['torch']}",
+        record["command"],
+        "- `student.onnx`",
+    ):
+        assert text in card
+    assert {path.name for path in hub.iterdir()} == {"README.md", "config.json", "model.safetensors", "student.onnx"}
+    assert json.loads((hub / "config.json").read_text())["model"]["name"] == "convnet_s"
+    assert fingerprint(preceptor.load(hub)) == fingerprint(preceptor.load(runs / "s"))
+    samples = pixels((1, 8, 8), 4)
+    torch.testing.assert_close(open_model(hub).probabilities(samples), probabilities(runs / "s", samples))
+
+
+def test_a_teachers_card_needs_no_teacher(runs: Path, tmp_path: Path) -> None:
+    assert main(["export", str(runs / "t"), "--hub-folder", str(tmp_path / "hub")]) == 0
+    card = (tmp_path / "hub" / "README.md").read_text()
+    assert "A teacher, trained by `cross_entropy`." in card
+    assert "license: unknown" in card
+    assert "knowledge-distillation" not in card
+
+
+class Wave(nn.Module):
+    """ONNX has no Bessel functions."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = nn.Linear(64, 10)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        logits: Tensor = self.linear(torch.special.i1e(inputs.flatten(1)))
+        return logits
+
+
+class Branch(nn.Module):
+    """Goes one way or another by the values it sees."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = nn.Linear(64, 10)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        if not self.training and inputs.sum() > 1e9:
+            inputs = -inputs
+        logits: Tensor = self.linear(inputs.flatten(1))
+        return logits
+
+
+@pytest.fixture(scope="module", params=[Wave, Branch], ids=["operator", "branch"])
+def own(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Result:
+    out = tmp_path_factory.mktemp("own") / "run"
+    return preceptor.teach(data={**DATA, "limit": 64}, model=request.param(), epochs=1, out=out, progress=False)
+
+
+def test_what_cannot_be_expressed_is_named(own: Result, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    what = (
+        r"Wave: ONNX has no operator for prims.bessel_i1e; --to FILE.pt2"
+        if isinstance(own.model, Wave)
+        else r"Branch cannot be traced for batches of any size; .* \(.*\); --to FILE.safetensors"
+    )
+    with pytest.raises(preceptor.UsageError, match=what) as caught:
+        export(own, tmp_path / "own.onnx")
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "own.onnx").exists()
+    assert capsys.readouterr() == ("", "")
+
+
+def test_a_result_leaves_with_the_weights_its_numbers_are_of(tmp_path: Path) -> None:
+    model = nn.Sequential(nn.Flatten(), nn.Linear(64, 10))
+    result = preceptor.teach(data=DATA, model=model, epochs=1, out=tmp_path / "run", progress=False)
+    samples = pixels((1, 8, 8), 5)
+    export(result, tmp_path / "first.onnx")
+    nn.init.zeros_(model[1].weight)  # type: ignore[arg-type]
+    export(result, tmp_path / "second.onnx")
+    first, second = (open_model(tmp_path / f"{name}.onnx").probabilities(samples) for name in ("first", "second"))
+    torch.testing.assert_close(first, second)
+    with pytest.raises(preceptor.UsageError, match="was passed as a Python object"):
+        export(tmp_path / "run", tmp_path / "third.onnx")
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ([], "error: export: say where to: --to FILE.safetensors, FILE.onnx, FILE.pt2, or --hub-folder FOLDER"),
+        (["--to", "{out}/x.tflite"], "x.tflite is no FILE.safetensors, FILE.onnx, FILE.pt2"),
+        (["--to", "{out}/x.pt2", "--int8"], "error: int8: is for FILE.onnx, and the file is "),
+        (["--to", "{out}/x.safetensors", "--output", "probabilities"], "error: output: probabilities is for .onnx"),
+        (["--hub-folder", "{out}", "--normalise", "inside"], "error: normalise: inside is for .onnx and .pt2"),
+        (["--hub-folder", "{runs}/t"], "t is a run folder; choose another"),
+        (["--to", "{runs}/s/model.safetensors"], "is the run's own weights file; choose another name"),
+        (["--to", "{runs}/s/config.yaml/x.onnx"], "config.yaml is a file, not a folder"),
+        (["--to", "{out}/x.onnx", "--output", "classes"], "error: Invalid value for '--output'"),
+    ],
+)
+def test_mistakes(
+    words: list[str], message: str, runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["export", str(runs / "s"), *(word.format(out=tmp_path, runs=runs) for word in words)]) == 2
+    said = capsys.readouterr().err
+    assert message in said
+    assert said.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_run_that_does_not_say_its_classes(runs: Path, tmp_path: Path) -> None:
+    old = RunFolder(tmp_path / "old")
+    old.path.mkdir()
+    old.config.write_text(RunFolder(runs / "s").config.read_text())
+    record = RunFolder(runs / "s").read_result()
+    del record["class_names"]
+    old.write_result(record)
+    with pytest.raises(preceptor.UsageError, match="does not record its class names and normalisation; run it again"):
+        export(old.path, tmp_path / "x.onnx")
+
+
+@pytest.mark.parametrize("package", ["onnx", "onnxscript", "onnxruntime"])
+def test_a_missing_extra(package: str, runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, package, None)  # what Python itself takes for: not there
+    with pytest.raises(
+        preceptor.UsageError, match=rf"needs {package}, which is not installed: pip install preceptor\[export\]"
+    ):
+        export(runs / "s", tmp_path / "x.onnx")
+    export(runs / "s", tmp_path / "x.pt2")

@@ -1,0 +1,44 @@
+"""What a file tells of the network in it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from torch import nn
+
+from preceptor.errors import UsageError
+from preceptor.models import PASSPORT, Passport, read_metadata, read_passport, save_weights
+
+ONE = Passport(
+    model={"name": "mlp", "widths": [4]},
+    reuse=None,
+    class_names=("a", "b"),
+    input_shape=(3,),
+    input_dtype="float32",
+    mean=(0.5,),
+    std=(2.0,),
+    output="probabilities",
+)
+
+
+def test_it_comes_out_of_a_file_as_it_went_in(tmp_path: Path) -> None:
+    path = tmp_path / "x.safetensors"
+    save_weights(nn.Linear(3, 2), path, metadata={PASSPORT: ONE.as_json(), "format": "pt"})
+    assert read_passport(path) == ONE
+    assert read_metadata(path)["format"] == "pt"
+
+
+@pytest.mark.parametrize(
+    ("metadata", "message"),
+    [
+        (None, "says nothing of its network, classes and normalisation"),
+        ({PASSPORT: "{"}, "its description of the network cannot be read"),
+        ({PASSPORT: "{}"}, r"its description of the network cannot be read \('class_names'\)"),
+    ],
+)
+def test_files_that_do_not_say(metadata: dict[str, str] | None, message: str, tmp_path: Path) -> None:
+    path = tmp_path / "x.safetensors"
+    save_weights(nn.Linear(3, 2), path, metadata=metadata)
+    with pytest.raises(UsageError, match=message):
+        read_passport(path)

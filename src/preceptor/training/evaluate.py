@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from preceptor.models import logits_of
 from preceptor.training.engine import Engine
 from preceptor.types import Batch, Outputs
 
@@ -18,7 +19,7 @@ def predict(network: nn.Module, batches: Iterable[Batch], engine: Engine) -> Flo
     """Return the logits of all batches in order, float32 on the CPU; the network's mode is put back afterwards.
 
     Args:
-        network: returns Outputs or logits.
+        network: returns Outputs, or what `logits_of` finds logits in.
         batches: plain batches, in order.
         engine: device and precision.
     """
@@ -29,4 +30,4 @@ def predict(network: nn.Module, batches: Iterable[Batch], engine: Engine) -> Flo
             answers = [network(batch.inputs) for batch in batches]
     finally:
         network.train(was_training)
-    return torch.cat([(a.logits if isinstance(a, Outputs) else a).float().cpu() for a in answers])
+    return torch.cat([(a.logits if isinstance(a, Outputs) else logits_of(a, network)).float().cpu() for a in answers])

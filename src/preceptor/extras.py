@@ -34,7 +34,9 @@ def import_extra(package: str, extra: str, *, needed_by: str) -> ModuleType:
     except ModuleNotFoundError as error:
         if error.name is None or error.name.partition(".")[0] != package.partition(".")[0]:
             raise
-        raise UsageError(f"{needed_by} needs {package}, which is not installed: pip install preceptor[{extra}]") from error
+        raise UsageError(
+            f"{needed_by} needs {package}, which is not installed: pip install preceptor[{extra}]"
+        ) from error
 
 
 def import_torchvision(*, needed_by: str) -> ModuleType:

@@ -1,4 +1,4 @@
-"""Networks: the CIFAR zoo under the parameter names the field shares, networks of other libraries, any module as one with named features."""
+"""Networks by name: the CIFAR zoo under the names the field shares, and those of other libraries; any with named features."""
 
 from preceptor.models.adapted import Adapted, present
 from preceptor.models.by_name import PREFIXES, make

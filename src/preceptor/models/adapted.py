@@ -31,12 +31,21 @@ class Adapted(Tapped):
         samples: what it is given.
         form: what it wants.
         hint: what else should be known of how it reads.
+        trained_classes: of the classifier that its weights come with; None: they come from no training.
 
     Raises:
         UsageError: when the samples cannot be made what it wants.
     """
 
-    def __init__(self, network: nn.Module, stages: Stages, samples: Samples, form: Form, hint: str = "") -> None:
+    def __init__(
+        self,
+        network: nn.Module,
+        stages: Stages,
+        samples: Samples,
+        form: Form,
+        hint: str = "",
+        trained_classes: int | None = None,
+    ) -> None:
         super().__init__()
         self.network = network
         self.stages = stages
@@ -44,6 +53,7 @@ class Adapted(Tapped):
         self.form = form
         self.reading = Reading(samples, form)
         self.hint = hint
+        self.trained_classes = trained_classes
 
     @property
     def note(self) -> str:
@@ -84,7 +94,7 @@ class Own:
         trained_size: that its weights were trained at, or None.
         mean: by which its weights expect their inputs normalised; empty: not known.
         std: likewise.
-        is_trained: whether its weights come from training.
+        trained_classes: of the classifier that its weights come with; None: they come from no training.
     """
 
     channels: int | None = None
@@ -92,7 +102,7 @@ class Own:
     trained_size: tuple[int, int] | None = None
     mean: tuple[float, ...] = ()
     std: tuple[float, ...] = ()
-    is_trained: bool = False
+    trained_classes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,15 +155,18 @@ def adapt(name: str, network: nn.Module, samples: Samples, own: Own, wish: Wish)
     """
     if wish.normalisation == "own" and not own.mean:
         raise UsageError(f"model.normalisation: {name} states no mean of its own")
-    is_own = own.is_trained if wish.normalisation is None else wish.normalisation == "own"
+    is_trained = own.trained_classes is not None
+    is_own = is_trained if wish.normalisation is None else wish.normalisation == "own"
     mean, std = (own.mean, own.std) if is_own else ((), ())
     size = own.fixed_size if wish.resolution is None else (wish.resolution, wish.resolution)
-    form, hint = Form(own.channels, size, mean, std), ""
-    if len(samples.shape) == 3 and size is None and own.is_trained and own.trained_size not in {None, samples.shape[1:]}:
-        assert own.trained_size is not None
-        hint = f"reads {samples.shape[1]} pixels, trained on {own.trained_size[0]}: model.resolution=N resizes"
+    form, hints = Form(own.channels, size, mean, std), []
+    if size is None and is_trained and own.trained_size is not None and own.trained_size != samples.shape[1:]:
+        hints.append(f"reads {samples.shape[1]} pixels, trained on {own.trained_size[0]}: model.resolution=N resizes")
+    if is_trained and own.trained_classes != samples.num_classes:
+        hints.append(f"a new classifier of {samples.num_classes} outputs in place of {own.trained_classes}")
+    hint = "; ".join(hints)
     try:
-        plain = Adapted(network, Stages({}, {}), samples, form, hint)
+        plain = Adapted(network, Stages({}, {}), samples, form)
         inputs = torch.randn(1, *samples.shape, generator=torch.Generator().manual_seed(0))
         stages = _stages(network, plain.reading(inputs), samples.num_classes, is_flexible=size is None)
     except UsageError as error:
@@ -162,7 +175,7 @@ def adapt(name: str, network: nn.Module, samples: Samples, own: Own, wish: Wish)
         raise UsageError(
             f"model {name}: cannot read samples of shape {samples.shape} ({first_line(error)}); model.resolution=N resizes"
         ) from error
-    return Adapted(network, stages, samples, form, hint)
+    return Adapted(network, stages, samples, form, hint=hint, trained_classes=own.trained_classes)
 
 
 def present(network: nn.Module, trained_on: Samples, given: Samples) -> nn.Module:
@@ -182,7 +195,7 @@ def present(network: nn.Module, trained_on: Samples, given: Samples) -> nn.Modul
         mine = network.form
         form = mine if mine.mean else replace(mine, mean=form.mean, std=form.std)
         form = form if form.size else replace(form, size=size)
-        return Adapted(network.network, network.stages, given, form, network.hint)
+        return Adapted(network.network, network.stages, given, form, hint=network.hint)
     named = (network.taps, network.preactivation_taps) if isinstance(network, Tapped) else ({}, {})
     return Adapted(network, Stages(*named), given, form)
 

@@ -32,7 +32,9 @@ PREFIXES = {
 }
 
 
-def make(name: str, samples: Samples, options: Mapping[str, Any] | None = None, *, is_filled: bool = False) -> nn.Module:
+def make(
+    name: str, samples: Samples, options: Mapping[str, Any] | None = None, *, is_filled: bool = False
+) -> nn.Module:
     """Return a new network that reads these samples and returns logits [batch, classes].
 
     Args:

@@ -7,6 +7,7 @@ that the hub's cache on this machine holds; nothing is downloaded. Further keys 
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import json
 from collections.abc import Mapping
@@ -46,14 +47,15 @@ def make(name: str, samples: Samples, options: Mapping[str, Any], *, is_filled: 
     title = f"hf:{name}"
     images_of(title, samples)
     transformers = import_extra("transformers", "hf", needed_by=title)
-    try:
-        import_torchvision(needed_by=title)  # transformers fails where torchvision is there and cannot be imported
-    except UsageError:
-        pass
+    with contextlib.suppress(
+        UsageError
+    ):  # without torchvision it works, beside one that cannot be imported it does not
+        import_torchvision(needed_by=title)
     wish, rest = hear_wish(options)
     files = _find(name, transformers)
     is_pretrained = bool(rest.pop("pretrained", any(each in files for each in _WEIGHTS)))
     config = _config(title, files[_CONFIG], rest, transformers)
+    trained_classes = int(config.num_labels)
     config.num_labels = samples.num_classes
     auto = transformers.AutoModelForImageClassification
     try:
@@ -70,7 +72,13 @@ def make(name: str, samples: Samples, options: Mapping[str, Any], *, is_filled: 
             network = auto.from_config(config)
     except (*REFUSALS, OSError) as error:
         raise UsageError(f"model: {title} cannot be made: {first_line(error)}") from error
-    return adapt(title, network, samples, _own(network, config, files.get(_PREPROCESSOR), is_pretrained), wish)
+    return adapt(
+        title,
+        network,
+        samples,
+        _own(network, config, files.get(_PREPROCESSOR), trained_classes if is_pretrained else None),
+        wish,
+    )
 
 
 def _find(name: str, transformers: Any) -> dict[str, Path]:
@@ -114,7 +122,7 @@ def _config(title: str, path: Path, options: Mapping[str, Any], transformers: An
     return transformers.AutoConfig.for_model(**{**values, **options})
 
 
-def _own(network: nn.Module, config: Any, preprocessor: Path | None, is_pretrained: bool) -> Own:
+def _own(network: nn.Module, config: Any, preprocessor: Path | None, trained_classes: int | None) -> Own:
     """Return what the configuration and the preprocessor's file state."""
     stated = config.to_dict()
     size = _pair(stated.get("image_size"))
@@ -129,7 +137,7 @@ def _own(network: nn.Module, config: Any, preprocessor: Path | None, is_pretrain
         trained_size=_pair(reading.get("crop_size") or reading.get("size")) or size,
         mean=mean,
         std=std,
-        is_trained=is_pretrained,
+        trained_classes=trained_classes,
     )
 
 

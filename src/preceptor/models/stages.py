@@ -222,7 +222,9 @@ class _Walk:
             return not self.is_in_row(call)
         if is_level and isinstance(self._modules[call.path], _ROWS):
             return True
-        return call.entered is None or any(2 * out + 1 < side for out, side in zip(call.size, call.entered, strict=True))
+        return call.entered is None or any(
+            2 * out + 1 < side for out, side in zip(call.size, call.entered, strict=True)
+        )
 
     def _called_below(self, path: str) -> Iterator[str]:
         """Name the nearest called modules below one: a list of modules is not called itself."""

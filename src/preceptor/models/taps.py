@@ -259,7 +259,9 @@ def _channels_first(value: object) -> object:
 
 
 def _mean(value: object) -> object:
-    return value.flatten(2).mean(2) if isinstance(value, Tensor) and value.ndim > 2 else value
+    if not isinstance(value, Tensor) or value.ndim < 3:
+        return value
+    return value.mean(1) if value.ndim == 3 else value.flatten(2).mean(2)
 
 
 _MARKS: dict[str, _Mark] = {"channels_last": _channels_first, "mean": _mean}

@@ -63,7 +63,7 @@ def make(name: str, samples: Samples, options: Mapping[str, Any], *, is_filled: 
         trained_size=(trained[0], trained[1]) if trained else None,
         mean=mean,
         std=std,
-        is_trained=is_pretrained,
+        trained_classes=int(stated.get("num_classes") or 0) if is_pretrained else None,
     )
     return adapt(title, network, samples, own, wish)
 

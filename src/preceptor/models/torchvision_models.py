@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from torch import nn
@@ -37,7 +38,9 @@ def make(name: str, samples: Samples, options: Mapping[str, Any], *, is_filled: 
     known = models.list_models(module=models)
     if name not in known:
         near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
-        raise UsageError(f"model: torchvision has no {name!r}" + (f"; did you mean {' or '.join(near)}?" if near else ""))
+        raise UsageError(
+            f"model: torchvision has no {name!r}" + (f"; did you mean {' or '.join(near)}?" if near else "")
+        )
     own = Own(channels=3)
     if weights is not None:
         own = _own(models, name, str(weights))
@@ -50,8 +53,7 @@ def make(name: str, samples: Samples, options: Mapping[str, Any], *, is_filled: 
     except (*REFUSALS, OSError) as error:
         given = ", ".join(f"{key}={value}" for key, value in options.items()) or "no keys"
         raise UsageError(f"model: {title} cannot be made with {given}: {first_line(error)}") from error
-    own = Own(own.channels, _fixed_size(models, network), own.trained_size, own.mean, own.std, own.is_trained)
-    return adapt(title, network, samples, own, wish)
+    return adapt(title, network, samples, replace(own, fixed_size=_fixed_size(models, network)), wish)
 
 
 def _own(models: Any, name: str, weights: str) -> Own:
@@ -61,7 +63,8 @@ def _own(models: Any, name: str, weights: str) -> Own:
         raise UsageError(f"model.weights: torchvision:{name} has no {weights}; it has {', '.join(known.__members__)}")
     stated = known[weights].transforms()
     side = int(stated.crop_size[0])
-    return Own(3, None, (side, side), tuple(stated.mean), tuple(stated.std), is_trained=True)
+    classes = len(known[weights].meta["categories"])
+    return Own(3, None, (side, side), tuple(stated.mean), tuple(stated.std), classes)
 
 
 def _fixed_size(models: Any, network: nn.Module) -> tuple[int, int] | None:

@@ -30,7 +30,7 @@ from preceptor.recipes.config import (
 )
 from preceptor.recipes.guard import guarded
 from preceptor.recipes.inputs import left_out, lengthened, make_loaders, make_policy, pool_of, region_search
-from preceptor.recipes.networks import load_start, make_network
+from preceptor.recipes.networks import load_start, make_network, samples_of
 from preceptor.recipes.progress import Display, TensorBoard, Together, display
 from preceptor.recipes.protocols import PROTOCOLS, fill
 from preceptor.recipes.result import Result
@@ -104,7 +104,8 @@ def run(
     beyond = left_out(objective, policy, is_teacher=isinstance(recipe, TeachRecipe))
     pool = pool_of(recipe, data, _unlabelled(recipe, given))
     torch.manual_seed(recipe.seed)
-    model = given.model or make_network(recipe.model, data.num_classes, data.input_shape)
+    is_filled = recipe.start_from is not None
+    model = given.model or make_network(recipe.model, samples_of(data), is_filled=is_filled)
     start = None if recipe.start_from is None else load_start(model, Path(recipe.start_from), data)
     staff = find_teachers(recipe, given.teacher, store, data)
     folder = RunFolder(recipe.out or _default_out(recipe))
@@ -310,6 +311,7 @@ def _finish(
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
         "num_classes": data.num_classes,
         "input_shape": list(data.input_shape),
+        "normalisation": asdict(data.normalisation),
         "data_fingerprint": data.fingerprint,
         **origin,
         "reuse": asdict(model.reuse) if isinstance(model, ReusedClassifier) else None,

@@ -258,9 +258,11 @@ def _choose(walk: _Walk, atoms: list[_Call], *, is_level: bool = False) -> list[
             groups.setdefault((atom.size, atom.is_tokens), []).append(atom)
     if len(groups) > 1:
         groups = {key: row for key, row in groups.items() if key[0] != (1, 1)}  # what follows the pooling
+    if is_level and len(groups) > 1:
+        return []
     chosen = []
     for (_, is_tokens), row in groups.items():
-        if is_tokens or (is_level and len(groups) == 1):
+        if is_tokens or is_level:
             count = min(_MOST_OF_A_ROW, len(row))
             chosen += [row[(place + 1) * len(row) // count - 1] for place in range(count)]
         else:

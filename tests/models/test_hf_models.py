@@ -102,7 +102,7 @@ def test_weights_in_the_folder_are_loaded_with_their_preprocessing(configs: Path
     ],
 )
 def test_what_cannot_be_is_refused(
-    place: str, options: dict[str, object], said: str, configs: Path, monkeypatch: pytest.MonkeyPatch
+    place: str, options: dict[str, Any], said: str, configs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(configs)
     (configs / "empty").mkdir()

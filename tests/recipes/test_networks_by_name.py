@@ -14,6 +14,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from torch import nn
+from torch.nn import functional
 
 import preceptor
 from preceptor import data as data_room
@@ -149,6 +150,19 @@ def test_a_run_reads_data_that_are_normalised_otherwise_as_it_read_its_own(
     assert abs(found.nll - expected.nll) < 1e-5
     (assessed,) = preceptor.assess(teachers[name], data=other)
     assert any("normalised by its own mean" in note for note in assessed.notes)
+
+
+def test_a_teacher_of_another_resolution_is_shown_its_own(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data = data_room.load("digits", limit=64, test_limit=32, validation=0.0)
+    images, labels = data.test.inputs(torch.arange(len(data.test))).float() / 255, data.test.labels
+    larger = functional.interpolate(images, (16, 16), mode="bilinear", antialias=True)
+    pairs = {"train": (larger, labels), "test": (larger, labels)}
+    teacher = preceptor.teach(data=pairs, model="convnet_s", out=tmp_path / "t", **TRAINING)
+    small = {"train": (images, labels), "test": (images, labels)}
+    told = {**TRAINING, "progress": True}
+    preceptor.distill(data=small, teacher=teacher.path, model="convnet_s", out=tmp_path / "s", **told)
+    assert "teacher: resized 8 -> 16" in " ".join(capsys.readouterr().err.split())
+    assert abs(preceptor.evaluate(teacher.path, data=small).nll - teacher.metrics.nll) < 1e-5
 
 
 def test_a_teacher_that_comes_with_weights_needs_no_file(tmp_path: Path) -> None:

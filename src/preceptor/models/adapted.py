@@ -140,7 +140,7 @@ def images_of(name: str, samples: Samples) -> tuple[int, int, int]:
     return channels, height, width
 
 
-def adapt(name: str, network: nn.Module, samples: Samples, own: Own, wish: Wish) -> Adapted:
+def adapt(name: str, network: nn.Module, samples: Samples, own: Own, wish: Wish, *, is_filled: bool) -> Adapted:
     """Return a network that reads these samples.
 
     Args:
@@ -149,6 +149,7 @@ def adapt(name: str, network: nn.Module, samples: Samples, own: Own, wish: Wish)
         samples: what it will be given.
         own: what it states of itself.
         wish: what the user says otherwise.
+        is_filled: whether weights will be loaded into it, so that what those it comes with lack is not told.
 
     Raises:
         UsageError: when it cannot read such samples, or returns no logits.
@@ -160,10 +161,12 @@ def adapt(name: str, network: nn.Module, samples: Samples, own: Own, wish: Wish)
     mean, std = (own.mean, own.std) if is_own else ((), ())
     size = own.fixed_size if wish.resolution is None else (wish.resolution, wish.resolution)
     form, hints = Form(own.channels, size, mean, std), []
-    if size is None and is_trained and own.trained_size is not None and own.trained_size != samples.shape[1:]:
-        hints.append(f"reads {samples.shape[1]} pixels, trained on {own.trained_size[0]}: model.resolution=N resizes")
-    if is_trained and own.trained_classes != samples.num_classes:
-        hints.append(f"a new classifier of {samples.num_classes} outputs in place of {own.trained_classes}")
+    if is_trained and not is_filled:
+        if size is None and own.trained_size not in {None, samples.shape[1:]}:
+            sides = [each[0] for each in (samples.shape[1:], own.trained_size or ())]
+            hints.append(f"reads {sides[0]} pixels, trained on {sides[1]}: model.resolution=N resizes")
+        if own.trained_classes != samples.num_classes:
+            hints.append(f"a new classifier of {samples.num_classes} outputs in place of {own.trained_classes}")
     hint = "; ".join(hints)
     try:
         plain = Adapted(network, Stages({}, {}), samples, form)

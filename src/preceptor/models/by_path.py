@@ -28,7 +28,7 @@ def make(name: str, samples: Samples, options: Mapping[str, Any], *, is_filled: 
         name: dotted module path, colon, name in it, dotted where it is inside a class.
         samples: what the network will be given.
         options: further keys.
-        is_filled: makes no difference.
+        is_filled: whether weights will be loaded into it.
 
     Raises:
         UsageError: when there is no such callable, it does not take these keys, fails, or returns no network for such
@@ -54,7 +54,7 @@ def make(name: str, samples: Samples, options: Mapping[str, Any], *, is_filled: 
         raise UsageError(f"model: {name}({words}) failed: {type(error).__name__}: {first_line(error)}") from error
     if not isinstance(network, nn.Module):
         raise UsageError(f"model: {name} returned a {type(network).__name__}, expected a torch.nn.Module")
-    return adapt(name, network, samples, Own(), wish)
+    return adapt(name, network, samples, Own(), wish, is_filled=is_filled)
 
 
 def _find(name: str) -> Any:

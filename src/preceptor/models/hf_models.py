@@ -47,9 +47,8 @@ def make(name: str, samples: Samples, options: Mapping[str, Any], *, is_filled: 
     title = f"hf:{name}"
     images_of(title, samples)
     transformers = import_extra("transformers", "hf", needed_by=title)
-    with contextlib.suppress(
-        UsageError
-    ):  # without torchvision it works, beside one that cannot be imported it does not
+    # it works without torchvision, and fails beside one that cannot be imported
+    with contextlib.suppress(UsageError):
         import_torchvision(needed_by=title)
     wish, rest = hear_wish(options)
     files = _find(name, transformers)
@@ -72,13 +71,8 @@ def make(name: str, samples: Samples, options: Mapping[str, Any], *, is_filled: 
             network = auto.from_config(config)
     except (*REFUSALS, OSError) as error:
         raise UsageError(f"model: {title} cannot be made: {first_line(error)}") from error
-    return adapt(
-        title,
-        network,
-        samples,
-        _own(network, config, files.get(_PREPROCESSOR), trained_classes if is_pretrained else None),
-        wish,
-    )
+    own = _own(network, config, files.get(_PREPROCESSOR), trained_classes if is_pretrained else None)
+    return adapt(title, network, samples, own, wish, is_filled=is_filled)
 
 
 def _find(name: str, transformers: Any) -> dict[str, Path]:

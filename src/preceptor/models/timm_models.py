@@ -65,7 +65,7 @@ def make(name: str, samples: Samples, options: Mapping[str, Any], *, is_filled: 
         std=std,
         trained_classes=int(stated.get("num_classes") or 0) if is_pretrained else None,
     )
-    return adapt(title, network, samples, own, wish)
+    return adapt(title, network, samples, own, wish, is_filled=is_filled)
 
 
 def _fixed_size(network: nn.Module, patches: type[Any], stated: tuple[int, ...]) -> tuple[int, int] | None:

@@ -53,7 +53,9 @@ def make(name: str, samples: Samples, options: Mapping[str, Any], *, is_filled: 
     except (*REFUSALS, OSError) as error:
         given = ", ".join(f"{key}={value}" for key, value in options.items()) or "no keys"
         raise UsageError(f"model: {title} cannot be made with {given}: {first_line(error)}") from error
-    return adapt(title, network, samples, replace(own, fixed_size=_fixed_size(models, network)), wish)
+    return adapt(
+        title, network, samples, replace(own, fixed_size=_fixed_size(models, network)), wish, is_filled=is_filled
+    )
 
 
 def _own(models: Any, name: str, weights: str) -> Own:

@@ -231,3 +231,12 @@ def test_a_network_of_a_factory_and_a_tuple_of_logits(tmp_path: Path, monkeypatc
     assert preceptor.evaluate(student.path) == student.metrics
     with pytest.raises(UsageError, match=r"teacher\.model: pairs_of_logits:Net is not needed: run folder"):
         preceptor.distill(data=DATA, teacher={"path": str(tmp_path / "t"), "model": name}, model=name, **TRAINING)
+
+
+def test_a_network_of_another_width_than_the_data_have_classes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "seven_classes.py").write_text(
+        "from torch import nn\ndef make():\n    return nn.Sequential(nn.Flatten(), nn.Linear(64, 7))\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UsageError, match="model has 7 classes, data digits has 10"):
+        preceptor.teach(data=DATA, model="seven_classes:make", out=tmp_path / "t", **TRAINING)

@@ -125,7 +125,8 @@ def distill(
     Args:
         data: as for `teach`.
         teacher: a run folder, a weights file with its network ({"path": "x.pth", "model": "wrn_40_2"}), a network that
-            comes with weights ({"model": "hf:PLACE"}), the Result of `teach`, or any nn.Module that returns logits. It is frozen and in eval mode throughout.
+            comes with weights ({"model": "hf:PLACE"}), the Result of `teach`, or any nn.Module that returns logits. It is
+            frozen and in eval mode throughout.
         labels: a folder that `label` made, read instead of asking a teacher; a teacher beside it is only compared.
         model: the student, as for `teach`.
         method: a name, a section ({"name": "kd", "temperature": 2.0}), or an Objective.

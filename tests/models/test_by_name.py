@@ -27,7 +27,6 @@ def test_the_list_of_models_mentions_every_prefix(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", "200")
-    monkeypatch.setattr("sys.argv", ["preceptor", "list", "models"])
-    main()
+    assert main(["list", "models"]) == 0
     said = capsys.readouterr().out
     assert all(prefix in said for prefix in PREFIXES)

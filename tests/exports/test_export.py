@@ -138,7 +138,7 @@ def test_safetensors_say_which_network_they_hold_and_load_back(runs: Path, tmp_p
     export(runs / "s", path)
     metadata = read_metadata(path)
     assert metadata["format"] == "pt"
-    assert json.loads(metadata["preceptor"])["model"] == {"name": "convnet_s"}
+    assert json.loads(metadata["preceptor"])["model"] == {"name": "convnet_s", "logits": None}
     assert fingerprint(preceptor.load(path)) == fingerprint(preceptor.load(runs / "s"))
 
 

@@ -219,7 +219,13 @@ def test_one_name_in_place_of_a_list_is_refused() -> None:
         observe(create("resnet8", num_classes=10), "pooled")
 
 
-@pytest.mark.parametrize("output", [(torch.zeros(2, 3),), torch.zeros(2, 3, 4), torch.zeros(2, 3, dtype=torch.long)])
+@pytest.mark.parametrize(
+    "output",
+    [
+        *((torch.zeros(2, 3, 4),), (), {"loss": torch.zeros(2, 3)}, None),
+        *(torch.zeros(2, 3, 4), torch.zeros(2, 3, dtype=torch.long)),
+    ],
+)
 def test_an_output_that_is_no_logits_is_refused(output: object) -> None:
     class Odd(nn.Module):
         def forward(self, inputs: Tensor) -> object:
@@ -239,3 +245,61 @@ def test_a_single_output_is_read_as_two_logits() -> None:
     torch.testing.assert_close(torch.softmax(outputs.logits, 1)[:, 1], torch.sigmoid(log_odds))
     outputs.logits[:, 1].sum().backward()
     torch.testing.assert_close(model.weight.grad, inputs.sum(0, keepdim=True))
+
+
+class Both(nn.Module):
+    def forward(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
+        return inputs, -inputs
+
+
+class Talkative(nn.Module):
+    """Gives tuples, channels-last maps and tokens, and logits wherever it is told to put them."""
+
+    def __init__(self, where: str) -> None:
+        super().__init__()
+        self.both, self.maps, self.tokens = Both(), nn.Identity(), nn.Identity()
+        self.where = where
+
+    def forward(self, inputs: Tensor) -> object:
+        first, _ = self.both(inputs)
+        self.maps(first.reshape(-1, 2, 3, 4))
+        self.tokens(first.reshape(-1, 6, 4)[:, [0, 0, *range(6)]])  # two class tokens
+        logits = first[:, :3]
+        return {"alone": logits, "tuple": (logits, 1), "mapping": {"loss": 0, "logits": logits}}[self.where]
+
+
+@pytest.mark.parametrize("where", ["alone", "tuple", "mapping"])
+def test_logits_are_found_wherever_a_network_puts_them(where: str) -> None:
+    inputs = torch.randn(2, 24)
+    assert torch.equal(observe(Talkative(where))(inputs).logits, inputs[:, :3])
+
+
+def test_marks_take_a_member_and_lay_maps_and_tokens_out() -> None:
+    inputs = torch.randn(2, 24)
+    names = [
+        "both:1",
+        "both:0",
+        "both:input",
+        "maps:channels_last",
+        "tokens:2x3",
+        "tokens:mean",
+        "maps:channels_last:mean",
+    ]
+    found = observe(Talkative("alone"), names)(inputs).features
+    maps = inputs.reshape(2, 2, 3, 4)
+    assert torch.equal(found["both:1"], -inputs)
+    assert torch.equal(found["both:0"], found["both:input"])
+    for row in range(2):
+        for column in range(3):
+            assert torch.equal(found["maps:channels_last"][:, :, row, column], maps[:, row, column])
+    assert torch.equal(found["tokens:2x3"], found["maps:channels_last"])
+    assert torch.allclose(found["maps:channels_last:mean"], maps.mean((1, 2)))
+    assert found["tokens:mean"].shape == (2, 4)
+
+
+@pytest.mark.parametrize(
+    ("name", "said"), [("both:last", "unknown mark 'last'"), ("tokens:9x9", "8 tokens cannot be laid")]
+)
+def test_a_mark_that_cannot_be_is_refused(name: str, said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        observe(Talkative("alone"), [name])(torch.randn(2, 24))

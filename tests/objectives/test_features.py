@@ -113,3 +113,12 @@ def test_shapes_are_of_one_sample() -> None:
     said = Outputs(torch.zeros(2, 3), {"a": torch.zeros(2, 4, 8, 8)})
     answered = Outputs(torch.zeros(2, 3), {"b": torch.zeros(2, 16, 5)})
     assert pairing.shapes(Setting(10, 3, said, answered)) == [((4, 8, 8), (5, 4, 4))]
+
+
+def test_tokens_on_no_square_grid_are_refused_with_the_way_out() -> None:
+    oblong = torch.zeros(2, 1 + 7 * 14, 8)  # nearest square: 81, which is not what they lie on
+    assert as_map(oblong) is oblong
+    outputs = Outputs(torch.zeros(2, 3), {"blocks.1": oblong})
+    with pytest.raises(UsageError, match=r"shape \(2, 99, 8\); say on which grid its tokens lie: blocks\.1:HxW"):
+        maps_of(outputs, ["blocks.1"], "student", "at")
+    assert need("pooler:mean", [], "student", "rkd") == "pooler:mean"

@@ -86,6 +86,8 @@ def _models() -> Table:
     table = _table("model", "parameters (100 classes)", "what it is")
     for name, description in models.names().items():
         table.add_row(name, f"{models.parameter_count(name):,}", Text(description))
+    for prefix, description in models.PREFIXES.items():
+        table.add_row(prefix, "", Text(description))
     return table
 
 

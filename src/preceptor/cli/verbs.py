@@ -124,7 +124,7 @@ def _leaves(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, Fie
 
 def _type_name(field: FieldInfo) -> str:
     name = str(field.annotation) if not isinstance(field.annotation, type) else field.annotation.__name__
-    for noise in ("typing.", "Literal", "Optional", "Union"):
+    for noise in ("typing.", "preceptor.recipes.config.", "Literal", "Optional", "Union"):
         name = name.replace(noise, "")
     return name.replace(" | None", "").strip("[]") if name.startswith("[") else name.replace(" | None", "")
 

@@ -1,28 +1,37 @@
-"""Networks: the CIFAR zoo under the parameter names the field shares, and any module as one with named features."""
+"""Networks by name: the CIFAR zoo under the names the field shares, and those of other libraries; any with named features."""
 
+from preceptor.models.adapted import Adapted, present
+from preceptor.models.by_name import PREFIXES, make
 from preceptor.models.classifier import find_classifier
 from preceptor.models.passport import PASSPORT, Normalise, Output, Passport, read_passport
+from preceptor.models.reading import Samples
 from preceptor.models.reused import Reuse, ReusedClassifier
-from preceptor.models.taps import Observed, Tapped, feature_names, observe
+from preceptor.models.taps import Observed, Tapped, feature_names, logits_of, observe
 from preceptor.models.weights import load_weights, read_metadata, save_weights
 from preceptor.models.zoo import create, names, parameter_count
 
 __all__ = [
     "PASSPORT",
+    "PREFIXES",
+    "Adapted",
     "Normalise",
     "Observed",
     "Output",
     "Passport",
     "Reuse",
     "ReusedClassifier",
+    "Samples",
     "Tapped",
     "create",
     "feature_names",
     "find_classifier",
     "load_weights",
+    "logits_of",
+    "make",
     "names",
     "observe",
     "parameter_count",
+    "present",
     "read_metadata",
     "read_passport",
     "save_weights",

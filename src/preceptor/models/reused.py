@@ -77,6 +77,12 @@ class ReusedClassifier(Tapped):
         below = {name: f"backbone.model.{named[name]}" for name in feature_names(inner) if name != "pooled"}
         return {**below, "projected": "projector", "pooled": "classifier:input"}
 
+    @property
+    def works_in_place(self) -> bool:
+        """Whether the backbone does, or does not promise otherwise."""
+        inner = self.backbone.model
+        return not isinstance(inner, Tapped) or inner.works_in_place
+
 
 def _layer(before: int, after: int, kernel: int) -> tuple[nn.Module, ...]:
     conv = nn.Conv2d(before, after, kernel, padding=kernel // 2, bias=False)

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from preceptor.errors import UsageError
 from preceptor.files import write_atomically
+from preceptor.models.adapted import Adapted
 
 __all__ = ["load_weights", "read_metadata", "save_weights"]
 
@@ -49,7 +50,7 @@ def load_weights(model: nn.Module, path: str | Path) -> None:
     Raises:
         UsageError: when the file is missing, damaged, unsafe, or does not fit; the keys that do not are named.
     """
-    path = Path(path)
+    path, model = Path(path), _bare(model)
     wanted = model.state_dict()
     given = _read(path)
     if not any(name in wanted for name in given):  # a network may have a child of its own called "module"
@@ -81,7 +82,8 @@ def save_weights(model: nn.Module, path: str | Path, *, metadata: Mapping[str, s
         ...     save_weights(nn.Linear(2, 3), Path(folder) / "a.safetensors", metadata={"dataset": "digits"})
         ...     load_weights(nn.Linear(2, 3), Path(folder) / "a.safetensors")
     """
-    tensors = {name: tensor.detach().to("cpu", copy=True).contiguous() for name, tensor in model.state_dict().items()}
+    state = _bare(model).state_dict()
+    tensors = {name: tensor.detach().to("cpu", copy=True).contiguous() for name, tensor in state.items()}
     content = to_safetensors(tensors, None if metadata is None else dict(metadata))
     write_atomically(Path(path), lambda handle: handle.write(content))
 
@@ -100,6 +102,11 @@ def read_metadata(path: str | Path) -> dict[str, str]:
             return dict(opened.metadata() or {})
     except (SafetensorError, OSError) as error:
         raise UsageError(f"weights {path}: cannot be read, it is damaged or no safetensors file") from error
+
+
+def _bare(model: nn.Module) -> nn.Module:
+    """Return the network whose names a file carries: of one from another library, those of that library."""
+    return model.network if isinstance(model, Adapted) else model
 
 
 def _read(path: Path) -> dict[str, Tensor]:

@@ -16,6 +16,7 @@ from preceptor.types import Outputs, Step
 __all__ = ["Pairing", "as_map", "blocks", "maps_of", "match", "need"]
 
 PREACT = "_preact"
+_MOST_PREFIX_TOKENS = 16
 _Size = tuple[int, ...]
 
 
@@ -58,12 +59,12 @@ def match(student: Sequence[_Size], teacher: Sequence[_Size]) -> list[tuple[int,
 
 
 def need(name: str, offered: Collection[str], who: str, method: str) -> str:
-    """Return the name of a feature that a method cannot do without; a dotted module path passes unchecked.
+    """Return the name of a feature that a method cannot do without; a module path with a dot or a mark passes unchecked.
 
     Raises:
         UsageError: when the network does not offer it.
     """
-    if name not in offered and "." not in name:
+    if name not in offered and not {".", ":"} & set(name):
         raise UsageError(
             f"method {method} needs feature {name} of the {who}, which offers {', '.join(offered) or 'none'}"
         )
@@ -73,8 +74,8 @@ def need(name: str, offered: Collection[str], who: str, method: str) -> str:
 def as_map(feature: Tensor) -> Tensor:
     """Return a map [batch, channels, height, width] as it is, and tokens [batch, tokens, dim] laid out on their grid.
 
-    Tokens that precede a square grid (class token, registers) are dropped: 197 = 1 + 14 x 14. Anything else is returned
-    unchanged, for `maps_of` to refuse.
+    Up to 16 tokens that precede a square grid (class token, registers) are dropped: 197 = 1 + 14 x 14. Anything else is
+    returned unchanged, for `maps_of` to refuse; the mark `:HxW` behind a feature's name lays its tokens out on any grid.
 
     Example:
         >>> import torch
@@ -85,6 +86,8 @@ def as_map(feature: Tensor) -> Tensor:
         return feature
     batch, tokens, dim = feature.shape
     side = math.isqrt(tokens)
+    if tokens - side * side > _MOST_PREFIX_TOKENS:
+        return feature
     return feature[:, tokens - side * side :].transpose(1, 2).reshape(batch, dim, side, side)
 
 
@@ -99,8 +102,9 @@ def maps_of(outputs: Outputs | None, names: Sequence[str], who: str, method: str
     maps = [as_map(outputs.features[name]) for name in names]
     for name, value in zip(names, maps, strict=True):
         if value.ndim != 4:
+            of_tokens = f"; say on which grid its tokens lie: {name}:HxW" if value.ndim == 3 else ""
             raise UsageError(
-                f"method {method} needs maps, and feature {name} of the {who} has shape {tuple(value.shape)}"
+                f"method {method} needs maps, and feature {name} of the {who} has shape {tuple(value.shape)}{of_tokens}"
             )
     return maps
 

@@ -16,7 +16,7 @@ from preceptor.data import Data, Pair, from_objects
 from preceptor.errors import UsageError
 from preceptor.objectives.base import Objective
 from preceptor.recipes.assess import Assessment, Candidate, assess_candidates, load_candidate
-from preceptor.recipes.config import DataSection, DistillRecipe, LabelRecipe, TeachRecipe
+from preceptor.recipes.config import DataSection, DistillRecipe, LabelRecipe, TeacherSection, TeachRecipe
 from preceptor.recipes.label import Labelled
 from preceptor.recipes.label import label as run_label
 from preceptor.recipes.networks import PYTHON, WEIGHTS, check_task, load_exported, load_run_network
@@ -125,8 +125,9 @@ def distill(
 
     Args:
         data: as for `teach`.
-        teacher: a run folder, a weights file with its network ({"path": "x.pth", "model": "wrn_40_2"}), the Result of
-            `teach`, or any nn.Module that returns logits. It is frozen and in eval mode throughout.
+        teacher: a run folder, a weights file with its network ({"path": "x.pth", "model": "wrn_40_2"}), a network that
+            comes with weights ({"model": "hf:PLACE"}), the Result of `teach`, or any nn.Module that returns logits. It is
+            frozen and in eval mode throughout.
         labels: a folder that `label` made, read instead of asking a teacher; a teacher beside it is only compared.
         model: the student, as for `teach`.
         method: a name, a section ({"name": "kd", "temperature": 2.0}), or an Objective.
@@ -192,8 +193,9 @@ def evaluate(path: str | Path, *, data: AnyData | None = None, device: str = "au
         UsageError: when the run is missing, unfinished or damaged, or the data have other classes.
     """
     folder = RunFolder(path)
-    network, num_classes = load_run_network(folder)
-    tested = _loaded(folder.read_config()["data"] if data is None else data)
+    given = None if data is None else _loaded(data)
+    network, num_classes = load_run_network(folder, data=given)
+    tested = given or _loaded(folder.read_config()["data"])
     if tested.num_classes != num_classes:
         raise UsageError(f"run {path} has {num_classes} classes, data {tested.name} has {tested.num_classes}")
     check_task(folder, tested)
@@ -257,8 +259,9 @@ def _candidate(given: str | Path | Settings | Result | nn.Module, number: int, d
         return Candidate(f"{type(given).__name__} ({number})" if number else type(given).__name__, given)
     if isinstance(given, Result):
         return Candidate(str(given.path), given.model, given.record.get("data_fingerprint"))
-    section = _section(str(given) if isinstance(given, Path) else given, key="path")
-    return load_candidate(section["path"], section.get("model"), data)
+    section = TeacherSection.model_validate(_section(str(given) if isinstance(given, Path) else given, key="path"))
+    assert isinstance(section.path, str)
+    return load_candidate(section.path, section.model, data)
 
 
 def _data_of(candidates: Sequence[str | Path | Settings | Result | nn.Module]) -> Settings:

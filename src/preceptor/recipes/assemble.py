@@ -16,7 +16,7 @@ from preceptor.objectives.base import Offer, Setting, Sum
 from preceptor.objectives.distill import METHODS
 from preceptor.objectives.teacher import OBJECTIVES
 from preceptor.recipes.config import DistillRecipe, Recipe
-from preceptor.recipes.networks import fingerprint, load_anchors, load_teachers
+from preceptor.recipes.networks import fingerprint, load_anchors, load_teachers, reading_notes
 from preceptor.training import (
     Engine,
     Learner,
@@ -174,7 +174,8 @@ def assemble(
     rows *= 1 + len(objective.views())
     network = engine.place(observe(student, taps.student))
     learner = engine.place(Learner(network, objective, engine.accelerate(network, rows)))
-    return Parts(learner, _source(staff, taps.teacher, recipe, data, engine, rows), engine, objective.notes())
+    read = (*reading_notes("model", [model]), *reading_notes("teacher", staff.networks))
+    return Parts(learner, _source(staff, taps.teacher, recipe, data, engine, rows), engine, (*read, *objective.notes()))
 
 
 def _work(student: nn.Module, staff: Staff, recipe: Recipe, data: Data, sample: Tensor) -> float:

@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from preceptor.assessment import Fidelity, Profile, compare, fit_temperature, profile
 from preceptor.data import Data, Split, plain_batches
 from preceptor.errors import UsageError
-from preceptor.recipes.networks import load_network
+from preceptor.recipes.config import ModelSection
+from preceptor.recipes.networks import load_network, reading_notes
 from preceptor.runs import RunFolder
 from preceptor.training import Engine, predict
 
@@ -75,7 +76,7 @@ class Assessment:
         }
 
 
-def load_candidate(path: str | Path, model: str | None, data: Data) -> Candidate:
+def load_candidate(path: str | Path, model: str | ModelSection | None, data: Data) -> Candidate:
     """Return the network of a run folder or a weights file.
 
     Raises:
@@ -87,7 +88,7 @@ def load_candidate(path: str | Path, model: str | None, data: Data) -> Candidate
         return Candidate(str(place), network)
     record = RunFolder(place).read_result()
     shape = tuple(record["input_shape"])
-    if shape != data.input_shape:
+    if len(shape) != len(data.input_shape):
         raise UsageError(f"assess: {place} reads inputs of shape {shape}, data {data.name} has {data.input_shape}")
     return Candidate(str(place), network, record.get("data_fingerprint"))
 
@@ -117,7 +118,8 @@ def assess_candidates(
 
 
 def _assess(candidate: Candidate, data: Data, engine: Engine, reference: Tensor | None) -> Assessment:
-    validation, temperature, calibrated, notes = None, None, None, []
+    validation, temperature, calibrated = None, None, None
+    notes = reading_notes(candidate.name, [candidate.network])
     test_logits = _logits(candidate, data.test, data, engine)
     if len(data.validation):
         logits = _logits(candidate, data.validation, data, engine)

@@ -72,7 +72,9 @@ class DataSection(OpenSection):
 class ModelSection(OpenSection):
     """The network to train; further keys are its constructor's."""
 
-    name: Annotated[str, Field(description="a network of `preceptor list models`")]
+    name: Annotated[
+        str, Field(description="of `preceptor list models`, timm:NAME, torchvision:NAME, hf:PLACE, PKG.MODULE:FACTORY")
+    ]
     logits: Annotated[
         int | None,
         Field(ge=1, description="outputs (default: one a class); 1, for two classes: the log-odds of class 1"),
@@ -86,7 +88,12 @@ class TeacherSection(Section):
         str | tuple[str, ...] | None,
         Field(description="a run folder, a .safetensors or a .pth file (weights only); several: [A, B]"),
     ] = None
-    model: Annotated[str | None, Field(description="the network's name, for a bare weights file")] = None
+    model: Annotated[
+        str | ModelSection | None,
+        Field(
+            description="the network, for a bare weights file or one that comes with weights; its keys: model.name, ..."
+        ),
+    ] = None
     epoch: Annotated[
         int | None, Field(ge=1, description="a kept epoch of the run (keep_every=N) instead of its result")
     ] = None

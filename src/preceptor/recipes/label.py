@@ -16,7 +16,7 @@ from preceptor.errors import UsageError
 from preceptor.labels import Encoding, LabelsOf, Manifest, write_labels
 from preceptor.models import observe
 from preceptor.recipes.config import LabelRecipe
-from preceptor.recipes.networks import fingerprint, load_teachers
+from preceptor.recipes.networks import fingerprint, load_teachers, reading_notes
 from preceptor.recipes.run import load_data
 from preceptor.training import Engine, LiveTeacher, TeacherSource, TeacherTeam, choose_engine, forward_flops
 from preceptor.types import View
@@ -86,6 +86,7 @@ def label(
         wanted = Manifest(of, names, recipe.views, recipe.rows_per_shard)
         for note in (
             *data.notes,
+            *reading_notes("teacher", networks),
             f"engine: {engine}",
             f"labels: {encoding.bytes_per_sample} bytes a sample and view",
         ):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,17 @@ from torch import nn
 
 from preceptor.data import Data
 from preceptor.errors import UsageError
-from preceptor.models import Passport, Reuse, ReusedClassifier, create, load_weights, read_passport
+from preceptor.models import (
+    Adapted,
+    Passport,
+    Reuse,
+    ReusedClassifier,
+    Samples,
+    load_weights,
+    make,
+    present,
+    read_passport,
+)
 from preceptor.recipes.config import ModelSection, TeacherSection
 from preceptor.runs import RunFolder
 
@@ -27,36 +38,76 @@ __all__ = [
     "load_start",
     "load_teachers",
     "make_network",
+    "reading_notes",
+    "samples_of",
 ]
 
 PYTHON = "python:"  # how a configuration names an object that was passed from Python
 WEIGHTS = "model.safetensors"  # in a folder for the Hub, as the Hub's own loaders call it
 
 
-def make_network(section: ModelSection, num_classes: int, input_shape: tuple[int, ...]) -> nn.Module:
-    """Return a new network for data of this shape.
+def samples_of(data: Data) -> Samples:
+    """Return what a network must know of the data."""
+    return Samples(data.num_classes, data.input_shape, data.normalisation.mean, data.normalisation.std)
+
+
+def make_network(section: ModelSection, samples: Samples, *, is_filled: bool = False) -> nn.Module:
+    """Return a new network for such samples.
+
+    Args:
+        section: its name and its keys.
+        samples: what it will be given.
+        is_filled: whether weights will be loaded into it, so that it need not load its own.
 
     Raises:
         UsageError: for an unknown name or option, one that only Python can provide, or outputs that do not fit the classes.
     """
     if section.name.startswith(PYTHON):
         raise UsageError(f"model: {section.name} was passed as a Python object and cannot be made from its name")
-    outputs = num_classes if section.logits is None else section.logits
-    if outputs not in ({1, 2} if num_classes == 2 else {num_classes}):
-        raise UsageError(f"model.logits: {outputs} for {num_classes} classes; one a class, or 1 for two classes")
-    return create(section.name, num_classes=outputs, input_shape=input_shape, options=section.knobs)
+    outputs = samples.num_classes if section.logits is None else section.logits
+    if outputs not in ({1, 2} if samples.num_classes == 2 else {samples.num_classes}):
+        raise UsageError(
+            f"model.logits: {outputs} for {samples.num_classes} classes; one a class, or 1 for two classes"
+        )
+    return make(section.name, replace(samples, num_classes=outputs), section.knobs, is_filled=is_filled)
 
 
-def load_run_network(folder: RunFolder, weights: Path | None = None) -> tuple[nn.Module, int]:
-    """Return a finished run's network with its weights, or those of a kept epoch, and its number of classes.
+def reading_notes(role: str, networks: Sequence[nn.Module]) -> list[str]:
+    """Say of each network how it reads the data, where that is not as they come."""
+    return [
+        f"{role if len(networks) == 1 else f'{role} {number}'}: {network.note}"
+        for number, network in enumerate(networks, start=1)
+        if isinstance(network, Adapted) and network.note
+    ]
+
+
+def load_run_network(
+    folder: RunFolder, weights: Path | None = None, *, data: Data | None = None
+) -> tuple[nn.Module, int]:
+    """Return a finished run's network with its weights and its number of classes.
+
+    Args:
+        folder: of the run.
+        weights: of a kept epoch instead of the result.
+        data: that it will be given, where those may not be the run's own: images of another size or normalisation are
+            made what it was trained on.
 
     Raises:
-        UsageError: when the folder holds no finished run, or a damaged one.
+        UsageError: when the folder holds no finished run, or a damaged one, or the data's images cannot be made those of
+            the run.
     """
     config, result = folder.read_config(), folder.read_result()
     num_classes = int(result["num_classes"])
-    network = _whole(config["model"], num_classes, tuple(result["input_shape"]), result.get("reuse"))
+    trained_on = Samples(num_classes, tuple(result["input_shape"]), *_normalisation(result, data))
+    network = _whole(config["model"], trained_on, result.get("reuse"))
     load_weights(network, weights or folder.weights)
+    given = trained_on if data is None else samples_of(data)
+    is_alike = given.num_classes == num_classes and len(given.shape) == len(trained_on.shape)
+    if is_alike and given != trained_on:
+        try:
+            network = present(network, trained_on, given)
+        except UsageError as error:
+            raise UsageError(f"run {folder.path}: {error}") from error
     return network, num_classes
 
 
@@ -80,20 +131,27 @@ def load_exported(path: Path) -> tuple[nn.Module, Passport]:
     """
     weights = path / WEIGHTS if path.is_dir() else path
     passport = read_passport(weights)
-    network = _whole(passport.model, len(passport.class_names), passport.input_shape, passport.reuse)
+    samples = Samples(len(passport.class_names), passport.input_shape, passport.mean, passport.std)
+    network = _whole(passport.model, samples, passport.reuse)
     load_weights(network, weights)
     return network, passport
 
 
-def _whole(
-    model: Mapping[str, Any], num_classes: int, input_shape: tuple[int, ...], reuse: Mapping[str, Any] | None
-) -> nn.Module:
-    """Return a new network, with its teacher's classifier where it reuses it."""
-    network = make_network(ModelSection(**model), num_classes, input_shape)
+def _whole(model: Mapping[str, Any], samples: Samples, reuse: Mapping[str, Any] | None) -> nn.Module:
+    """Return a new network that weights will be loaded into, with its teacher's classifier where it reuses it."""
+    network = make_network(ModelSection(**model), samples, is_filled=True)
     if reuse is None:
         return network
     sizes = {**reuse, "teacher_size": tuple(reuse["teacher_size"])}
-    return ReusedClassifier(network, Reuse(**sizes), num_classes)
+    return ReusedClassifier(network, Reuse(**sizes), samples.num_classes)
+
+
+def _normalisation(result: Mapping[str, Any], data: Data | None) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Return the mean and standard deviation of a run's data; those of `data` where its result does not say."""
+    stated = result.get("normalisation")
+    if stated is not None:
+        return tuple(stated["mean"]), tuple(stated["std"])
+    return ((), ()) if data is None else (data.normalisation.mean, data.normalisation.std)
 
 
 def load_teachers(section: TeacherSection, data: Data) -> list[nn.Module]:
@@ -102,12 +160,32 @@ def load_teachers(section: TeacherSection, data: Data) -> list[nn.Module]:
     Raises:
         UsageError: when one is missing, damaged, unfinished, or has another number of classes.
     """
+    if section.path is None and section.model is not None:
+        return [_load_trained(section.model, data)]
     if section.path is None:
         raise UsageError("teacher: none given; teacher=RUN_FOLDER, or teacher=FILE.pth teacher.model=NAME")
     if section.epoch is not None:
         return [_load_kept(section, section.epoch, data)]
     paths = (section.path,) if isinstance(section.path, str) else section.path
     return [load_network(Path(path), section.model, data) for path in paths]
+
+
+def _load_trained(model: str | ModelSection, data: Data) -> nn.Module:
+    """Return a network that comes with weights of its own."""
+    section = _named(model)
+    network = make_network(section, samples_of(data))
+    classes = network.trained_classes if isinstance(network, Adapted) else None
+    if classes is None:
+        raise UsageError(
+            f"teacher.model: {section.name} comes without trained weights; name a file of them: teacher=FILE"
+        )
+    if classes != data.num_classes:
+        raise UsageError(f"teacher {section.name} has {classes} classes, data {data.name} has {data.num_classes}")
+    return network
+
+
+def _named(model: str | ModelSection) -> ModelSection:
+    return ModelSection(name=model) if isinstance(model, str) else model
 
 
 def _load_kept(section: TeacherSection, epoch: int, data: Data) -> nn.Module:
@@ -143,12 +221,12 @@ def load_anchors(section: TeacherSection, data: Data) -> list[nn.Module]:
     return [_checked(folder, data, kept[epoch]) for epoch in sorted(epochs)]
 
 
-def load_network(path: Path, model: str | None, data: Data, *, key: str = "teacher.model") -> nn.Module:
+def load_network(path: Path, model: str | ModelSection | None, data: Data, *, key: str = "teacher.model") -> nn.Module:
     """Return the network of a run folder, or of a weights file whose network is named.
 
     Args:
         path: of either.
-        model: the network's name, for a weights file.
+        model: the network's name, or its section, for a weights file.
         data: whose classes it must have.
         key: under which that name is given, for messages.
 
@@ -157,13 +235,13 @@ def load_network(path: Path, model: str | None, data: Data, *, key: str = "teach
     """
     if path.is_dir():
         if model is not None:
-            raise UsageError(f"{key}: {model} is not needed: run folder {path} knows its network")
+            raise UsageError(f"{key}: {_named(model).name} is not needed: run folder {path} knows its network")
         return _checked(RunFolder(path), data)
     if not path.exists():
         raise UsageError(f"teacher: {path}: no such run folder or file")
     if model is None:
         raise UsageError(f"teacher: {path} is a bare weights file; say which network it is with {key}=NAME")
-    network = make_network(ModelSection(name=model), data.num_classes, data.input_shape)
+    network = make_network(_named(model), samples_of(data), is_filled=True)
     load_weights(network, path)
     return network
 
@@ -192,7 +270,7 @@ def load_start(network: nn.Module, path: Path, data: Data) -> str:
 
 
 def _checked(folder: RunFolder, data: Data, weights: Path | None = None) -> nn.Module:
-    network, num_classes = load_run_network(folder, weights)
+    network, num_classes = load_run_network(folder, weights, data=data)
     if num_classes != data.num_classes:
         raise UsageError(f"teacher {folder.path} has {num_classes} classes, data {data.name} has {data.num_classes}")
     check_task(folder, data)

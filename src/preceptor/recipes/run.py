@@ -32,7 +32,7 @@ from preceptor.recipes.config import (
 )
 from preceptor.recipes.guard import guarded
 from preceptor.recipes.inputs import left_out, lengthened, make_loaders, make_policy, pool_of, region_search
-from preceptor.recipes.networks import load_start, make_network
+from preceptor.recipes.networks import load_start, make_network, samples_of
 from preceptor.recipes.progress import Display, TensorBoard, Together, display
 from preceptor.recipes.protocols import PROTOCOLS, fill
 from preceptor.recipes.result import Result
@@ -109,7 +109,8 @@ def run(
     torch.manual_seed(recipe.seed)
     if data.task == "multilabel" and recipe.model.logits not in {None, data.num_classes}:
         raise UsageError(f"model.logits: {recipe.model.logits} for {data.num_classes} labels; one a label")
-    model = given.model or make_network(recipe.model, data.num_classes, data.input_shape)
+    is_filled = recipe.start_from is not None
+    model = given.model or make_network(recipe.model, samples_of(data), is_filled=is_filled)
     start = None if recipe.start_from is None else load_start(model, Path(recipe.start_from), data)
     staff = find_teachers(recipe, given.teacher, store, data)
     folder = RunFolder(recipe.out or _default_out(recipe))

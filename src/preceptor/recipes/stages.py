@@ -9,11 +9,12 @@ from dataclasses import replace
 import torch
 
 from preceptor.data import Batches
+from preceptor.models import observe
 from preceptor.objectives.base import Sum
 from preceptor.recipes.assemble import Parts
 from preceptor.runs import RunFolder
 from preceptor.training import Bystander, Engine, Learner, LearningRate, OptimizerSettings, Plan, Watcher, fit
-from preceptor.types import Clock, Outputs, Step
+from preceptor.types import Clock, Step
 
 __all__ = ["run_stages"]
 
@@ -73,8 +74,8 @@ def run_stages(
 @torch.no_grad()
 def _answers(learner: Learner, loader: Batches, engine: Engine) -> Iterator[Step]:
     """Yield what the network says in training mode of the first epoch's batches; it stays as it is."""
-    network = copy.deepcopy(learner.network.model).train()  # in this mode statistics change
+    network = observe(copy.deepcopy(learner.network.model), ()).train()  # in this mode statistics change
     for batch in loader.batches(1):
         with engine.autocast():
-            logits = network(batch.inputs)
-        yield Step(batch, Outputs(logits), None, network, Clock(epoch=1, epochs=1, progress=0.0))
+            outputs = network(batch.inputs)
+        yield Step(batch, outputs, None, network.model, Clock(epoch=1, epochs=1, progress=0.0))

@@ -1,0 +1,146 @@
+"""`hf:PLACE`: image classifiers of the transformers library.
+
+PLACE is a folder with config.json (and weights, which are loaded where they are there), a configuration file, or a name
+that the hub's cache on this machine holds; nothing is downloaded. Further keys are those of the configuration;
+`model.pretrained=false` leaves the weights out.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from preceptor.errors import UsageError
+from preceptor.extras import import_extra, import_torchvision
+from preceptor.models.adapted import REFUSALS, Own, adapt, first_line, hear_wish, images_of
+from preceptor.models.reading import Samples
+
+__all__ = ["make"]
+
+_CONFIG, _PREPROCESSOR = "config.json", "preprocessor_config.json"
+_WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json")
+_POSITIONS = ("position_embeddings", "pos_embed", "relative_position_bias_table")
+
+
+def make(name: str, samples: Samples, options: Mapping[str, Any], *, is_filled: bool) -> nn.Module:
+    """Return an image classifier; it reads the channels of its configuration, a single one is repeated.
+
+    A classifier of another width is replaced by a new one.
+
+    Args:
+        name: the place.
+        samples: what it will be given.
+        options: further keys.
+        is_filled: whether weights will be loaded into it, so that it need not load its own.
+
+    Raises:
+        UsageError: when there is nothing at that place, nothing that classifies images, for keys that its configuration
+            does not have, or samples that it cannot read.
+    """
+    title = f"hf:{name}"
+    images_of(title, samples)
+    transformers = import_extra("transformers", "hf", needed_by=title)
+    # it works without torchvision, and fails beside one that cannot be imported
+    with contextlib.suppress(UsageError):
+        import_torchvision(needed_by=title)
+    wish, rest = hear_wish(options)
+    files = _find(name, transformers)
+    is_pretrained = bool(rest.pop("pretrained", any(each in files for each in _WEIGHTS)))
+    config = _config(title, files[_CONFIG], rest, transformers)
+    trained_classes = int(config.num_labels)
+    config.num_labels = samples.num_classes
+    auto = transformers.AutoModelForImageClassification
+    try:
+        network: nn.Module
+        if is_pretrained and not is_filled:
+            network = auto.from_pretrained(
+                files[_CONFIG].parent,
+                config=config,
+                ignore_mismatched_sizes=True,
+                local_files_only=True,
+                dtype=torch.float32,
+            )
+        else:
+            network = auto.from_config(config)
+    except (*REFUSALS, OSError) as error:
+        raise UsageError(f"model: {title} cannot be made: {first_line(error)}") from error
+    own = _own(network, config, files.get(_PREPROCESSOR), trained_classes if is_pretrained else None)
+    return adapt(title, network, samples, own, wish, is_filled=is_filled)
+
+
+def _find(name: str, transformers: Any) -> dict[str, Path]:
+    """Return the files of a place, by name."""
+    place = Path(name).expanduser()
+    if place.is_file():
+        return {_CONFIG: place}
+    wanted = (_CONFIG, _PREPROCESSOR, *_WEIGHTS)
+    if place.is_dir():
+        files = {each: place / each for each in wanted if (place / each).is_file()}
+        if _CONFIG not in files:
+            raise UsageError(f"model: hf:{name}: the folder has no {_CONFIG}")
+        return files
+    missing = f"model: hf:{name} is no folder or file here, and the hub's cache does not hold it; hf download {name}"
+    try:
+        found = {
+            each: transformers.utils.cached_file(
+                name, each, local_files_only=True, _raise_exceptions_for_missing_entries=False
+            )
+            for each in wanted
+        }
+    except (OSError, ValueError) as error:
+        raise UsageError(missing) from error
+    files = {each: Path(path) for each, path in found.items() if path is not None}
+    if _CONFIG not in files:
+        raise UsageError(missing)
+    return files
+
+
+def _config(title: str, path: Path, options: Mapping[str, Any], transformers: Any) -> Any:
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+        config = transformers.AutoConfig.for_model(**values)
+    except (OSError, *REFUSALS) as error:
+        raise UsageError(f"model: {title}: {path.name} is no configuration: {first_line(error)}") from error
+    known = config.to_dict()
+    for key in options:
+        if key not in known:
+            near = ", ".join(difflib.get_close_matches(key, known, n=3, cutoff=0.4)) or ", ".join(sorted(known))
+            raise UsageError(f"model.{key}: {title} has no such key; near: {near}")
+    return transformers.AutoConfig.for_model(**{**values, **options})
+
+
+def _own(network: nn.Module, config: Any, preprocessor: Path | None, trained_classes: int | None) -> Own:
+    """Return what the configuration and the preprocessor's file state."""
+    stated = config.to_dict()
+    size = _pair(stated.get("image_size"))
+    is_fixed = any(name.rpartition(".")[2] in _POSITIONS for name, _ in network.named_parameters())
+    reading: dict[str, Any] = {} if preprocessor is None else json.loads(preprocessor.read_text(encoding="utf-8"))
+    mean, std = (tuple(float(value) for value in reading.get(key) or ()) for key in ("image_mean", "image_std"))
+    if reading.get("do_normalize") is False:
+        mean, std = (0.0,), (1.0,)
+    return Own(
+        channels=int(stated.get("num_channels") or 3),
+        fixed_size=size if is_fixed else None,
+        trained_size=_pair(reading.get("crop_size") or reading.get("size")) or size,
+        mean=mean,
+        std=std,
+        trained_classes=trained_classes,
+    )
+
+
+def _pair(size: Any) -> tuple[int, int] | None:
+    """Return height and width of a side, a pair or a mapping."""
+    if isinstance(size, Mapping):
+        sides = [size[key] for key in ("height", "width") if key in size] or [size.get("shortest_edge")]
+    else:
+        sides = list(size) if isinstance(size, list | tuple) else [size]
+    if not sides or sides[0] is None:
+        return None
+    return int(sides[0]), int(sides[-1])

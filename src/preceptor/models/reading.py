@@ -1,0 +1,118 @@
+"""How a network from elsewhere reads the data: pixels are shared, normalisation and resolution are each network's own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional
+
+from preceptor.errors import UsageError
+
+__all__ = ["Form", "Reading", "Samples"]
+
+
+@dataclass(frozen=True, slots=True)
+class Samples:
+    """What a network is given, as it must know it.
+
+    Attributes:
+        num_classes: of the data.
+        shape: of one sample.
+        mean: by which the inputs were normalised, one a channel; empty: they were not.
+        std: likewise.
+    """
+
+    num_classes: int
+    shape: tuple[int, ...]
+    mean: tuple[float, ...] = ()
+    std: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """What a network wants to be given.
+
+    Attributes:
+        channels: of its images; None: whatever the data have.
+        size: height and width; None: any.
+        mean: by which its inputs are normalised, on pixels in [0, 1]; empty: as the data are.
+        std: likewise.
+    """
+
+    channels: int | None = None
+    size: tuple[int, int] | None = None
+    mean: tuple[float, ...] = ()
+    std: tuple[float, ...] = ()
+
+
+class Reading(nn.Module):
+    """Undoes the data's normalisation, repeats a single channel, resizes, normalises as the network wants it.
+
+    Resizing is bilinear, antialiased. It is linear and its weights sum to 1, so both normalisations are one scale and one
+    shift a channel, applied after it. Nothing of this is part of the network's weights.
+
+    Args:
+        given: the samples.
+        wanted: what the network wants; what it leaves open stays as it is.
+
+    Raises:
+        UsageError: when the samples' channels cannot be made the network's.
+
+    Example:
+        >>> reading = Reading(Samples(10, (1, 8, 8), (0.5,), (0.5,)), Form(3, (16, 16), (0.0,) * 3, (1.0,) * 3))
+        >>> reading(torch.zeros(2, 1, 8, 8)).shape, str(reading)
+        (torch.Size([2, 3, 16, 16]), '1 channel repeated to 3, resized 8 -> 16, normalised by its own mean')
+    """
+
+    def __init__(self, given: Samples, wanted: Form) -> None:
+        super().__init__()
+        channels, size = given.shape[0], tuple(given.shape[1:])
+        self._channels = wanted.channels if wanted.channels not in {None, channels} else None
+        if self._channels is not None and channels != 1:
+            raise UsageError(f"reads {wanted.channels} channels, and the samples have {channels}")
+        self._size = wanted.size if len(size) == 2 and wanted.size != size else None
+        after = self._channels or channels
+        mine = (given.mean, given.std) if given.mean else ((0.0,), (1.0,))
+        its = (wanted.mean, wanted.std) if wanted.mean else mine
+        self._renormalises = its != mine
+        for values in its:
+            if len(values) not in {1, after}:
+                raise UsageError(f"is normalised over {len(values)} channels, and reads {after}")
+        column = (1, -1, *(1,) * len(size))
+        (mean, std), (own_mean, own_std) = (
+            [torch.tensor(values, dtype=torch.float64).reshape(column) for values in pair] for pair in (mine, its)
+        )
+        self.scale: Tensor
+        self.shift: Tensor
+        self.register_buffer("scale", (std / own_std).float(), persistent=False)
+        self.register_buffer("shift", ((mean - own_mean) / own_std).float(), persistent=False)
+        self._words = self._describe(channels, size, is_raw=not given.mean)
+
+    def forward(self, inputs: Float[Tensor, "batch channels *size"]) -> Tensor:
+        """Return the batch [batch, own channels, *own size]."""
+        if self._size is not None:
+            inputs = functional.interpolate(inputs, self._size, mode="bilinear", antialias=True)
+        if self._renormalises:
+            inputs = inputs * self.scale + self.shift
+        if self._channels is not None:
+            inputs = inputs.expand(-1, self._channels, *inputs.shape[2:])
+        return inputs
+
+    def _describe(self, channels: int, size: tuple[int, ...], *, is_raw: bool) -> list[str]:
+        words = [] if self._channels is None else [f"{channels} channel repeated to {self._channels}"]
+        if self._size is not None:
+            words.append(f"resized {_side(size)} -> {_side(self._size)}")
+        if self._renormalises:
+            assumed = " (its values taken to lie in [0, 1])" if is_raw else ""
+            words.append(f"normalised by its own mean{assumed}")
+        return words
+
+    def __str__(self) -> str:
+        return ", ".join(self._words)
+
+
+def _side(size: tuple[int, ...]) -> str:
+    return str(size[0]) if len(set(size)) == 1 else "x".join(str(side) for side in size)

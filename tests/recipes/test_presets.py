@@ -103,7 +103,5 @@ def test_presets_name_what_there_is() -> None:
 
 
 def test_an_unknown_preset_is_named() -> None:
-    with pytest.raises(
-        UsageError, match=r"preset: unknown name 'crd_protocol'; did you mean crd-protocol or"
-    ):
+    with pytest.raises(UsageError, match=r"preset: unknown name 'crd_protocol'; did you mean crd-protocol or"):
         student("model=resnet8", "preset=crd_protocol")

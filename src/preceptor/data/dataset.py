@@ -206,12 +206,13 @@ def held_out(labels: Int[Tensor, " samples"], count: int, seed: int, *, stream: 
 def fingerprint(*splits: Split) -> str:
     """Return 16 hexadecimal digits of a sha256 over labels, inputs and their shapes.
 
-    Of splits read on demand only the first and last input count.
+    Of splits read on demand only the first and last input count, and what they are described by.
     """
     digest = hashlib.sha256()
     for split in splits:
         rows = torch.arange(len(split)) if isinstance(split, Arrays) else torch.tensor([0, -1])[: 2 * bool(len(split))]
         digest.update(split.labels.numpy().tobytes())
+        digest.update(split.described())
         if len(rows):
             inputs = split.inputs(rows).contiguous().numpy()
             digest.update(f"{len(split)} {inputs.shape} {inputs.dtype.str}".encode())

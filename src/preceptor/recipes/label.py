@@ -93,8 +93,9 @@ def label(
         def answer(number: int, rows: Tensor) -> Tensor:
             nonlocal asked
             asked += len(rows)
-            raw = data.train.inputs(rows).to(engine.device)
-            batch = seen_batch(raw, data.train, rows, View(view, recipe.seed, number), data.normalisation)
+            shown_as = View(view, recipe.seed, number)
+            read = data.train.seen(rows, shown_as).to(engine.device)
+            batch = seen_batch(read, data.train, rows, shown_as, data.normalisation)
             return source(batch).logits
 
         manifest = write_labels(

@@ -10,7 +10,7 @@ from sklearn.datasets import load_digits
 
 from preceptor.data import Data, Loader, Normalisation, load
 from preceptor.data.dataset import fingerprint
-from preceptor.data.folders import PHOTOGRAPHS
+from preceptor.data.images import PHOTOGRAPHS
 from preceptor.data.pictures import Pictures
 from preceptor.data.views import VIEWS
 from preceptor.errors import UsageError
@@ -129,7 +129,7 @@ def test_an_unreadable_image_is_named_in_one_line(tmp_path: Path, workers: int) 
     split = load(f"folder:{tmp_path}", options={"size": 8}, validation=0).train
     assert isinstance(split, Pictures)
     with pytest.raises(
-        UsageError, match=r"3\.png: no readable image .*data\.skip_unreadable=true leaves it out"
+        UsageError, match=r"3\.png: no readable image .*data\.skip_unreadable=true leaves such out"
     ) as caught:
         list(loader_of(split, workers=workers).batches(1))
     assert "\n" not in str(caught.value)

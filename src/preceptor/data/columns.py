@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from preceptor.errors import UsageError
+from preceptor.extras import import_extra
 
 __all__ = ["Columns", "read_columns"]
 
@@ -61,11 +62,8 @@ def _separated(file: Path, key: str, *, quoted: bool) -> Columns:
 
 
 def _parquet(file: Path, key: str) -> Columns:
-    try:
-        import pyarrow  # noqa: PLC0415  # an extra
-        from pyarrow import parquet  # noqa: PLC0415
-    except ImportError as error:
-        raise UsageError(f"{key}: {file} needs pyarrow: pip install 'preceptor[tables]'") from error
+    pyarrow = import_extra("pyarrow", "tables", needed_by=f"{key}: {file}")
+    parquet = import_extra("pyarrow.parquet", "tables", needed_by=f"{key}: {file}")
     try:
         content = parquet.read_table(file).to_pydict()
     except (OSError, pyarrow.ArrowException) as error:

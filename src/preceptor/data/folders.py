@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,34 +10,21 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
-from torch import Tensor
 
-from preceptor.data.crops import centre_crop, pixels_of
-from preceptor.data.dataset import Normalisation, Source, held_out
-from preceptor.data.pictures import RESIZED_CROP, Pictures
-from preceptor.data.split import Arrays, Split
+from preceptor.data.dataset import Source
+from preceptor.data.images import Cut, a_fifth, image_source, image_split
+from preceptor.data.split import Split
 from preceptor.errors import UsageError
 
-__all__ = ["PHOTOGRAPHS", "check_size", "folder"]
+__all__ = ["IMAGE_SUFFIXES", "UnreadableError", "decode", "folder"]
 
-PHOTOGRAPHS = Normalisation((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))  # ImageNet's, which published weights expect
-_IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".webp", ".gif", ".tif", ".tiff", ".ppm", ".pgm"}
-_TEST_SHARE = 0.2
+IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".webp", ".gif", ".tif", ".tiff", ".ppm", ".pgm"}
 _VALIDATION_NAMES = ("validation", "val", "valid")
+_FEW = 3  # files that are named where many are left out
 
 
-class _UnreadableError(UsageError):
+class UnreadableError(UsageError):
     """A file that is no image, or a damaged one."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Options:
-    """How the images of a folder are read."""
-
-    size: int | None
-    centre: float
-    is_held: bool
-    skips: bool
 
 
 def folder(
@@ -60,16 +45,17 @@ def folder(
         centre: share of the shorter side that evaluation sees, and that is held; images of that size already are left alone.
         skip_unreadable: leave out what cannot be decoded, and count it, which decodes every image once at the start.
     """
-    check_size(size, centre)
-    if held is False and size is None:
-        raise UsageError("data.held: false needs data.size, the side in pixels of what the networks see")
+    cut = Cut(size, centre, held)
     root = Path(path).expanduser()
     if not root.is_dir():
         raise UsageError(f"data.path: {root}: no such folder")
-    options = _Options(size, centre, size is None if held is None else held, skip_unreadable)
     parts = {name: root / name for name in ("train", "test", *_VALIDATION_NAMES) if (root / name).is_dir()}
     if "train" not in parts:
-        return _whole(root, options)
+        names = _classes(root)
+        whole, notes = _read(root, names, cut, skips=skip_unreadable)
+        train, test = a_fifth(whole)
+        note = f"folder: no train/ and test/ in {root}, so {len(test):,} of {len(whole):,} images are test, stratified"
+        return image_source("folder", str(root), names, (train, test, None), (note, *notes))
     names = _classes(parts["train"])
     for name, part in parts.items():
         if _classes(part) != names:
@@ -79,67 +65,60 @@ def folder(
     tested = "test" if "test" in parts else held_name
     if tested is None:
         raise UsageError(f"data.path: {root} has train/ but no test/")
-    train, notes = _read(parts["train"], names, options)
-    test, more = _read(parts[tested], names, options)
+    train, notes = _read(parts["train"], names, cut, skips=skip_unreadable)
+    test, more = _read(parts[tested], names, cut, skips=skip_unreadable)
+    notes += more
+    validation = None
     if tested == held_name:
         notes += (f"folder: no test/ in {root}, so {tested}/ is the test part, and validation is split from train/",)
-        return _source(str(root), names, train, test, None, notes + more)
-    validation, still_more = (None, ()) if held_name is None else _read(parts[held_name], names, options)
-    return _source(str(root), names, train, test, validation, notes + more + still_more)
+    elif held_name is not None:
+        validation, more = _read(parts[held_name], names, cut, skips=skip_unreadable)
+        notes += more
+    return image_source("folder", str(root), names, (train, test, validation), notes)
 
 
-def check_size(size: int | None, centre: float) -> None:
-    """Check how images are cut.
+def decode(file: Any, name: str, *, advice: str = "") -> Image.Image:
+    """Return an image in mode RGB.
+
+    Args:
+        file: a path, or an open file.
+        name: what it is called in messages.
+        advice: what could be done where it cannot be decoded.
 
     Raises:
-        UsageError: for a size below 1, or a share that is not in (0, 1].
+        UnreadableError: when it cannot be decoded.
+        UsageError: when it has more than 8 bits a channel.
     """
-    if size is not None and size < 1:
-        raise UsageError(f"data.size: {size} is not at least 1")
-    if not 0 < centre <= 1:
-        raise UsageError(f"data.centre: {centre} is not in (0, 1]")
+    try:
+        with Image.open(file) as opened:
+            if opened.mode.startswith(("I", "F")):
+                raise UsageError(f"data.path: {name}: has more than 8 bits a channel ({opened.mode}); convert it to 8")
+            return opened.convert("RGB")
+    except UsageError:
+        raise
+    except (OSError, UnidentifiedImageError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise UnreadableError(
+            f"data.path: {name}: no readable image ({' '.join(str(error).split())}){advice}"
+        ) from error
 
 
-def _whole(root: Path, options: _Options) -> Source:
-    names = _classes(root)
-    whole, notes = _read(root, names, options)
-    rows = held_out(whole.labels, round(_TEST_SHARE * len(whole)), 0, stream=9)
-    is_test = torch.zeros(len(whole), dtype=torch.bool)
-    is_test[rows] = True
-    note = f"folder: no train/ and test/ in {root}, so {len(rows):,} of {len(whole):,} images are test, stratified"
-    train = whole.take(torch.nonzero(~is_test).flatten())
-    return _source(str(root), names, train, whole.take(rows), None, (note, *notes))
+class _Files:
+    """Reads images by their number.
 
+    Names are one array of bytes: of a list of strings, processes that read ahead would copy what they count references to.
+    """
 
-def _source(
-    name: str, names: tuple[str, ...], train: Split, test: Split, validation: Split | None, notes: tuple[str, ...]
-) -> Source:
-    source = Source(
-        name=f"folder:{name}",
-        train=train,
-        test=test,
-        validation=validation,
-        class_names=names,
-        normalisation=PHOTOGRAPHS,
-        view=RESIZED_CROP,
-        protocol="photographs",
-        notes=(*notes, "folder: images are decoded as they are needed; normalised by ImageNet's mean and std"),
-    )
-    if not isinstance(train, Arrays):
-        return source
-    held = [part for part in (train, test, validation) if isinstance(part, Arrays)]
-    shapes = {tuple(part.values.shape[1:]) for part in held}
-    if len(shapes) > 1:
-        raise UsageError(f"data.path: {name}: parts differ in image shape: {sorted(shapes)}; set data.size")
-    pixels = train.values.float() / 255
-    mean, std = pixels.mean((0, 2, 3)), pixels.std((0, 2, 3)).clamp_min(1e-3)
-    return replace(
-        source,
-        normalisation=Normalisation(tuple(mean.tolist()), tuple(std.tolist())),
-        view="crop_flip",
-        protocol="default",
-        notes=(*notes, f"folder: normalised by the training images' own mean {_round(mean)} and std {_round(std)}"),
-    )
+    def __init__(self, root: Path, names: NDArray[Any]) -> None:
+        self._root = root
+        self._names = names
+
+    def path(self, number: int) -> str:
+        """Return where an image lies."""
+        return str(self._root / os.fsdecode(self._names[number]))
+
+    def __call__(self, number: int) -> Image.Image:
+        path = self.path(number)
+        return decode(path, path, advice="; data.skip_unreadable=true leaves such out")
 
 
 def _classes(root: Path) -> tuple[str, ...]:
@@ -149,83 +128,31 @@ def _classes(root: Path) -> tuple[str, ...]:
     return names
 
 
-def _read(root: Path, names: tuple[str, ...], options: _Options) -> tuple[Split, tuple[str, ...]]:
+def _read(root: Path, names: tuple[str, ...], cut: Cut, *, skips: bool) -> tuple[Split, tuple[str, ...]]:
     """Return a part of the data, and a note on what was left out."""
     files: list[Path] = []
     labels: list[int] = []
     left_out: list[Path] = []
     for label, name in enumerate(names):
-        found = sorted(file for file in (root / name).rglob("*") if file.suffix.lower() in _IMAGE_SUFFIXES)
-        bad = [file for file in found if not _is_readable(file)] if options.skips else []
-        left_out += bad
-        good = sorted(set(found) - set(bad)) if bad else found
-        if not good:
+        found = sorted(file for file in (root / name).rglob("*") if file.suffix.lower() in IMAGE_SUFFIXES)
+        bad = {file for file in found if not _is_readable(file)} if skips else set()
+        if len(found) == len(bad):
             raise UsageError(f"data.path: {root / name} holds no images{f', {len(bad)} unreadable' if bad else ''}")
-        files += good
-        labels += [label] * len(good)
-    shown = ", ".join(str(file.relative_to(root)) for file in left_out[:3])
-    note = f"folder: {len(left_out):,} unreadable images of {root} are left out: {shown}" + ", ..." * (
-        len(left_out) > 3
-    )
-    split = _held(files, labels, options) if options.is_held else _on_demand(root, files, labels, options)
-    return split, (note,) if left_out else ()
-
-
-def _held(files: Sequence[Path], labels: Sequence[int], options: _Options) -> Arrays:
-    images: list[Tensor] = []
-    for file in files:
-        whole = _image(file)
-        image = pixels_of(whole if options.size is None else centre_crop(whole, options.size, options.centre))
-        if images and image.shape != images[0].shape:
-            raise UsageError(
-                f"data.path: {file} is {image.shape[2]}x{image.shape[1]}, {files[0]} is "
-                f"{images[0].shape[2]}x{images[0].shape[1]}; set data.size"
-            )
-        images.append(image)
-    return Arrays(torch.stack(images), torch.tensor(labels))
-
-
-def _on_demand(root: Path, files: Sequence[Path], labels: Sequence[int], options: _Options) -> Pictures:
-    assert options.size is not None
-    # One array of bytes, not a list of strings: processes that read ahead would copy a list by counting its references.
-    names = np.array([os.fsencode(file.relative_to(root)) for file in files])
-    return Pictures(
-        _Files(root, names), torch.tensor(labels), size=options.size, centre=options.centre, described=names
-    )
-
-
-class _Files:
-    """Reads images by their number."""
-
-    def __init__(self, root: Path, names: NDArray[Any]) -> None:
-        self._root = root
-        self._names = names
-
-    def __call__(self, number: int) -> Image.Image:
-        return _image(self._root / os.fsdecode(self._names[number]))
-
-
-def _image(file: Path) -> Image.Image:
-    try:
-        with Image.open(file) as opened:
-            if opened.mode.startswith(("I", "F")):
-                raise UsageError(f"data.path: {file}: has more than 8 bits a channel ({opened.mode}); convert it to 8")
-            return opened.convert("RGB")
-    except UsageError:
-        raise
-    except (OSError, UnidentifiedImageError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise _UnreadableError(
-            f"data.path: {file}: no readable image ({' '.join(str(error).split())}); data.skip_unreadable=true leaves it out"
-        ) from error
+        left_out += sorted(bad)
+        files += [file for file in found if file not in bad]
+        labels += [label] * (len(found) - len(bad))
+    described = np.array([os.fsencode(file.relative_to(root)) for file in files])
+    read = _Files(root, described)
+    split = image_split(read, torch.tensor(labels), cut, name_of=read.path, described=described)
+    if not left_out:
+        return split, ()
+    shown = ", ".join(str(file.relative_to(root)) for file in left_out[:_FEW]) + ", ..." * (len(left_out) > _FEW)
+    return split, (f"folder: {len(left_out):,} unreadable images of {root} are left out: {shown}",)
 
 
 def _is_readable(file: Path) -> bool:
     try:
-        _image(file)
-    except _UnreadableError:
+        decode(file, str(file))
+    except UnreadableError:
         return False
     return True
-
-
-def _round(values: Tensor) -> str:
-    return "(" + ", ".join(f"{value:.3f}" for value in values.tolist()) + ")"

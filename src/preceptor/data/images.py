@@ -1,0 +1,152 @@
+"""What all sources of images share: how they are cut to size, and the data set that their parts make."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from preceptor.data.crops import centre_crop, pixels_of
+from preceptor.data.dataset import Normalisation, Source, held_out
+from preceptor.data.pictures import RESIZED_CROP, Pictures
+from preceptor.data.split import Arrays, Split
+from preceptor.errors import UsageError
+
+__all__ = ["PHOTOGRAPHS", "Cut", "a_fifth", "image_source", "image_split"]
+
+PHOTOGRAPHS = Normalisation((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))  # ImageNet's, which published weights expect
+_TEST_SHARE = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """How images come to one size.
+
+    Attributes:
+        size: side in pixels of what the networks see; None: the images', which are all of one size.
+        centre: share of the shorter side that evaluation sees.
+        held: whether all are decoded once and held in memory; None: where no size is given.
+
+    Raises:
+        UsageError: for a size below 1, a share that is not in (0, 1], or images that are neither cut nor held.
+    """
+
+    size: int | None
+    centre: float
+    held: bool | None
+
+    def __post_init__(self) -> None:
+        if self.size is not None and self.size < 1:
+            raise UsageError(f"data.size: {self.size} is not at least 1")
+        if not 0 < self.centre <= 1:
+            raise UsageError(f"data.centre: {self.centre} is not in (0, 1]")
+        if self.held is False and self.size is None:
+            raise UsageError("data.held: false needs data.size, the side in pixels of what the networks see")
+
+    @property
+    def is_held(self) -> bool:
+        """Whether images are held in memory."""
+        return self.size is None if self.held is None else self.held
+
+
+def image_split(
+    read: Callable[[int], Image.Image],
+    labels: Tensor,
+    cut: Cut,
+    *,
+    name_of: Callable[[int], str],
+    described: NDArray[Any] | None = None,
+    blocks: Tensor | None = None,
+) -> Split:
+    """Return images with labels: in memory, or read when they are asked for.
+
+    Args:
+        read: gives one by its number, in mode RGB.
+        labels: int64 classes.
+        cut: how they come to one size.
+        name_of: what one is called in messages.
+        described: see `Pictures`.
+        blocks: see `Pictures`.
+
+    Raises:
+        UsageError: when images without a size to be cut to differ in theirs; two are named.
+    """
+    if not cut.is_held:
+        assert cut.size is not None
+        return Pictures(read, labels, size=cut.size, centre=cut.centre, described=described, blocks=blocks)
+    images: list[Tensor] = []
+    for number in range(len(labels)):
+        whole = read(number)
+        image = pixels_of(whole if cut.size is None else centre_crop(whole, cut.size, cut.centre))
+        if images and image.shape != images[0].shape:
+            raise UsageError(
+                f"data.path: {name_of(number)} is {image.shape[2]}x{image.shape[1]}, {name_of(0)} is "
+                f"{images[0].shape[2]}x{images[0].shape[1]}; set data.size"
+            )
+        images.append(image)
+    return Arrays(torch.stack(images), labels)
+
+
+def image_source(
+    kind: str,
+    path: str,
+    class_names: tuple[str, ...],
+    parts: tuple[Split, Split, Split | None],
+    notes: tuple[str, ...],
+) -> Source:
+    """Return the data set that images make.
+
+    Args:
+        kind: of source.
+        path: where they lie.
+        class_names: one a class.
+        parts: train, test and perhaps validation.
+        notes: what the user should hear about.
+
+    Raises:
+        UsageError: when images of the parts, held in memory, differ in shape.
+    """
+    train, test, validation = parts
+    source = Source(
+        name=f"{kind}:{path}",
+        train=train,
+        test=test,
+        validation=validation,
+        class_names=class_names,
+        normalisation=PHOTOGRAPHS,
+        view=RESIZED_CROP,
+        protocol="photographs",
+        notes=(*notes, f"{kind}: images are decoded as they are needed; normalised by ImageNet's mean and std"),
+    )
+    if not isinstance(train, Arrays):
+        return source
+    held = [part for part in parts if isinstance(part, Arrays)]
+    shapes = {tuple(part.values.shape[1:]) for part in held}
+    if len(shapes) > 1:
+        raise UsageError(f"data.path: {path}: parts differ in image shape: {sorted(shapes)}; set data.size")
+    pixels = train.values.float() / 255
+    mean, std = pixels.mean((0, 2, 3)), pixels.std((0, 2, 3)).clamp_min(1e-3)
+    return replace(
+        source,
+        normalisation=Normalisation(tuple(mean.tolist()), tuple(std.tolist())),
+        view="crop_flip",
+        protocol="default",
+        notes=(*notes, f"{kind}: normalised by the training images' own mean {_round(mean)} and std {_round(std)}"),
+    )
+
+
+def a_fifth(whole: Split) -> tuple[Split, Split]:
+    """Return the training and the test part of samples that come in one, the test part stratified."""
+    rows = held_out(whole.labels, round(_TEST_SHARE * len(whole)), 0, stream=9)
+    is_test = torch.zeros(len(whole), dtype=torch.bool)
+    is_test[rows] = True
+    return whole.take(torch.nonzero(~is_test).flatten()), whole.take(rows)
+
+
+def _round(values: Tensor) -> str:
+    return "(" + ", ".join(f"{value:.3f}" for value in values.tolist()) + ")"

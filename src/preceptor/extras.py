@@ -1,0 +1,76 @@
+"""Packages that only an extra of this one brings: imported where they are used, one clear line where they are missing."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import warnings
+from types import ModuleType
+
+import torch
+
+from preceptor.errors import UsageError
+
+__all__ = ["import_extra", "import_torchvision"]
+
+_MISSING_OPERATOR = "operator torchvision::nms does not exist"
+_SCHEMA = "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
+_kept: list[torch.library.Library] = []  # what a library defines goes away with it
+
+
+def import_extra(package: str, extra: str, *, needed_by: str) -> ModuleType:
+    """Return an optional package.
+
+    Args:
+        package: its import name.
+        extra: of this package, that brings it.
+        needed_by: what the user asked for, for the message.
+
+    Raises:
+        UsageError: when it is not installed.
+    """
+    try:
+        return importlib.import_module(package)
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.partition(".")[0] != package.partition(".")[0]:
+            raise
+        raise UsageError(
+            f"{needed_by} needs {package}, which is not installed: pip install preceptor[{extra}]"
+        ) from error
+
+
+def import_torchvision(*, needed_by: str) -> ModuleType:
+    """Return torchvision, also where its compiled operators do not fit the torch that is installed.
+
+    Its wheels from PyPI are compiled for torch with CUDA; beside a torch for the CPU alone `import torchvision` fails, and
+    with it that of timm and of transformers' image models. After exactly that failure the two operators that it asks for
+    are declared, and the import is tried again: networks, transforms and data sets work, the compiled operators (nms,
+    roi_align, ...) do not.
+
+    Args:
+        needed_by: what the user asked for, for the message.
+
+    Raises:
+        UsageError: when it is not installed.
+
+    Warns:
+        RuntimeWarning: once, when the operators are missing.
+    """
+    try:
+        return import_extra("torchvision", "vision", needed_by=needed_by)
+    except RuntimeError as error:
+        if _MISSING_OPERATOR not in str(error):
+            raise
+    for name in [name for name in sys.modules if name.partition(".")[0] == "torchvision"]:
+        del sys.modules[name]
+    library = torch.library.Library("torchvision", "FRAGMENT")
+    for operator in ("nms", "qnms"):
+        library.define(operator + _SCHEMA)
+    _kept.append(library)
+    warnings.warn(
+        "torchvision's compiled operators do not fit this torch: networks, transforms and data sets work, nms and its like "
+        "do not; a torchvision wheel from the index that torch came from has them",
+        RuntimeWarning,
+        stacklevel=2,
+    )
+    return importlib.import_module("torchvision")

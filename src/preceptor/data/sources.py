@@ -15,7 +15,9 @@ from preceptor.data.dataset import Data, Source, assemble
 from preceptor.data.digits import ambiguous_digits, digits
 from preceptor.data.folders import folder
 from preceptor.data.gaussian import gaussian
+from preceptor.data.hf_data import hf
 from preceptor.data.mixed_features import mixed_features
+from preceptor.data.shards import wds
 from preceptor.data.tables import table
 from preceptor.errors import UsageError
 
@@ -31,6 +33,8 @@ SOURCES: dict[str, Callable[..., Source]] = {
     "folder": folder,
     "npz": npz,
     "table": table,
+    "hf": hf,
+    "wds": wds,
 }
 
 

@@ -7,6 +7,7 @@ from preceptor.data.policies import POLICIES, KDPlus, MixPatch, Policy, Real
 from preceptor.data.pool import PolicyLoader, PooledLoader, pooled_sizes
 from preceptor.data.sources import SOURCES, from_objects, load, names
 from preceptor.data.split import Arrays, Items, Split
+from preceptor.data.stream import Stream, StreamLoader
 
 __all__ = [
     "POLICIES",
@@ -27,6 +28,8 @@ __all__ = [
     "Shown",
     "Source",
     "Split",
+    "Stream",
+    "StreamLoader",
     "check_views",
     "from_objects",
     "load",

@@ -131,6 +131,10 @@ def assemble(
         if value is not None and value < 1:
             raise UsageError(f"data.{key}: {value} is not at least 1")
     notes, train, held, share = list(source.notes), source.train, source.validation, 0.0
+    if not train.has_rows:
+        _check_stream(validation, limit, labelled_fraction)
+        held = held or Arrays(train.inputs(torch.empty(0, dtype=torch.int64)), torch.empty(0, dtype=torch.int64))
+        notes.append(f"stream: {len(train):,} samples make an epoch, in the order in which they come")
     if held is None:
         share = source.validation_share if validation is None else validation
         chosen = held_out(train.labels, round(share * len(train)), split_seed, stream=0)
@@ -167,6 +171,14 @@ def assemble(
         notes=tuple(notes),
         pool=pool,
     )
+
+
+def _check_stream(validation: float | None, limit: int | None, labelled_fraction: float | None) -> None:
+    for key, value in (("validation", validation), ("limit", limit), ("labelled_fraction", labelled_fraction)):
+        if value:
+            raise UsageError(
+                f"data.{key}: {value} needs samples that can be asked for by their number, and this is a stream"
+            )
 
 
 def stratified(labels: Int[Tensor, " samples"], count: int, seed: int, *, stream: int) -> Int[Tensor, " chosen"]:

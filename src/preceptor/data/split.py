@@ -17,7 +17,7 @@ from preceptor.data.crops import pixels_of
 from preceptor.errors import UsageError
 from preceptor.types import View
 
-__all__ = ["Arrays", "Items", "Split", "as_labels"]
+__all__ = ["Arrays", "Items", "Split", "as_labels", "as_sample"]
 
 
 class Split(ABC):
@@ -26,12 +26,14 @@ class Split(ABC):
     Attributes:
         makes: the views that are made here while samples are read; all others are made of `inputs`.
         blocks: which part of the storage each sample lies in, where parts are to be read one after another, or None.
+        has_rows: whether any row can be asked for; else samples come one after another.
     """
 
     labels: Int[Tensor, " samples"]
     truth: Float[Tensor, "samples classes"] | None
     makes: frozenset[str] = frozenset()
     blocks: Int[Tensor, " samples"] | None = None
+    has_rows: bool = True
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -109,7 +111,7 @@ class Items(Split):
 
     def inputs(self, index: Int[Tensor, " rows"]) -> Tensor:
         """Read and stack these rows."""
-        rows = [_sample(self._dataset[int(row)][0]) for row in self._rows[index]]
+        rows = [as_sample(self._dataset[int(row)][0]) for row in self._rows[index]]
         for row, sample in zip(index.tolist(), rows, strict=True):
             if sample.shape != rows[0].shape:
                 raise UsageError(
@@ -128,7 +130,7 @@ class Items(Split):
         return as_labels(np.asarray([self._dataset[int(row)][1] for row in self._rows]), "data")
 
 
-def _sample(value: Any) -> Tensor:
+def as_sample(value: Any) -> Tensor:
     """Return an input as a tensor; a PIL image becomes uint8 [channels, height, width]."""
     if not isinstance(value, Image.Image):
         return torch.as_tensor(value if isinstance(value, Tensor) else np.array(value))

@@ -29,7 +29,15 @@ from preceptor.recipes.config import (
     TeachRecipe,
 )
 from preceptor.recipes.guard import guarded
-from preceptor.recipes.inputs import left_out, lengthened, make_loaders, make_policy, pool_of, region_search
+from preceptor.recipes.inputs import (
+    check_stream,
+    left_out,
+    lengthened,
+    make_loaders,
+    make_policy,
+    pool_of,
+    region_search,
+)
 from preceptor.recipes.networks import load_start, make_network
 from preceptor.recipes.progress import Display, TensorBoard, Together, display
 from preceptor.recipes.protocols import PROTOCOLS, fill
@@ -103,6 +111,7 @@ def run(
     recipe = recipe.model_copy(update={"inputs": inputs})
     beyond = left_out(objective, policy, is_teacher=isinstance(recipe, TeachRecipe))
     pool = pool_of(recipe, data, _unlabelled(recipe, given))
+    check_stream(data, objective, pool)
     torch.manual_seed(recipe.seed)
     model = given.model or make_network(recipe.model, data.num_classes, data.input_shape)
     start = None if recipe.start_from is None else load_start(model, Path(recipe.start_from), data)

@@ -2,12 +2,13 @@
 
 from preceptor.data.arrays import Pair
 from preceptor.data.dataset import Data, Normalisation, Source
-from preceptor.data.images import image_files, read_image
+from preceptor.data.image_files import image_files, read_image
 from preceptor.data.loader import Batches, Loader, Shown, check_views, plain_batches, seen_batch
 from preceptor.data.policies import POLICIES, KDPlus, MixPatch, Policy, Real
 from preceptor.data.pool import PolicyLoader, PooledLoader, pooled_sizes
 from preceptor.data.sources import SOURCES, from_objects, load, names
 from preceptor.data.split import Arrays, Items, Split
+from preceptor.data.stream import Stream, StreamLoader
 
 __all__ = [
     "POLICIES",
@@ -28,6 +29,8 @@ __all__ = [
     "Shown",
     "Source",
     "Split",
+    "Stream",
+    "StreamLoader",
     "check_views",
     "from_objects",
     "image_files",

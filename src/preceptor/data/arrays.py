@@ -15,6 +15,7 @@ from torch.utils.data import Dataset, IterableDataset
 
 from preceptor.data.dataset import Normalisation, Source, held_out
 from preceptor.data.split import Arrays, Items, Split, as_labels
+from preceptor.data.stream import Stream, read_whole
 from preceptor.errors import UsageError
 
 __all__ = ["Pair", "npz", "source_of"]
@@ -60,7 +61,8 @@ def source_of(given: Dataset[Any] | Pair | Mapping[str, Any]) -> Source:
 
     Args:
         given: a torch Dataset of (input, label); an (inputs, labels) pair of arrays or tensors; or a mapping of "train",
-            "test" and perhaps "validation" to these. Without a test part, a fifth is split off.
+            "test" and perhaps "validation" to these. Without a test part, a fifth is split off. An IterableDataset is read
+            as it comes where it is "train", and into memory elsewhere.
 
     Raises:
         UsageError: for anything else, and for labels that are no classes.
@@ -70,16 +72,22 @@ def source_of(given: Dataset[Any] | Pair | Mapping[str, Any]) -> Source:
             raise UsageError(f"data: the mapping has {', '.join(map(str, given))}; it takes train, test and validation")
         validation = given.get("validation")
         held = None if validation is None else _part(validation)
-        return _source("python", _part(given["train"]), _part(given["test"]), held, ())
+        return _source("python", _part(given["train"], may_stream=True), _part(given["test"]), held, ())
+    if isinstance(given, IterableDataset | Stream):
+        raise UsageError("data: no test part can be split off a stream; pass {'train': stream, 'test': ...}")
     return _cut("python", _part(given))
 
 
-def _part(given: object) -> Split:
+def _part(given: object, *, may_stream: bool = False) -> Split:
+    if isinstance(given, IterableDataset):
+        given = Stream(given)
+    if isinstance(given, Stream):
+        return given if may_stream else read_whole(given)
     if isinstance(given, Split):
         return given
     if isinstance(given, tuple | list) and len(given) == 2:
         return _split({"x": _numbers(given[0]), "y": _numbers(given[1])}, "", "data")
-    if isinstance(given, Dataset) and not isinstance(given, IterableDataset):
+    if isinstance(given, Dataset):
         return Items(given)
     raise UsageError(f"data: cannot use a {type(given).__name__}; pass a name, a Dataset, or (inputs, labels)")
 

@@ -139,6 +139,10 @@ def assemble(
         if value is not None and value < 1:
             raise UsageError(f"data.{key}: {value} is not at least 1")
     notes, train, held, share = list(source.notes), source.train, source.validation, 0.0
+    if not train.has_rows:
+        _check_stream(validation, limit, labelled_fraction)
+        held = held or Arrays(train.inputs(torch.empty(0, dtype=torch.int64)), torch.empty(0, dtype=torch.int64))
+        notes.append(f"stream: {len(train):,} samples make an epoch, in the order in which they come")
     how = "stratified"
     if train.labels.ndim == 2:
         how = "drawn"
@@ -185,6 +189,14 @@ def assemble(
     )
 
 
+def _check_stream(validation: float | None, limit: int | None, labelled_fraction: float | None) -> None:
+    for key, value in (("validation", validation), ("limit", limit), ("labelled_fraction", labelled_fraction)):
+        if value:
+            raise UsageError(
+                f"data.{key}: {value} needs samples that can be asked for by their number, and this is a stream"
+            )
+
+
 def stratified(labels: Int[Tensor, samples * classes], count: int, seed: int, *, stream: int) -> Int[Tensor, " chosen"]:
     """Return `count` rows, as many of each class as its share asks (largest remainders first), in rising order.
 
@@ -225,12 +237,13 @@ def held_out(labels: Int[Tensor, samples * classes], count: int, seed: int, *, s
 def fingerprint(*splits: Split) -> str:
     """Return 16 hexadecimal digits of a sha256 over labels, inputs and their shapes.
 
-    Of splits read on demand only the first and last input count.
+    Of splits read on demand only the first and last input count, and what they are described by.
     """
     digest = hashlib.sha256()
     for split in splits:
         rows = torch.arange(len(split)) if isinstance(split, Arrays) else torch.tensor([0, -1])[: 2 * bool(len(split))]
         digest.update(split.labels.numpy().tobytes())
+        digest.update(split.described())
         if len(rows):
             inputs = split.inputs(rows).contiguous().numpy()
             digest.update(f"{len(split)} {inputs.shape} {inputs.dtype.str}".encode())

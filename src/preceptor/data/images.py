@@ -1,56 +1,152 @@
-"""Image files, as they are everywhere in this library: uint8 [channels, height, width]."""
+"""What all sources of images share: how they are cut to size, and the data set that their parts make."""
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
 
-import numpy as np
 import torch
-from PIL import Image, UnidentifiedImageError
+from numpy.typing import NDArray
+from PIL import Image
 from torch import Tensor
 
+from preceptor.data.crops import centre_crop, pixels_of
+from preceptor.data.dataset import Normalisation, Source, held_out
+from preceptor.data.pictures import RESIZED_CROP, Pictures
+from preceptor.data.split import Arrays, Split
 from preceptor.errors import UsageError
 
-__all__ = ["image_files", "read_image"]
+__all__ = ["PHOTOGRAPHS", "Cut", "a_fifth", "image_source", "image_split"]
 
-_SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".webp", ".gif", ".tif", ".tiff", ".ppm", ".pgm"}
-_MODES = {1: "L", 3: "RGB"}
-
-
-def image_files(folder: Path) -> list[Path]:
-    """Return the image files in a folder and below it, by their suffix, sorted."""
-    return sorted(file for file in folder.rglob("*") if file.suffix.lower() in _SUFFIXES)
+PHOTOGRAPHS = Normalisation((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))  # ImageNet's, which published weights expect
+_TEST_SHARE = 0.2
 
 
-def read_image(file: Path, *, channels: int = 3, size: tuple[int, int] | None = None) -> Tensor:
-    """Return an image as uint8 [channels, height, width].
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """How images come to one size.
 
-    Args:
-        file: of any format that Pillow reads, with 8 bits a channel.
-        channels: 1, grey, or 3, colours.
-        size: height and width; another image is scaled (bilinear) so that it just covers it, and cropped to the centre.
+    Attributes:
+        size: side in pixels of what the networks see; None: the images', which are all of one size.
+        centre: share of the shorter side that evaluation sees.
+        held: whether all are decoded once and held in memory; None: where no size is given.
 
     Raises:
-        UsageError: when it cannot be read, or has more than 8 bits a channel.
+        UsageError: for a size below 1, a share that is not in (0, 1], or images that are neither cut nor held.
     """
-    try:
-        with Image.open(file) as opened:
-            if opened.mode.startswith(("I", "F")):
-                raise UsageError(f"{file}: has more than 8 bits a channel ({opened.mode}); convert it to 8")
-            image = opened.convert(_MODES[channels])
-    except UsageError:
-        raise
-    except (OSError, UnidentifiedImageError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise UsageError(f"{file}: no readable image ({' '.join(str(error).split())})") from error
-    if size is not None and image.size != size[::-1]:
-        image = _cover(image, *size)
-    pixels = torch.from_numpy(np.asarray(image).copy())
-    return pixels[None] if channels == 1 else pixels.permute(2, 0, 1)
+
+    size: int | None
+    centre: float
+    held: bool | None
+
+    def __post_init__(self) -> None:
+        if self.size is not None and self.size < 1:
+            raise UsageError(f"data.size: {self.size} is not at least 1")
+        if not 0 < self.centre <= 1:
+            raise UsageError(f"data.centre: {self.centre} is not in (0, 1]")
+        if self.held is False and self.size is None:
+            raise UsageError("data.held: false needs data.size, the side in pixels of what the networks see")
+
+    @property
+    def is_held(self) -> bool:
+        """Whether images are held in memory."""
+        return self.size is None if self.held is None else self.held
 
 
-def _cover(image: Image.Image, height: int, width: int) -> Image.Image:
-    scale = max(height / image.height, width / image.width)
-    wide, high = max(width, round(image.width * scale)), max(height, round(image.height * scale))
-    scaled = image.resize((wide, high), Image.Resampling.BILINEAR)
-    left, top = (wide - width) // 2, (high - height) // 2
-    return scaled.crop((left, top, left + width, top + height))
+def image_split(
+    read: Callable[[int], Image.Image],
+    labels: Tensor,
+    cut: Cut,
+    *,
+    name_of: Callable[[int], str],
+    described: NDArray[Any] | None = None,
+    blocks: Tensor | None = None,
+) -> Split:
+    """Return images with labels: in memory, or read when they are asked for.
+
+    Args:
+        read: gives one by its number, in mode RGB.
+        labels: int64 classes.
+        cut: how they come to one size.
+        name_of: what one is called in messages.
+        described: see `Pictures`.
+        blocks: see `Pictures`.
+
+    Raises:
+        UsageError: when images without a size to be cut to differ in theirs; two are named.
+    """
+    if not cut.is_held:
+        assert cut.size is not None
+        return Pictures(read, labels, size=cut.size, centre=cut.centre, described=described, blocks=blocks)
+    images: list[Tensor] = []
+    for number in range(len(labels)):
+        whole = read(number)
+        image = pixels_of(whole if cut.size is None else centre_crop(whole, cut.size, cut.centre))
+        if images and image.shape != images[0].shape:
+            raise UsageError(
+                f"data.path: {name_of(number)} is {image.shape[2]}x{image.shape[1]}, {name_of(0)} is "
+                f"{images[0].shape[2]}x{images[0].shape[1]}; set data.size"
+            )
+        images.append(image)
+    return Arrays(torch.stack(images), labels)
+
+
+def image_source(
+    kind: str,
+    path: str,
+    class_names: tuple[str, ...],
+    parts: tuple[Split, Split, Split | None],
+    notes: tuple[str, ...],
+) -> Source:
+    """Return the data set that images make.
+
+    Args:
+        kind: of source.
+        path: where they lie.
+        class_names: one a class.
+        parts: train, test and perhaps validation.
+        notes: what the user should hear about.
+
+    Raises:
+        UsageError: when images of the parts, held in memory, differ in shape.
+    """
+    train, test, validation = parts
+    source = Source(
+        name=f"{kind}:{path}",
+        train=train,
+        test=test,
+        validation=validation,
+        class_names=class_names,
+        normalisation=PHOTOGRAPHS,
+        view=RESIZED_CROP,
+        protocol="photographs",
+        notes=(*notes, f"{kind}: images are decoded as they are needed; normalised by ImageNet's mean and std"),
+    )
+    if not isinstance(train, Arrays):
+        return source
+    held = [part for part in parts if isinstance(part, Arrays)]
+    shapes = {tuple(part.values.shape[1:]) for part in held}
+    if len(shapes) > 1:
+        raise UsageError(f"data.path: {path}: parts differ in image shape: {sorted(shapes)}; set data.size")
+    pixels = train.values.float() / 255
+    mean, std = pixels.mean((0, 2, 3)), pixels.std((0, 2, 3)).clamp_min(1e-3)
+    return replace(
+        source,
+        normalisation=Normalisation(tuple(mean.tolist()), tuple(std.tolist())),
+        view="crop_flip",
+        protocol="default",
+        notes=(*notes, f"{kind}: normalised by the training images' own mean {_round(mean)} and std {_round(std)}"),
+    )
+
+
+def a_fifth(whole: Split) -> tuple[Split, Split]:
+    """Return the training and the test part of samples that come in one, the test part stratified."""
+    rows = held_out(whole.labels, round(_TEST_SHARE * len(whole)), 0, stream=9)
+    is_test = torch.zeros(len(whole), dtype=torch.bool)
+    is_test[rows] = True
+    return whole.take(torch.nonzero(~is_test).flatten()), whole.take(rows)
+
+
+def _round(values: Tensor) -> str:
+    return "(" + ", ".join(f"{value:.3f}" for value in values.tolist()) + ")"

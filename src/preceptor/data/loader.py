@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol, runtime_checkable
 
@@ -21,6 +21,9 @@ from preceptor.types import Batch, View
 
 __all__ = ["Batches", "Loader", "Shown", "check_views", "plain_batches", "seen_batch"]
 
+_Read = tuple[Tensor, Tensor | None] | UsageError
+_BLOCK_ORDER = 3  # the stream that shuffles blocks
+_BLOCKS_AT_ONCE = 8  # whose samples are shuffled together
 _RESIDENT_BYTES = 2**30  # splits up to here are moved to the device once
 
 
@@ -108,7 +111,10 @@ class Loader:
     def order(self, epoch: int) -> Tensor:
         """Return the rows in this epoch's order."""
         rows = torch.arange(len(self._split))
-        return torch.argsort(draws(self._seed, epoch, rows, stream=ORDER)[:, 0], stable=True)
+        keys = draws(self._seed, epoch, rows, stream=ORDER)[:, 0]
+        if self._split.blocks is not None:
+            keys += _turns(self._split.blocks, self._seed, epoch).to(keys.device) << 32
+        return torch.argsort(keys, stable=True)
 
     def batches(self, epoch: int, *, start: int = 0) -> Iterator[Batch]:
         """Yield the batches of an epoch (counted from 1), from batch `start` on."""
@@ -117,26 +123,36 @@ class Loader:
         whole = torch.split(order, self.batch_size)[start:]
         number, count = self._part
         rows_of = [rows[number::count] if number < len(rows) else rows[:1] for rows in whole]
-        for every, rows, raw in zip(whole, rows_of, self._raw(rows_of, epoch), strict=True):
+        for every, rows, (read, raw) in zip(whole, rows_of, self._read(rows_of, seen, epoch), strict=True):
             share = (
                 len(rows) * count / len(every) if number < len(every) else 0.0
             )  # 0: a row to go through the motions with
-            yield replace(self._batch(rows, raw, seen), share=share)
+            yield replace(self._batch(rows, read, read if raw is None else raw, seen), share=share)
 
-    def _batch(self, rows: Tensor, raw: Tensor, seen: View) -> Batch:
-        batch = seen_batch(raw, self._split, rows, seen, self._normalisation)
+    def _batch(self, rows: Tensor, read: Tensor, raw: Tensor, seen: View) -> Batch:
+        batch = seen_batch(read, self._split, rows, seen, self._normalisation)
         further = {
             name: self._normalisation(view(raw, seen.seed, seen.epoch, batch.index))
             for name, view in self._further.items()
         }
         return replace(batch, further=further)
 
-    def _raw(self, rows: Sequence[Tensor], epoch: int) -> Iterator[Tensor]:
-        """Return the stored inputs of each batch, on the device, read ahead by other processes where there are any."""
-        read = _Reader(self._split)
+    def _read(self, rows: Sequence[Tensor], view: View, epoch: int) -> Iterator[tuple[Tensor, Tensor | None]]:
+        """Yield what is read of each batch, on the device: read ahead by other processes where there are any."""
+        for read in self._read_ahead(rows, view, epoch):
+            if isinstance(read, UsageError):
+                raise read
+            shown, raw = read
+            yield (
+                shown.to(self._device, non_blocking=True),
+                None if raw is None else raw.to(self._device, non_blocking=True),
+            )
+
+    def _read_ahead(self, rows: Sequence[Tensor], view: View, epoch: int) -> Iterable[_Read]:
+        read = _Reader(self._split, view, also_raw=bool(self._further) and view.name in self._split.makes)
         if isinstance(self._split, Arrays) or self._workers == 0:
-            return (read[chosen].to(self._device) for chosen in rows)
-        ahead: DataLoader[Tensor] = DataLoader(
+            return (read[chosen] for chosen in rows)
+        ahead: DataLoader[_Read] = DataLoader(
             read,
             batch_size=None,
             sampler=rows,  # type: ignore[arg-type]
@@ -144,22 +160,23 @@ class Loader:
             pin_memory=self._device.type == "cuda",
             generator=torch.Generator().manual_seed(self._seed + epoch),  # the run's own random numbers stay untouched
         )
-        return (raw.to(self._device, non_blocking=True) for raw in ahead)
+        return ahead
 
 
-def seen_batch(raw: Tensor, split: Split, rows: Tensor, view: View, normalisation: Normalisation) -> Batch:
+def seen_batch(read: Tensor, split: Split, rows: Tensor, view: View, normalisation: Normalisation) -> Batch:
     """Return the batch that some rows of a split make, seen in one view.
 
     Args:
-        raw: the rows' inputs as the split holds them, on the device where the batch shall be.
-        split: has their labels.
+        read: the rows as the split reads them for this view, on the device where the batch shall be.
+        split: has their labels, and may have made the view.
         rows: of the split.
         view: which augmentation.
         normalisation: applied after it.
     """
-    index = rows.to(raw.device)
-    labels = split.labels[rows.to(split.labels.device)].to(raw.device)
-    return Batch(normalisation(VIEWS[view.name](raw, view.seed, view.epoch, index)), labels, index, view)
+    index = rows.to(read.device)
+    labels = split.labels[rows.to(split.labels.device)].to(read.device)
+    shown = read if view.name in split.makes else VIEWS[view.name](read, view.seed, view.epoch, index)
+    return Batch(normalisation(shown), labels, index, view)
 
 
 def check_views(split: Split, view: str, further: Sequence[str] = ()) -> None:
@@ -185,14 +202,23 @@ def check_views(split: Split, view: str, further: Sequence[str] = ()) -> None:
         raise UsageError(f"view {further[0]} needs square images, and the inputs are {tuple(sample.shape[1:])}")
 
 
-class _Reader(Dataset[Tensor]):
-    """The stored inputs of a batch, asked for by its rows."""
+class _Reader(Dataset[_Read]):
+    """What a split reads of a batch for a view, asked for by its rows; its inputs too, where it makes the view itself.
 
-    def __init__(self, split: Split) -> None:
+    A user's mistake is returned, for another process would hand it on with its whole traceback as its message.
+    """
+
+    def __init__(self, split: Split, view: View, *, also_raw: bool) -> None:
         self._split = split
+        self._view = view
+        self._also_raw = also_raw
 
-    def __getitem__(self, rows: Tensor) -> Tensor:
-        return self._split.inputs(rows.to(self._split.labels.device))
+    def __getitem__(self, rows: Tensor) -> _Read:
+        index = rows.to(self._split.labels.device)
+        try:
+            return self._split.seen(index, self._view), self._split.inputs(index) if self._also_raw else None
+        except UsageError as error:
+            return error
 
 
 def plain_batches(split: Split, normalisation: Normalisation, batch_size: int, device: torch.device) -> Iterator[Batch]:
@@ -200,6 +226,15 @@ def plain_batches(split: Split, normalisation: Normalisation, batch_size: int, d
     for rows in torch.split(torch.arange(len(split)), batch_size) if len(split) else ():
         inputs = normalisation(split.inputs(rows).to(device))
         yield Batch(inputs, split.labels[rows].to(device), rows.to(device), View("none", 0, 0))
+
+
+def _turns(blocks: Tensor, seed: int, epoch: int) -> Tensor:
+    """Return when each sample's turn comes where samples lie in blocks: the blocks are shuffled and taken a few at a time."""
+    number = int(blocks.max()) + 1 if len(blocks) else 0
+    place = torch.argsort(
+        torch.argsort(draws(seed, epoch, torch.arange(number), stream=_BLOCK_ORDER)[:, 0], stable=True)
+    )
+    return place[blocks] // _BLOCKS_AT_ONCE
 
 
 def _resident(split: Split, device: torch.device) -> Split:

@@ -15,7 +15,10 @@ from preceptor.data.dataset import Data, Source, assemble
 from preceptor.data.digits import ambiguous_digits, digits
 from preceptor.data.folders import folder
 from preceptor.data.gaussian import gaussian
+from preceptor.data.hf_data import hf
 from preceptor.data.mixed_features import mixed_features
+from preceptor.data.shards import wds
+from preceptor.data.tables import table
 from preceptor.errors import UsageError
 
 __all__ = ["SOURCES", "from_objects", "load", "names"]
@@ -29,6 +32,9 @@ SOURCES: dict[str, Callable[..., Source]] = {
     "cifar100": cifar100,
     "folder": folder,
     "npz": npz,
+    "table": table,
+    "hf": hf,
+    "wds": wds,
 }
 
 
@@ -45,7 +51,7 @@ def load(
     """Return a data set by name, cut into train, validation and test.
 
     Args:
-        name: one of `names()`; `folder:PATH` and `npz:PATH` are short for their option `path`.
+        name: one of `names()`; `folder:PATH`, `npz:PATH`, ... are short for their option `path`.
         validation: share of train to hold out, stratified; None: the source's own share.
         limit: train on this many samples.
         test_limit: validate and test on at most this many.

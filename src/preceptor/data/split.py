@@ -13,19 +13,29 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from preceptor.data.crops import pixels_of
 from preceptor.errors import UsageError
+from preceptor.types import View
 
-__all__ = ["Arrays", "Items", "Split", "as_labels"]
+__all__ = ["Arrays", "Items", "Split", "as_labels", "as_sample"]
 
 
 class Split(ABC):
     """Samples with their labels, and their true label distribution where it is known.
 
     Labels are a class a sample, or, of multi-label data, 1 for each class that is present, else 0.
+
+    Attributes:
+        makes: the views that are made here while samples are read; all others are made of `inputs`.
+        blocks: which part of the storage each sample lies in, where parts are to be read one after another, or None.
+        has_rows: whether any row can be asked for; else samples come one after another.
     """
 
     labels: Int[Tensor, samples * classes]
     truth: Float[Tensor, "samples classes"] | None
+    makes: frozenset[str] = frozenset()
+    blocks: Int[Tensor, " samples"] | None = None
+    has_rows: bool = True
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -34,9 +44,17 @@ class Split(ABC):
     def inputs(self, index: Int[Tensor, " rows"]) -> Tensor:
         """Return raw rows: uint8 images [rows, channels, height, width] or floating-point inputs."""
 
+    def seen(self, index: Int[Tensor, " rows"], view: View) -> Tensor:
+        """Return rows as they are read for a view: as it shows them where it is made here, otherwise raw."""
+        return self.inputs(index)
+
     @abstractmethod
     def take(self, index: Int[Tensor, " rows"]) -> Split:
         """Return the part that these rows make."""
+
+    def described(self) -> bytes:
+        """Return what else than labels and inputs distinguishes these samples from others: names of files, say."""
+        return b""
 
 
 class Arrays(Split):
@@ -95,7 +113,7 @@ class Items(Split):
 
     def inputs(self, index: Int[Tensor, " rows"]) -> Tensor:
         """Read and stack these rows."""
-        rows = [_sample(self._dataset[int(row)][0]) for row in self._rows[index]]
+        rows = [as_sample(self._dataset[int(row)][0]) for row in self._rows[index]]
         for row, sample in zip(index.tolist(), rows, strict=True):
             if sample.shape != rows[0].shape:
                 raise UsageError(
@@ -114,12 +132,11 @@ class Items(Split):
         return as_labels(np.asarray([self._dataset[int(row)][1] for row in self._rows]), "data")
 
 
-def _sample(value: Any) -> Tensor:
+def as_sample(value: Any) -> Tensor:
     """Return an input as a tensor; a PIL image becomes uint8 [channels, height, width]."""
     if not isinstance(value, Image.Image):
         return torch.as_tensor(value if isinstance(value, Tensor) else np.array(value))
-    pixels = torch.from_numpy(np.array(value if value.mode in {"L", "RGB"} else value.convert("RGB")))
-    return pixels[None] if pixels.ndim == 2 else pixels.permute(2, 0, 1)
+    return pixels_of(value if value.mode in {"L", "RGB"} else value.convert("RGB"))
 
 
 def as_labels(values: NDArray[Any] | Tensor, where: str, num_classes: int | None = None) -> Tensor:

@@ -10,14 +10,30 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
-from jaxtyping import Int, Shaped, UInt8
+from jaxtyping import Bool, Float, Int, Shaped, UInt8
 from torch import Tensor
 from torch.nn import functional
 
-__all__ = ["ORDER", "VIEWS", "VIEW_STREAM", "ViewOf", "crop", "crop_flip", "draws", "flip", "unchanged"]
+from preceptor.data.crops import ATTEMPTS, random_box, resized_crop
+
+__all__ = [
+    "ORDER",
+    "VIEWS",
+    "VIEW_STREAM",
+    "ViewOf",
+    "box_draws",
+    "crop",
+    "crop_flip",
+    "draws",
+    "flip",
+    "is_mirrored",
+    "random_resized_crop_flip",
+    "unchanged",
+]
 
 VIEW_STREAM = 0
 ORDER = 1  # the stream that shuffles an epoch
+_BOXES = 200  # streams of random parts of an image; each attempt uses two
 _MASK = 0xFFFFFFFF
 _PARITY = 0x1BD11BDA
 _ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
@@ -64,8 +80,31 @@ def flip(
     images: UInt8[Tensor, "rows channels height width"], seed: int, epoch: int, index: Int[Tensor, " rows"]
 ) -> UInt8[Tensor, "rows channels height width"]:
     """Return each image mirrored left to right with probability 1/2."""
-    is_flipped = (draws(seed, epoch, index, stream=VIEW_STREAM)[:, 0] & 1).bool()
-    return torch.where(is_flipped[:, None, None, None], images.flip(-1), images)
+    return torch.where(is_mirrored(seed, epoch, index)[:, None, None, None], images.flip(-1), images)
+
+
+def is_mirrored(seed: int, epoch: int, index: Int[Tensor, " rows"]) -> Bool[Tensor, " rows"]:
+    """Return which samples a view that mirrors shows mirrored: each with probability 1/2."""
+    return (draws(seed, epoch, index, stream=VIEW_STREAM)[:, 0] & 1).bool()
+
+
+def random_resized_crop_flip(
+    images: UInt8[Tensor, "rows channels height width"], seed: int, epoch: int, index: Int[Tensor, " rows"]
+) -> UInt8[Tensor, "rows channels height width"]:
+    """Return a random part of each image scaled to the image's size, mirrored with probability 1/2.
+
+    Source: see `crops`. A split of images of different sizes makes this view itself, of the whole images.
+    """
+    height, width = images.shape[2:]
+    boxes = [random_box(numbers, height, width) for numbers in box_draws(seed, epoch, index).tolist()]
+    parts = [resized_crop(image, box, (height, width)) for image, box in zip(images, boxes, strict=True)]
+    return flip(torch.stack(parts), seed, epoch, index)
+
+
+def box_draws(seed: int, epoch: int, index: Int[Tensor, " rows"]) -> Float[Tensor, "rows attempts 4"]:
+    """Return the uniform numbers in [0, 1) from which `random_box` makes a part of each sample, float64."""
+    words = [draws(seed, epoch, index, stream=_BOXES + number) for number in range(2 * ATTEMPTS)]
+    return torch.stack(words, dim=1).reshape(len(index), ATTEMPTS, 4).double() / 2**32
 
 
 def crop_flip(
@@ -106,4 +145,9 @@ def _below(words: Tensor, bound: int) -> Tensor:
 
 _PADDING = 4
 
-VIEWS: dict[str, ViewOf] = {"none": unchanged, "flip": flip, "crop_flip": crop_flip}
+VIEWS: dict[str, ViewOf] = {
+    "none": unchanged,
+    "flip": flip,
+    "crop_flip": crop_flip,
+    "random_resized_crop_flip": random_resized_crop_flip,
+}

@@ -65,7 +65,10 @@ class DataSection(OpenSection):
         ),
     ] = None
     view: Annotated[
-        str | None, Field(description="augmentation: none, flip or crop_flip (protocol: the source's own)")
+        str | None,
+        Field(
+            description="augmentation: none, flip, crop_flip or random_resized_crop_flip (protocol: the source's own)"
+        ),
     ] = None
 
 

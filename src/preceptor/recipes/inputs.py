@@ -18,15 +18,17 @@ from preceptor.data import (
     Real,
     Shown,
     Split,
+    Stream,
+    StreamLoader,
     pooled_sizes,
 )
 from preceptor.errors import UsageError
 from preceptor.objectives.base import Sum
 from preceptor.recipes.config import DistillRecipe, InputsSection, Recipe
 from preceptor.recipes.knobs import check_knobs, did_you_mean
-from preceptor.training import Engine, RegionSearch
+from preceptor.training import Engine, Processes, RegionSearch
 
-__all__ = ["left_out", "lengthened", "make_loaders", "make_policy", "pool_of", "region_search"]
+__all__ = ["check_stream", "left_out", "lengthened", "make_loaders", "make_policy", "pool_of", "region_search"]
 
 
 def make_policy(section: InputsSection) -> tuple[InputsSection, Policy]:
@@ -71,6 +73,23 @@ def left_out(objective: Sum, policy: Policy, *, is_teacher: bool) -> tuple[str, 
     return (f"inputs: {', '.join(idle)} cannot be applied to inputs beyond the samples, {why}",) if idle else ()
 
 
+def check_stream(data: Data, objective: Sum, pool: Split | None, processes: Processes) -> None:
+    """Check that nothing is asked of a stream that needs samples which can be told apart.
+
+    Raises:
+        UsageError: when something is.
+    """
+    if data.train.has_rows:
+        return
+    needs = "samples that can be told apart, and those of a stream cannot; pass a Dataset with rows"
+    if memories := [name for name, term in objective.named_terms() if term.needs_samples]:
+        raise UsageError(f"data: {', '.join(memories)} needs {needs}")
+    if pool is not None:
+        raise UsageError(f"unlabelled: a pool beside the data needs {needs}")
+    if processes.count > 1:
+        raise UsageError(f"data: {processes.count} processes that share each batch need {needs}")
+
+
 def pool_of(recipe: Recipe, data: Data, given: Data | None) -> Split | None:
     """Return the samples without labels that a student learns from, if there are any.
 
@@ -88,6 +107,10 @@ def pool_of(recipe: Recipe, data: Data, given: Data | None) -> Split | None:
         return data.pool
     if data.pool is not None:
         raise UsageError("unlabelled: data.labelled_fraction makes a pool already; give one of the two")
+    if not given.train.has_rows:
+        raise UsageError(
+            "unlabelled: a stream cannot be the samples beside the data; pass a Dataset with a length and rows"
+        )
     shape, sample = data.input_shape, given.train.inputs(torch.tensor([0]))
     own = data.train.inputs(torch.tensor([0]))
     if tuple(sample.shape[1:]) != shape or sample.dtype != own.dtype:
@@ -141,7 +164,19 @@ def make_loaders(
         )
 
     samples: Batches
-    if pool is None:
+    if isinstance(data.train, Stream):
+        samples = StreamLoader(
+            data.train,
+            batch_size=recipe.batch_size,
+            view=recipe.data.view,
+            normalisation=data.normalisation,
+            num_classes=data.num_classes,
+            seed=recipe.seed,
+            device=engine.device,
+            further=objective.views(),
+            workers=recipe.workers,
+        )
+    elif pool is None:
         samples = loader(data.train, recipe.batch_size)
     else:
         assert isinstance(recipe, DistillRecipe)

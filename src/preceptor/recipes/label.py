@@ -59,6 +59,8 @@ def label(
     data = data or load_data(recipe.data)
     if recipe.teacher.truth or recipe.teacher.anchors is not None or recipe.teacher.assistants:
         raise UsageError("teacher: labels are made of networks as they are, without truth, anchors or assistants")
+    if not data.train.has_rows:
+        raise UsageError("labels: a stream's samples cannot be told apart; pass a Dataset with a length and rows")
     view = recipe.data.view or data.view
     check_views(data.train, view)
     if view == "none" and recipe.views > 1:
@@ -96,8 +98,9 @@ def label(
         def answer(number: int, rows: Tensor) -> Tensor:
             nonlocal asked
             asked += len(rows)
-            raw = data.train.inputs(rows).to(engine.device)
-            batch = seen_batch(raw, data.train, rows, View(view, recipe.seed, number), data.normalisation)
+            shown_as = View(view, recipe.seed, number)
+            read = data.train.seen(rows, shown_as).to(engine.device)
+            batch = seen_batch(read, data.train, rows, shown_as, data.normalisation)
             return source(batch).logits
 
         manifest = write_labels(

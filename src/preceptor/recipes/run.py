@@ -31,7 +31,15 @@ from preceptor.recipes.config import (
     TeachRecipe,
 )
 from preceptor.recipes.guard import guarded
-from preceptor.recipes.inputs import left_out, lengthened, make_loaders, make_policy, pool_of, region_search
+from preceptor.recipes.inputs import (
+    check_stream,
+    left_out,
+    lengthened,
+    make_loaders,
+    make_policy,
+    pool_of,
+    region_search,
+)
 from preceptor.recipes.networks import load_start, make_network, samples_of
 from preceptor.recipes.progress import Display, TensorBoard, Together, display
 from preceptor.recipes.protocols import PROTOCOLS, fill
@@ -106,6 +114,7 @@ def run(
     recipe = recipe.model_copy(update={"inputs": inputs})
     beyond = left_out(objective, policy, is_teacher=isinstance(recipe, TeachRecipe))
     pool = pool_of(recipe, data, _unlabelled(recipe, given))
+    check_stream(data, objective, pool, engine.processes)
     torch.manual_seed(recipe.seed)
     if data.task == "multilabel" and recipe.model.logits not in {None, data.num_classes}:
         raise UsageError(f"model.logits: {recipe.model.logits} for {data.num_classes} labels; one a label")

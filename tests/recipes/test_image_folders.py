@@ -1,0 +1,98 @@
+"""Images decoded as they are needed, from teaching to evaluation."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from sklearn.datasets import load_digits
+
+import preceptor
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Real digits in colour and in sizes that differ."""
+    root = tmp_path_factory.mktemp("tree")
+    table = load_digits()
+    for number in range(360):
+        image = Image.fromarray((table.images[number] / 16 * 255).astype(np.uint8))
+        file = root / ("train" if number < 280 else "val") / str(table.target[number]) / f"{number:03d}.png"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        image.resize((10 + number % 4, 12 + number % 3), Image.Resampling.BILINEAR).save(file)
+    return root
+
+
+def section(tree: Path) -> dict[str, object]:
+    return {"name": f"folder:{tree}", "size": 10}
+
+
+@pytest.fixture(scope="module")
+def teacher(tree: Path, tmp_path_factory: pytest.TempPathFactory) -> preceptor.Result:
+    out = tmp_path_factory.mktemp("runs") / "t"
+    return preceptor.teach(
+        data=section(tree), model="convnet_m", epochs=10, batch_size=40, optim={"lr": 0.1}, out=out, progress=False
+    )
+
+
+def test_a_teacher_learns_from_parts_of_images(teacher: preceptor.Result) -> None:
+    assert teacher.metrics.accuracy > 0.4
+    assert teacher.record["input_shape"] == [3, 10, 10]
+    assert preceptor.evaluate(teacher.path) == teacher.metrics
+
+
+def test_a_student_of_stored_labels_is_a_student_of_the_teacher(
+    tree: Path, teacher: preceptor.Result, tmp_path: Path
+) -> None:
+    """The keyed parts are the same for both, so that what was stored fits what is seen."""
+    preceptor.label(
+        data=section(tree), teacher=teacher, out=tmp_path / "l", views=2, seed=1, precision="fp32", progress=False
+    )
+
+    def losses(out: str, *, teacher: preceptor.Result | None = None, labels: Path | None = None) -> list[float]:
+        student = preceptor.distill(
+            data=section(tree),
+            model="convnet_s",
+            teacher=teacher,
+            labels=labels,
+            out=tmp_path / out,
+            epochs=2,
+            batch_size=40,
+            seed=1,
+            precision="fp32",
+            progress=False,
+        )
+        return [row["train"]["loss"] for row in student.record["history"]]
+
+    assert losses("stored", labels=tmp_path / "l") == pytest.approx(losses("live", teacher=teacher), rel=2e-3)
+
+
+def stop_in_mid_epoch(words: list[str], out: Path) -> None:
+    process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    deadline, metrics = time.monotonic() + 60, out / "metrics.jsonl"
+    while not metrics.exists() or not metrics.read_text().splitlines():
+        assert time.monotonic() < deadline, "the run did not get going"
+        assert process.poll() is None, "the run ended before it was stopped"
+        time.sleep(0.001)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(timeout=60) == 128 + signal.SIGTERM
+    assert not (out / "result.json").exists(), "the run finished before it was stopped"
+
+
+def test_a_stopped_run_goes_on_to_the_same_bits_with_any_readers(
+    tree: Path, teacher: preceptor.Result, tmp_path: Path
+) -> None:
+    words = [sys.executable, "-m", "preceptor", "distill", f"data=folder:{tree}", "data.size=10", "epochs=3"]
+    words += [f"teacher={teacher.path}", "model=convnet_s", "batch_size=10", "precision=fp32"]
+    subprocess.run([*words, f"out={tmp_path / 'whole'}"], check=True, capture_output=True)
+    whole = preceptor.load(tmp_path / "whole").state_dict()
+    cut = [*words, f"out={tmp_path / 'cut'}"]
+    stop_in_mid_epoch([*cut, "workers=2"], tmp_path / "cut")
+    subprocess.run([*cut, "workers=0", "resume=true"], check=True, capture_output=True)
+    assert all(value.equal(whole[name]) for name, value in preceptor.load(tmp_path / "cut").state_dict().items())

@@ -47,7 +47,7 @@ student = ViTForImageClassification(
 )
 settings = TrainingArguments(
     "runs/trainer",
-    num_train_epochs=10,
+    num_train_epochs=40,
     per_device_train_batch_size=64,
     learning_rate=3e-3,
     report_to=[],

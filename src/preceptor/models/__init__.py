@@ -3,6 +3,7 @@
 from preceptor.models.classifier import find_classifier
 from preceptor.models.reused import Reuse, ReusedClassifier
 from preceptor.models.taps import Observed, Tapped, feature_names, observe
+from preceptor.models.text import TextClassifier
 from preceptor.models.weights import load_weights, save_weights
 from preceptor.models.zoo import create, names, parameter_count
 
@@ -11,6 +12,7 @@ __all__ = [
     "Reuse",
     "ReusedClassifier",
     "Tapped",
+    "TextClassifier",
     "create",
     "feature_names",
     "find_classifier",

@@ -9,14 +9,14 @@ from pathlib import Path
 from preceptor.errors import UsageError
 from preceptor.extras import import_extra
 
-__all__ = ["Columns", "read_columns"]
+__all__ = ["Columns", "read_columns", "with_gaps"]
 
 Columns = Mapping[str, Sequence[str | None]]
 _MISSING = {"", "na", "n/a", "nan", "null", "none", "?"}
 
 
 def read_columns(path: str, key: str, *, quoted: bool = True) -> Columns:
-    """Return the columns of a table by name; None where a value is missing: an empty cell, NA, NaN, null, None or ?.
+    """Return the columns of a table by name, their cells without the spaces around them; None for a null of parquet.
 
     Args:
         path: a file with a header; .parquet is read by pyarrow, .tsv is separated by tabs, anything else by commas or, where
@@ -58,7 +58,7 @@ def _separated(file: Path, key: str, *, quoted: bool) -> Columns:
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise UsageError(f"{key}: {file}: has two columns named {twice[0]!r}")
-    return {name: [_cell(row[place]) for row in rows] for place, name in enumerate(names)}
+    return {name: [row[place].strip() for row in rows] for place, name in enumerate(names)}
 
 
 def _parquet(file: Path, key: str) -> Columns:
@@ -69,10 +69,13 @@ def _parquet(file: Path, key: str) -> Columns:
     except (OSError, pyarrow.ArrowException) as error:
         raise UsageError(f"{key}: {file}: cannot be read ({' '.join(str(error).split())})") from error
     return {
-        name: [None if value is None else _cell(str(value)) for value in values] for name, values in content.items()
+        name: [None if value is None else str(value).strip() for value in values] for name, values in content.items()
     }
 
 
-def _cell(text: str) -> str | None:
-    text = text.strip()
-    return None if text.lower() in _MISSING else text
+def with_gaps(columns: Columns) -> Columns:
+    """Return columns with None where a cell says that a value is missing: empty, NA, N/A, NaN, null, None or ?."""
+    return {
+        name: [None if cell is None or cell.lower() in _MISSING else cell for cell in cells]
+        for name, cells in columns.items()
+    }

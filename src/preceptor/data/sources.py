@@ -19,6 +19,7 @@ from preceptor.data.hf_data import hf
 from preceptor.data.mixed_features import mixed_features
 from preceptor.data.shards import wds
 from preceptor.data.tables import table
+from preceptor.data.texts import text
 from preceptor.errors import UsageError
 
 __all__ = ["SOURCES", "from_objects", "load", "names"]
@@ -35,6 +36,7 @@ SOURCES: dict[str, Callable[..., Source]] = {
     "table": table,
     "hf": hf,
     "wds": wds,
+    "text": text,
 }
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence, Sized
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
 from itertools import islice
 from typing import Any, Protocol, runtime_checkable
 
@@ -35,7 +35,7 @@ class _SetsEpoch(Protocol):
 
 
 class Stream(Split):
-    """The samples of an IterableDataset as a training split.
+    """The samples of an IterableDataset, or of anything that can be iterated over anew, as a training split.
 
     A pass over the stream must give the same samples whenever it is repeated; one that is shuffled has a `set_epoch`, which
     is told the number of the pass, counted from 0. Of its rows only the first few can be looked at.
@@ -51,7 +51,7 @@ class Stream(Split):
 
     has_rows = False
 
-    def __init__(self, dataset: IterableDataset[Any], *, samples_per_epoch: int | None = None) -> None:
+    def __init__(self, dataset: Iterable[Any], *, samples_per_epoch: int | None = None) -> None:
         length = len(dataset) if isinstance(dataset, Sized) else None
         if samples_per_epoch is None and length is None:
             raise UsageError(

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from preceptor.data.columns import Columns, read_columns
+from preceptor.data.columns import Columns, read_columns, with_gaps
 from preceptor.data.dataset import Source, held_out
 from preceptor.data.split import Arrays
 from preceptor.errors import UsageError
@@ -45,8 +45,8 @@ def table(
     """
     if missing not in {"refuse", "indicator"}:
         raise UsageError(f"data.missing: {missing!r} is neither refuse nor indicator")
-    train = read_columns(path, "data.path")
-    tested = None if test is None else read_columns(test, "data.test")
+    train = with_gaps(read_columns(path, "data.path"))
+    tested = None if test is None else with_gaps(read_columns(test, "data.test"))
     left_out = [ignore] if isinstance(ignore, str) else list(ignore)
     for key, name in (("data.target", target), *(("data.ignore", name) for name in left_out)):
         if name not in train:

@@ -1,7 +1,9 @@
 """The training settings that fit a kind of data, and how they fill the gaps of a recipe.
 
 Source of "cifar": the protocol of Tian, Krishnan, Isola (ICLR 2020), shared by most CIFAR-100 distillation tables;
-of "photographs": rate, batch, decay and length of ImageNet training as in He, Zhang, Ren, Sun (CVPR 2016), the rate on a cosine.
+of "photographs": rate, batch, decay and length of ImageNet training as in He, Zhang, Ren, Sun (CVPR 2016), the rate on a cosine;
+of "text": the fine-tuning of BERT (Devlin, Chang, Lee, Toutanova, NAACL 2019), the rate on a cosine; networks with
+random weights want more epochs and a higher rate.
 """
 
 from __future__ import annotations
@@ -37,6 +39,7 @@ PROTOCOLS = {
     "digits": Protocol(40, 64, "sgd", lr=0.1, gentle_lr=0.1, weight_decay=5e-4, schedule="one_cycle"),
     "vectors": Protocol(50, 128, "adamw", lr=1e-3, gentle_lr=1e-3, weight_decay=1e-4, schedule="cosine"),
     "photographs": Protocol(100, 256, "sgd", lr=0.1, gentle_lr=0.045, weight_decay=1e-4, schedule="cosine"),
+    "text": Protocol(3, 32, "adamw", lr=5e-5, gentle_lr=5e-5, weight_decay=0.01, schedule="cosine"),
     "default": Protocol(100, 64, "sgd", lr=0.05, gentle_lr=0.01, weight_decay=5e-4, schedule="cosine"),
 }
 

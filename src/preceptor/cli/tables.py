@@ -67,7 +67,7 @@ def _explain(what: Registry, name: str) -> None:
         for other, weight in entry.companions.items():
             table.add_row(f"{role}.{other}.weight", _weight(weight))
     for knob, value in {**knob_defaults(make), **(entry.knobs if entry is not None else {})}.items():
-        table.add_row(f"{role}.{knob}", str(value))
+        table.add_row(f"{role}.{knob}", "(needed)" if value is inspect.Parameter.empty else str(value))
     console.print(table)
 
 

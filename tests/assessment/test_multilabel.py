@@ -14,7 +14,7 @@ from preceptor.assessment import measure, measure_binary, measure_multilabel
 def some(samples: int = 30, classes: int = 4) -> tuple[torch.Tensor, torch.Tensor]:
     generator = torch.Generator().manual_seed(1)
     logits = 2 * torch.randn(samples, classes, generator=generator, dtype=torch.float64)
-    labels = (torch.rand(samples, classes, generator=generator) < torch.sigmoid(logits / 2)).float()
+    labels = (torch.rand(samples, classes, generator=generator) < torch.sigmoid(logits / 2)).long()
     return logits, labels
 
 
@@ -49,7 +49,7 @@ def test_macro_is_the_mean_over_classes_and_micro_all_pairs_at_once() -> None:
 
 
 def test_accuracy_and_exact_match_by_hand() -> None:
-    labels = torch.tensor([[1.0, 0.0, 1.0], [0.0, 0.0, 0.0]])
+    labels = torch.tensor([[1, 0, 1], [0, 0, 0]])
     found = measure(torch.tensor([[2.0, -1.0, 3.0], [-1.0, 1.0, -1.0]]), labels)
     assert found.accuracy == pytest.approx(5 / 6)
     assert found.multilabel is not None
@@ -58,10 +58,10 @@ def test_accuracy_and_exact_match_by_hand() -> None:
 
 
 def test_a_class_that_never_occurs_is_left_out_of_what_it_cannot_have() -> None:
-    labels = torch.tensor([[1.0, 0.0], [0.0, 0.0], [1.0, 0.0]])
+    labels = torch.tensor([[1, 0], [0, 0], [1, 0]])
     found = measure_multilabel(torch.tensor([[1.0, -1.0], [-1.0, -1.0], [2.0, -2.0]]), labels)
     assert (found.macro_auroc, found.macro_average_precision, found.macro_f1) == (1.0, 1.0, 1.0)
-    nothing = measure(torch.full((3, 2), -1.0), torch.zeros(3, 2)).as_dict()
+    nothing = measure(torch.full((3, 2), -1.0), torch.zeros(3, 2, dtype=torch.long)).as_dict()
     assert nothing["accuracy"] == 1
     assert not {"micro_auroc", "macro_auroc", "micro_f1", "micro_average_precision"} & set(nothing)
 

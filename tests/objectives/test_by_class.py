@@ -19,13 +19,13 @@ from preceptor.objectives.teacher import OBJECTIVES, Brier, Consistency, CrossEn
 from preceptor.types import Batch, Clock, Outputs, Step, View
 
 ROWS, CLASSES = 5, 3
-LOOK_AT_CLASSES = {"confidence_ranking", "mlkd", "crd", "sskd", "hsakd"}  # made for one class a sample
+LOOK_AT_CLASSES = {"confidence_ranking", "mcmi", "mlkd", "crd", "sskd", "hsakd"}  # made for one class a sample
 
 
 def tensors() -> tuple[Tensor, Tensor, Tensor]:
     generator = torch.Generator().manual_seed(3)
     student, teacher = (3 * torch.randn(ROWS, CLASSES, generator=generator, dtype=torch.float64) for _ in range(2))
-    return student, teacher, (torch.rand(ROWS, CLASSES, generator=generator) < 0.4).float()
+    return student, teacher, (torch.rand(ROWS, CLASSES, generator=generator) < 0.4).long()
 
 
 def value(objective: Objective, *, labelled: bool = True, epoch: int = 1, members: bool = False) -> Tensor:
@@ -67,7 +67,7 @@ def test_cross_entropy_is_that_of_each_sigmoid() -> None:
 
 
 def test_balanced_weights_are_of_absent_and_present() -> None:
-    share = tensors()[2].mean().item()
+    share = tensors()[2].double().mean().item()
     weights = [1 / (2 * (1 - share)), 1 / (2 * share)]
     expected = summed(lambda z, t, y: weights[int(y)] * math.log1p(math.exp(-z if y else z)))
     assert value(CrossEntropy(class_weights="balanced")).item() == pytest.approx(expected, rel=1e-6)

@@ -210,7 +210,7 @@ def shown(found: tuple[float, ...]) -> str:
 
 def draw(rows: Sequence[dict[str, Any]], data: str) -> None:
     groups = {row["kind"]: row["group"] for row in rows}
-    for key in ("accuracy", "NLL", "NLL at T"):
+    for key in ("accuracy", "Brier"):
         points = [
             {
                 f"validation {key}": round(mean(rows, kind, criterion(key)), 4),

@@ -28,7 +28,7 @@ from preceptor.recipes.config import DistillRecipe, InputsSection, Recipe
 from preceptor.recipes.knobs import check_knobs, did_you_mean
 from preceptor.training import Engine, Processes, RegionSearch
 
-__all__ = ["check_stream", "left_out", "lengthened", "make_loaders", "make_policy", "pool_of", "region_search"]
+__all__ = ["check_rows", "left_out", "lengthened", "make_loaders", "make_policy", "pool_of", "region_search"]
 
 
 def make_policy(section: InputsSection) -> tuple[InputsSection, Policy]:
@@ -73,12 +73,17 @@ def left_out(objective: Sum, policy: Policy, *, is_teacher: bool) -> tuple[str, 
     return (f"inputs: {', '.join(idle)} cannot be applied to inputs beyond the samples, {why}",) if idle else ()
 
 
-def check_stream(data: Data, objective: Sum, pool: Split | None, processes: Processes) -> None:
-    """Check that nothing is asked of a stream that needs samples which can be told apart.
+def check_rows(data: Data, objective: Sum, pool: Split | None, processes: Processes) -> None:
+    """Check that samples can be told apart where something needs it: memories of them, a pool, several processes.
 
     Raises:
-        UsageError: when something is.
+        UsageError: when they cannot, or memories have other rows than samples where several processes share them.
     """
+    remembering = [name for name, term in objective.named_terms() if term.memories]
+    if data.task == "multilabel" and processes.count > 1 and remembering:
+        raise UsageError(
+            f"{', '.join(remembering)}: {processes.count} processes cannot share memories of multi-label data"
+        )
     if data.train.has_rows:
         return
     needs = "samples that can be told apart, and those of a stream cannot; pass a Dataset with rows"

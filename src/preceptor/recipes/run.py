@@ -32,7 +32,7 @@ from preceptor.recipes.config import (
 )
 from preceptor.recipes.guard import guarded
 from preceptor.recipes.inputs import (
-    check_stream,
+    check_rows,
     left_out,
     lengthened,
     make_loaders,
@@ -114,7 +114,7 @@ def run(
     recipe = recipe.model_copy(update={"inputs": inputs})
     beyond = left_out(objective, policy, is_teacher=isinstance(recipe, TeachRecipe))
     pool = pool_of(recipe, data, _unlabelled(recipe, given))
-    check_stream(data, objective, pool, engine.processes)
+    check_rows(data, objective, pool, engine.processes)
     torch.manual_seed(recipe.seed)
     if data.task == "multilabel" and recipe.model.logits not in {None, data.num_classes}:
         raise UsageError(f"model.logits: {recipe.model.logits} for {data.num_classes} labels; one a label")

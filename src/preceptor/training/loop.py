@@ -173,7 +173,8 @@ def fit(
 
     def save() -> None:
         if not all_finite(learner.state_dict().values()):
-            raise RunError(f"step {position.step}: weights are no longer finite; {_last_good(path)}")
+            way_out = "; precision=fp32 may do" if engine.precision == "bf16" else ""
+            raise RunError(f"step {position.step}: weights are no longer finite; {_last_good(path)}{way_out}")
         processes.settle(learner)
         everyone = tally.over(processes, engine.device)
         if processes.is_first:

@@ -2,8 +2,9 @@
 
 from preceptor.data.arrays import Pair
 from preceptor.data.dataset import Data, Normalisation, Source
-from preceptor.data.image_files import image_files, read_image
+from preceptor.data.folders import image_files
 from preceptor.data.loader import Batches, Loader, Shown, check_views, plain_batches, seen_batch
+from preceptor.data.pixels import read_image
 from preceptor.data.policies import POLICIES, KDPlus, MixPatch, Policy, Real
 from preceptor.data.pool import PolicyLoader, PooledLoader, pooled_sizes
 from preceptor.data.sources import SOURCES, from_objects, load, names

@@ -16,7 +16,7 @@ from preceptor.data.images import Cut, a_fifth, image_source, image_split
 from preceptor.data.split import Split
 from preceptor.errors import UsageError
 
-__all__ = ["IMAGE_SUFFIXES", "UnreadableError", "decode", "folder"]
+__all__ = ["IMAGE_SUFFIXES", "UnreadableError", "decode", "folder", "image_files"]
 
 IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".webp", ".gif", ".tif", ".tiff", ".ppm", ".pgm"}
 _VALIDATION_NAMES = ("validation", "val", "valid")
@@ -77,6 +77,11 @@ def folder(
     return image_source("folder", str(root), names, (train, test, validation), notes)
 
 
+def image_files(folder: Path) -> list[Path]:
+    """Return the image files in a folder and below it, by their suffix, sorted."""
+    return sorted(file for file in folder.rglob("*") if file.suffix.lower() in IMAGE_SUFFIXES)
+
+
 def decode(file: Any, name: str, *, where: str = "data.path: ", advice: str = "") -> Image.Image:
     """Return an image in mode RGB.
 
@@ -133,7 +138,7 @@ def _read(root: Path, names: tuple[str, ...], cut: Cut, *, skips: bool) -> tuple
     labels: list[int] = []
     left_out: list[Path] = []
     for label, name in enumerate(names):
-        found = sorted(file for file in (root / name).rglob("*") if file.suffix.lower() in IMAGE_SUFFIXES)
+        found = image_files(root / name)
         bad = {file for file in found if not _is_readable(file)} if skips else set()
         if len(found) == len(bad):
             raise UsageError(f"data.path: {root / name} holds no images{f', {len(bad)} unreadable' if bad else ''}")

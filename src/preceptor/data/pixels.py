@@ -1,4 +1,4 @@
-"""Image files, as they are everywhere in this library: uint8 [channels, height, width]."""
+"""An image file read as images are everywhere in this library: uint8 [channels, height, width]."""
 
 from __future__ import annotations
 
@@ -8,16 +8,11 @@ from PIL import Image
 from torch import Tensor
 
 from preceptor.data.crops import pixels_of
-from preceptor.data.folders import IMAGE_SUFFIXES, decode
+from preceptor.data.folders import decode
 
-__all__ = ["image_files", "read_image"]
+__all__ = ["read_image"]
 
 _MODES = {1: "L", 3: "RGB"}
-
-
-def image_files(folder: Path) -> list[Path]:
-    """Return the image files in a folder and below it, by their suffix, sorted."""
-    return sorted(file for file in folder.rglob("*") if file.suffix.lower() in IMAGE_SUFFIXES)
 
 
 def read_image(file: Path, *, channels: int = 3, size: tuple[int, int] | None = None) -> Tensor:

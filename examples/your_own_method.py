@@ -4,8 +4,9 @@ import torch
 from torch import Tensor
 
 import preceptor
-from preceptor.objectives.base import Objective, Sum, teacher_outputs
+from preceptor.objectives.base import Objective, teacher_outputs
 from preceptor.objectives.teacher import CrossEntropy
+from preceptor.objectives.weighted import Sum
 from preceptor.types import Step
 
 

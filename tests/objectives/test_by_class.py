@@ -11,11 +11,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from preceptor.errors import UsageError
-from preceptor.objectives.base import Objective, Setting, Sum
+from preceptor.objectives.base import Objective, Setting
 from preceptor.objectives.distill import CTKD, DIST, DKD, KD, METHODS, NKD, WSLD, Ensemble, LogitStd
 from preceptor.objectives.distill.dist import dist_loss
 from preceptor.objectives.distill.logit_std import logit_std_loss
 from preceptor.objectives.teacher import OBJECTIVES, Brier, Consistency, CrossEntropy, LabelSmoothing
+from preceptor.objectives.weighted import Sum
 from preceptor.types import Batch, Clock, Outputs, Step, View
 
 ROWS, CLASSES = 5, 3

@@ -22,10 +22,11 @@ from preceptor.data.further import FURTHER_VIEWS
 from preceptor.errors import UsageError
 from preceptor.models import observe
 from preceptor.models.small import ConvNet
-from preceptor.objectives.base import Objective, Offer, Setting, Sum, Taps
+from preceptor.objectives.base import Objective, Offer, Setting, Taps
 from preceptor.objectives.distill import METHODS
 from preceptor.objectives.entry import Entry
 from preceptor.objectives.teacher import OBJECTIVES, SUMS
+from preceptor.objectives.weighted import Sum
 from preceptor.types import Batch, Clock, Outputs, Step, View
 
 ROOMS = {"teacher": OBJECTIVES, "distill": METHODS}

@@ -17,9 +17,10 @@ from safetensors.torch import load_file
 import preceptor
 from preceptor.data import POLICIES, from_objects, load
 from preceptor.errors import UsageError
-from preceptor.objectives.base import Objective, Sum
+from preceptor.objectives.base import Objective
 from preceptor.objectives.distill import METHODS
 from preceptor.objectives.teacher import Consistency
+from preceptor.objectives.weighted import Sum
 from preceptor.recipes.api import AnyData
 from preceptor.recipes.inputs import check_rows
 from preceptor.recipes.procedures import PROCEDURES

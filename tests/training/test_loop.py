@@ -12,8 +12,9 @@ from torch import Tensor, nn
 import preceptor
 from preceptor import models
 from preceptor.errors import RunError, UsageError
-from preceptor.objectives.base import Objective, Sum
+from preceptor.objectives.base import Objective
 from preceptor.objectives.teacher import CrossEntropy
+from preceptor.objectives.weighted import Sum
 from preceptor.training.checkpoint import Best, Position, State, load_state, save_state
 from preceptor.types import Step
 

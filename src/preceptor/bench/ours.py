@@ -13,9 +13,9 @@ from preceptor.bench.job import Job, images
 from preceptor.data import Loader, Shown, plain_batches, seen_batch
 from preceptor.labels import Encoding, LabelsOf, LabelStore, Manifest, write_labels
 from preceptor.models import create, observe
-from preceptor.objectives.base import Sum, total
 from preceptor.objectives.distill import KD
 from preceptor.objectives.teacher import CrossEntropy
+from preceptor.objectives.weighted import Sum, total
 from preceptor.training import (
     Engine,
     EngineName,

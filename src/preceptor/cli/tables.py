@@ -12,11 +12,11 @@ from rich.text import Text
 
 from preceptor import data, models
 from preceptor.errors import UsageError
-from preceptor.objectives.base import Weight
 from preceptor.objectives.distill import METHODS
 from preceptor.objectives.entry import Entry
 from preceptor.objectives.schedules import Schedule
 from preceptor.objectives.teacher import OBJECTIVES, SUMS
+from preceptor.objectives.weighted import Weight
 from preceptor.recipes.knobs import did_you_mean, knob_defaults
 from preceptor.recipes.presets import PRESETS
 from preceptor.recipes.procedures import PROCEDURES

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from preceptor.objectives.base import Objective, Weight
+from preceptor.objectives.base import Objective
+from preceptor.objectives.weighted import Weight
 
 __all__ = ["Entry"]
 

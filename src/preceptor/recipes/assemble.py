@@ -12,9 +12,10 @@ from preceptor.data import Data, Split, plain_batches
 from preceptor.errors import UsageError
 from preceptor.labels import LabelStore
 from preceptor.models import feature_names, observe
-from preceptor.objectives.base import Offer, Setting, Sum
+from preceptor.objectives.base import Offer, Setting
 from preceptor.objectives.distill import METHODS
 from preceptor.objectives.teacher import OBJECTIVES
+from preceptor.objectives.weighted import Sum
 from preceptor.recipes.config import DistillRecipe, Recipe
 from preceptor.recipes.networks import fingerprint, load_anchors, load_teachers, reading_notes
 from preceptor.training import (

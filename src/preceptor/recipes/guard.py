@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from preceptor.errors import RunError
-from preceptor.objectives.base import Sum
 from preceptor.objectives.schedules import Schedule
+from preceptor.objectives.weighted import Sum
 
 __all__ = ["guarded"]
 

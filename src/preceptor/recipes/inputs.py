@@ -23,7 +23,7 @@ from preceptor.data import (
     pooled_sizes,
 )
 from preceptor.errors import UsageError
-from preceptor.objectives.base import Sum
+from preceptor.objectives.weighted import Sum
 from preceptor.recipes.config import DistillRecipe, InputsSection, Recipe
 from preceptor.recipes.knobs import check_knobs, did_you_mean
 from preceptor.training import Engine, Processes, RegionSearch

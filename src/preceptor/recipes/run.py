@@ -19,7 +19,8 @@ from preceptor.assessment import Metrics, measure, reliability
 from preceptor.data import Batches, Data, Policy, PolicyLoader, Shown, Split, plain_batches
 from preceptor.errors import RunError, UsageError
 from preceptor.models import ReusedClassifier, load_weights, save_weights
-from preceptor.objectives.base import Objective, Sum
+from preceptor.objectives.base import Objective
+from preceptor.objectives.weighted import Sum
 from preceptor.recipes.assemble import Parts, assemble, find_teachers
 from preceptor.recipes.config import (
     DataSection,

@@ -10,7 +10,7 @@ import torch
 
 from preceptor.data import Batches
 from preceptor.models import observe
-from preceptor.objectives.base import Sum
+from preceptor.objectives.weighted import Sum
 from preceptor.recipes.assemble import Parts
 from preceptor.runs import RunFolder
 from preceptor.training import Bystander, Engine, Learner, LearningRate, OptimizerSettings, Plan, Watcher, fit

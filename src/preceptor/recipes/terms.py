@@ -13,11 +13,12 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from preceptor.errors import UsageError
-from preceptor.objectives.base import Objective, Sum, Weight
+from preceptor.objectives.base import Objective
 from preceptor.objectives.distill import METHODS
 from preceptor.objectives.entry import Entry
 from preceptor.objectives.schedules import SCHEDULES, Schedule
 from preceptor.objectives.teacher import OBJECTIVES, SUMS
+from preceptor.objectives.weighted import Sum, Weight
 from preceptor.recipes.config import ObjectiveSection
 from preceptor.recipes.knobs import check_knobs, did_you_mean, knob_defaults
 from preceptor.recipes.procedures import PROCEDURES

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from preceptor.divergences import each_class, log_soften
 from preceptor.labels import LabelStore
 from preceptor.models import Observed
-from preceptor.objectives.base import Sum
+from preceptor.objectives.weighted import Sum
 from preceptor.training.engine import Engine, Forward
 from preceptor.types import Batch, Clock, Outputs, Step, Task
 

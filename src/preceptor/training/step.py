@@ -11,7 +11,7 @@ from torch import Tensor
 from torch._functorch import config as functorch_config
 
 from preceptor.errors import UsageError
-from preceptor.objectives.base import handed_over, total
+from preceptor.objectives.weighted import handed_over, total
 from preceptor.training.dot import DOT
 from preceptor.training.engine import Engine
 from preceptor.training.learner import Learner, TeacherSource

@@ -10,9 +10,10 @@ from torch import Tensor, nn
 from vectors import closed_form_logits, softmax_rows
 
 from preceptor.errors import UsageError
-from preceptor.objectives.base import Setting, Sum
+from preceptor.objectives.base import Setting
 from preceptor.objectives.teacher import CrossEntropy
 from preceptor.objectives.teacher.mcmi import MCMI, Refresh, mcmi_loss
+from preceptor.objectives.weighted import Sum
 from preceptor.types import Batch, Clock, Outputs, Step, View
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from preceptor.objectives.base import Weight
 from preceptor.objectives.distill.ab import AB, ab_loss
 from preceptor.objectives.distill.at import AT, at_loss
 from preceptor.objectives.distill.cc import CC, cc_loss
@@ -35,6 +34,7 @@ from preceptor.objectives.distill.vid import VID, vid_loss
 from preceptor.objectives.distill.wsld import WSLD, wsld_loss
 from preceptor.objectives.entry import Entry
 from preceptor.objectives.schedules import WarmUp
+from preceptor.objectives.weighted import Weight
 
 __all__ = [
     "AB",

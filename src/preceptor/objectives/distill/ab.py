@@ -14,9 +14,10 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from preceptor.divergences import promote
-from preceptor.objectives.base import Objective, Offer, Setting, Stage, Taps, at_least, positive
+from preceptor.objectives.base import Objective, Offer, Setting, Stage, Taps
 from preceptor.objectives.connectors import Regressor
 from preceptor.objectives.features import Pairing
+from preceptor.objectives.knobs import at_least, positive
 from preceptor.types import Step
 
 __all__ = ["AB", "ab_loss"]

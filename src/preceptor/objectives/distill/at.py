@@ -14,9 +14,10 @@ from torch import Tensor
 from torch.nn import functional
 
 from preceptor.divergences import promote
-from preceptor.objectives.base import Objective, Offer, Setting, Taps, positive
+from preceptor.objectives.base import Objective, Offer, Setting, Taps
 from preceptor.objectives.connectors import pool_to_smaller
 from preceptor.objectives.features import Pairing
+from preceptor.objectives.knobs import positive
 from preceptor.types import Step
 
 __all__ = ["AT", "at_loss"]

@@ -12,8 +12,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from preceptor.divergences import promote
-from preceptor.objectives.base import Objective, Offer, Setting, Taps, at_least, teacher_outputs
+from preceptor.objectives.base import Objective, Offer, Setting, Taps, teacher_outputs
 from preceptor.objectives.features import need
+from preceptor.objectives.knobs import at_least
 from preceptor.types import Step
 
 __all__ = ["CC", "cc_loss"]

@@ -19,8 +19,9 @@ from torch.nn import functional
 from preceptor.divergences import promote
 from preceptor.errors import UsageError
 from preceptor.objectives.banks import fresh_order, remember
-from preceptor.objectives.base import Objective, Offer, Setting, Taps, one_of, positive, teacher_outputs
+from preceptor.objectives.base import Objective, Offer, Setting, Taps, teacher_outputs
 from preceptor.objectives.features import need
+from preceptor.objectives.knobs import one_of, positive
 from preceptor.types import Step
 
 __all__ = ["CRD", "crd_loss"]

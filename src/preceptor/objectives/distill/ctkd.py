@@ -15,7 +15,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from preceptor.divergences import kl, log_soften, promote
-from preceptor.objectives.base import Objective, at_least, positive, teacher_outputs
+from preceptor.objectives.base import Objective, teacher_outputs
+from preceptor.objectives.knobs import at_least, positive
 from preceptor.types import Clock, Step
 
 __all__ = ["CTKD", "ctkd_loss"]

@@ -15,7 +15,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from preceptor.divergences import log_soften, promote
-from preceptor.objectives.base import Objective, Setting, positive, teacher_outputs
+from preceptor.objectives.base import Objective, Setting, teacher_outputs
+from preceptor.objectives.knobs import positive
 from preceptor.types import Step
 
 __all__ = ["DIST", "dist_loss"]

@@ -17,7 +17,8 @@ from torch import Tensor
 
 from preceptor.divergences import kl, log_soften, promote
 from preceptor.errors import UsageError
-from preceptor.objectives.base import Objective, Setting, one_of, positive, teacher_outputs
+from preceptor.objectives.base import Objective, Setting, teacher_outputs
+from preceptor.objectives.knobs import one_of, positive
 from preceptor.types import Outputs, Step
 
 __all__ = ["Ensemble", "ensemble_loss"]

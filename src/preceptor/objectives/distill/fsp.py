@@ -16,9 +16,10 @@ from torch import Tensor
 
 from preceptor.divergences import promote
 from preceptor.errors import UsageError
-from preceptor.objectives.base import Objective, Offer, Setting, Stage, Taps, at_least
+from preceptor.objectives.base import Objective, Offer, Setting, Stage, Taps
 from preceptor.objectives.connectors import pool_to_smaller
 from preceptor.objectives.features import Pairing
+from preceptor.objectives.knobs import at_least
 from preceptor.types import Step
 
 __all__ = ["FSP", "fsp_loss"]

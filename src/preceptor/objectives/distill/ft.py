@@ -15,19 +15,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from preceptor.divergences import promote
-from preceptor.objectives.base import (
-    Objective,
-    Offer,
-    Setting,
-    Stage,
-    Taps,
-    at_least,
-    one_of,
-    positive,
-    teacher_outputs,
-)
+from preceptor.objectives.base import Objective, Offer, Setting, Stage, Taps, teacher_outputs
 from preceptor.objectives.connectors import pool_to_smaller
 from preceptor.objectives.features import Pairing, as_map
+from preceptor.objectives.knobs import at_least, one_of, positive
 from preceptor.types import Step
 
 __all__ = ["FT", "ft_loss"]

@@ -10,7 +10,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from preceptor.divergences import soft_kl
-from preceptor.objectives.base import Objective, positive, teacher_outputs
+from preceptor.objectives.base import Objective, teacher_outputs
+from preceptor.objectives.knobs import positive
 from preceptor.types import Step
 
 __all__ = ["KD", "kd_loss"]

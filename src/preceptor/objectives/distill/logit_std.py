@@ -13,7 +13,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from preceptor.divergences import each_class, promote, soft_kl
-from preceptor.objectives.base import Objective, Setting, positive, teacher_outputs
+from preceptor.objectives.base import Objective, Setting, teacher_outputs
+from preceptor.objectives.knobs import positive
 from preceptor.types import Step
 
 __all__ = ["LogitStd", "logit_std_loss"]

@@ -20,7 +20,8 @@ from torch.nn import functional
 
 from preceptor.divergences import kl, log_soften, promote
 from preceptor.errors import UsageError
-from preceptor.objectives.base import Objective, labels_of, one_of, positive, teacher_outputs
+from preceptor.objectives.base import Objective, labels_of, teacher_outputs
+from preceptor.objectives.knobs import one_of, positive
 from preceptor.types import Outputs, Step
 
 __all__ = ["MLKD", "mlkd_loss"]

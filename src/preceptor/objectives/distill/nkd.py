@@ -11,8 +11,9 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from preceptor.divergences import log_soften, other_classes, promote
-from preceptor.objectives.base import Objective, labels_of, positive, teacher_outputs
+from preceptor.objectives.base import Objective, labels_of, teacher_outputs
 from preceptor.objectives.fallback import kd_where_unlabelled
+from preceptor.objectives.knobs import positive
 from preceptor.types import Step
 
 __all__ = ["NKD", "nkd_loss"]

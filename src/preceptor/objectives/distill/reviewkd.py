@@ -17,8 +17,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from preceptor.divergences import promote
-from preceptor.objectives.base import Objective, Offer, Setting, Taps, at_least, teacher_outputs
+from preceptor.objectives.base import Objective, Offer, Setting, Taps, teacher_outputs
 from preceptor.objectives.features import Pairing, need
+from preceptor.objectives.knobs import at_least
 from preceptor.types import Step
 
 __all__ = ["ReviewKD", "reviewkd_loss"]

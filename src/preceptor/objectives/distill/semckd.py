@@ -16,9 +16,10 @@ from torch.nn import functional
 
 from preceptor.divergences import promote
 from preceptor.errors import UsageError
-from preceptor.objectives.base import Objective, Offer, Setting, Taps, positive, teacher_outputs
+from preceptor.objectives.base import Objective, Offer, Setting, Taps, teacher_outputs
 from preceptor.objectives.connectors import pool_to_smaller
 from preceptor.objectives.features import blocks, maps_of
+from preceptor.objectives.knobs import positive
 from preceptor.types import Step
 
 __all__ = ["SemCKD", "semckd_loss"]

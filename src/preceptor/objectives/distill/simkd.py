@@ -15,9 +15,10 @@ from preceptor.divergences import promote
 from preceptor.errors import UsageError
 from preceptor.models import find_classifier
 from preceptor.models.reused import Reuse, ReusedClassifier
-from preceptor.objectives.base import Objective, Offer, Setting, Taps, at_least, teacher_outputs
+from preceptor.objectives.base import Objective, Offer, Setting, Taps, teacher_outputs
 from preceptor.objectives.connectors import pool_to_smaller
 from preceptor.objectives.features import Pairing, as_map, maps_of, need
+from preceptor.objectives.knobs import at_least
 from preceptor.types import Step
 
 __all__ = ["SimKD", "simkd_loss"]

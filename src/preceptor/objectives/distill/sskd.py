@@ -13,18 +13,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from preceptor.divergences import kl, log_soften, promote
-from preceptor.objectives.base import (
-    Objective,
-    Offer,
-    Setting,
-    Stage,
-    Taps,
-    at_least,
-    labels_of,
-    positive,
-    teacher_outputs,
-)
+from preceptor.objectives.base import Objective, Offer, Setting, Stage, Taps, labels_of, teacher_outputs
 from preceptor.objectives.features import need
+from preceptor.objectives.knobs import at_least, positive
 from preceptor.objectives.rotations import ROTATIONS, all_views
 from preceptor.types import Outputs, Step
 

@@ -13,8 +13,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from preceptor.divergences import kl, log_soften, promote
-from preceptor.objectives.base import Objective, labels_of, positive, teacher_outputs
+from preceptor.objectives.base import Objective, labels_of, teacher_outputs
 from preceptor.objectives.fallback import kd_where_unlabelled
+from preceptor.objectives.knobs import positive
 from preceptor.types import Step
 
 __all__ = ["WSLD", "wsld_loss"]

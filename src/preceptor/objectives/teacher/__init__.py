@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from preceptor.objectives.base import Weight
 from preceptor.objectives.entry import Entry
 from preceptor.objectives.schedules import FadeIn, FadeOut, Linear
 from preceptor.objectives.teacher.brier import Brier, brier_loss
@@ -14,6 +13,7 @@ from preceptor.objectives.teacher.cross_entropy import CrossEntropy, cross_entro
 from preceptor.objectives.teacher.label_smoothing import LabelSmoothing, label_smoothing_loss
 from preceptor.objectives.teacher.lipschitz import Lipschitz, lipschitz_loss
 from preceptor.objectives.teacher.mcmi import MCMI, mcmi_loss
+from preceptor.objectives.weighted import Weight
 
 __all__ = [
     "MCMI",

@@ -20,7 +20,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from preceptor.divergences import log_soften, promote, targets
-from preceptor.objectives.base import Objective, one_of, targets_of
+from preceptor.objectives.base import Objective, targets_of
+from preceptor.objectives.knobs import one_of
 from preceptor.types import Step
 
 __all__ = ["Brier", "brier_loss"]

@@ -16,7 +16,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from preceptor.divergences import log_soften
-from preceptor.objectives.base import Objective, Setting, labels_of, one_of
+from preceptor.objectives.base import Objective, Setting, labels_of
+from preceptor.objectives.knobs import one_of
 from preceptor.types import Step
 
 __all__ = ["ConfidenceRanking", "confidence_ranking_loss"]

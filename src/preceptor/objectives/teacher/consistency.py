@@ -19,7 +19,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from preceptor.divergences import log_soften, promote
-from preceptor.objectives.base import Objective, Setting, one_of
+from preceptor.objectives.base import Objective, Setting
+from preceptor.objectives.knobs import one_of
 from preceptor.types import Step
 
 __all__ = ["Consistency", "consistency_loss"]

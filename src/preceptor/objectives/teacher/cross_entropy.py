@@ -16,7 +16,8 @@ from torch.nn import functional
 
 from preceptor.divergences import log_soften, promote, targets
 from preceptor.errors import UsageError
-from preceptor.objectives.base import Objective, Setting, one_of, targets_of
+from preceptor.objectives.base import Objective, Setting, targets_of
+from preceptor.objectives.knobs import one_of
 from preceptor.types import Step
 
 __all__ = ["CrossEntropy", "cross_entropy_loss"]

@@ -18,7 +18,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from preceptor.divergences import left_singular, promote
-from preceptor.objectives.base import Objective, Setting, one_of, positive
+from preceptor.objectives.base import Objective, Setting
+from preceptor.objectives.knobs import one_of, positive
 from preceptor.types import Step
 
 __all__ = ["Lipschitz", "lipschitz_loss"]

@@ -21,7 +21,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from preceptor.divergences import kl, log_soften, promote
-from preceptor.objectives.base import Objective, Setting, labels_of, one_of
+from preceptor.objectives.base import Objective, Setting, labels_of
+from preceptor.objectives.knobs import one_of
 from preceptor.types import Step
 
 __all__ = ["MCMI", "mcmi_loss"]

@@ -1,0 +1,54 @@
+"""Multi-label data as one problem of two classes for each class: absent or present, with the logits (0, z)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+
+from preceptor.divergences import each_class
+from preceptor.objectives.base import Setting
+from preceptor.types import Outputs, Step
+
+__all__ = ["setting_by_class", "step_by_class"]
+
+
+def step_by_class(step: Step) -> Step:
+    """Return a step whose rows are the classes of each row in turn, present (1) or absent (0), with the logits (0, z)."""
+    batch, (num_rows, num_classes) = step.batch, step.student.logits.shape
+    classes, labels = torch.arange(num_classes, device=batch.index.device), batch.labels
+    if labels is not None:
+        labels = labels.flatten()
+        labels = torch.stack([1 - labels, labels], dim=1) if labels.is_floating_point() else labels
+    rows = replace(
+        batch,
+        inputs=batch.inputs.new_empty(num_rows * num_classes, 0),  # what is seen is not a row a class
+        labels=labels,
+        index=(num_classes * batch.index[:, None] + classes).flatten(),
+        further={},
+    )
+    teacher = None if step.teacher is None else _outputs_by_class(step.teacher)
+    return replace(step, batch=rows, student=_outputs_by_class(step.student), teacher=teacher)
+
+
+def _outputs_by_class(outputs: Outputs) -> Outputs:
+    return Outputs(
+        each_class(outputs.logits),
+        outputs.features,
+        {name: _outputs_by_class(seen) for name, seen in outputs.views.items()},
+        tuple(_outputs_by_class(member) for member in outputs.members),
+    )
+
+
+def setting_by_class(setting: Setting) -> Setting:
+    """Return the setting of a problem of two classes with a row for each sample and class."""
+    return replace(
+        setting,
+        num_samples=setting.num_samples * setting.num_classes,
+        num_classes=2,
+        student=_outputs_by_class(setting.student),
+        teacher=None if setting.teacher is None else _outputs_by_class(setting.teacher),
+        labels=None if setting.labels is None else setting.labels.flatten().long(),
+        batch_size=setting.batch_size * setting.num_classes,
+        task="binary",
+    )

@@ -1,0 +1,150 @@
+"""Objectives added up: `Sum` and the arithmetic of its weights."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+
+from torch import Tensor, nn
+
+from preceptor.objectives.base import Objective, Offer, Setting, Taps
+from preceptor.objectives.by_class import setting_by_class, step_by_class
+from preceptor.objectives.schedules import Schedule
+from preceptor.types import Batch, Clock, Step, Task
+
+__all__ = ["Sum", "Weight", "handed_over", "total"]
+
+Weight = float | Schedule
+
+
+class Sum(Objective):
+    """A weighted sum of named objectives; itself an objective.
+
+    Of multi-label data, terms that are made for two or more classes get each class as a problem of its own.
+
+    Example:
+        >>> from preceptor.objectives.distill import KD
+        >>> from preceptor.objectives.teacher import CrossEntropy
+        >>> objective = Sum(cross_entropy=(0.1, CrossEntropy()), kd=(0.9, KD(temperature=4.0)))
+        >>> list(objective.weights(Clock(epoch=1, epochs=1, progress=0.0)).items())
+        [('cross_entropy', 0.1), ('kd', 0.9)]
+    """
+
+    multilabel = "as_is"
+
+    def __init__(self, **terms: tuple[Weight, Objective]) -> None:
+        super().__init__()
+        self.task: Task = "multiclass"
+        if not terms:
+            raise ValueError("Sum: needs at least one term, got none")
+        self.weight_of: dict[str, Weight] = {name: weight for name, (weight, _) in terms.items()}
+        self.objectives = nn.ModuleDict({name: objective for name, (_, objective) in terms.items()})
+        self.needs_labels = all(objective.needs_labels for _, objective in self.named_terms())
+        self.needs_samples = all(objective.needs_samples for _, objective in self.named_terms())
+
+    def named_terms(self) -> list[tuple[str, Objective]]:
+        """Return the terms by name, in the order they were given."""
+        return [(name, module) for name, module in self.objectives.items() if isinstance(module, Objective)]
+
+    @property
+    def running(self) -> tuple[str, ...]:
+        """The terms that run: all but those whose weight is plainly 0, which have only their preparation to do."""
+        return tuple(name for name, weight in self.weight_of.items() if weight != 0.0)
+
+    def weights(self, clock: Clock) -> dict[str, float]:
+        """Return each term's weight at this moment."""
+        return {
+            name: weight(clock) if isinstance(weight, Schedule) else weight for name, weight in self.weight_of.items()
+        }
+
+    def terms(self, step: Step) -> dict[str, Tensor]:
+        """Return each term's loss before weighting, on the rows that it can be applied to; without any, it is left out.
+
+        A term runs even while its schedule says 0, so that memories stay up to date.
+        """
+        found = {}
+        for name, objective in self.named_terms():
+            rows = _rows_for(objective, step.batch) if name in self.running else 0
+            if rows:
+                found[name] = self._loss(objective, step if rows == len(step.batch.inputs) else step.rows(0, rows))
+        return found
+
+    def _loss(self, objective: Objective, step: Step) -> Tensor:
+        if not self._is_by_class(objective):
+            return objective.loss(step)
+        return step.student.logits.shape[1] * objective.loss(step_by_class(step))
+
+    def _is_by_class(self, objective: Objective) -> bool:
+        return self.task == "multilabel" and objective.multilabel == "each_class"
+
+    def loss(self, step: Step) -> Tensor:
+        """Return the sum of weight times term."""
+        return total(self.terms(step), self.weights(step.clock))
+
+    def remodel(self, model: nn.Module, setting: Setting) -> nn.Module:
+        """Let every term remodel the network in turn."""
+        for _, objective in self.named_terms():
+            model = objective.remodel(model, setting)
+        return model
+
+    def taps(self, student: Offer, teacher: Offer) -> Taps:
+        """Return the union of what the terms want."""
+        wanted = [objective.taps(student, teacher) for _, objective in self.named_terms()]
+        return Taps(
+            tuple(dict.fromkeys(name for taps in wanted for name in taps.student)),
+            tuple(dict.fromkeys(name for taps in wanted for name in taps.teacher)),
+        )
+
+    def views(self) -> tuple[str, ...]:
+        """Return the union of what the terms want to see."""
+        return tuple(dict.fromkeys(name for _, objective in self.named_terms() for name in objective.views()))
+
+    def build(self, setting: Setting) -> None:
+        """Build every term."""
+        self.task = setting.task
+        for _, objective in self.named_terms():
+            objective.build(setting_by_class(setting) if self._is_by_class(objective) else setting)
+
+    def notes(self) -> tuple[str, ...]:
+        """Return the notes of all terms, each under its name."""
+        return tuple(f"{name}: {note}" for name, objective in self.named_terms() for note in objective.notes())
+
+
+def _rows_for(objective: Objective, batch: Batch) -> int:
+    """Return how many rows of a batch, counted from its first, an objective can be applied to."""
+    return min(
+        len(batch.inputs),
+        batch.num_labelled if objective.needs_labels else len(batch.inputs),
+        len(batch.index) if objective.needs_samples else len(batch.inputs),
+    )
+
+
+def handed_over(weights: Mapping[str, float], present: Collection[str]) -> dict[str, float]:
+    """Return the weights of the terms that are present, scaled so that their sum is that of all terms.
+
+    Raises:
+        ValueError: when the weights that are present add up to 0.
+
+    Example:
+        >>> handed_over({"cross_entropy": 0.1, "kd": 0.9}, ["kd"])
+        {'kd': 1.0}
+    """
+    kept = {name: weight for name, weight in weights.items() if name in present}
+    if sum(kept.values()) == 0:
+        raise ValueError(f"weights: {kept} add up to 0, so that nothing can be handed over to them")
+    scale = sum(weights.values()) / sum(kept.values())
+    return {name: weight * scale for name, weight in kept.items()}
+
+
+def total(terms: Mapping[str, Tensor], weights: Mapping[str, float]) -> Tensor:
+    """Return the sum of weight times term, skipping weights of exactly 0 (so that 0 * inf never arises).
+
+    Raises:
+        ValueError: when every weight is 0: there is nothing to minimise.
+    """
+    parts = [weights[name] * term for name, term in terms.items() if weights[name] != 0.0]
+    if not parts:
+        raise ValueError(f"every term has weight 0: {', '.join(terms)}")
+    result = parts[0]
+    for part in parts[1:]:
+        result = result + part
+    return result

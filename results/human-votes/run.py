@@ -22,8 +22,8 @@ import preceptor
 from preceptor.assessment import Profile, distance_to_truth
 from preceptor.data import Data
 from preceptor.recipes.config import DataSection, TeacherSection
+from preceptor.recipes.data import load_data
 from preceptor.recipes.networks import load_teachers
-from preceptor.recipes.run import load_data
 from preceptor.report import figures, paired_gain
 
 HERE = Path(__file__).parent

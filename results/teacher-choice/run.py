@@ -20,7 +20,7 @@ import preceptor
 from preceptor.assessment import fit_temperature, profile
 from preceptor.data import Data, plain_batches
 from preceptor.recipes.config import DataSection
-from preceptor.recipes.run import load_data
+from preceptor.recipes.data import load_data
 from preceptor.training import choose_engine, predict
 
 HERE = Path(__file__).parent

@@ -19,9 +19,9 @@ from preceptor.exports.pt2 import open_pt2, to_pt2
 from preceptor.files import write_atomically, write_text
 from preceptor.models import PASSPORT, Normalise, Output, Passport, load_weights, save_weights
 from preceptor.recipes.config import DataSection
+from preceptor.recipes.data import load_data
 from preceptor.recipes.networks import PYTHON, WEIGHTS, load_run_network
 from preceptor.recipes.result import Result
-from preceptor.recipes.run import load_data
 from preceptor.runs import RunFolder
 
 __all__ = ["Exported", "Quantised", "export"]

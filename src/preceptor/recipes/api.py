@@ -17,12 +17,14 @@ from preceptor.errors import UsageError
 from preceptor.objectives.base import Objective
 from preceptor.recipes.assess import Assessment, Candidate, assess_candidates, load_candidate
 from preceptor.recipes.config import DataSection, DistillRecipe, LabelRecipe, TeacherSection, TeachRecipe
+from preceptor.recipes.data import load_data
+from preceptor.recipes.finish import score
 from preceptor.recipes.label import Labelled
 from preceptor.recipes.label import label as run_label
 from preceptor.recipes.networks import PYTHON, WEIGHTS, check_task, load_exported, load_run_network
 from preceptor.recipes.overrides import make_recipe
 from preceptor.recipes.result import Result
-from preceptor.recipes.run import Given, load_data, run, score
+from preceptor.recipes.run import Given, run
 from preceptor.runs import RunFolder
 from preceptor.training import EngineName, Precision, choose_engine
 

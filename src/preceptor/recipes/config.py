@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -167,6 +167,8 @@ class AveragingSection(Section):
 class Recipe(Section):
     """What teachers and students have in common."""
 
+    kind: ClassVar[str]
+
     preset: Annotated[
         str | None, Field(description="a published protocol of `preceptor list presets`; keys given beside it win")
     ] = None
@@ -218,11 +220,15 @@ class Recipe(Section):
 class TeachRecipe(Recipe):
     """Train a teacher."""
 
+    kind: ClassVar[str] = "teach"
+
     objective: ObjectiveSection = ObjectiveSection(name="cross_entropy")
 
 
 class DistillRecipe(Recipe):
     """Train a student from a teacher."""
+
+    kind: ClassVar[str] = "distill"
 
     teacher: TeacherSection = TeacherSection()
     labels: Annotated[

@@ -10,8 +10,9 @@ from typing import Any
 from preceptor.errors import UsageError
 from preceptor.recipes.assess import Candidate, assess_candidates
 from preceptor.recipes.config import DistillRecipe
+from preceptor.recipes.data import load_data
 from preceptor.recipes.networks import load_run_network
-from preceptor.recipes.run import load_data, run
+from preceptor.recipes.run import run
 from preceptor.runs import RunFolder
 from preceptor.training import choose_engine
 

@@ -14,9 +14,10 @@ from typing import Literal, TypeVar
 from preceptor.data import Data
 from preceptor.recipes.config import Recipe
 
-__all__ = ["GENTLE", "PROTOCOLS", "Protocol", "fill"]
+__all__ = ["GENTLE", "PROTOCOLS", "Protocol", "fill", "resolved"]
 
 _Recipe = TypeVar("_Recipe", bound=Recipe)
+_Value = TypeVar("_Value")
 GENTLE = {"MobileNetV2", "ShuffleV1", "ShuffleV2"}  # trained with a fifth of the rate in the CIFAR protocol
 _USUAL_RATE = {"sgd": 0.05, "dot": 0.05, "adamw": 1e-3}
 
@@ -74,3 +75,9 @@ def fill(recipe: _Recipe, protocol: Protocol, data: Data) -> _Recipe:
             "schedule": recipe.schedule.model_copy(update={"name": recipe.schedule.name or protocol.schedule}),
         }
     )
+
+
+def resolved(value: _Value | None, key: str) -> _Value:
+    """Return a value that resolving the recipe has set."""
+    assert value is not None, f"{key} was left open by its protocol"
+    return value

@@ -2,28 +2,21 @@
 
 from __future__ import annotations
 
-import datetime
-import statistics
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeVar
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from preceptor import data as data_room
-from preceptor.assessment import Metrics, measure, reliability
-from preceptor.data import Batches, Data, Policy, PolicyLoader, Shown, Split, plain_batches
+from preceptor.data import Batches, Data, PolicyLoader, Shown
 from preceptor.errors import RunError, UsageError
-from preceptor.models import ReusedClassifier, load_weights, save_weights
 from preceptor.objectives.base import Objective
 from preceptor.objectives.weighted import Sum
 from preceptor.recipes.assemble import Parts, assemble, find_teachers
 from preceptor.recipes.config import (
-    DataSection,
     DistillRecipe,
     ModelSection,
     ObjectiveSection,
@@ -31,40 +24,36 @@ from preceptor.recipes.config import (
     TeacherSection,
     TeachRecipe,
 )
+from preceptor.recipes.data import load_data
+from preceptor.recipes.finish import finish, finished, now, score
 from preceptor.recipes.guard import guarded
 from preceptor.recipes.inputs import (
     check_rows,
     left_out,
-    lengthened,
     make_loaders,
     make_policy,
     pool_of,
     region_search,
 )
 from preceptor.recipes.networks import load_start, make_network, samples_of
+from preceptor.recipes.plan import make_plan, make_settings
 from preceptor.recipes.progress import Display, TensorBoard, Together, display
-from preceptor.recipes.protocols import PROTOCOLS, fill
+from preceptor.recipes.protocols import PROTOCOLS, fill, resolved
 from preceptor.recipes.result import Result
 from preceptor.recipes.stages import run_stages
 from preceptor.recipes.stored import open_labels
 from preceptor.recipes.terms import build_sum, resolve_terms
-from preceptor.runs import RunFolder, command_line, git_commit, versions
+from preceptor.runs import RunFolder
 from preceptor.training import (
-    Averaging,
     Course,
     Engine,
-    Learner,
-    LearningRate,
-    OptimizerSettings,
     Plan,
     Processes,
-    Selection,
     choose_engine,
     fit,
-    predict,
 )
 
-__all__ = ["Given", "load_data", "run", "score"]
+__all__ = ["Given", "run"]
 
 _AnyRecipe = TeachRecipe | DistillRecipe
 
@@ -114,7 +103,7 @@ def run(
     inputs, policy = make_policy(recipe.inputs)
     recipe = recipe.model_copy(update={"inputs": inputs})
     beyond = left_out(objective, policy, is_teacher=isinstance(recipe, TeachRecipe))
-    pool = pool_of(recipe, data, _unlabelled(recipe, given))
+    pool = pool_of(recipe, data, _pool(recipe, given))
     check_rows(data, objective, pool, engine.processes)
     torch.manual_seed(recipe.seed)
     if data.task == "multilabel" and recipe.model.logits not in {None, data.num_classes}:
@@ -127,22 +116,22 @@ def run(
     show = show and engine.processes.is_first
     with display(title or _title(recipe), show=show) as shown, folder, _own_record(folder, engine.processes) as record:
         engine = replace(engine, tell=shown.note)
-        rows = policy.rows(_set(recipe.batch_size, "batch_size"))
+        rows = policy.rows(resolved(recipe.batch_size, "batch_size"))
         parts = assemble(model, objective, staff, recipe, data, engine, pool=pool, rows=rows)
         engine = parts.engine
         for note in (*data.notes, *beyond, *parts.notes, f"engine: {engine}"):
             shown.note(note)
         views = None if store is None else Shown(store.manifest.of.view_seed, store.views)
         loaders = make_loaders(recipe, data, pool, policy, objective, engine, views)
-        plan = _plan(recipe, policy, has_validation=len(data.validation) > 0)
-        config = {"kind": _kind(recipe), **recipe.model_dump(mode="json")}
+        plan = make_plan(recipe, policy, has_validation=len(data.validation) > 0)
+        config = {"kind": recipe.kind, **recipe.model_dump(mode="json")}
         if engine.processes.is_first:
             folder.claim(config, resume=recipe.resume, overwrite=recipe.overwrite)
         engine.processes.wait()
         if folder.is_finished:
             shown.note(f"{folder.path} is finished; nothing to do")
-            return _finished(folder, parts.learner.network.release(), data, engine)
-        before, started = staff.fingerprints, _now()
+            return finished(folder, parts.learner.network.release(), data, engine)
+        before, started = staff.fingerprints, now()
         boards = [TensorBoard(record.path / "tensorboard")] if recipe.tensorboard else []
         with Together([shown, *boards]) as watcher:
             course = _fit(parts, loaders, recipe, plan, data, engine, folder, record, watcher)
@@ -153,7 +142,7 @@ def run(
             "assistants": assistants,
             "start_fingerprint": start,
         }
-        return _finish(parts.learner, course, recipe, data, engine, record, started, origin)
+        return finish(parts.learner, course, recipe, data, engine, record, started, origin)
 
 
 @contextmanager
@@ -164,25 +153,6 @@ def _own_record(folder: RunFolder, processes: Processes) -> Iterator[RunFolder]:
     else:
         with tempfile.TemporaryDirectory() as passing:
             yield RunFolder(passing)
-
-
-def load_data(section: DataSection) -> Data:
-    """Return the data that a section names."""
-    return data_room.load(
-        section.name,
-        validation=section.validation,
-        limit=section.limit,
-        test_limit=section.test_limit,
-        split_seed=section.split_seed,
-        labelled_fraction=section.labelled_fraction,
-        options=section.knobs,
-    )
-
-
-def score(network: nn.Module, split: Split, data: Data, engine: Engine, batch_size: int) -> tuple[Metrics, Tensor]:
-    """Return a network's metrics on one part of the data, and its logits there."""
-    logits = predict(network, plain_batches(split, data.normalisation, batch_size, engine.device), engine)
-    return measure(logits, split.labels, split.truth), logits
 
 
 def _objective(recipe: _AnyRecipe, given: Given) -> tuple[_AnyRecipe, Sum]:
@@ -211,53 +181,6 @@ def _train_assistants(recipe: DistillRecipe, given: Given, *, show: bool) -> tup
     return recipe.model_copy(update={"teacher": section}), paths
 
 
-def _unlabelled(recipe: _AnyRecipe, given: Given) -> Data | None:
-    """Return the data that were passed or named as unlabelled."""
-    if given.unlabelled is not None or isinstance(recipe, TeachRecipe) or recipe.unlabelled is None:
-        return given.unlabelled
-    return load_data(recipe.unlabelled)
-
-
-def _plan(recipe: Recipe, policy: Policy, *, has_validation: bool) -> Plan:
-    epochs = last = lengthened(_set(recipe.epochs, "epochs"), policy)
-    selection = Selection()
-    if isinstance(recipe.stop_at, int):
-        last = recipe.stop_at
-        if not 1 <= last <= epochs:
-            raise UsageError(f"stop_at: epoch {last} is not in 1..{epochs}")
-        epochs = last if recipe.stop_mode == "rescaled_schedule" else epochs
-    elif recipe.stop_at != "last":
-        selection = Selection(recipe.stop_at)
-        if not has_validation:
-            raise UsageError(f"stop_at: {recipe.stop_at} needs a validation split, and data.validation is 0")
-        if recipe.averaging.name != "none":
-            raise UsageError(
-                f"stop_at: {recipe.stop_at} cannot be used with averaging={recipe.averaging.name}, whose result is an "
-                "average, not one epoch's network"
-            )
-    averaging = Averaging(recipe.averaging.name, recipe.averaging.start, recipe.averaging.decay)
-    if averaging.name != "none" and averaging.first_epoch(epochs) > last:
-        raise UsageError(f"averaging.start: epoch {averaging.first_epoch(epochs)} comes after the last one, {last}")
-    schedule = recipe.schedule
-    return Plan(
-        epochs=epochs,
-        last_epoch=last,
-        learning_rate=LearningRate(
-            _set(recipe.optim.lr, "optim.lr"),
-            _set(schedule.name, "schedule.name"),
-            tuple(share if share < 1 else lengthened(share, policy) for share in schedule.milestones),
-            schedule.gamma,
-            schedule.warmup,
-        ),
-        selection=selection,
-        averaging=averaging,
-        checkpoint_every_steps=recipe.checkpoint_every_steps,
-        keep_every=recipe.keep_every,
-        clip_norm=recipe.clip_norm,
-        accumulate=recipe.accumulate,
-    )
-
-
 def _fit(
     parts: Parts,
     loaders: tuple[Batches, PolicyLoader],
@@ -269,16 +192,8 @@ def _fit(
     record: RunFolder,
     watcher: Display,
 ) -> Course:
-    learner, optim = parts.learner, recipe.optim
-    settings = OptimizerSettings(
-        name=_set(optim.name, "optim.name"),
-        lr=_set(optim.lr, "optim.lr"),
-        weight_decay=_set(optim.weight_decay, "optim.weight_decay"),
-        momentum=optim.momentum,
-        nesterov=optim.nesterov,
-        delta=optim.delta,
-        decay_norms_and_biases=optim.decay_norms_and_biases,
-    )
+    learner = parts.learner
+    settings = make_settings(recipe.optim)
     run_stages(
         parts,
         loader=loaders[0],
@@ -294,7 +209,7 @@ def _fit(
     def evaluate() -> Mapping[str, float]:
         if len(data.validation) == 0:
             return {}
-        return score(learner.network, data.validation, data, engine, 4 * _set(recipe.batch_size, "batch_size"))[
+        return score(learner.network, data.validation, data, engine, 4 * resolved(recipe.batch_size, "batch_size"))[
             0
         ].as_dict()
 
@@ -314,69 +229,11 @@ def _fit(
     )
 
 
-def _finish(
-    learner: Learner,
-    course: Course,
-    recipe: Recipe,
-    data: Data,
-    engine: Engine,
-    folder: RunFolder,
-    started: str,
-    origin: Mapping[str, Any],
-) -> Result:
-    model = learner.network.release().eval()
-    metrics, logits = score(model, data.test, data, engine, 4 * _set(recipe.batch_size, "batch_size"))
-    history = folder.history()
-    last = history[-1]
-    record: dict[str, Any] = {
-        "kind": _kind(recipe),
-        "command": command_line(),
-        "seed": recipe.seed,
-        "test": metrics.as_dict(),
-        "selected_epoch": course.selected_epoch,
-        "validation": dict(course.validation),
-        "train": {"loss": last["train"]["loss"], "accuracy": last["train"]["accuracy"]},
-        **({} if data.task == "multilabel" else {"reliability": _bars(logits, data.test.labels)}),
-        "history": history,
-        "seconds": course.seconds,
-        "images_per_second": statistics.fmean(row["images_per_second"] for row in history),
-        "parameters": sum(parameter.numel() for parameter in model.parameters()),
-        "task": data.task,
-        "num_classes": data.num_classes,
-        "class_names": list(data.class_names),
-        "input_shape": list(data.input_shape),
-        "input_dtype": "uint8" if data.test.inputs(torch.tensor([0])).dtype == torch.uint8 else "float32",
-        "normalisation": asdict(data.normalisation),
-        "data_fingerprint": data.fingerprint,
-        **origin,
-        "reuse": asdict(model.reuse) if isinstance(model, ReusedClassifier) else None,
-        "device": str(engine.device),
-        "precision": engine.precision,
-        "compiled": engine.compiles,
-        "versions": versions(),
-        "git": git_commit(),
-        "started": started,
-        "finished": _now(),
-    }
-    model = model.cpu()
-    save_weights(model, folder.weights)
-    folder.write_result(record)
-    return Result(metrics, model, folder.path, record)
-
-
-def _bars(logits: Tensor, labels: Tensor) -> list[dict[str, float]]:
-    return [asdict(bar) for bar in reliability(logits, labels)]
-
-
-def _finished(folder: RunFolder, model: nn.Module, data: Data, engine: Engine) -> Result:
-    load_weights(model, folder.weights)
-    record = folder.read_result()
-    metrics, _ = score(engine.place(model), data.test, data, engine, 256)
-    return Result(metrics, model.cpu().eval(), folder.path, record)
-
-
-def _kind(recipe: Recipe) -> str:
-    return "distill" if isinstance(recipe, DistillRecipe) else "teach"
+def _pool(recipe: _AnyRecipe, given: Given) -> Data | None:
+    """Return the data that were passed or named as unlabelled."""
+    if given.unlabelled is not None or isinstance(recipe, TeachRecipe) or recipe.unlabelled is None:
+        return given.unlabelled
+    return load_data(recipe.unlabelled)
 
 
 def _title(recipe: _AnyRecipe) -> str:
@@ -387,18 +244,5 @@ def _title(recipe: _AnyRecipe) -> str:
 
 def _default_out(recipe: _AnyRecipe) -> str:
     what = recipe.method.name if isinstance(recipe, DistillRecipe) else recipe.objective.name
-    words = [_kind(recipe), recipe.data.name, recipe.model.name, str(what), f"seed{recipe.seed}"]
+    words = [recipe.kind, recipe.data.name, recipe.model.name, str(what), f"seed{recipe.seed}"]
     return "runs/" + "-".join("".join(c if c.isalnum() or c in "_." else "_" for c in word) for word in words)
-
-
-_T = TypeVar("_T")
-
-
-def _set(value: _T | None, key: str) -> _T:
-    """Return a value that resolving the recipe has set."""
-    assert value is not None, f"{key} was left open by its protocol"
-    return value
-
-
-def _now() -> str:
-    return datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")

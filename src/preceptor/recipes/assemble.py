@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -173,8 +174,10 @@ def assemble(
     taps = objective.taps(_offer(before.student), _offer(before.teacher))
     objective.build(setting(student, taps.student, taps.teacher))
     rows *= 1 + len(objective.views())
+    plain = copy.deepcopy(student).cpu() if engine.sharding == "all" else None
     network = engine.place(observe(student, taps.student))
-    learner = engine.place(Learner(network, objective, engine.accelerate(network, rows)))
+    learner = engine.place(Learner(network, objective, engine.accelerate(network, rows), plain))
+    engine.shard(student, "student")
     read = (*reading_notes("model", [model]), *reading_notes("teacher", staff.networks))
     return Parts(learner, _source(staff, taps.teacher, recipe, data, engine, rows), engine, (*read, *objective.notes()))
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from preceptor.training import AveragingName, EngineName, Precision
+from preceptor.training import AveragingName, EngineName, Precision, Sharding
 
 __all__ = [
     "AveragingSection",
@@ -207,6 +207,10 @@ class Recipe(Section):
         Precision,
         Field(description="of the networks' forward passes (auto: bf16 where the device computes in it, unless plain)"),
     ] = "auto"
+    sharding: Annotated[
+        Sharding,
+        Field(description="with several processes, whose weights are parted over them (FSDP2): none, teacher, all"),
+    ] = "none"
     workers: Annotated[
         int, Field(ge=0, description="processes that read ahead, where samples are not held in memory; 0: none")
     ] = 0

@@ -51,8 +51,9 @@ def finish(
         started: when, as `now` says it.
         origin: further entries of the record: what the run came from.
     """
-    model = learner.network.release().eval()
-    metrics, logits = score(model, data.test, data, engine, 4 * resolved(recipe.batch_size, "batch_size"))
+    rows = 4 * resolved(recipe.batch_size, "batch_size")
+    metrics, logits = score(learner.network.release().eval(), data.test, data, engine, rows)
+    model = learner.whole_network().eval()
     history = folder.history()
     last = history[-1]
     record: dict[str, Any] = {

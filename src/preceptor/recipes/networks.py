@@ -11,6 +11,7 @@ from typing import Any
 from torch import nn
 
 from preceptor.data import Data
+from preceptor.dtensors import whole
 from preceptor.errors import UsageError
 from preceptor.models import (
     Adapted,
@@ -282,5 +283,5 @@ def fingerprint(network: nn.Module) -> str:
     digest = hashlib.sha256()
     for name, tensor in network.state_dict().items():
         digest.update(name.encode())
-        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+        digest.update(whole(tensor.detach()).cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()[:16]

@@ -94,7 +94,8 @@ def run(
         store = open_labels(recipe, recipe.labels, given.teacher, data)
         recipe = recipe.model_copy(update={"data": recipe.data.model_copy(update={"view": store.manifest.of.view})})
     recipe = fill(recipe, PROTOCOLS[data.protocol], data)
-    engine = choose_engine(recipe.device, recipe.precision, recipe.engine)
+    _check(recipe, data)
+    engine = choose_engine(recipe.device, recipe.precision, recipe.engine, sharding=recipe.sharding)
     assistants: list[str] = []
     if isinstance(recipe, DistillRecipe) and recipe.teacher.assistants:
         recipe, assistants = _train_assistants(recipe, given, show=show)
@@ -106,8 +107,6 @@ def run(
     pool = pool_of(recipe, data, _pool(recipe, given))
     check_rows(data, objective, pool, engine.processes)
     torch.manual_seed(recipe.seed)
-    if data.task == "multilabel" and recipe.model.logits not in {None, data.num_classes}:
-        raise UsageError(f"model.logits: {recipe.model.logits} for {data.num_classes} labels; one a label")
     is_filled = recipe.start_from is not None
     model = given.model or make_network(recipe.model, samples_of(data), is_filled=is_filled)
     start = None if recipe.start_from is None else load_start(model, Path(recipe.start_from), data)
@@ -130,7 +129,8 @@ def run(
         engine.processes.wait()
         if folder.is_finished:
             shown.note(f"{folder.path} is finished; nothing to do")
-            return finished(folder, parts.learner.network.release(), data, engine)
+            parts.learner.network.release()
+            return finished(folder, parts.learner.whole_network(), data, engine)
         before, started = staff.fingerprints, now()
         boards = [TensorBoard(record.path / "tensorboard")] if recipe.tensorboard else []
         with Together([shown, *boards]) as watcher:
@@ -143,6 +143,14 @@ def run(
             "start_fingerprint": start,
         }
         return finish(parts.learner, course, recipe, data, engine, record, started, origin)
+
+
+def _check(recipe: _AnyRecipe, data: Data) -> None:
+    """Check what sections say of one another."""
+    if recipe.sharding == "teacher" and isinstance(recipe, TeachRecipe):
+        raise UsageError("sharding: teacher is the network that a run asks, and teach asks none; sharding=all")
+    if data.task == "multilabel" and recipe.model.logits not in {None, data.num_classes}:
+        raise UsageError(f"model.logits: {recipe.model.logits} for {data.num_classes} labels; one a label")
 
 
 @contextmanager

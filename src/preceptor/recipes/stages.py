@@ -49,7 +49,7 @@ def run_stages(
         objective = Sum(**{name: (1.0, stage.objective)})
         objective.task = parts.learner.objective.task
         kind = Learner if stage.trains == "network" else Bystander
-        learner = engine.place(kind(parts.learner.network, objective, parts.learner.forward_pass))
+        learner = kind(parts.learner.network, engine.place(objective), parts.learner.forward_pass)
         settings = optimizer if stage.lr is None else replace(optimizer, lr=stage.lr)
         fit(
             learner,

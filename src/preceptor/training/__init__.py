@@ -19,6 +19,7 @@ from preceptor.training.optim import LearningRate, OptimizerSettings
 from preceptor.training.processes import Processes, join_processes
 from preceptor.training.regions import RegionSearch
 from preceptor.training.selection import Selection
+from preceptor.training.sharding import Sharding
 
 __all__ = [
     "Averaging",
@@ -38,6 +39,7 @@ __all__ = [
     "Processes",
     "RegionSearch",
     "Selection",
+    "Sharding",
     "StoredTeacher",
     "TeacherRoute",
     "TeacherSource",

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, distributed, nn
 
+from preceptor.dtensors import is_parted
 from preceptor.objectives.base import Objective
 
 __all__ = ["Processes", "join_processes"]
@@ -57,7 +58,9 @@ class Processes:
         """Make each gradient its mean over all processes; one that is missing here counts as 0."""
         if self.count == 1:
             return
-        trained = [parameter for parameter in parameters if parameter.requires_grad]
+        trained = [p for p in parameters if p.requires_grad and not is_parted(p)]  # a parted one's is the mean already
+        if not trained:
+            return
         has_gradient = torch.tensor([float(parameter.grad is not None) for parameter in trained])
         anywhere = self.add(has_gradient.to(trained[0].device)) > 0
         wanted = [parameter for parameter, has in zip(trained, anywhere.tolist(), strict=True) if has]

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch._functorch import config as functorch_config
 
+from preceptor.dtensors import is_parted
 from preceptor.errors import UsageError
 from preceptor.objectives.weighted import handed_over, total
 from preceptor.training.dot import DOT
@@ -17,6 +18,7 @@ from preceptor.training.engine import Engine
 from preceptor.training.learner import Learner, TeacherSource
 from preceptor.training.optim import LearningRate
 from preceptor.training.processes import Processes
+from preceptor.training.sharding import clip_gradients
 from preceptor.training.tally import Tally
 from preceptor.types import Batch, Clock
 
@@ -54,6 +56,8 @@ def check_step(plan: Manner, optimizer: torch.optim.Optimizer, processes: Proces
         raise UsageError(
             f"optim=dot keeps two gradients apart and cannot be used by {processes.count} processes together"
         )
+    if any(is_parted(parameter) for group in optimizer.param_groups for parameter in group["params"]):
+        raise UsageError("sharding: all cannot be used with optim=dot, which goes backward twice through the network")
 
 
 def take_step(
@@ -96,7 +100,7 @@ def take_step(
             tally.add(logits.detach(), part.labels, loss.detach(), seen)
     engine.processes.average_gradients(learner.parameters())
     if plan.clip_norm is not None:
-        torch.nn.utils.clip_grad_norm_(learner.parameters(), plan.clip_norm)
+        clip_gradients(learner.parameters(), plan.clip_norm)
     for group in optimizer.param_groups:
         group["lr"] = plan.learning_rate(clock)
     optimizer.step()

@@ -1,12 +1,26 @@
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterator
+
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset, TensorDataset
 
-from preceptor.data import Arrays, Data, Items, Loader, Normalisation, Shown, Split, load, plain_batches
+from preceptor.data import (
+    Arrays,
+    Data,
+    Items,
+    Loader,
+    Normalisation,
+    Shown,
+    Split,
+    load,
+    plain_batches,
+    seen_batches,
+)
 from preceptor.data.views import VIEWS
 from preceptor.errors import UsageError
 from preceptor.types import Batch, View
@@ -69,6 +83,16 @@ def test_plain_batches_are_in_order_without_a_view(digits: Data) -> None:
     inputs = torch.cat([batch.inputs for batch in batches])
     assert torch.equal(inputs, digits.normalisation(digits.test.inputs(torch.arange(len(digits.test)))))
     assert {batch.view.name for batch in batches} == {"none"}
+
+
+def test_parts_of_plain_batches_are_all_of_them_and_as_many(digits: Data) -> None:
+    rows = digits.test.take(torch.arange(41))
+    parts = [list(plain_batches(rows, digits.normalisation, 20, CPU, part=(number, 3))) for number in range(3)]
+    assert [[len(batch.index) for batch in part] for part in parts] == [[7, 7, 1], [7, 7, 1], [6, 6, 1]]
+    assert [part[2].share for part in parts] == [3.0, 0.0, 0.0]
+    counted = [batch.index for part in parts for batch in part if batch.share > 0]
+    assert torch.cat(counted).sort().values.tolist() == list(range(41))
+    assert sum(batch.share for part in parts for batch in part) == pytest.approx(3 * 3)
 
 
 def dataset(inputs: Tensor) -> Items:
@@ -138,6 +162,37 @@ def test_readers_in_other_processes_give_the_same_batches() -> None:
         assert one.labels is not None
         assert other.labels is not None
         assert one.labels.equal(other.labels)
+
+
+def test_readers_in_other_processes_give_the_same_plain_batches() -> None:
+    split = Items(Slow(), torch.arange(49))
+    for part in ((0, 1), (1, 2)):
+        state = torch.get_rng_state()
+        one, other = (
+            list(plain_batches(split, Normalisation(), 16, CPU, workers=workers, part=part)) for workers in (0, 2)
+        )
+        assert torch.get_rng_state().equal(state)
+        assert [batch.share for batch in one] == [batch.share for batch in other]
+        for first, second in zip(one, other, strict=True):
+            assert first.inputs.equal(second.inputs)
+            assert first.index.equal(second.index)
+
+
+def test_rows_are_read_no_further_than_ahead() -> None:
+    """What is wanted may be without end; the views come with the rows."""
+    looked: list[int] = []
+
+    def wanted() -> Iterator[tuple[View, Tensor]]:
+        for number in itertools.count():
+            looked.append(number)
+            yield View("crop_flip", 1, number), torch.tensor([number % 40, 3])
+
+    batches = seen_batches(Items(Slow(), torch.arange(49)), wanted(), Normalisation(), CPU, workers=1)
+    for number in range(3):
+        batch = next(batches)
+        raw = torch.stack([torch.full((3, 8, 8), row, dtype=torch.uint8) for row in (number, 3)])
+        assert batch.inputs.equal(VIEWS["crop_flip"](raw, 1, number, torch.tensor([number, 3])).float() / 255)
+    assert len(looked) < 10
 
 
 def test_an_error_in_another_process_arrives() -> None:

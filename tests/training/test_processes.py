@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -22,6 +21,7 @@ from preceptor.training import Plan, Processes
 from preceptor.training.dot import DOT
 from preceptor.training.optim import LearningRate
 from preceptor.training.step import check_step
+from torchrun import ENVIRONMENT, torchrun
 
 COMMON = ["data=gaussian", "data.samples=6000", "model=mlp", "epochs=3", "batch_size=62", "engine=plain", "seed=3"]
 
@@ -31,17 +31,11 @@ def words(verb: str, *more: str) -> list[str]:
 
 
 def alone(verb: str, *more: str) -> None:
-    subprocess.run([sys.executable, *words(verb, *more)], check=True, capture_output=True, env=environment())
+    subprocess.run([sys.executable, *words(verb, *more)], check=True, capture_output=True, env=ENVIRONMENT)
 
 
-def together(verb: str, *more: str, count: int = 2) -> subprocess.CompletedProcess[str]:
-    torchrun = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={count}"]
-    command = [sys.executable, *torchrun, *words(verb, *more)]
-    return subprocess.run(command, check=False, capture_output=True, text=True, env=environment())
-
-
-def environment() -> dict[str, str]:
-    return {**os.environ, "OMP_NUM_THREADS": "1"}
+def together(verb: str, *more: str) -> subprocess.CompletedProcess[str]:
+    return torchrun(words(verb, *more))
 
 
 def curve(folder: Path) -> list[dict[str, Any]]:
@@ -66,7 +60,7 @@ def assert_same_run(one: Path, other: Path, rel: float = 1e-5) -> None:
 @pytest.fixture(scope="module")
 def teacher(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("teacher") / "run"
-    alone("teach", f"out={folder}")
+    alone("teach", f"out={folder}", "keep_every=3")
     return folder
 
 
@@ -91,7 +85,7 @@ def test_a_killed_run_goes_on_with_another_number_of_processes(tmp_path: Path) -
     """A teacher with a bank; killed with one process in the middle, gone on with two."""
     more = ["objective=soteacher", "checkpoint_every_steps=2", "epochs=60"]
     alone("teach", *more, f"out={tmp_path / 'whole'}")
-    started = subprocess.Popen([sys.executable, *words("teach", *more, f"out={tmp_path / 'cut'}")], env=environment())
+    started = subprocess.Popen([sys.executable, *words("teach", *more, f"out={tmp_path / 'cut'}")], env=ENVIRONMENT)
     metrics = tmp_path / "cut" / "metrics.jsonl"
     while started.poll() is None and not (metrics.exists() and len(metrics.read_text().splitlines()) > 2):
         time.sleep(0.01)
@@ -107,6 +101,27 @@ def test_mistakes_are_said_once(teacher: Path, tmp_path: Path) -> None:
     done = together("distill", f"teacher={teacher}", "optim=dot", f"out={tmp_path / 'run'}")
     assert done.returncode != 0
     assert done.stderr.count("optim=dot keeps two gradients apart and cannot be used by 2 processes together") == 1
+
+
+def test_a_finished_run_is_measured_together_and_said_once(teacher: Path, tmp_path: Path) -> None:
+    told = json.loads((teacher / "result.json").read_text())["test"]
+    done = torchrun(["-m", "preceptor", "evaluate", str(teacher)])
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count(f"{100 * told['accuracy']:.2f} %") == 1
+    done = torchrun(["-m", "preceptor", "assess", str(teacher), "--json", str(tmp_path / "all.json")])
+    assert done.returncode == 0, done.stderr
+    (found,) = json.loads((tmp_path / "all.json").read_text())["assessments"]
+    assert found["test"]["nll"] == pytest.approx(told["nll"], rel=1e-5)
+    assert found["test"]["samples"] == told["samples"]
+
+
+def test_a_course_is_run_together_and_written_once(teacher: Path, tmp_path: Path) -> None:
+    words = ["-m", "preceptor", "curve", str(teacher), "model=mlp", "epochs=1", "engine=plain"]
+    done = torchrun([*words, f"out={tmp_path / 'course'}"])
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("teacher epoch 3 (1 of 1)") == 1
+    (point,) = json.loads((tmp_path / "course" / "curve.json").read_text())["points"]
+    assert point["student_test"]["samples"] == point["teacher_test"]["samples"]
 
 
 def test_a_batch_in_several_passes_is_the_same_step(tmp_path: Path) -> None:

@@ -25,6 +25,7 @@ app = typer.Typer(
 
 Words = Annotated[list[str] | None, typer.Argument(metavar="[key=value]...", help="settings, e.g. optim.lr=0.1")]
 Config = Annotated[Path | None, typer.Option("--config", help="a YAML file of settings; key=value words go on top")]
+Workers = Annotated[int, typer.Option(min=0, help="processes that read ahead, where samples are not held in memory")]
 Help = Annotated[bool, typer.Option("--help", help="show every key, its type and its default")]
 _KEYS = {"add_help_option": False}
 
@@ -59,11 +60,12 @@ def evaluate(
     words: Annotated[
         list[str] | None, typer.Argument(metavar="[data...=value]...", help="other data to test on")
     ] = None,
+    workers: Workers = 0,
 ) -> None:
     """Measure a finished run's network on the test split."""
     from preceptor.cli.verbs import evaluate_verb  # noqa: PLC0415
 
-    evaluate_verb(run, words or [])
+    evaluate_verb(run, words or [], workers=workers)
 
 
 @app.command()
@@ -76,11 +78,12 @@ def assess(
     ] = None,
     page: Annotated[Path | None, typer.Option(help="write this HTML page, with reliability diagrams")] = None,
     json_file: Annotated[Path | None, typer.Option("--json", help="write every number into this file")] = None,
+    workers: Workers = 0,
 ) -> None:
     """Measure how good networks are as teachers, without distilling from them."""
     from preceptor.cli.assess import assess_verb  # noqa: PLC0415
 
-    assess_verb(words, against=against, page=page, json_file=json_file)
+    assess_verb(words, against=against, page=page, json_file=json_file, workers=workers)
 
 
 @app.command()

@@ -16,11 +16,14 @@ from preceptor.recipes.config import TeachRecipe
 from preceptor.recipes.overrides import make_recipe
 from preceptor.report import print_assessments, write_assessment_page
 from preceptor.runs import command_line, versions
+from preceptor.training import join_processes
 
 __all__ = ["assess_verb"]
 
 
-def assess_verb(words: Sequence[str], *, against: str | None, page: Path | None, json_file: Path | None) -> None:
+def assess_verb(
+    words: Sequence[str], *, against: str | None, page: Path | None, json_file: Path | None, workers: int
+) -> None:
     """Carry out `preceptor assess`."""
     paths = [word for word in words if "=" not in word]
     settings = [word for word in words if "=" in word]
@@ -36,7 +39,10 @@ def assess_verb(words: Sequence[str], *, against: str | None, page: Path | None,
         *({"path": path, **({"model": model} if model is not None and Path(path).is_file() else {})} for path in paths),
         data=data,
         against=against,
+        workers=workers,
     )
+    if not join_processes().is_first:
+        return
     records = [assessment.as_dict() for assessment in found]
     print_assessments(records, Console() if sys.stdout.isatty() else Console(width=120))
     if json_file is not None:

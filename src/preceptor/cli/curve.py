@@ -15,6 +15,7 @@ from preceptor.recipes.curve import curve
 from preceptor.recipes.overrides import make_recipe
 from preceptor.report import print_curve, write_curve_page
 from preceptor.runs import RunFolder, command_line, versions
+from preceptor.training import join_processes
 
 __all__ = ["curve_verb"]
 
@@ -28,8 +29,11 @@ def curve_verb(teacher: str, words: Sequence[str]) -> None:
     config = RunFolder(teacher).read_config()
     given = {"data": config["data"], "teacher": teacher}
     recipe = make_recipe(DistillRecipe, given, words)
-    console = Console(stderr=True)
+    is_first = join_processes().is_first
+    console = Console(stderr=True, quiet=not is_first)
     points = [point.as_dict() for point in curve(recipe, tell=lambda line: console.print(line, highlight=False))]
+    if not is_first:
+        return
     print_curve(points, Console())
     assert recipe.out is not None
     out = Path(recipe.out)

@@ -59,17 +59,16 @@ def label_verb(words: Sequence[str], config: Path | None, *, show_help: bool) ->
     Console().print(f"Labels: {made.path}", highlight=False)
 
 
-def evaluate_verb(path: str, words: Sequence[str]) -> None:
+def evaluate_verb(path: str, words: Sequence[str], *, workers: int) -> None:
     """Carry out `preceptor evaluate`."""
-    if not words:
-        _print_metrics(evaluate(path))
-        return
     bare, dotted = split_overrides(words)
     wrong = [key for key in [*bare, *(word.split("=")[0] for word in dotted)] if key.split(".")[0] != "data"]
     if wrong:
         raise UsageError(f"{wrong[0]}: evaluate takes data=... and data.KEY=... only")
-    stand_in = make_recipe(TeachRecipe, {"model": "none"}, words)
-    _print_metrics(evaluate(path, data=stand_in.data.model_dump()))
+    data = make_recipe(TeachRecipe, {"model": "none"}, words).data.model_dump() if words else None
+    metrics = evaluate(path, data=data, workers=workers)
+    if join_processes().is_first:
+        _print_metrics(metrics)
 
 
 def config_verb(verb: Verb, words: Sequence[str]) -> None:

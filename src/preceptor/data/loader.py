@@ -6,6 +6,7 @@ import difflib
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import tee
 from typing import Protocol, runtime_checkable
 
 import torch
@@ -19,9 +20,10 @@ from preceptor.data.views import ORDER, VIEWS, draws
 from preceptor.errors import UsageError
 from preceptor.types import Batch, View
 
-__all__ = ["Batches", "Loader", "Shown", "check_views", "plain_batches", "seen_batch"]
+__all__ = ["Batches", "Loader", "Shown", "check_views", "plain_batches", "seen_batch", "seen_batches"]
 
 _Read = tuple[Tensor, Tensor | None] | UsageError
+_Share = tuple[Tensor, float]
 _BLOCK_ORDER = 3  # the stream that shuffles blocks
 _BLOCKS_AT_ONCE = 8  # whose samples are shuffled together
 _RESIDENT_BYTES = 2**30  # splits up to here are moved to the device once
@@ -120,13 +122,8 @@ class Loader:
         """Yield the batches of an epoch (counted from 1), from batch `start` on."""
         order = self.order(epoch)
         seen = View(self._view, self._seed, epoch) if self._shown is None else self._shown.view(self._view, epoch)
-        whole = torch.split(order, self.batch_size)[start:]
-        number, count = self._part
-        rows_of = [rows[number::count] if number < len(rows) else rows[:1] for rows in whole]
-        for every, rows, (read, raw) in zip(whole, rows_of, self._read(rows_of, seen, epoch), strict=True):
-            share = (
-                len(rows) * count / len(every) if number < len(every) else 0.0
-            )  # 0: a row to go through the motions with
+        shares = [_share(rows, self._part) for rows in torch.split(order, self.batch_size)[start:]]
+        for (rows, share), (read, raw) in zip(shares, self._read(shares, seen, epoch), strict=True):
             yield replace(self._batch(rows, read, read if raw is None else raw, seen), share=share)
 
     def _batch(self, rows: Tensor, read: Tensor, raw: Tensor, seen: View) -> Batch:
@@ -137,30 +134,10 @@ class Loader:
         }
         return replace(batch, further=further)
 
-    def _read(self, rows: Sequence[Tensor], view: View, epoch: int) -> Iterator[tuple[Tensor, Tensor | None]]:
-        """Yield what is read of each batch, on the device: read ahead by other processes where there are any."""
-        for read in self._read_ahead(rows, view, epoch):
-            if isinstance(read, UsageError):
-                raise read
-            shown, raw = read
-            yield (
-                shown.to(self._device, non_blocking=True),
-                None if raw is None else raw.to(self._device, non_blocking=True),
-            )
-
-    def _read_ahead(self, rows: Sequence[Tensor], view: View, epoch: int) -> Iterable[_Read]:
-        read = _Reader(self._split, view, also_raw=bool(self._further) and view.name in self._split.makes)
-        if isinstance(self._split, Arrays) or self._workers == 0:
-            return (read[chosen] for chosen in rows)
-        ahead: DataLoader[_Read] = DataLoader(
-            read,
-            batch_size=None,
-            sampler=rows,  # type: ignore[arg-type]
-            num_workers=self._workers,
-            pin_memory=self._device.type == "cuda",
-            generator=torch.Generator().manual_seed(self._seed + epoch),  # the run's own random numbers stay untouched
-        )
-        return ahead
+    def _read(self, shares: Sequence[_Share], view: View, epoch: int) -> Iterator[tuple[Tensor, Tensor | None]]:
+        reader = _Reader(self._split, also_raw=bool(self._further) and view.name in self._split.makes)
+        wanted = ((view, rows) for rows, _ in shares)
+        return _read(reader, wanted, device=self._device, workers=self._workers, seed=self._seed + epoch)
 
 
 def seen_batch(read: Tensor, split: Split, rows: Tensor, view: View, normalisation: Normalisation) -> Batch:
@@ -202,30 +179,113 @@ def check_views(split: Split, view: str, further: Sequence[str] = ()) -> None:
         raise UsageError(f"view {further[0]} needs square images, and the inputs are {tuple(sample.shape[1:])}")
 
 
+def seen_batches(
+    split: Split,
+    wanted: Iterable[tuple[View, Tensor]],
+    normalisation: Normalisation,
+    device: torch.device,
+    *,
+    workers: int = 0,
+) -> Iterator[Batch]:
+    """Yield the batch that each of some rows of a split make, seen in the view beside them.
+
+    Args:
+        split: the samples.
+        wanted: views and rows, looked at as far as is read ahead.
+        normalisation: applied to what the views show.
+        device: where batches live.
+        workers: processes that read ahead, for splits that are not held in memory; 0: none.
+    """
+    asked, told = tee(wanted)
+    read = _read(_Reader(split), asked, device=device, workers=workers, seed=0)
+    for (view, rows), (shown, _) in zip(told, read, strict=True):
+        yield seen_batch(shown, split, rows, view, normalisation)
+
+
+def plain_batches(
+    split: Split,
+    normalisation: Normalisation,
+    batch_size: int,
+    device: torch.device,
+    *,
+    workers: int = 0,
+    part: tuple[int, int] = (0, 1),
+) -> Iterator[Batch]:
+    """Yield all samples in order, without augmentation.
+
+    Args:
+        split: the samples.
+        normalisation: applied to them.
+        batch_size: samples a batch.
+        device: where batches live.
+        workers: as in `seen_batches`.
+        part: (number, count): of each batch, only every count-th row from that one on, and nothing else is read. All parts
+            have as many batches: one without a row in the last gets a row of another, with share 0.
+    """
+    view = View("none", 0, 0)
+    shares = [_share(rows, part) for rows in torch.split(torch.arange(len(split)), batch_size)] if len(split) else []
+    wanted = [(view, rows) for rows, _ in shares]
+    batches = seen_batches(split, wanted, normalisation, device, workers=min(workers, len(wanted)))
+    for (_, share), batch in zip(shares, batches, strict=True):
+        yield replace(batch, share=share)
+
+
+def _share(rows: Tensor, part: tuple[int, int]) -> _Share:
+    """Return a part's rows of a batch and what `Batch.share` they have; 0: a row to go through the motions with."""
+    number, count = part
+    own = rows[number::count]
+    return (own, len(own) * count / len(rows)) if len(own) else (rows[:1], 0.0)
+
+
 class _Reader(Dataset[_Read]):
-    """What a split reads of a batch for a view, asked for by its rows; its inputs too, where it makes the view itself.
+    """What a split reads of rows for a view, asked for by both; its inputs too, where it makes the view itself.
 
     A user's mistake is returned, for another process would hand it on with its whole traceback as its message.
     """
 
-    def __init__(self, split: Split, view: View, *, also_raw: bool) -> None:
+    def __init__(self, split: Split, *, also_raw: bool = False) -> None:
         self._split = split
-        self._view = view
         self._also_raw = also_raw
 
-    def __getitem__(self, rows: Tensor) -> _Read:
+    @property
+    def is_held(self) -> bool:
+        """Whether the samples are in memory: nothing has to be read ahead."""
+        return isinstance(self._split, Arrays)
+
+    def __getitem__(self, wanted: tuple[View, Tensor]) -> _Read:
+        view, rows = wanted
         index = rows.to(self._split.labels.device)
         try:
-            return self._split.seen(index, self._view), self._split.inputs(index) if self._also_raw else None
+            return self._split.seen(index, view), self._split.inputs(index) if self._also_raw else None
         except UsageError as error:
             return error
 
 
-def plain_batches(split: Split, normalisation: Normalisation, batch_size: int, device: torch.device) -> Iterator[Batch]:
-    """Yield all samples in order, without augmentation."""
-    for rows in torch.split(torch.arange(len(split)), batch_size) if len(split) else ():
-        inputs = normalisation(split.inputs(rows).to(device))
-        yield Batch(inputs, split.labels[rows].to(device), rows.to(device), View("none", 0, 0))
+def _read(
+    reader: _Reader, wanted: Iterable[tuple[View, Tensor]], *, device: torch.device, workers: int, seed: int
+) -> Iterator[tuple[Tensor, Tensor | None]]:
+    """Yield what is read, on the device: read ahead by other processes where there are any."""
+    for read in _read_ahead(reader, wanted, pinned=device.type == "cuda", workers=workers, seed=seed):
+        if isinstance(read, UsageError):
+            raise read
+        shown, raw = read
+        yield shown.to(device, non_blocking=True), None if raw is None else raw.to(device, non_blocking=True)
+
+
+def _read_ahead(
+    reader: _Reader, wanted: Iterable[tuple[View, Tensor]], *, pinned: bool, workers: int, seed: int
+) -> Iterable[_Read]:
+    if reader.is_held or workers == 0:
+        return (reader[asked] for asked in wanted)
+    ahead: DataLoader[_Read] = DataLoader(
+        reader,
+        batch_size=None,
+        sampler=wanted,  # type: ignore[arg-type]
+        num_workers=workers,
+        pin_memory=pinned,
+        generator=torch.Generator().manual_seed(seed),  # the run's own random numbers stay untouched
+    )
+    return ahead
 
 
 def _turns(blocks: Tensor, seed: int, epoch: int) -> Tensor:

@@ -183,13 +183,14 @@ def label(
     return run_label(make_recipe(LabelRecipe, sections), given.data, given.teacher, show=progress)
 
 
-def evaluate(path: str | Path, *, data: AnyData | None = None, device: str = "auto") -> Metrics:
+def evaluate(path: str | Path, *, data: AnyData | None = None, device: str = "auto", workers: int = 0) -> Metrics:
     """Return the metrics of a finished run's network on the test split.
 
     Args:
         path: the run folder.
         data: other data to test on; the run's own by default.
         device: "auto" or a torch device.
+        workers: processes that read ahead, where samples are not held in memory.
 
     Raises:
         UsageError: when the run is missing, unfinished or damaged, or the data have other classes.
@@ -202,7 +203,8 @@ def evaluate(path: str | Path, *, data: AnyData | None = None, device: str = "au
         raise UsageError(f"run {path} has {num_classes} classes, data {tested.name} has {tested.num_classes}")
     check_task(folder, tested)
     engine = choose_engine(device, folder.read_result()["precision"])
-    return score(engine.place(network), tested.test, tested, engine, batch_size=256)[0]
+    rows = 256 * engine.processes.count
+    return score(engine.place(network), tested.test, tested, engine, rows, workers=workers)[0]
 
 
 def assess(
@@ -210,6 +212,7 @@ def assess(
     data: AnyData | None = None,
     against: str | Path | Settings | Result | nn.Module | None = None,
     device: str = "auto",
+    workers: int = 0,
 ) -> list[Assessment]:
     """Measure how good networks are as teachers, without distilling from them, all on the same data.
 
@@ -219,6 +222,7 @@ def assess(
         data: what to measure on; by default that of the first candidate, which then must be a run.
         against: a reference whose answers each candidate's are compared with: a student's teacher, say.
         device: "auto" or a torch device.
+        workers: as for `evaluate`.
 
     Returns:
         An assessment each, in the order given: validation and test profiles, the temperature that calibrates.
@@ -238,7 +242,7 @@ def assess(
     engine = choose_engine(device)
     reference = None if against is None else _candidate(against, 0, tested)
     named = [_candidate(candidate, number, tested) for number, candidate in enumerate(candidates, start=1)]
-    return assess_candidates(named, tested, engine, against=reference)
+    return assess_candidates(named, tested, engine, against=reference, workers=workers)
 
 
 def load(path: str | Path) -> nn.Module:

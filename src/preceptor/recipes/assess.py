@@ -94,7 +94,12 @@ def load_candidate(path: str | Path, model: str | ModelSection | None, data: Dat
 
 
 def assess_candidates(
-    candidates: Sequence[Candidate], data: Data, engine: Engine, *, against: Candidate | None = None
+    candidates: Sequence[Candidate],
+    data: Data,
+    engine: Engine,
+    *,
+    against: Candidate | None = None,
+    workers: int = 0,
 ) -> list[Assessment]:
     """Measure networks on the same data, in the order given.
 
@@ -103,6 +108,7 @@ def assess_candidates(
         data: validation and test are looked at, training samples are not.
         engine: device and precision.
         against: a reference whose answers each candidate's are compared with.
+        workers: processes that read ahead.
 
     Raises:
         UsageError: for no candidate, or one with another number of classes.
@@ -113,16 +119,16 @@ def assess_candidates(
         )
     if not candidates:
         raise UsageError("assess: no network given; preceptor assess RUN_FOLDER ...")
-    reference = None if against is None else _logits(against, data.test, data, engine)
-    return [_assess(candidate, data, engine, reference) for candidate in candidates]
+    reference = None if against is None else _logits(against, data.test, data, engine, workers)
+    return [_assess(candidate, data, engine, reference, workers) for candidate in candidates]
 
 
-def _assess(candidate: Candidate, data: Data, engine: Engine, reference: Tensor | None) -> Assessment:
+def _assess(candidate: Candidate, data: Data, engine: Engine, reference: Tensor | None, workers: int) -> Assessment:
     validation, temperature, calibrated = None, None, None
     notes = reading_notes(candidate.name, [candidate.network])
-    test_logits = _logits(candidate, data.test, data, engine)
+    test_logits = _logits(candidate, data.test, data, engine, workers)
     if len(data.validation):
-        logits = _logits(candidate, data.validation, data, engine)
+        logits = _logits(candidate, data.validation, data, engine, workers)
         validation = profile(logits, data.validation.labels, data.validation.truth)
         temperature = fit_temperature(logits, data.validation.labels)
         calibrated = profile(test_logits / temperature, data.test.labels, data.test.truth)
@@ -141,9 +147,10 @@ def _assess(candidate: Candidate, data: Data, engine: Engine, reference: Tensor 
     )
 
 
-def _logits(candidate: Candidate, split: Split, data: Data, engine: Engine) -> Tensor:
-    network = engine.place(candidate.network)
-    logits = predict(network, plain_batches(split, data.normalisation, _BATCH_SIZE, engine.device), engine)
+def _logits(candidate: Candidate, split: Split, data: Data, engine: Engine, workers: int) -> Tensor:
+    part, rows = engine.processes.part, _BATCH_SIZE * engine.processes.count
+    batches = plain_batches(split, data.normalisation, rows, engine.device, workers=workers, part=part)
+    logits = predict(engine.place(candidate.network), batches, engine)
     if logits.shape[1] != data.num_classes:
         raise UsageError(
             f"assess: {candidate.name} has {logits.shape[1]} classes, data {data.name} has {data.num_classes}"

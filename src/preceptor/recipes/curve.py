@@ -67,7 +67,7 @@ def curve(recipe: DistillRecipe, *, show: bool = True, tell: Callable[[str], Non
     for epoch in kept:
         tell(f"teacher epoch {epoch} ({len(points) + 1} of {len(kept)})")
         teacher = Candidate(f"epoch {epoch}", load_run_network(folder, kept[epoch], data=data)[0])
-        (seen,) = assess_candidates([teacher], data, engine)
+        (seen,) = assess_candidates([teacher], data, engine, workers=recipe.workers)
         out = f"{recipe.out}/epoch_{epoch:04d}"
         update = {"teacher": recipe.teacher.model_copy(update={"epoch": epoch}), "out": out, "resume": True}
         student = run(recipe.model_copy(update=update), show=show, title=f"student of epoch {epoch}")

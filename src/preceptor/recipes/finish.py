@@ -23,9 +23,22 @@ from preceptor.training import Course, Engine, Learner, predict
 __all__ = ["finish", "finished", "now", "score"]
 
 
-def score(network: nn.Module, split: Split, data: Data, engine: Engine, batch_size: int) -> tuple[Metrics, Tensor]:
-    """Return a network's metrics on one part of the data, and its logits there."""
-    logits = predict(network, plain_batches(split, data.normalisation, batch_size, engine.device), engine)
+def score(
+    network: nn.Module, split: Split, data: Data, engine: Engine, batch_size: int, *, workers: int = 0
+) -> tuple[Metrics, Tensor]:
+    """Return a network's metrics on one part of the data, and its logits there.
+
+    Args:
+        network: returns logits.
+        split: what it is measured on.
+        data: says how its inputs are normalised.
+        engine: on which the network runs.
+        batch_size: rows at once, over all processes.
+        workers: processes that read ahead.
+    """
+    part = engine.processes.part
+    batches = plain_batches(split, data.normalisation, batch_size, engine.device, workers=workers, part=part)
+    logits = predict(network, batches, engine)
     return measure(logits, split.labels, split.truth), logits
 
 
@@ -51,8 +64,9 @@ def finish(
         started: when, as `now` says it.
         origin: further entries of the record: what the run came from.
     """
-    rows = 4 * resolved(recipe.batch_size, "batch_size")
-    metrics, logits = score(learner.network.release().eval(), data.test, data, engine, rows)
+    batch_size = 4 * resolved(recipe.batch_size, "batch_size")
+    network = learner.network.release().eval()
+    metrics, logits = score(network, data.test, data, engine, batch_size, workers=recipe.workers)
     model = learner.whole_network().eval()
     history = folder.history()
     last = history[-1]
@@ -96,11 +110,11 @@ def _bars(logits: Tensor, labels: Tensor) -> list[dict[str, float]]:
     return [asdict(bar) for bar in reliability(logits, labels)]
 
 
-def finished(folder: RunFolder, model: nn.Module, data: Data, engine: Engine) -> Result:
+def finished(folder: RunFolder, model: nn.Module, data: Data, engine: Engine, workers: int) -> Result:
     """Return the result of a run that had ended before; `model` gets its weights."""
     load_weights(model, folder.weights)
     record = folder.read_result()
-    metrics, _ = score(engine.place(model), data.test, data, engine, 256)
+    metrics, _ = score(engine.place(model), data.test, data, engine, 256 * engine.processes.count, workers=workers)
     return Result(metrics, model.cpu().eval(), folder.path, record)
 
 

@@ -165,7 +165,7 @@ def make_loaders(
             further=objective.views(),
             shown=shown,
             workers=recipe.workers,
-            part=(engine.processes.rank, engine.processes.count),
+            part=engine.processes.part,
         )
 
     samples: Batches

@@ -130,7 +130,7 @@ def run(
         if folder.is_finished:
             shown.note(f"{folder.path} is finished; nothing to do")
             parts.learner.network.release()
-            return finished(folder, parts.learner.whole_network(), data, engine)
+            return finished(folder, parts.learner.whole_network(), data, engine, recipe.workers)
         before, started = staff.fingerprints, now()
         boards = [TensorBoard(record.path / "tensorboard")] if recipe.tensorboard else []
         with Together([shown, *boards]) as watcher:
@@ -217,9 +217,8 @@ def _fit(
     def evaluate() -> Mapping[str, float]:
         if len(data.validation) == 0:
             return {}
-        return score(learner.network, data.validation, data, engine, 4 * resolved(recipe.batch_size, "batch_size"))[
-            0
-        ].as_dict()
+        rows = 4 * resolved(recipe.batch_size, "batch_size")
+        return score(learner.network, data.validation, data, engine, rows, workers=recipe.workers)[0].as_dict()
 
     return fit(
         learner,

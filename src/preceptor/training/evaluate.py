@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from preceptor.errors import UsageError
 from preceptor.models import Observed, observe
 from preceptor.training.engine import Engine
 from preceptor.types import Batch
@@ -18,37 +19,33 @@ __all__ = ["predict"]
 def predict(network: nn.Module, batches: Iterable[Batch], engine: Engine) -> Float[Tensor, "samples classes"]:
     """Return the logits of all batches in order, float32 on the CPU; the network's mode is put back afterwards.
 
+    Of several processes each asks about its own batches, all about as many, for a forward pass may need all processes; all get
+    everybody's logits.
+
     Args:
         network: observed, or any module that returns logits.
-        batches: plain batches, in order.
+        batches: plain batches, in order; of several processes, each one's part (`plain_batches(part=engine.processes.part)`).
         engine: device and precision.
+
+    Raises:
+        UsageError: when two processes were asked about the same sample.
     """
     was_training = network.training
     network.eval()
     observed = network if isinstance(network, Observed) else observe(network, ())
+    logits, rows = [], []
     try:
         with torch.no_grad(), engine.autocast():
-            processes = engine.processes
-            answers = {
-                number: observed(batch.inputs).logits
-                for number, batch in enumerate(batches)
-                if number % processes.count == processes.rank
-            }
+            for batch in batches:
+                counted = len(batch.inputs) if batch.share > 0 else 0
+                logits.append(observed(batch.inputs).logits[:counted])
+                rows.append(batch.index[:counted])
     finally:
         network.train(was_training)
-    logits = {number: answer.float() for number, answer in answers.items()}
-    return _everyone(logits, engine).cpu()
-
-
-def _everyone(logits: dict[int, Tensor], engine: Engine) -> Tensor:
-    """Return the rows of all processes, each of which answered some batches, in the order of the batches."""
+    found = torch.cat([part.float() for part in logits])
     if engine.processes.count == 1:
-        return torch.cat([*logits.values()])
-    width = torch.tensor(next((part.shape[1] for part in logits.values()), 0), device=engine.device)
-    torch.distributed.all_reduce(width, torch.distributed.ReduceOp.MAX)  # a process may have had no batch
-    own = torch.cat([*logits.values()]) if logits else torch.zeros(0, int(width), device=engine.device)
-    numbers = [torch.full((len(part),), number, device=engine.device) for number, part in logits.items()]
-    order = engine.processes.rows(
-        torch.cat(numbers) if numbers else torch.zeros(0, dtype=torch.int64, device=engine.device)
-    )
-    return engine.processes.rows(own)[order.argsort(stable=True)]
+        return found.cpu()
+    order = engine.processes.rows(torch.cat(rows))
+    if len(order.unique()) < len(order):
+        raise UsageError(f"predict: {engine.processes.count} processes were given the same samples; give each its part")
+    return engine.processes.rows(found)[order.argsort()].cpu()

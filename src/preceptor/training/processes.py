@@ -38,6 +38,11 @@ class Processes:
         """Whether this process writes the files."""
         return self.rank == 0
 
+    @property
+    def part(self) -> tuple[int, int]:
+        """Which part of what all processes share is this one's, and of how many."""
+        return self.rank, self.count
+
     def add(self, values: Tensor) -> Tensor:
         """Return the sum over all processes, in place."""
         if self.count > 1:

@@ -26,7 +26,7 @@ from preceptor.recipes.overrides import make_recipe
 from preceptor.recipes.result import Result
 from preceptor.recipes.run import Given, run
 from preceptor.runs import RunFolder
-from preceptor.training import EngineName, Precision, choose_engine
+from preceptor.training import EngineName, Precision, Sharding, choose_engine
 
 __all__ = ["AnyData", "AnyModel", "Training", "assess", "distill", "evaluate", "label", "load", "teach"]
 
@@ -55,6 +55,7 @@ class Training(TypedDict, total=False):
     precision: Precision
     checkpoint_every_steps: int
     keep_every: int
+    sharding: Sharding
     workers: int
     resume: bool
     overwrite: bool

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -48,7 +49,6 @@ from preceptor.training import (
     Course,
     Engine,
     Plan,
-    Processes,
     choose_engine,
     fit,
 )
@@ -113,7 +113,7 @@ def run(
     staff = find_teachers(recipe, given.teacher, store, data)
     folder = RunFolder(recipe.out or _default_out(recipe))
     show = show and engine.processes.is_first
-    with display(title or _title(recipe), show=show) as shown, folder, _own_record(folder, engine.processes) as record:
+    with display(title or _title(recipe), show=show) as shown, folder, _own_record(folder, engine, recipe) as record:
         engine = replace(engine, tell=shown.note)
         rows = policy.rows(resolved(recipe.batch_size, "batch_size"))
         parts = assemble(model, objective, staff, recipe, data, engine, pool=pool, rows=rows)
@@ -154,13 +154,16 @@ def _check(recipe: _AnyRecipe, data: Data) -> None:
 
 
 @contextmanager
-def _own_record(folder: RunFolder, processes: Processes) -> Iterator[RunFolder]:
+def _own_record(folder: RunFolder, engine: Engine, recipe: Recipe) -> Iterator[RunFolder]:
     """Give the folder that a process writes to: the run's for the first one, one that is thrown away for the others."""
-    if processes.is_first:
+    if engine.processes.is_first:
         yield folder
-    else:
-        with tempfile.TemporaryDirectory() as passing:
-            yield RunFolder(passing)
+        return
+    with tempfile.TemporaryDirectory() as passing:
+        record = RunFolder(passing)
+        if recipe.resume and folder.metrics.exists():
+            shutil.copyfile(folder.metrics, record.metrics)  # what the first process goes on from
+        yield record
 
 
 def _objective(recipe: _AnyRecipe, given: Given) -> tuple[_AnyRecipe, Sum]:

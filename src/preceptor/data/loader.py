@@ -124,10 +124,10 @@ class Loader:
         number, count = self._part
         rows_of = [rows[number::count] if number < len(rows) else rows[:1] for rows in whole]
         for every, rows, (read, raw) in zip(whole, rows_of, self._read(rows_of, seen, epoch), strict=True):
-            share = (
-                len(rows) * count / len(every) if number < len(every) else 0.0
-            )  # 0: a row to go through the motions with
-            yield replace(self._batch(rows, read, read if raw is None else raw, seen), share=share)
+            # 0: a row to go through the motions with
+            share = len(rows) * count / len(every) if number < len(every) else 0.0
+            batch = self._batch(rows, read, read if raw is None else raw, seen)
+            yield replace(batch, share=share, labelled_share=share, sample_share=share)
 
     def _batch(self, rows: Tensor, read: Tensor, raw: Tensor, seen: View) -> Batch:
         batch = seen_batch(read, self._split, rows, seen, self._normalisation)

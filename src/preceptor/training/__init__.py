@@ -19,6 +19,7 @@ from preceptor.training.optim import LearningRate, OptimizerSettings
 from preceptor.training.processes import Processes, join_processes
 from preceptor.training.regions import RegionSearch
 from preceptor.training.selection import Selection
+from preceptor.training.whole import whole_batch, whole_step
 
 __all__ = [
     "Averaging",
@@ -50,4 +51,6 @@ __all__ = [
     "join_processes",
     "predict",
     "together",
+    "whole_batch",
+    "whole_step",
 ]

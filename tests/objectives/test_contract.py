@@ -207,18 +207,23 @@ def test_the_order_of_the_batch_does_not_matter(room: str, key: str, entry: Entr
 def test_what_compares_rows_says_so(room: str, key: str, entry: Entry) -> None:
     """Of two halves, what compares no rows says on average what it says of the whole; what compares them does not.
 
-    Both are tried without a past and with one: crd compares rows in its first step only, where histories are all equal
-    confidence_ranking says nothing.
+    Both are tried without a past and with one: crd compares rows in its first step only, and confidence_ranking has nothing to
+    say before it. What trains in a stage of its own is held to the same.
     """
-    is_declared, differs = [], []
+    cases: dict[str, list[tuple[bool, bool]]] = {}
     for has_past in (False, True):
         objective, step = make(entry, make_step(room, key), has_past=has_past)
-        whole = copy.deepcopy(objective).loss(step)
-        halves = [copy.deepcopy(objective).loss(step.rows(*rows)) for rows in ((0, BATCH // 2), (BATCH // 2, BATCH))]
-        is_declared.append(objective.compares_rows)
-        differs.append(not torch.allclose(torch.stack(halves).mean(), whole, rtol=1e-4, atol=1e-6))
-    assert all(declared or not found for declared, found in zip(is_declared, differs, strict=True))
-    assert any(is_declared) == any(differs)
+        stage = objective.preparation()
+        for each in (objective, *([] if stage is None else [stage.objective.eval()])):
+            whole = copy.deepcopy(each).loss(step)
+            halves = [copy.deepcopy(each).loss(step.rows(*rows)) for rows in ((0, BATCH // 2), (BATCH // 2, BATCH))]
+            differs = not torch.allclose(torch.stack(halves).mean(), whole, rtol=1e-4, atol=1e-6)
+            cases.setdefault(type(each).__name__, []).append((each.compares_rows, differs))
+    for name, found in cases.items():
+        assert all(is_declared or not differs for is_declared, differs in found), f"{name}: compares rows, undeclared"
+        assert any(is_declared == differs for is_declared, differs in found), (
+            f"{name}: compares no rows, and declares it"
+        )
 
 
 @every

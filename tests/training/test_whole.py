@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from torch import Tensor, distributed, multiprocessing, nn
+from torch import Tensor, distributed, nn
+from torch.multiprocessing.spawn import spawn
 
 from preceptor.data import Arrays, Batches, Loader, Normalisation, PolicyLoader, PooledLoader
 from preceptor.data.policies import Mixup, Noise
@@ -91,13 +92,18 @@ def batches_are_those_of_one_process(processes: Processes) -> None:
 def features_travel_when_they_are_looked_at(processes: Processes) -> None:
     part = next(plain(processes).batches(1))
     said = Outputs(part.inputs, {"one": part.inputs, "never": part.inputs.to_sparse()})  # which cannot be padded
-    whole = whole_step(Step(part, said, said, nn.Identity(), Clock(1, 1, 0.0)), processes=processes)
+    several = Outputs(-part.inputs, {}, {"turned": said}, (said, said))
+    whole = whole_step(Step(part, said, several, nn.Identity(), Clock(1, 1, 0.0)), processes=processes)
     one = next(plain(Processes()).batches(1)).inputs
     assert torch.equal(whole.student.logits, one)
     assert torch.equal(whole.student.features["one"], one)
     assert whole.student.features["one"] is whole.student.features["one"]
     assert list(whole.student.features) == ["one", "never"]
     assert whole.batch.inputs.shape == (10, 0)
+    assert whole.teacher is not None
+    assert torch.equal(whole.teacher.logits, -one)
+    assert torch.equal(whole.teacher.views["turned"].features["one"], one)
+    assert [torch.equal(member.logits, one) for member in whole.teacher.members] == [True, True]
 
 
 def the_gradient_is_that_of_one_process(processes: Processes) -> None:
@@ -215,7 +221,7 @@ def side_by_side(rank: int, meeting: Path) -> None:
 
 
 def test_three_processes_see_and_learn_what_one_does(tmp_path: Path) -> None:
-    multiprocessing.spawn(side_by_side, (tmp_path / "meeting",), nprocs=COUNT)
+    spawn(side_by_side, (tmp_path / "meeting",), nprocs=COUNT)  # type: ignore[no-untyped-call]
 
 
 def test_passes_of_one_process_are_one_step() -> None:

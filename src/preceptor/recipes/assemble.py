@@ -185,7 +185,9 @@ def _seen_in_parts(objective: Sum, passes: int) -> tuple[str, ...]:
     comparing = [name for name, term in objective.named_terms() if name in objective.running and term.compares_rows]
     if passes == 1 or not comparing:
         return ()
-    return (f"accumulate: {', '.join(comparing)} compares rows, and sees those of one pass in {passes} at a time",)
+    return (
+        f"accumulate: rows are compared within one of {passes} passes, not over the batch ({', '.join(comparing)})",
+    )
 
 
 def _work(student: nn.Module, staff: Staff, recipe: Recipe, data: Data, sample: Tensor) -> float:

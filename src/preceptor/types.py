@@ -39,6 +39,8 @@ class Batch:
         hands_over: whether terms that cannot be applied to these rows hand their weight to those that can.
         share: how much these rows count in the step, 1 for a whole batch: where several processes or several passes make one
             step, their rows times that number over all rows.
+        labelled_share: the same of the rows that have a label.
+        sample_share: the same of the rows that show samples.
     """
 
     inputs: Float[Tensor, batch * shape]
@@ -48,6 +50,8 @@ class Batch:
     further: Mapping[str, Tensor] = field(default_factory=dict)
     hands_over: bool = False
     share: float = 1.0
+    labelled_share: float = 1.0
+    sample_share: float = 1.0
 
     @property
     def num_labelled(self) -> int:
@@ -65,16 +69,25 @@ class Batch:
         )
 
     def part(self, number: int, count: int) -> Batch:
-        """Return every `count`-th row from row `number` on, so that labelled rows stay first."""
-        labels, rows = self.labels, slice(number, None, count)
-        inputs = self.inputs[rows]
-        return replace(
+        """Return every `count`-th row from row `number` on, so that labelled rows stay first.
+
+        Where there is none it is the first row, whose share is 0: something to go through the motions with.
+        """
+        if number >= len(self.inputs):
+            return replace(self.rows(0, 1), share=0.0, labelled_share=0.0, sample_share=0.0)
+        rows = slice(number, None, count)
+        part = replace(
             self,
-            inputs=inputs,
-            labels=None if labels is None or number >= len(labels) else labels[rows],
+            inputs=self.inputs[rows],
+            labels=None if self.labels is None else self.labels[rows],
             index=self.index[rows],
             further={name: seen[rows] for name, seen in self.further.items()},
-            share=self.share * len(inputs) * count / len(self.inputs),
+        )
+        return replace(
+            part,
+            share=self.share * count * len(part.inputs) / len(self.inputs),
+            labelled_share=self.labelled_share * count * part.num_labelled / max(self.num_labelled, 1),
+            sample_share=self.sample_share * count * len(part.index) / max(len(self.index), 1),
         )
 
 

@@ -158,7 +158,7 @@ def assemble(
             model=student,
             teacher_model=staff.networks[0] if staff.networks else None,
             labels=data.train.labels,
-            batch_size=min(recipe.batch_size or 1, len(data.train)),
+            batch_size=max(min(recipe.batch_size or 1, len(data.train)) // recipe.accumulate, 1),
             task=data.task,
         )
 
@@ -179,7 +179,18 @@ def assemble(
     learner = engine.place(Learner(network, objective, engine.accelerate(network, rows), plain))
     engine.shard(student, "student")
     read = (*reading_notes("model", [model]), *reading_notes("teacher", staff.networks))
-    return Parts(learner, _source(staff, taps.teacher, recipe, data, engine, rows), engine, (*read, *objective.notes()))
+    notes = (*read, *objective.notes(), *_seen_in_parts(objective, recipe.accumulate))
+    return Parts(learner, _source(staff, taps.teacher, recipe, data, engine, rows), engine, notes)
+
+
+def _seen_in_parts(objective: Sum, passes: int) -> tuple[str, ...]:
+    """Return a line on the terms that compare rows, where a batch is split into several passes."""
+    comparing = [name for name, term in objective.named_terms() if name in objective.running and term.compares_rows]
+    if passes == 1 or not comparing:
+        return ()
+    return (
+        f"accumulate: rows are compared within one of {passes} passes, not over the batch ({', '.join(comparing)})",
+    )
 
 
 def _work(student: nn.Module, staff: Staff, recipe: Recipe, data: Data, sample: Tensor) -> float:

@@ -20,6 +20,7 @@ from preceptor.training.processes import Processes, join_processes
 from preceptor.training.regions import RegionSearch
 from preceptor.training.selection import Selection
 from preceptor.training.sharding import Sharding
+from preceptor.training.whole import whole_batch, whole_step
 
 __all__ = [
     "Averaging",
@@ -52,4 +53,6 @@ __all__ = [
     "join_processes",
     "predict",
     "together",
+    "whole_batch",
+    "whole_step",
 ]

@@ -67,11 +67,20 @@ class Learner(nn.Module):
         self._ways: tuple[Forward, ...] = (forward_pass or network,)
         self._plain: tuple[nn.Module | None] = (plain,)
 
-    def forward(self, batch: Batch, teacher: Outputs | None, clock: Clock) -> tuple[dict[str, Tensor], Tensor]:
-        """Return each term's unweighted loss, and the logits."""
+    def forward(
+        self, batch: Batch, teacher: Outputs | None, clock: Clock, whole: Callable[[Step], Step] | None = None
+    ) -> tuple[dict[str, Tensor], Tensor]:
+        """Return each term's unweighted loss, and the logits.
+
+        Args:
+            batch: this process's rows.
+            teacher: what it said of them.
+            clock: where in the run the step stands.
+            whole: makes of a step with these rows the one with those of all processes.
+        """
         outputs = self.answer(batch, teacher)
         step = Step(batch, outputs, teacher, self.network.model, clock)
-        return self.objective.terms(step), outputs.logits
+        return self.objective.terms(step, whole), outputs.logits
 
     def answer(self, batch: Batch, teacher: Outputs | None) -> Outputs:
         """Return what the network says of a batch."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from typing import Protocol
 
 import torch
@@ -20,6 +21,7 @@ from preceptor.training.optim import LearningRate
 from preceptor.training.processes import Processes
 from preceptor.training.sharding import clip_gradients
 from preceptor.training.tally import Tally
+from preceptor.training.whole import whole_step
 from preceptor.types import Batch, Clock
 
 __all__ = ["buffers_kept", "check_step", "take_step"]
@@ -83,17 +85,18 @@ def take_step(
         tally: counts what was seen.
     """
     optimizer.zero_grad(set_to_none=True)
-    for part in _passes(batch, plan.accumulate):
+    parts = _passes(batch, plan.accumulate, engine)
+    for part in parts:
         answers = None if teacher is None else teacher(part)
         with engine.autocast():
-            terms, logits = learner(part, answers, clock)
+            terms, logits = learner(part, answers, clock, partial(whole_step, processes=engine.processes))
             weights = learner.objective.weights(clock)
             if part.hands_over:
                 weights = handed_over(weights, terms)
             loss = total(terms, weights)
         if engine.processes.any(not bool(torch.isfinite(loss)), engine.device):
             return _culprit(terms)
-        scale = part.share / plan.accumulate
+        scale = part.share / len(parts)
         _backward(loss if scale == 1 else loss * scale, terms, weights, learner, optimizer)
         if part.share > 0:
             seen = {name: term.detach() for name, term in terms.items()}
@@ -108,8 +111,11 @@ def take_step(
     return None
 
 
-def _passes(batch: Batch, count: int) -> list[Batch]:
-    return [batch] if count == 1 else [batch.part(number, count) for number in range(min(count, len(batch.inputs)))]
+def _passes(batch: Batch, count: int, engine: Engine) -> list[Batch]:
+    """Return the parts of a batch, as many in each process, none of them empty."""
+    if count > 1:
+        count = min(count, engine.processes.least(len(batch.inputs), engine.device))
+    return [batch] if count == 1 else [batch.part(number, count) for number in range(count)]
 
 
 def _backward(

@@ -130,7 +130,7 @@ def _rows_for(objective: Objective, batch: Batch) -> int:
 
 
 def _weight_of(objective: Objective, batch: Batch) -> float:
-    """Return how much more the rows that an objective is applied to are of those in the step than all rows are of all."""
+    """Return how much the mean over the rows that an objective is applied to counts, where that over all rows counts 1."""
     share = batch.labelled_share if objective.needs_labels else batch.share
     if objective.needs_samples and (not objective.needs_labels or len(batch.index) < batch.num_labelled):
         share = batch.sample_share

@@ -13,7 +13,7 @@ from torch import Tensor
 from preceptor.data.split import Arrays, Split
 from preceptor.data.views import ORDER, draws
 from preceptor.errors import UsageError
-from preceptor.types import Task
+from preceptor.types import Task, Vocabulary
 
 __all__ = ["Data", "Normalisation", "Source", "assemble", "fingerprint", "held_out", "stratified"]
 
@@ -50,6 +50,7 @@ class Source:
         protocol: which default training settings fit.
         validation_share: default share of train to hold out.
         notes: choices the user should hear about.
+        vocabulary: of texts: which token each number stands for.
     """
 
     name: str
@@ -62,6 +63,7 @@ class Source:
     protocol: str = "default"
     validation_share: float = 0.1
     notes: tuple[str, ...] = ()
+    vocabulary: Vocabulary | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +85,7 @@ class Data:
         validation_share: share of train that was held out; 0 where validation came with the data.
         fingerprint: of inputs and labels: 16 hexadecimal digits.
         notes: choices the user should hear about.
+        vocabulary: of texts: which token each number stands for; None: the samples are no texts.
     """
 
     name: str
@@ -99,6 +102,7 @@ class Data:
     fingerprint: str
     notes: tuple[str, ...]
     pool: Split | None = None
+    vocabulary: Vocabulary | None = None
 
     @property
     def task(self) -> Task:
@@ -186,6 +190,7 @@ def assemble(
         fingerprint=fingerprint(train, held, test),
         notes=tuple(notes),
         pool=pool,
+        vocabulary=source.vocabulary,
     )
 
 

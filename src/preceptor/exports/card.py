@@ -16,7 +16,6 @@ from preceptor.runs import RunFolder
 
 __all__ = ["hub_config", "model_card"]
 
-_TASK = {"type": "image-classification", "name": "Image Classification"}
 _SHOWN = {"accuracy", "top5"}  # in percent
 
 
@@ -38,7 +37,7 @@ def model_card(
         licence: an identifier that the Hub knows, or "unknown".
     """
     model = str(config["model"]["name"])
-    front = yaml.safe_dump(_front(config, record, licence), sort_keys=False, allow_unicode=True, width=1000)
+    front = yaml.safe_dump(_front(config, record, passport, licence), sort_keys=False, allow_unicode=True, width=1000)
     parts = [
         f"---\n{front}---\n\n# {model} on {_data_name(config)}\n",
         _origin(config, record),
@@ -53,16 +52,16 @@ def model_card(
     return "\n".join(parts)
 
 
-def _front(config: Mapping[str, Any], record: Mapping[str, Any], licence: str) -> dict[str, Any]:
-    data, method = _data_name(config), _method_name(config)
+def _front(config: Mapping[str, Any], record: Mapping[str, Any], passport: Passport, licence: str) -> dict[str, Any]:
+    data, method, task = _data_name(config), _method_name(config), _task(passport)
     scores = {name: value for name, value in record["test"].items() if name != "samples"}
     metrics = [{"type": name, "name": f"test {name}", "value": value} for name, value in scores.items()]
-    result = {"task": _TASK, "dataset": {"name": data, "type": data, "split": "test"}, "metrics": metrics}
+    result = {"task": task, "dataset": {"name": data, "type": data, "split": "test"}, "metrics": metrics}
     is_student = record["kind"] == "distill"
     return {
         "library_name": "preceptor",
         "license": licence,
-        "pipeline_tag": _TASK["type"],
+        "pipeline_tag": task["type"],
         "tags": ["preceptor", *(["knowledge-distillation"] if is_student else []), method],
         "datasets": [data],
         "metrics": ["accuracy"],
@@ -122,11 +121,17 @@ def _weights(config: Mapping[str, Any], record: Mapping[str, Any]) -> str:
     return f"those of epoch {record['selected_epoch']} of {len(record['history'])}"
 
 
+def _task(passport: Passport) -> dict[str, str]:
+    """Return what the Hub calls the kind of task, by what the network reads."""
+    kind = "Text" if passport.vocabulary is not None else "Image" if len(passport.input_shape) == 3 else "Tabular"
+    return {"type": f"{kind.lower()}-classification", "name": f"{kind} Classification"}
+
+
 def _usage(passport: Passport) -> str:
+    asked = 'predictions = preceptor.predict("FOLDER", "image.png", top=3)\n' if passport.input_dtype == "uint8" else ""
     return (
         "import preceptor\n\n"
-        f'network = preceptor.load("FOLDER")  # logits [batch, {len(passport.class_names)}]\n'
-        'predictions = preceptor.predict("FOLDER", "image.png", top=3)\n'
+        f'network = preceptor.load("FOLDER")  # logits [batch, {len(passport.class_names)}]\n{asked}'
     )
 
 
@@ -135,7 +140,12 @@ def _inputs(passport: Passport) -> str:
     scale = "pixels / 255" if passport.input_dtype == "uint8" else "the inputs as they are"
     how = f"({scale} - {list(passport.mean)}) / {list(passport.std)}, channel by channel" if passport.mean else scale
     classes = ", ".join(passport.class_names[:10]) + (", ..." if len(passport.class_names) > 10 else "")
-    return f"`{WEIGHTS}` takes float32 [batch, {shape}], normalised: {how}. Classes, in order: {classes}."
+    if passport.vocabulary is not None:
+        rows = ", ".join(("token numbers", "their mask", "their sentence")[: passport.input_shape[0]])
+        takes = f"texts as float32 [batch, {shape}]: {rows}, of a tokenizer of {passport.vocabulary.size:,} tokens"
+    else:
+        takes = f"float32 [batch, {shape}], normalised: {how}"
+    return f"`{WEIGHTS}` takes {takes}. Classes, in order: {classes}."
 
 
 def _method_name(config: Mapping[str, Any]) -> str:

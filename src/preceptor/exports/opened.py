@@ -17,6 +17,7 @@ from preceptor.exports.pt2 import open_pt2
 from preceptor.models import Passport
 from preceptor.recipes.networks import load_exported, load_run_network
 from preceptor.runs import RunFolder
+from preceptor.types import Vocabulary
 
 __all__ = ["Opened", "open_model", "run_passport"]
 
@@ -94,4 +95,5 @@ def run_passport(folder: RunFolder) -> Passport:
         task=record.get("task", "multiclass"),
         mean=tuple(record["normalisation"]["mean"]),
         std=tuple(record["normalisation"]["std"]),
+        vocabulary=Vocabulary.read(record.get("vocabulary")),
     )

@@ -74,6 +74,7 @@ def finish(
         "input_shape": list(data.input_shape),
         "input_dtype": "uint8" if data.test.inputs(torch.tensor([0])).dtype == torch.uint8 else "float32",
         "normalisation": asdict(data.normalisation),
+        "vocabulary": None if data.vocabulary is None else asdict(data.vocabulary),
         "data_fingerprint": data.fingerprint,
         **origin,
         "reuse": asdict(model.reuse) if isinstance(model, ReusedClassifier) else None,

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import nn
 
 from preceptor.data import Data
@@ -25,6 +26,7 @@ from preceptor.models import (
 )
 from preceptor.recipes.config import ModelSection, TeacherSection
 from preceptor.runs import RunFolder
+from preceptor.types import Vocabulary
 
 __all__ = [
     "PYTHON",
@@ -48,7 +50,11 @@ WEIGHTS = "model.safetensors"  # in a folder for the Hub, as the Hub's own loade
 
 def samples_of(data: Data) -> Samples:
     """Return what a network must know of the data."""
-    return Samples(data.num_classes, data.input_shape, data.normalisation.mean, data.normalisation.std)
+    example = None
+    if len(data.input_shape) != 3 and data.vocabulary is None:
+        example = data.normalisation(data.train.inputs(torch.tensor([0])))[0]
+    mean, std = data.normalisation.mean, data.normalisation.std
+    return Samples(data.num_classes, data.input_shape, mean, std, data.vocabulary, example)
 
 
 def make_network(section: ModelSection, samples: Samples, *, is_filled: bool = False) -> nn.Module:
@@ -93,22 +99,21 @@ def load_run_network(
             made what it was trained on.
 
     Raises:
-        UsageError: when the folder holds no finished run, or a damaged one, or the data's images cannot be made those of
-            the run.
+        UsageError: when the folder holds no finished run, or a damaged one, the data's images cannot be made those of the
+            run, or its texts are of another tokenizer.
     """
     config, result = folder.read_config(), folder.read_result()
-    num_classes = int(result["num_classes"])
-    trained_on = Samples(num_classes, tuple(result["input_shape"]), *_normalisation(result, data))
-    network = _whole(config["model"], trained_on, result.get("reuse"))
-    load_weights(network, weights or folder.weights)
-    given = trained_on if data is None else samples_of(data)
-    is_alike = given.num_classes == num_classes and len(given.shape) == len(trained_on.shape)
-    if is_alike and given != trained_on:
-        try:
-            network = present(network, trained_on, given)
-        except UsageError as error:
-            raise UsageError(f"run {folder.path}: {error}") from error
-    return network, num_classes
+    trained_on = Samples(
+        int(result["num_classes"]),
+        tuple(result["input_shape"]),
+        *_normalisation(result, data),
+        vocabulary=Vocabulary.read(result.get("vocabulary")),
+    )
+    given = None if data is None else samples_of(data)
+    network = _filled(
+        config["model"], result.get("reuse"), weights or folder.weights, trained_on, given, f"run {folder.path}"
+    )
+    return network, trained_on.num_classes
 
 
 def check_task(folder: RunFolder, data: Data) -> None:
@@ -123,18 +128,50 @@ def check_task(folder: RunFolder, data: Data) -> None:
         raise UsageError(f"run {folder.path} is of {kinds[0]} data, and data {data.name} is {kinds[1]}")
 
 
-def load_exported(path: Path) -> tuple[nn.Module, Passport]:
+def load_exported(path: Path, *, data: Data | None = None) -> tuple[nn.Module, Passport]:
     """Return the network that was exported as safetensors, into a file or a folder for the Hub, and what it tells of itself.
 
+    Args:
+        path: of either.
+        data: as for `load_run_network`.
+
     Raises:
-        UsageError: when it is missing or damaged, or does not say which network it is.
+        UsageError: when it is missing or damaged, or does not say which network it is, or as for `load_run_network`.
     """
     weights = path / WEIGHTS if path.is_dir() else path
     passport = read_passport(weights)
-    samples = Samples(len(passport.class_names), passport.input_shape, passport.mean, passport.std)
-    network = _whole(passport.model, samples, passport.reuse)
+    trained_on = Samples(
+        len(passport.class_names), passport.input_shape, passport.mean, passport.std, passport.vocabulary
+    )
+    given = None if data is None else samples_of(data)
+    return _filled(passport.model, passport.reuse, weights, trained_on, given, str(path)), passport
+
+
+def _filled(
+    model: Mapping[str, Any],
+    reuse: Mapping[str, Any] | None,
+    weights: Path,
+    trained_on: Samples,
+    given: Samples | None,
+    who: str,
+) -> nn.Module:
+    """Return a network with its weights, as one that is given other samples than it was trained on where those are others."""
+    given = given or trained_on
+    if trained_on.vocabulary is not None:
+        if given.vocabulary != trained_on.vocabulary:
+            what = "samples are no texts" if given.vocabulary is None else "texts are of another tokenizer"
+            raise UsageError(f"{who} reads texts, and the data's {what}; data=text:PATH data.tokenizer=FOLDER as there")
+        trained_on = replace(trained_on, shape=given.shape)  # as long as those are
+    is_alike = given.num_classes == trained_on.num_classes and len(given.shape) == len(trained_on.shape)
+    example = given.example if given.shape == trained_on.shape else None
+    network = _whole(model, replace(trained_on, example=example), reuse)
     load_weights(network, weights)
-    return network, passport
+    if given == trained_on or not is_alike:
+        return network
+    try:
+        return present(network, trained_on, given)
+    except UsageError as error:
+        raise UsageError(f"{who}: {error}") from error
 
 
 def _whole(model: Mapping[str, Any], samples: Samples, reuse: Mapping[str, Any] | None) -> nn.Module:
@@ -175,10 +212,9 @@ def _load_trained(model: str | ModelSection, data: Data) -> nn.Module:
     section = _named(model)
     network = make_network(section, samples_of(data))
     classes = network.trained_classes if isinstance(network, Adapted) else None
-    if classes is None:
-        raise UsageError(
-            f"teacher.model: {section.name} comes without trained weights; name a file of them: teacher=FILE"
-        )
+    if not classes:
+        lacks = "trained weights" if classes is None else "a trained classifier"
+        raise UsageError(f"teacher.model: {section.name} comes without {lacks}; name a file of them: teacher=FILE")
     if classes != data.num_classes:
         raise UsageError(f"teacher {section.name} has {classes} classes, data {data.name} has {data.num_classes}")
     return network

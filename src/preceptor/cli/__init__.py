@@ -55,12 +55,14 @@ def label(words: Words = None, config: Config = None, show_help: Help = False) -
 
 @app.command()
 def evaluate(
-    run: Annotated[str, typer.Argument(help="a finished run's folder")],
+    run: Annotated[
+        str, typer.Argument(help="a finished run's folder; an exported .safetensors or Hub folder with data=")
+    ],
     words: Annotated[
         list[str] | None, typer.Argument(metavar="[data...=value]...", help="other data to test on")
     ] = None,
 ) -> None:
-    """Measure a finished run's network on the test split."""
+    """Measure a trained network on the test split."""
     from preceptor.cli.verbs import evaluate_verb  # noqa: PLC0415
 
     evaluate_verb(run, words or [])

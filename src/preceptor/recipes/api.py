@@ -21,7 +21,7 @@ from preceptor.recipes.data import load_data
 from preceptor.recipes.finish import score
 from preceptor.recipes.label import Labelled
 from preceptor.recipes.label import label as run_label
-from preceptor.recipes.networks import PYTHON, WEIGHTS, check_task, load_exported, load_run_network
+from preceptor.recipes.networks import PYTHON, check_task, is_run, load_exported, load_network, load_run_network
 from preceptor.recipes.overrides import make_recipe
 from preceptor.recipes.result import Result
 from preceptor.recipes.run import Given, run
@@ -127,9 +127,9 @@ def distill(
 
     Args:
         data: as for `teach`.
-        teacher: a run folder, a weights file with its network ({"path": "x.pth", "model": "wrn_40_2"}), a network that
-            comes with weights ({"model": "hf:PLACE"}), the Result of `teach`, or any nn.Module that returns logits. It is
-            frozen and in eval mode throughout.
+        teacher: a run folder, what `export` wrote (`.safetensors`, a folder for the Hub), a weights file with its network
+            ({"path": "x.pth", "model": "wrn_40_2"}), a network that comes with weights ({"model": "hf:PLACE"}), the Result
+            of `teach`, or any nn.Module that returns logits. It is frozen and in eval mode throughout.
         labels: a folder that `label` made, read instead of asking a teacher; a teacher beside it is only compared.
         model: the student, as for `teach`.
         method: a name, a section ({"name": "kd", "temperature": 2.0}), or an Objective.
@@ -184,23 +184,25 @@ def label(
 
 
 def evaluate(path: str | Path, *, data: AnyData | None = None, device: str = "auto") -> Metrics:
-    """Return the metrics of a finished run's network on the test split.
+    """Return the metrics of a trained network on the test split.
 
     Args:
-        path: the run folder.
-        data: other data to test on; the run's own by default.
+        path: a finished run's folder, a `.safetensors` file or a folder for the Hub that `export` wrote.
+        data: what to test on; by default the run's own, and needed for what was exported.
         device: "auto" or a torch device.
 
     Raises:
-        UsageError: when the run is missing, unfinished or damaged, or the data have other classes.
+        UsageError: when it is missing, unfinished or damaged, or the data have other classes.
     """
     folder = RunFolder(path)
     given = None if data is None else _loaded(data)
+    if not is_run(folder.path):
+        return _evaluate_exported(folder.path, given, device)
     network, num_classes = load_run_network(folder, data=given)
     tested = given or _loaded(folder.read_config()["data"])
     if tested.num_classes != num_classes:
         raise UsageError(f"run {path} has {num_classes} classes, data {tested.name} has {tested.num_classes}")
-    check_task(folder, tested)
+    check_task(f"run {path}", folder.read_result().get("task", "multiclass"), tested)
     engine = choose_engine(device, folder.read_result()["precision"])
     return score(engine.place(network), tested.test, tested, engine, batch_size=256)[0]
 
@@ -214,8 +216,8 @@ def assess(
     """Measure how good networks are as teachers, without distilling from them, all on the same data.
 
     Args:
-        candidates: run folders, weights files with their network ({"path": "x.pth", "model": "wrn_40_2"}), Results, or
-            modules that return logits.
+        candidates: run folders, what `export` wrote, weights files with their network ({"path": "x.pth", "model":
+            "wrn_40_2"}), Results, or modules that return logits.
         data: what to measure on; by default that of the first candidate, which then must be a run.
         against: a reference whose answers each candidate's are compared with: a student's teacher, say.
         device: "auto" or a torch device.
@@ -250,10 +252,16 @@ def load(path: str | Path) -> nn.Module:
     Raises:
         UsageError: when it is missing, unfinished or damaged, or its network came from Python.
     """
-    folder = RunFolder(path)
-    is_run = not folder.path.is_file() and (folder.config.exists() or not (folder.path / WEIGHTS).exists())
-    network, _ = load_run_network(folder) if is_run else load_exported(folder.path)
+    place = Path(path)
+    network, _ = load_run_network(RunFolder(place)) if is_run(place) else load_exported(place)
     return network.eval()
+
+
+def _evaluate_exported(path: Path, data: Data | None, device: str) -> Metrics:
+    if data is None:
+        raise UsageError(f"evaluate: {path} is no run folder that knows its data; say data=...")
+    engine = choose_engine(device)
+    return score(engine.place(load_network(path, None, data, key="model")), data.test, data, engine, batch_size=256)[0]
 
 
 def _candidate(given: str | Path | Settings | Result | nn.Module, number: int, data: Data) -> Candidate:
@@ -272,7 +280,7 @@ def _data_of(candidates: Sequence[str | Path | Settings | Result | nn.Module]) -
         raise UsageError("assess: no network given")
     first = candidates[0]
     path = first.path if isinstance(first, Result) else first.get("path") if isinstance(first, Mapping) else first
-    if not isinstance(path, str | Path) or not Path(path).is_dir():
+    if not isinstance(path, str | Path) or not Path(path).is_dir() or not is_run(Path(path)):
         raise UsageError("assess: give data=..., for the first network is not a run that knows its own")
     section: Settings = RunFolder(path).read_config()["data"]
     return section

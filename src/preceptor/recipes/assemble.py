@@ -17,7 +17,8 @@ from preceptor.objectives.distill import METHODS
 from preceptor.objectives.teacher import OBJECTIVES
 from preceptor.objectives.weighted import Sum
 from preceptor.recipes.config import DistillRecipe, Recipe
-from preceptor.recipes.networks import fingerprint, load_anchors, load_teachers, reading_notes
+from preceptor.recipes.networks import fingerprint, reading_notes
+from preceptor.recipes.teachers import load_anchors, load_teachers
 from preceptor.training import (
     Engine,
     Learner,

@@ -37,6 +37,7 @@ __all__ = [
     "checked_run",
     "fingerprint",
     "is_run",
+    "kept_weights",
     "load_exported",
     "load_network",
     "load_run_network",
@@ -119,6 +120,24 @@ def load_run_network(
         config["model"], result.get("reuse"), weights or folder.weights, trained_on, given, f"run {folder.path}"
     )
     return network, trained_on.num_classes
+
+
+def kept_weights(folder: RunFolder, epoch: int, key: str) -> Path:
+    """Return the weights file of an epoch that a run kept.
+
+    Args:
+        folder: of the run.
+        epoch: counted from 1.
+        key: under which it was asked for, for messages.
+
+    Raises:
+        UsageError: when it was not kept.
+    """
+    kept = folder.kept_epochs()
+    if epoch not in kept:
+        there = ", ".join(str(number) for number in kept) or "none"
+        raise UsageError(f"{key}: {folder.path} has kept epochs {there}, not {epoch}; teach with keep_every=N")
+    return kept[epoch]
 
 
 def check_task(who: str, task: Task, data: Data) -> None:

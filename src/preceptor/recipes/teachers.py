@@ -10,7 +10,7 @@ from preceptor.data import Data
 from preceptor.errors import UsageError
 from preceptor.models import Adapted
 from preceptor.recipes.config import ModelSection, TeacherSection
-from preceptor.recipes.networks import checked_run, load_network, make_network, named, samples_of
+from preceptor.recipes.networks import checked_run, kept_weights, load_network, make_network, named, samples_of
 from preceptor.runs import RunFolder
 
 __all__ = ["load_anchors", "load_teachers"]
@@ -49,11 +49,7 @@ def _load_kept(section: TeacherSection, epoch: int, data: Data) -> nn.Module:
     if not isinstance(section.path, str) or not Path(section.path).is_dir():
         raise UsageError(f"teacher.epoch: need one run folder as teacher, got {section.path}")
     folder = RunFolder(section.path)
-    kept = folder.kept_epochs()
-    if epoch not in kept:
-        there = ", ".join(str(number) for number in kept) or "none"
-        raise UsageError(f"teacher.epoch: {folder.path} has kept epochs {there}, not {epoch}; teach with keep_every=N")
-    return checked_run(folder, data, kept[epoch])
+    return checked_run(folder, data, kept_weights(folder, epoch, "teacher.epoch"))
 
 
 def load_anchors(section: TeacherSection, data: Data) -> list[nn.Module]:

@@ -83,7 +83,8 @@ class Data:
         view: default augmentation of training samples.
         protocol: which default training settings fit.
         validation_share: share of train that was held out; 0 where validation came with the data.
-        fingerprint: of inputs and labels: 16 hexadecimal digits.
+        fingerprint: of inputs and labels: 16 hexadecimal digits. It says whether networks see the same samples, so that their
+            answers can be stored and compared, and leaves the truth out, which they do not see.
         notes: choices the user should hear about.
         vocabulary: of texts: which token each number stands for; None: the samples are no texts.
     """
@@ -110,6 +111,20 @@ class Data:
         if self.train.labels.ndim == 2:
             return "multilabel"
         return "binary" if self.num_classes == 2 else "multiclass"
+
+    @property
+    def truth_fingerprint(self) -> str | None:
+        """Sixteen hexadecimal digits over the true label distribution of all samples; None where it is known of none."""
+        known = {
+            name: part.truth
+            for name, part in (("train", self.train), ("validation", self.validation), ("test", self.test))
+            if part.truth is not None
+        }
+        digest = hashlib.sha256()
+        for name, truth in known.items():
+            digest.update(f"{name} {tuple(truth.shape)}".encode())
+            digest.update(truth.contiguous().numpy().tobytes())
+        return digest.hexdigest()[:16] if known else None
 
 
 def assemble(

@@ -35,7 +35,7 @@ def hf(
     path: str,
     label: str | None = None,
     image: str | None = None,
-    features: Sequence[str] | None = None,
+    features: str | Sequence[str] | None = None,
     test: str | None = None,
     size: int | None = None,
     held: bool | None = None,
@@ -149,7 +149,7 @@ def _image_column(part: Any, image: str | None, path: str, library: ModuleType) 
     return next((str(name) for name, kind in part.features.items() if isinstance(kind, library.Image)), None)
 
 
-def _features(part: Any, features: Sequence[str] | None, target: str, path: str) -> list[str]:
+def _features(part: Any, features: str | Sequence[str] | None, target: str, path: str) -> list[str]:
     if features is not None:
         chosen = [features] if isinstance(features, str) else list(features)
         for name in chosen:

@@ -138,9 +138,11 @@ def _one_teacher(path: str | None, model: str | None) -> str:
 
 def _provenance(config: Mapping[str, Any], record: Mapping[str, Any]) -> list[tuple[str, str]]:
     key = "method" if record["kind"] == "distill" else "objective"
+    truth = record.get("truth_fingerprint")
     knobs = json.dumps({name: value for name, value in config[key].items() if name != "name"})
     return [
         ("data", f"{_data_name(config)}, fingerprint {record['data_fingerprint']}"),
+        *([("true label distribution", f"fingerprint {truth}")] if truth else []),
         *([("teacher's fingerprint", str(record["teacher_fingerprint"]))] if record["teacher_fingerprint"] else []),
         (key, f"{_method_name(config)} `{knobs}`"),
         ("epochs", str(config["epochs"])),

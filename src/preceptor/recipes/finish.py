@@ -76,6 +76,7 @@ def finish(
         "normalisation": asdict(data.normalisation),
         "vocabulary": None if data.vocabulary is None else asdict(data.vocabulary),
         "data_fingerprint": data.fingerprint,
+        "truth_fingerprint": data.truth_fingerprint,
         **origin,
         "reuse": asdict(model.reuse) if isinstance(model, ReusedClassifier) else None,
         "device": str(engine.device),

@@ -1,15 +1,17 @@
-"""The only things that travel between the rooms: Batch, Outputs, Clock, Step. All frozen."""
+"""The only things that travel between the rooms: Batch, Outputs, Clock, Step, and what numbers mean. All frozen."""
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Any, Literal
 
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-__all__ = ["Batch", "Clock", "Outputs", "Step", "Task", "View"]
+__all__ = ["Batch", "Clock", "Outputs", "Step", "Task", "View", "Vocabulary"]
 
 Task = Literal["multiclass", "binary", "multilabel"]  # one of many classes; one of two; each class present or not
 
@@ -21,6 +23,37 @@ class View:
     name: str
     seed: int
     epoch: int
+
+
+@dataclass(frozen=True, slots=True)
+class Vocabulary:
+    """Which token each number of a text stands for, as a tokenizer says.
+
+    Attributes:
+        size: the numbers are 0..size-1.
+        padding: the number that fills up short texts.
+        fingerprint: of all tokens with their numbers: 16 hexadecimal digits.
+    """
+
+    size: int
+    padding: int
+    fingerprint: str
+
+    @classmethod
+    def of(cls, numbers: Mapping[str, int], padding: int) -> Vocabulary:
+        """Return the vocabulary of these tokens.
+
+        Example:
+            >>> Vocabulary.of({"[PAD]": 0, "good": 1, "bad": 2}, 0).size
+            3
+        """
+        listed = json.dumps(sorted(numbers.items(), key=lambda item: (item[1], item[0])))
+        return cls(1 + max(numbers.values()), padding, hashlib.sha256(listed.encode()).hexdigest()[:16])
+
+    @classmethod
+    def read(cls, values: Mapping[str, Any] | None) -> Vocabulary | None:
+        """Return the vocabulary that stands somewhere as plain values, where one does."""
+        return None if values is None else cls(**values)
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,8 @@ from preceptor.objectives.distill import METHODS
 from preceptor.objectives.teacher import OBJECTIVES
 from preceptor.objectives.weighted import Sum
 from preceptor.recipes.config import DistillRecipe, Recipe
-from preceptor.recipes.networks import fingerprint, load_anchors, load_teachers, reading_notes
+from preceptor.recipes.networks import fingerprint, reading_notes
+from preceptor.recipes.teachers import load_anchors, load_teachers
 from preceptor.training import (
     Engine,
     Learner,
@@ -138,7 +139,7 @@ def assemble(
         data: whose training split is shown.
         engine: not yet decided where that depends on the work.
         pool: samples without labels, or None.
-        rows: of a full batch as the networks see it, without further views.
+        rows: of a full batch as all processes see it together, without further views.
 
     Raises:
         UsageError: for class counts that differ, a term that the task has no use for, or features that the objective cannot
@@ -173,7 +174,8 @@ def assemble(
         _check_logits_only(objective, staff.store, before)
     taps = objective.taps(_offer(before.student), _offer(before.teacher))
     objective.build(setting(student, taps.student, taps.teacher))
-    rows *= 1 + len(objective.views())
+    rows = len(range(engine.processes.rank, rows, engine.processes.count))  # of this process
+    rows = -(-rows // recipe.accumulate) * (1 + len(objective.views()))
     plain = copy.deepcopy(student).cpu() if engine.sharding == "all" else None
     network = engine.place(observe(student, taps.student))
     learner = engine.place(Learner(network, objective, engine.accelerate(network, rows), plain))

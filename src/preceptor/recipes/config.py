@@ -89,7 +89,10 @@ class TeacherSection(Section):
 
     path: Annotated[
         str | tuple[str, ...] | None,
-        Field(description="a run folder, a .safetensors or a .pth file (weights only); several: [A, B]"),
+        Field(
+            description="a run folder, what `preceptor export` wrote (.safetensors, a Hub folder), a .safetensors or .pth file "
+            "(weights only); several: [A, B]"
+        ),
     ] = None
     model: Annotated[
         str | ModelSection | None,
@@ -175,7 +178,8 @@ class Recipe(Section):
     data: DataSection
     model: ModelSection
     start_from: Annotated[
-        str | None, Field(description="a run folder or weights file of this network: where training starts from")
+        str | None,
+        Field(description="a run folder, exported or weights file of this network: where training starts from"),
     ] = None
     out: Annotated[str | None, Field(description="run folder (default: runs/ and a name made of the choices)")] = None
     seed: Annotated[int, Field(ge=0, lt=2**31, description="of initial weights, order and augmentation")] = 0

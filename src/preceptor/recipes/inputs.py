@@ -153,6 +153,10 @@ def make_loaders(
     assert recipe.batch_size is not None
     assert recipe.data.view is not None
     policy.check(data.input_shape)
+    if data.vocabulary is not None and not isinstance(policy, Real):
+        raise UsageError(
+            f"inputs: {recipe.inputs.name} mixes numbers, and those of texts are names of tokens; inputs=real"
+        )
 
     rank, count = engine.processes.rank, engine.processes.count
 

@@ -126,12 +126,9 @@ class Lipschitz(Objective):
 
     def forward(self, model: nn.Module) -> Tensor:
         """Return the regulariser of a network; in training, power iteration takes one step."""
+        left = self._directions(model)
         return lipschitz_loss(
-            model,
-            conv_norm=self.conv_norm,
-            aggregate=self.aggregate,
-            max_batchnorm=self.max_batchnorm,
-            directions=self._directions(model),
+            model, conv_norm=self.conv_norm, aggregate=self.aggregate, max_batchnorm=self.max_batchnorm, directions=left
         )
 
     def loss(self, step: Step) -> Tensor:

@@ -80,7 +80,8 @@ class Processes:
         padded = values.new_zeros(longest, *values.shape[1:])
         padded[: len(values)] = values
         everyone = [torch.empty_like(padded) for _ in range(self.count)]
-        distributed.all_gather(everyone, padded)
+        # as bytes: neither gloo nor NCCL knows 16-bit integers
+        distributed.all_gather([part.view(torch.uint8) for part in everyone], padded.view(torch.uint8))
         return torch.cat([part[: int(length)] for part, length in zip(everyone, lengths, strict=True)])
 
     def agree(self, objective: nn.Module, index: Tensor) -> None:

@@ -8,10 +8,24 @@ from torch import Tensor
 from torch.nn import functional
 
 from preceptor.data.views import draws
+from preceptor.errors import UsageError
 
-__all__ = ["class_type", "fresh_order", "keep_largest", "remember", "spread_out"]
+__all__ = ["class_type", "empty_bank", "fresh_order", "keep_largest", "remember", "spread_out"]
 
 _NEGATIVES = 7  # the stream of random numbers
+
+
+def empty_bank(num_samples: int, width: int, device: torch.device, advice: str) -> Float[Tensor, "samples width"]:
+    """Return a bank of zeros, 4 bytes an entry.
+
+    Raises:
+        UsageError: when the device has no room for it; with the advice, which says how to need less.
+    """
+    try:
+        return torch.zeros(num_samples, width, device=device)
+    except RuntimeError as error:
+        room = f"{4 * num_samples * width / 1e9:,.0f} GB on {device}"
+        raise UsageError(f"no room for a bank of {num_samples:,} x {width:,}, {room}; {advice}") from error
 
 
 def remember(

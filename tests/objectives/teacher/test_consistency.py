@@ -186,16 +186,19 @@ def test_errors() -> None:
         Consistency(top=0)
     with pytest.raises(UsageError, match=r"consistency.top: 5 is not in 1..4, for 4 classes"):
         built("code", 2, 4, top=5)
-    with pytest.raises(
-        UsageError, match="top: 1 given, but two classes have nothing to leave out, and multi-label data"
-    ):
+    with pytest.raises(UsageError, match=r"top: 1 of two classes \(multi-label: two for each\) cuts nothing; drop it"):
         built("code", 2, 2, top=1)
+
+
+def test_a_bank_that_no_memory_holds_is_refused_with_what_to_do() -> None:
+    with pytest.raises(UsageError, match=r"no room for a bank of .* x 1,000, 4,000,000 GB on cpu; consistency.top=16"):
+        built("code", 10**12, 1000)
 
 
 def test_multi_label_data_take_no_top() -> None:
     whole = Sum(consistency=(1.0, Consistency(top=2)))
     labels = torch.zeros(3, 5, dtype=torch.long)
-    with pytest.raises(UsageError, match="multi-label data are two for each class; drop the key"):
+    with pytest.raises(UsageError, match=r"top: 2 of two classes \(multi-label: two for each\)"):
         whole.build(Setting(3, 5, Outputs(torch.zeros(2, 5)), None, labels=labels, task="multilabel"))
 
 

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from preceptor.divergences import log_soften, promote
 from preceptor.errors import UsageError
-from preceptor.objectives.banks import class_type, keep_largest, spread_out
+from preceptor.objectives.banks import class_type, empty_bank, keep_largest, spread_out
 from preceptor.objectives.base import Objective, Setting
 from preceptor.objectives.knobs import at_least, one_of
 from preceptor.types import Step
@@ -60,7 +60,6 @@ class Consistency(Objective):
 
     uses_teacher = False
     needs_samples = True
-    memories: tuple[str, ...] = ("bank", "visits")
     multilabel = "each_class"
 
     bank: Tensor
@@ -74,8 +73,7 @@ class Consistency(Objective):
         self.kind: Bank = one_of(bank, get_args(Bank), "bank")
         self.momentum = momentum
         self.top = top if top is None else at_least(top, 1, "top")
-        if top is not None:
-            self.memories = (*self.memories, "kept_classes")
+        self.memories = ("bank", "visits") if top is None else ("bank", "visits", "kept_classes")
         self.register_buffer("bank", torch.zeros(0, 0))
         self.register_buffer("kept_classes", None)
         self.register_buffer("visits", torch.zeros(0))
@@ -86,18 +84,19 @@ class Consistency(Objective):
         With `top`, 6 bytes a sample and kept class, 8 where there are more than 32,768 classes.
 
         Raises:
-            UsageError: for a `top` above the number of classes, or where there are but two.
+            UsageError: for a `top` above the number of classes or where there are but two, or a bank that is too large.
         """
         device, rows, width = setting.student.logits.device, setting.num_samples, setting.num_classes
         if self.top is not None:
             if width == 2:
-                why = "two classes have nothing to leave out, and multi-label data are two for each class"
-                raise UsageError(f"consistency.top: {self.top} given, but {why}; drop the key")
+                raise UsageError(
+                    f"consistency.top: {self.top} of two classes (multi-label: two for each) cuts nothing; drop it"
+                )
             if self.top > width:
                 raise UsageError(f"consistency.top: {self.top} is not in 1..{width}, for {width} classes")
             self.kept_classes = torch.zeros(rows, self.top, dtype=class_type(width), device=device)
             width = self.top
-        self.bank = torch.zeros(rows, width, device=device)
+        self.bank = empty_bank(rows, width, device, "consistency.top=16 keeps 16 entries of each sample")
         self.visits = torch.zeros(rows, device=device)
 
     def forward(self, logits: Tensor, index: Tensor, epoch: int) -> Tensor:

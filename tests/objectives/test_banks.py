@@ -3,7 +3,7 @@ from __future__ import annotations
 import torch
 from torch.nn import functional
 
-from preceptor.objectives.banks import fresh_order, remember
+from preceptor.objectives.banks import class_type, fresh_order, keep_largest, remember, spread_out
 
 
 def test_a_bank_moves_by_its_momentum_and_back_to_length_1() -> None:
@@ -28,3 +28,26 @@ def test_every_sample_comes_first_about_as_often() -> None:
     firsts = torch.tensor([int(fresh_order(10, 0, torch.tensor([step]))[0]) for step in range(2000)])
     counts = torch.bincount(firsts, minlength=10).double()
     assert float(((counts - 200) ** 2 / 200).sum()) < 30  # chi-square, 9 degrees of freedom
+
+
+def test_the_largest_entries_stay_in_their_places_and_the_rest_is_shared_out() -> None:
+    rows = torch.rand(20, 9, generator=torch.Generator().manual_seed(1))
+    totals = rows.sum(1)
+    whole = spread_out(*keep_largest(rows, 4), totals, 9)
+    for row, rebuilt, total in zip(rows.tolist(), whole.tolist(), totals.tolist(), strict=True):
+        largest = sorted(range(9), key=lambda c: -row[c])[:4]
+        rest = (total - sum(row[c] for c in largest)) / 5
+        expected = [row[c] if c in largest else rest for c in range(9)]
+        torch.testing.assert_close(torch.tensor(rebuilt), torch.tensor(expected))
+    assert torch.equal(spread_out(*keep_largest(rows, 9), totals, 9), rows)
+
+
+def test_rounding_leaves_no_negative_rest() -> None:
+    values, classes = torch.tensor([[0.75, 0.25 + 2**-20]]), torch.tensor([[2, 0]])
+    assert spread_out(values, classes, torch.ones(1), 3)[0, 1] == 0
+
+
+def test_classes_are_numbered_in_two_bytes_as_long_as_they_fit() -> None:
+    assert torch.tensor(2**15 - 1).to(class_type(2**15)).item() == 2**15 - 1
+    assert torch.tensor(2**15).to(class_type(2**15 + 1)).item() == 2**15
+    assert class_type(21_841).itemsize == 2

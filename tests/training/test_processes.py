@@ -100,6 +100,16 @@ def test_a_killed_run_goes_on_with_another_number_of_processes(tmp_path: Path) -
     assert_same_run(tmp_path / "whole", tmp_path / "cut")
 
 
+def test_the_largest_entries_of_a_bank_are_brought_to_one_state(tmp_path: Path) -> None:
+    """Classes of two bytes travel too; samples change processes from epoch to epoch."""
+    more = ["objective=consistency", "objective.top=3", "objective.cross_entropy=1.0"]
+    alone("teach", *more, f"out={tmp_path / 'one'}")
+    done = together("teach", *more, f"out={tmp_path / 'two'}")
+    assert done.returncode == 0, done.stderr
+    assert_same_run(tmp_path / "one", tmp_path / "two")
+    assert curve(tmp_path / "one")[-1]["train"]["terms"]["consistency"] > 1e-3
+
+
 def test_mistakes_are_said_once(teacher: Path, tmp_path: Path) -> None:
     done = together("distill", f"teacher={teacher}", "optim=dot", f"out={tmp_path / 'run'}")
     assert done.returncode != 0

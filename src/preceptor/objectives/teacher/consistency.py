@@ -7,7 +7,7 @@ Source: Dong, Liu, Shang, "Toward Student-Oriented Teacher Network Training for 
 2206.06661); Laine, Aila, "Temporal Ensembling" (ICLR 2017).
 Differs from the authors' code: nothing at bank="code", which keeps their off-by-one (the first epoch counts twice), but
 for samples that an epoch left out: their first answer enters whole. "mean" is the plain running mean of each sample's own
-visits, "ema" an exponential one.
+visits, "ema" an exponential one. `top` is ours: the authors keep all classes.
 """
 
 from __future__ import annotations
@@ -19,8 +19,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from preceptor.divergences import log_soften, promote
+from preceptor.errors import UsageError
+from preceptor.objectives.banks import class_type, empty_bank, keep_largest, spread_out
 from preceptor.objectives.base import Objective, Setting
-from preceptor.objectives.knobs import one_of
+from preceptor.objectives.knobs import at_least, one_of
 from preceptor.types import Step
 
 __all__ = ["Consistency", "consistency_loss"]
@@ -48,30 +50,54 @@ def consistency_loss(
 
 
 class Consistency(Objective):
-    """Squared distance to the bank of earlier answers, which is read first and updated afterwards."""
+    """Squared distance to the bank of earlier answers, which is read first and updated afterwards.
+
+    With `top`, the bank keeps the largest entries of each sample's mean and spreads the rest of its mass evenly over the other
+    classes: `top` values and classes a sample in place of all. A class that is not among them enters when one answer lifts
+    it past the least of them; what it had before is forgotten. Values stay float32: a mean over a hundred epochs takes
+    steps that float16 would round to nothing.
+    """
 
     uses_teacher = False
     needs_samples = True
-    memories = ("bank", "visits")
     multilabel = "each_class"
 
     bank: Tensor
+    kept_classes: Tensor | None
     visits: Tensor
 
-    def __init__(self, bank: Bank = "code", momentum: float = 0.9) -> None:
+    def __init__(self, bank: Bank = "code", momentum: float = 0.9, top: int | None = None) -> None:
         super().__init__()
         if not 0 <= momentum < 1:
             raise ValueError(f"momentum: {momentum} is not in [0, 1)")
         self.kind: Bank = one_of(bank, get_args(Bank), "bank")
         self.momentum = momentum
+        self.top = top if top is None else at_least(top, 1, "top")
+        self.memories = ("bank", "visits") if top is None else ("bank", "visits", "kept_classes")
         self.register_buffer("bank", torch.zeros(0, 0))
+        self.register_buffer("kept_classes", None)
         self.register_buffer("visits", torch.zeros(0))
 
     def build(self, setting: Setting) -> None:
-        """Make an empty bank: 4 bytes a sample and class, and a count of visits a sample."""
-        device = setting.student.logits.device
-        self.bank = torch.zeros(setting.num_samples, setting.num_classes, device=device)
-        self.visits = torch.zeros(setting.num_samples, device=device)
+        """Make an empty bank: 4 bytes a sample and class, and a count of visits a sample.
+
+        With `top`, 6 bytes a sample and kept class, 8 where there are more than 32,768 classes.
+
+        Raises:
+            UsageError: for a `top` above the number of classes or where there are but two, or a bank that is too large.
+        """
+        device, rows, width = setting.student.logits.device, setting.num_samples, setting.num_classes
+        if self.top is not None:
+            if width == 2:
+                raise UsageError(
+                    f"consistency.top: {self.top} of two classes (multi-label: two for each) cuts nothing; drop it"
+                )
+            if self.top > width:
+                raise UsageError(f"consistency.top: {self.top} is not in 1..{width}, for {width} classes")
+            self.kept_classes = torch.zeros(rows, self.top, dtype=class_type(width), device=device)
+            width = self.top
+        self.bank = empty_bank(rows, width, device, "consistency.top=16 keeps 16 entries of each sample")
+        self.visits = torch.zeros(rows, device=device)
 
     def forward(self, logits: Tensor, index: Tensor, epoch: int) -> Tensor:
         """Return the loss of logits [batch, classes] of the samples `index`, 0 in epoch 1 and for samples not seen before.
@@ -83,22 +109,30 @@ class Consistency(Objective):
         """
         if len(self.bank) == 0:
             raise ValueError("consistency has no bank yet: call build(setting) first")
-        visits = self.visits[index, None]
-        earlier = self.bank[index]
-        if self.kind == "ema":
-            earlier = earlier / (1 - self.momentum**visits).clamp_min(1e-12)
-        given = log_soften(logits.detach()).exp()
-        loss = consistency_loss(logits, torch.where(visits > 0, earlier.to(given.dtype), given))
+        mass, given = self._mass(index), log_soften(logits.detach()).exp()
+        rows = self._rows(index, mass, logits.shape[1])
+        earlier = (rows / mass.clamp_min(1e-12)[:, None]).to(given.dtype)
+        loss = consistency_loss(logits, torch.where(mass[:, None] > 0, earlier, given))
         if self.training and torch.is_grad_enabled():
-            self._remember(given.to(self.bank.dtype), index, epoch)
+            self._remember(rows, given.to(rows.dtype), index, epoch)
         return loss if epoch > 1 else loss * 0.0
 
     def loss(self, step: Step) -> Tensor:
         """Return the loss of the network that is trained."""
         return self(step.student.logits, step.batch.index, step.clock.epoch)  # type: ignore[no-any-return]
 
+    def _mass(self, index: Tensor) -> Tensor:
+        """Return what the entries of each sample add up to: 0 before its first visit, then 1, of "ema" nearly."""
+        visits = self.visits[index]
+        return 1 - self.momentum**visits if self.kind == "ema" else (visits > 0).to(visits.dtype)
+
+    def _rows(self, index: Tensor, mass: Tensor, num_classes: int) -> Tensor:
+        """Return what the bank holds of these samples, [batch, classes]."""
+        values = self.bank[index]
+        return values if self.kept_classes is None else spread_out(values, self.kept_classes[index], mass, num_classes)
+
     @torch.no_grad()
-    def _remember(self, given: Tensor, index: Tensor, epoch: int) -> None:
+    def _remember(self, rows: Tensor, given: Tensor, index: Tensor, epoch: int) -> None:
         # copies of a sample take the first one's answer, so that the order of writing does not matter
         given = given[(index[:, None] == index).int().argmax(1)]
         visits = self.visits[index]
@@ -107,5 +141,9 @@ class Consistency(Objective):
             "mean": 1 / (visits + 1),
             "ema": torch.full_like(visits, 1 - self.momentum),
         }
-        self.bank[index] += shares[self.kind][:, None] * (given - self.bank[index])
+        moved = rows + shares[self.kind][:, None] * (given - rows)
+        if self.kept_classes is None:
+            self.bank[index] = moved
+        else:
+            self.bank[index], self.kept_classes[index] = keep_largest(moved, self.bank.shape[1])
         self.visits[index] = visits + 1

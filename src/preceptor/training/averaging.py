@@ -112,8 +112,9 @@ class Average:
             ValueError: when it is of another network.
         """
         parameters = dict(self._network.named_parameters())
-        if state and state.keys() != {_COUNT, *parameters}:
-            raise ValueError(f"the average is of {len(state) - 1} other weights")
+        shapes = {name: parameter.shape for name, parameter in parameters.items()}
+        if state and {name: tensor.shape for name, tensor in state.items() if name != _COUNT} != shapes:
+            raise ValueError("the average is of other weights")
         self._averaged = {
             name: parted(state[name], parameter.detach()).to(parameter.device, copy=True)
             for name, parameter in parameters.items()

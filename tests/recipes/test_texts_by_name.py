@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from safetensors.torch import load_file
+from torch.utils.data import TensorDataset
 
 import preceptor
 from preceptor.cli import main
@@ -137,6 +139,56 @@ def test_a_teacher_that_comes_with_weights(place: Path, tmp_path: Path, capsys: 
     shutil.copytree(place / "reversed", tmp_path / "trained", dirs_exist_ok=True)
     assert main(["distill", *words, f"teacher.model=hf:{tmp_path / 'trained'}", f"out={tmp_path / 'x'}"]) == 2
     assert "was trained with another tokenizer than the data's; data.tokenizer=" in capsys.readouterr().err
+
+
+SOURCE = """
+from torch import nn
+
+class Words(nn.Module):
+    def __init__(self, num_classes, vocabulary_size=20):
+        super().__init__()
+        self.embedding = nn.Embedding(vocabulary_size, 8)
+        self.head = nn.Linear(8, num_classes)
+
+    def forward(self, inputs):
+        return self.head(self.embedding(inputs[:, 0].long()).mean(1))
+"""
+
+
+@pytest.fixture
+def factory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    (tmp_path / "word_networks.py").write_text(SOURCE)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.delitem(sys.modules, "word_networks", raising=False)
+    return "word_networks:Words"
+
+
+def test_a_factory_reads_texts(place: Path, factory: str, tmp_path: Path) -> None:
+    words = [*data(place), f"model={factory}", "epochs=8", "optim.lr=3e-2"]
+    assert main(["teach", *words, f"out={tmp_path / 't'}"]) == 0
+    assert RunFolder(tmp_path / "t").read_result()["test"]["accuracy"] > 0.9
+    assert main(["distill", *words, f"teacher={tmp_path / 't'}", f"out={tmp_path / 's'}"]) == 0
+    for name in ("s.safetensors", "s.onnx"):
+        assert main(["export", str(tmp_path / "s"), "--to", str(tmp_path / name)]) == 0
+    assert main(["distill", *words, f"teacher={tmp_path / 's.safetensors'}", f"out={tmp_path / 'x'}"]) == 0
+
+
+def test_a_factory_reads_token_numbers_of_which_nothing_is_known(place: Path, factory: str, tmp_path: Path) -> None:
+    """But what the samples of a Dataset show: numbers at random would be none that it reads."""
+    texts = load(f"text:{place / 'sst'}", options={"tokenizer": str(place / "tokenizer"), "length": 8})
+    rows = {"train": texts.train, "test": texts.test}
+    parts = {
+        name: TensorDataset(part.inputs(torch.arange(len(part))), part.labels.float()) for name, part in rows.items()
+    }
+    settings: Any = {"model": factory, "epochs": 20, "batch_size": 32, "optim": {"name": "adamw", "lr": 3e-2}}
+    teacher = preceptor.teach(data=parts, out=tmp_path / "t", progress=False, **settings)
+    assert teacher.metrics.accuracy > 0.9
+    assert preceptor.evaluate(tmp_path / "t", data=parts) == teacher.metrics
+    student = preceptor.distill(data=parts, teacher=tmp_path / "t", out=tmp_path / "s", progress=False, **settings)
+    with torch.no_grad():
+        found, (inputs, _) = preceptor.load(student.path), parts["test"][:5]
+        torch.testing.assert_close(found(inputs), student.model(inputs))
 
 
 @pytest.mark.parametrize(

@@ -209,6 +209,10 @@ def weights_of(path: Path, where: str = "") -> Path:
     return path / WEIGHTS if path.is_dir() else path
 
 
+def _tells_its_network(weights: Path) -> bool:
+    return weights.suffix == ".safetensors" and PASSPORT in read_metadata(weights)
+
+
 def named(model: str | ModelSection) -> ModelSection:
     """Return the section of a network that may be given by its name alone."""
     return ModelSection(name=model) if isinstance(model, str) else model
@@ -275,7 +279,7 @@ def load_network(path: Path, model: str | ModelSection | None, data: Data, *, ke
             raise UsageError(f"{key}: {named(model).name} is not needed: run folder {path} knows its network")
         return checked_run(RunFolder(path), data)
     weights = weights_of(path, "teacher: ")
-    if weights.suffix == ".safetensors" and PASSPORT in read_metadata(weights):
+    if _tells_its_network(weights):
         network, passport = load_exported(path, model, data=data)
         _check_classes(f"teacher {path}", len(passport.class_names), data)
         check_task(f"teacher {path}", passport.task, data)
@@ -304,7 +308,7 @@ def load_start(network: nn.Module, path: Path, data: Data) -> str:
         folder = RunFolder(path)
         weights = folder.weights
         _check_classes(f"start_from: {path}", int(folder.read_result()["num_classes"]), data)
-    elif weights.suffix == ".safetensors" and PASSPORT in read_metadata(weights):
+    elif _tells_its_network(weights):
         _check_classes(f"start_from: {path}", len(read_passport(weights).class_names), data)
     load_weights(network, weights)
     return fingerprint(network)

@@ -6,9 +6,11 @@ batch and parts of a network may get no gradient, which a wrapper that hooks int
 
 from __future__ import annotations
 
+import atexit
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, distributed, nn
@@ -17,6 +19,7 @@ from preceptor.objectives.base import Objective
 
 __all__ = ["Processes", "join_processes"]
 
+Value = TypeVar("Value")
 _BUCKET = 2**23  # entries that travel at once
 
 
@@ -88,6 +91,14 @@ class Processes:
         distributed.all_gather(everyone, padded)
         return torch.cat([part[: int(length)] for part, length in zip(everyone, lengths, strict=True)])
 
+    def gather(self, value: Value) -> list[Value]:
+        """Return what each process has, in order; anything that can be pickled."""
+        if self.count == 1:
+            return [value]
+        values: list[Any] = [None] * self.count
+        distributed.all_gather_object(values, value)
+        return values
+
     def agree(self, objective: nn.Module, index: Tensor) -> None:
         """Bring what objectives remember of single samples to the same state everywhere, after a step.
 
@@ -132,7 +143,17 @@ def join_processes() -> Processes:
         return Processes()
     if not distributed.is_initialized():
         distributed.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+        atexit.register(_leave)
     return Processes(distributed.get_rank(), distributed.get_world_size())
+
+
+def _leave() -> None:
+    """Part from the others before this process ends: gloo's threads, still running then, could abort it.
+
+    NCCL would wait for the others, which a process that has failed must not do.
+    """
+    if distributed.is_initialized() and distributed.get_backend() == "gloo":
+        distributed.destroy_process_group()
 
 
 def _buckets(tensors: Iterable[Tensor]) -> Iterable[Sequence[Tensor]]:

@@ -69,8 +69,9 @@ def teacher(tmp_path_factory: pytest.TempPathFactory) -> Path:
     [
         (["method=kd", "clip_norm=0.5", "averaging=ema", "averaging.decay=0.9"], 1e-5),
         (["method=crd", "method.num_negatives=64"], 1e-3),
+        (["method=kd", "optim=dot", "data.labelled_fraction=0.3"], 1e-5),
     ],
-    ids=["kd", "crd"],
+    ids=["kd", "crd", "dot"],
 )
 def test_students_learn_as_one_process_does(method: list[str], rel: float, teacher: Path, tmp_path: Path) -> None:
     """300 rows in batches of 62: the last batch has 52. CRD's normaliser is estimated by each process from its own rows."""
@@ -98,9 +99,9 @@ def test_a_killed_run_goes_on_with_another_number_of_processes(tmp_path: Path) -
 
 
 def test_mistakes_are_said_once(teacher: Path, tmp_path: Path) -> None:
-    done = together("distill", f"teacher={teacher}", "optim=dot", f"out={tmp_path / 'run'}")
+    done = together("distill", f"teacher={teacher}", "optim=dot", "clip_norm=1", f"out={tmp_path / 'run'}")
     assert done.returncode != 0
-    assert done.stderr.count("optim=dot keeps two gradients apart and cannot be used by 2 processes together") == 1
+    assert done.stderr.count("clip_norm: 1.0 cannot be used with optim=dot, whose two gradients it does not see") == 1
 
 
 def test_a_finished_run_is_measured_together_and_said_once(teacher: Path, tmp_path: Path) -> None:
@@ -136,7 +137,7 @@ def test_two_gradients_are_not_added_up() -> None:
     dot = DOT(nn.Linear(2, 2).parameters(), lr=0.1)
     plan = Plan(1, 1, LearningRate(0.1, "constant"), accumulate=2)
     with pytest.raises(UsageError, match="accumulate: 2 cannot be used with optim=dot"):
-        check_step(plan, dot, Processes())
+        check_step(plan, dot)
 
 
 def test_one_process_alone_changes_nothing() -> None:

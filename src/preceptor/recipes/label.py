@@ -119,11 +119,11 @@ def label(
             batch_size=recipe.batch_size,
             done=partial(shown.advance, task),
             part=engine.processes.part,
-            gather=engine.processes.gather,
+            gather=engine.processes.exchange,
         )
     path = Path(recipe.out)
     size = sum((path / name).stat().st_size for name in manifest.shards)
-    return Labelled(path, manifest, size, sum(engine.processes.gather(asked)))
+    return Labelled(path, manifest, size, sum(engine.processes.exchange(asked)))
 
 
 def _source(networks: list[nn.Module], recipe: LabelRecipe, data: Data, engine: Engine) -> tuple[TeacherSource, Engine]:

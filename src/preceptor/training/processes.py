@@ -91,7 +91,7 @@ class Processes:
         distributed.all_gather(everyone, padded)
         return torch.cat([part[: int(length)] for part, length in zip(everyone, lengths, strict=True)])
 
-    def gather(self, value: Value) -> list[Value]:
+    def exchange(self, value: Value) -> list[Value]:
         """Return what each process has, in order; anything that can be pickled."""
         if self.count == 1:
             return [value]

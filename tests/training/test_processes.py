@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -18,6 +19,7 @@ from torch import nn
 import preceptor
 from preceptor.errors import UsageError
 from preceptor.training import Plan, Processes
+from preceptor.training.checkpoint import load_state
 from preceptor.training.dot import DOT
 from preceptor.training.optim import LearningRate
 from preceptor.training.step import check_step
@@ -96,6 +98,24 @@ def test_a_killed_run_goes_on_with_another_number_of_processes(tmp_path: Path) -
     done = together("teach", *more, f"out={tmp_path / 'cut'}", "resume=true")
     assert done.returncode == 0, done.stderr
     assert_same_run(tmp_path / "whole", tmp_path / "cut")
+
+
+def test_what_is_remembered_of_each_class_of_a_sample(tmp_path: Path) -> None:
+    """Multi-label data: the bank of `consistency` has a row for each class of each sample."""
+    generator = torch.Generator().manual_seed(0)
+    inputs = torch.randn(400, 5, generator=generator)
+    labels = (inputs @ torch.randn(5, 3, generator=generator) > 0.5).long()
+    np.savez(tmp_path / "data.npz", x=inputs.numpy(), y=labels.numpy())
+    more = ["-m", "preceptor", "teach", f"data=npz:{tmp_path / 'data.npz'}", "model=mlp", *COMMON[3:]]
+    more += ["objective=soteacher", "objective.consistency.weight=10"]
+    subprocess.run([sys.executable, *more, f"out={tmp_path / 'one'}"], check=True, capture_output=True, env=ENVIRONMENT)
+    done = torchrun([*more, f"out={tmp_path / 'two'}"])
+    assert done.returncode == 0, done.stderr
+    assert_same_run(tmp_path / "one", tmp_path / "two")
+    one, two = (load_state(tmp_path / name / "checkpoint" / "last.pt").learner for name in ("one", "two"))
+    name = "objective.objectives.consistency.bank"
+    assert (one[name] > 0).all()
+    torch.testing.assert_close(two[name], one[name], rtol=1e-4, atol=1e-5)
 
 
 def test_mistakes_are_said_once(teacher: Path, tmp_path: Path) -> None:

@@ -99,7 +99,7 @@ class Processes:
         distributed.all_gather_object(values, value)
         return values
 
-    def agree(self, objective: nn.Module, index: Tensor) -> None:
+    def agree(self, objective: Objective, index: Tensor) -> None:
         """Bring what objectives remember of single samples to the same state everywhere, after a step.
 
         Args:
@@ -108,14 +108,10 @@ class Processes:
         """
         if self.count == 1:
             return
-        remembering = [module for module in objective.modules() if isinstance(module, Objective) and module.memories]
-        if not remembering:
-            return
-        seen = self.rows(index)
-        for module in remembering:
-            for name in module.memories:
-                memory = module.get_buffer(name)
-                memory[seen] = self.rows(memory[index])
+        for memories, rows in objective.remembered(index):
+            seen = self.rows(rows)
+            for memory in memories:
+                memory[seen] = self.rows(memory[rows])
 
     def settle(self, learner: nn.Module) -> None:
         """Make the buffers that each process moves on its own, batch-norm statistics above all, their mean."""

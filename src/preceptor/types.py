@@ -1,15 +1,17 @@
-"""The only things that travel between the rooms: Batch, Outputs, Clock, Step. All frozen."""
+"""The only things that travel between the rooms: Batch, Outputs, Clock, Step, and what numbers mean. All frozen."""
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Any, Literal
 
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-__all__ = ["Batch", "Clock", "Outputs", "Step", "Task", "View"]
+__all__ = ["Batch", "Clock", "Outputs", "Step", "Task", "View", "Vocabulary"]
 
 Task = Literal["multiclass", "binary", "multilabel"]  # one of many classes; one of two; each class present or not
 
@@ -21,6 +23,37 @@ class View:
     name: str
     seed: int
     epoch: int
+
+
+@dataclass(frozen=True, slots=True)
+class Vocabulary:
+    """Which token each number of a text stands for, as a tokenizer says.
+
+    Attributes:
+        size: the numbers are 0..size-1.
+        padding: the number that fills up short texts.
+        fingerprint: of all tokens with their numbers: 16 hexadecimal digits.
+    """
+
+    size: int
+    padding: int
+    fingerprint: str
+
+    @classmethod
+    def of(cls, numbers: Mapping[str, int], padding: int) -> Vocabulary:
+        """Return the vocabulary of these tokens.
+
+        Example:
+            >>> Vocabulary.of({"[PAD]": 0, "good": 1, "bad": 2}, 0).size
+            3
+        """
+        listed = json.dumps(sorted(numbers.items(), key=lambda item: (item[1], item[0])))
+        return cls(1 + max(numbers.values()), padding, hashlib.sha256(listed.encode()).hexdigest()[:16])
+
+    @classmethod
+    def read(cls, values: Mapping[str, Any] | None) -> Vocabulary | None:
+        """Return the vocabulary that stands somewhere as plain values, where one does."""
+        return None if values is None else cls(**values)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +72,8 @@ class Batch:
         hands_over: whether terms that cannot be applied to these rows hand their weight to those that can.
         share: how much these rows count in the step, 1 for a whole batch: where several processes or several passes make one
             step, their rows times that number over all rows.
+        labelled_share: the same of the rows that have a label.
+        sample_share: the same of the rows that show samples.
     """
 
     inputs: Float[Tensor, batch * shape]
@@ -48,6 +83,8 @@ class Batch:
     further: Mapping[str, Tensor] = field(default_factory=dict)
     hands_over: bool = False
     share: float = 1.0
+    labelled_share: float = 1.0
+    sample_share: float = 1.0
 
     @property
     def num_labelled(self) -> int:
@@ -65,16 +102,25 @@ class Batch:
         )
 
     def part(self, number: int, count: int) -> Batch:
-        """Return every `count`-th row from row `number` on, so that labelled rows stay first."""
-        labels, rows = self.labels, slice(number, None, count)
-        inputs = self.inputs[rows]
-        return replace(
+        """Return every `count`-th row from row `number` on, so that labelled rows stay first.
+
+        Where there is none it is the first row, whose share is 0: something to go through the motions with.
+        """
+        if number >= len(self.inputs):
+            return replace(self.rows(0, 1), share=0.0, labelled_share=0.0, sample_share=0.0)
+        rows = slice(number, None, count)
+        part = replace(
             self,
-            inputs=inputs,
-            labels=None if labels is None or number >= len(labels) else labels[rows],
+            inputs=self.inputs[rows],
+            labels=None if self.labels is None else self.labels[rows],
             index=self.index[rows],
             further={name: seen[rows] for name, seen in self.further.items()},
-            share=self.share * len(inputs) * count / len(self.inputs),
+        )
+        return replace(
+            part,
+            share=self.share * count * len(part.inputs) / len(self.inputs),
+            labelled_share=self.labelled_share * count * part.num_labelled / max(self.num_labelled, 1),
+            sample_share=self.sample_share * count * len(part.index) / max(len(self.index), 1),
         )
 
 

@@ -145,3 +145,50 @@ def test_columns_that_cannot_be_used_are_named(
     datasets.Dataset.from_dict(columns).save_to_disk(str(tmp_path / "d"))
     with pytest.raises(UsageError, match=message):
         load(f"hf:{tmp_path / 'd'}", options=given)
+
+
+@pytest.fixture(scope="module")
+def broken(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Digits of which rows 2, 5 and 7 are no images, half of one, and none."""
+    path = tmp_path_factory.mktemp("broken")
+    for name, rows in (("train", range(100)), ("test", range(100, 140))):
+        images = part(rows).cast_column("image", datasets.Image(decode=False))
+        content: list[Any] = [dict(row) for row in images["image"]]
+        if name == "train":
+            content[2] = {"bytes": b"no image", "path": None}
+            content[5] = {"bytes": content[5]["bytes"][: len(content[5]["bytes"]) // 2], "path": None}
+            content[7] = None
+        kinds = datasets.Features({"image": datasets.Image(decode=False), "label": images.features["label"]})
+        made = datasets.Dataset.from_dict({"image": content, "label": list(images["label"])}, features=kinds)
+        made.cast_column("image", datasets.Image()).to_parquet(str(path / f"{name}.parquet"))
+    return path
+
+
+@pytest.mark.parametrize("options", [{}, {"size": 8}])
+def test_unreadable_images_are_left_out_when_asked(broken: Path, options: dict[str, Any]) -> None:
+    data = load(f"hf:{broken}", options={**options, "skip_unreadable": True}, validation=0)
+    assert (len(data.train), len(data.test)) == (97, 40)
+    assert any("3 unreadable images of" in note and note.endswith(": row 2, row 5, row 7") for note in data.notes)
+    table, kept = load_digits(), [row for row in range(100) if row not in {2, 5, 7}]
+    assert data.train.labels.tolist() == table.target[kept].tolist()
+    expected = torch.from_numpy((table.images[kept] / 16 * 255).astype(np.uint8))
+    assert data.train.inputs(torch.arange(97))[:, 1].equal(expected)
+
+
+def test_unreadable_images_are_named_when_not(broken: Path) -> None:
+    with pytest.raises(UsageError) as caught:
+        load(f"hf:{broken}")
+    said = str(caught.value)
+    assert said.count("\n") == 0
+    for number in (2, 5, 7):
+        assert f"train: row {number}: no readable image (" in said
+    assert said.endswith("; data.skip_unreadable=true leaves such out")
+    data = load(f"hf:{broken}", options={"size": 8}, validation=0)
+    with pytest.raises(UsageError, match=r"train: row 5: no readable image \(.*\); data\.skip_unreadable=true leaves"):
+        data.train.inputs(torch.tensor([4, 5, 6]))
+
+
+def test_numbers_have_no_unreadable_images(tmp_path: Path) -> None:
+    datasets.Dataset.from_dict({"a": [1.0, 2.0], "label": [0, 1]}).save_to_disk(str(tmp_path / "d"))
+    with pytest.raises(UsageError, match=r"data\.skip_unreadable: .* has no column of images; data\.image=COLUMN"):
+        load(f"hf:{tmp_path / 'd'}", options={"skip_unreadable": True})

@@ -103,6 +103,18 @@ def test_a_policy_is_applied_by_the_number_of_the_batch() -> None:
     assert taught.labels.shape == (4, 3)
 
 
+def test_parts_of_what_a_policy_makes_of_whole_batches() -> None:
+    source, parts = loader(split(10), 4), []
+    for number in range(3):
+        shared = PolicyLoader(source, Mixup(), whole=lambda batch: batch, part=(number, 3)).showing(Mixup(alpha=0.5))
+        parts.append(list(shared.batches(1)))
+    for whole, *shares in zip(PolicyLoader(source, Mixup(alpha=0.5)).batches(1), *parts, strict=True):
+        held = [part.inputs if part.share > 0 else part.inputs[:0] for part in shares]
+        turns = [held[row % 3][row // 3] for row in range(len(whole.inputs))]
+        torch.testing.assert_close(torch.stack(turns), whole.inputs)
+        assert sum(part.share for part in shares) == 3
+
+
 def test_smaller_labelled_fractions_are_parts_of_larger_ones() -> None:
     few, many = (load("digits", labelled_fraction=fraction) for fraction in (0.05, 0.25))
     everything = load("digits")

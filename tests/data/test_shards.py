@@ -149,3 +149,27 @@ def test_what_is_wrong_with_a_shard_is_named(shards: Path, tmp_path: Path) -> No
             add(shard, f"{number}.png", b"no image")
             add(shard, f"{number}.cls", str(number % 2).encode())
     refused(r"a\.tar: \d: no readable image")
+    refused(r"none of 10 images can be read: .*a\.tar: 0, .*a\.tar: 1, .*a\.tar: 2, \.\.\.", skip_unreadable=True)
+
+
+@pytest.mark.parametrize("held", [True, False])
+def test_unreadable_images_are_left_out_when_asked(held: bool, shards: Path, tmp_path: Path) -> None:
+    for number in range(2):
+        write(tmp_path / f"{number}.tar", range(20 * number, 20 * number + 20))
+        with tarfile.open(tmp_path / f"{number}.tar", "a") as shard:
+            for row in range(2):
+                add(shard, f"bad{row}.png", b"no image")
+                add(shard, f"bad{row}.cls", b"3")
+    pattern, given = f"wds:{tmp_path}/*.tar", options(shards, held=held)
+    whole = load(f"wds:{shards}/train-{{000..001}}.tar", options=given, validation=0)
+    found = load(pattern, options={**given, "skip_unreadable": True}, validation=0)
+    assert found.train.labels.equal(whole.train.labels)
+    rows = torch.arange(40)
+    assert found.train.inputs(rows).equal(whole.train.inputs(rows))
+    (note,) = [note for note in found.notes if "unreadable" in note]
+    assert note.startswith(f"wds: 4 unreadable images of {tmp_path}/*.tar are left out: {tmp_path}/0.tar: bad0, ")
+    assert note.endswith(f"{tmp_path}/1.tar: bad0, ...")
+    with pytest.raises(
+        UsageError, match=r"\d\.tar: bad\d: no readable image .*data\.skip_unreadable=true leaves such out"
+    ):
+        load(pattern, options=given, validation=0).train.inputs(torch.arange(44))

@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+from pathlib import Path
+
+import numpy as np
 import pytest
 
-from preceptor.data import SOURCES, load, names
+from preceptor.data import SOURCES, Source, load, names
 from preceptor.errors import UsageError
 
 
@@ -19,9 +22,37 @@ def test_every_source_has_a_line() -> None:
         ("gaussian", {"dims": 3}, r"data\.dims: gaussian has no such key; it has num_classes, dim, variance"),
         ("cifar10", {}, r"data\.root: is needed by cifar10"),
         ("digits:here", {}, r"data\.path: digits has no such key"),
-        ("gaussian", {"dim": "many"}, r"gaussian cannot use dim='many'"),
+        ("gaussian", {"dim": "many"}, r"data\.dim: input should be a valid integer, .*, got 'many'"),
+        ("gaussian", {"priors": [0.5, "x"]}, r"data\.priors: input should be a valid number, .*, got \[0\.5, 'x'\]"),
+        (
+            "folder",
+            {"path": "here", "held": "perhaps"},
+            r"data\.held: input should be a valid boolean, .*, got 'perhaps'",
+        ),
+        ("table", {"path": "here", "target": ["a"]}, r"data\.target: input should be a valid string, got \['a'\]"),
     ],
 )
 def test_what_is_wrong_is_named(name: str, options: dict[str, object], message: str) -> None:
     with pytest.raises(UsageError, match=message):
         load(name, options=options)
+
+
+def test_numbers_name_columns_and_arrays_and_paths_are_taken(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("1,5\n" + "0.5,a\n0.7,b\n" * 10)
+    data = load("table", options={"path": tmp_path / "t.csv", "target": 5})
+    assert data.class_names == ("a", "b")
+    priors = np.array([0.9, 0.1])
+    skewed = load("gaussian", options={"num_classes": 2, "priors": priors, "samples": 400})
+    assert (
+        skewed.fingerprint
+        == load("gaussian", options={"num_classes": 2, "priors": priors.tolist(), "samples": 400.0}).fingerprint
+    )
+
+
+def test_an_error_of_our_own_is_not_taken_for_a_wrong_option(monkeypatch: pytest.MonkeyPatch) -> None:
+    def slip(*, size: int = 3) -> Source:
+        return size + "a"  # type: ignore[operator,return-value]
+
+    monkeypatch.setitem(SOURCES, "slip", slip)
+    with pytest.raises(TypeError, match="unsupported operand"):
+        load("slip", options={"size": 4})

@@ -1,8 +1,6 @@
 from __future__ import annotations
 
 import contextlib
-import csv
-import random
 from pathlib import Path
 
 import pytest
@@ -13,44 +11,16 @@ from preceptor.data import load
 from preceptor.errors import UsageError
 from preceptor.extras import import_torchvision
 from preceptor.models import TextClassifier
+from preceptor.types import Vocabulary
 
 transformers = pytest.importorskip("transformers")
 
-GOOD, BAD = ["good", "fine", "lovely", "brilliant"], ["bad", "dull", "awful", "tedious"]
-THINGS = ["film", "plot", "cast", "score", "book"]
-WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "the", "was", "null", *GOOD, *BAD, *THINGS]
+from sentences import WORDS, reviews, save_tokenizer, write  # noqa: E402  # needs the extra
 
 
 @pytest.fixture(scope="module")
 def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from tokenizers import Tokenizer, models, pre_tokenizers, processors  # noqa: PLC0415
-
-    made = Tokenizer(models.WordLevel({word: number for number, word in enumerate(WORDS)}, unk_token="[UNK]"))
-    made.pre_tokenizer = pre_tokenizers.Whitespace()
-    made.post_processor = processors.TemplateProcessing(
-        single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
-    )
-    folder = tmp_path_factory.mktemp("tokenizer")
-    transformers.PreTrainedTokenizerFast(tokenizer_object=made, pad_token="[PAD]", unk_token="[UNK]").save_pretrained(
-        str(folder)
-    )
-    return folder
-
-
-def write(file: Path, rows: list[tuple[str, str]], names: tuple[str, str] = ("sentence", "label")) -> Path:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with file.open("w", newline="") as opened:
-        csv.writer(opened, delimiter="\t", quoting=csv.QUOTE_NONE, escapechar="\\").writerows([names, *rows])
-    return file
-
-
-def reviews(number: int, seed: int) -> list[tuple[str, str]]:
-    chance = random.Random(seed)
-    rows = []
-    for _ in range(number):
-        label = chance.randrange(2)
-        rows.append((f"the {chance.choice(THINGS)} was {chance.choice((BAD, GOOD)[label])}", str(label)))
-    return rows
+    return save_tokenizer(tmp_path_factory.mktemp("tokenizer"))
 
 
 @pytest.fixture(scope="module")
@@ -75,6 +45,8 @@ def test_sentences_become_numbers_and_a_mask(tokenizer: Path, tmp_path: Path) ->
     assert inputs[2, 0].tolist() == [2, place["dull"], 1, 3, 0, 0]  # a quotation mark is a character like others
     assert data.train.labels.tolist() == [1, 0, 0, 0]
     assert any("1 sentences are longer than 6 tokens" in note for note in data.notes)
+    assert data.vocabulary == Vocabulary.of(place, 0)
+    assert data.vocabulary.size == len(WORDS)
 
 
 def test_pairs_say_which_sentence_a_token_is_of(tokenizer: Path, tmp_path: Path) -> None:

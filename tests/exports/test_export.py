@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import sys
 from pathlib import Path
@@ -18,7 +19,7 @@ from preceptor.cli import main
 from preceptor.data import Normalisation
 from preceptor.exports.export import export
 from preceptor.exports.opened import open_model
-from preceptor.models import ReusedClassifier, read_metadata
+from preceptor.models import ReusedClassifier, load_weights, read_metadata
 from preceptor.recipes.networks import fingerprint
 from preceptor.recipes.result import Result
 from preceptor.runs import RunFolder
@@ -204,6 +205,58 @@ def test_a_teachers_card_needs_no_teacher(runs: Path, tmp_path: Path) -> None:
     assert "knowledge-distillation" not in card
 
 
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory: pytest.TempPathFactory) -> Result:
+    out = tmp_path_factory.mktemp("kept") / "k"
+    return preceptor.teach(data=DATA, model="convnet_s", epochs=3, keep_every=1, out=out, progress=False)
+
+
+@pytest.mark.parametrize("suffix", ["safetensors", "onnx", "pt2"])
+def test_a_kept_epoch_leaves(suffix: str, kept: Result, tmp_path: Path) -> None:
+    words = ["export", str(kept.path), "--to", f"{tmp_path}/k.{suffix}", "--epoch", "2"]
+    assert main(words) == 0
+    network = copy.deepcopy(kept.model)
+    samples = pixels((1, 8, 8), 5)
+    shown = Normalisation(*(tuple(kept.record["normalisation"][key]) for key in ("mean", "std")))(samples)
+    found = open_model(tmp_path / f"k.{suffix}").probabilities(samples)
+    for epoch, is_it in ((2, True), (3, False)):
+        load_weights(network, RunFolder(kept.path).kept_epochs()[epoch])
+        with torch.no_grad():
+            assert torch.allclose(found, network(shown).softmax(1), atol=1e-5) is is_it
+    export(kept, tmp_path / "python.safetensors", epoch=2)
+    assert fingerprint(preceptor.load(tmp_path / "python.safetensors")) != fingerprint(preceptor.load(kept.path))
+
+
+def card_of(kept: Result, hub: Path, epoch: int) -> tuple[dict[str, Any], str]:
+    export(kept.path, hub_folder=hub, epoch=epoch)
+    text = (hub / "README.md").read_text()
+    return next(yaml.safe_load_all(text.split("\n---\n")[0])), text
+
+
+def test_the_card_says_which_epoch_and_what_was_measured_of_it(kept: Result, tmp_path: Path) -> None:
+    front, text = card_of(kept, tmp_path / "second", 2)
+    assert "The weights are those of epoch 2 of 3, kept on the way. Test was read for the run's result alone" in text
+    validation = kept.record["history"][1]["validation"]
+    (result,) = front["model-index"][0]["results"]
+    assert result["dataset"]["split"] == "validation"
+    assert {each["type"]: each["value"] for each in result["metrics"]} == {
+        name: value for name, value in validation.items() if name != "samples"
+    }
+    assert f"| accuracy | {100 * validation['accuracy']:.2f} % |" in text
+    assert "test metric" not in text
+    front, text = card_of(kept, tmp_path / "third", 3)  # the result's own weights
+    assert front["model-index"][0]["results"][0]["dataset"]["split"] == "test"
+    assert "Read once, after training. The weights are those of epoch 3 of 3." in text
+
+
+def test_a_kept_epoch_that_was_not_measured_claims_nothing(tmp_path: Path) -> None:
+    data = {**DATA, "validation": 0.0, "limit": 64}
+    run = preceptor.teach(data=data, model="convnet_s", epochs=2, keep_every=1, out=tmp_path / "run", progress=False)
+    front, text = card_of(run, tmp_path / "hub", 1)
+    assert "model-index" not in front
+    assert "metric" not in text.split("---\n")[2]
+
+
 class Wave(nn.Module):
     """ONNX has no Bessel functions."""
 
@@ -273,6 +326,8 @@ def test_a_result_leaves_with_the_weights_its_numbers_are_of(tmp_path: Path) -> 
         (["--hub-folder", "{runs}/t"], "t is a run folder; choose another"),
         (["--to", "{runs}/s/model.safetensors"], "is the run's own weights file; choose another name"),
         (["--to", "{runs}/s/config.yaml/x.onnx"], "config.yaml is a file, not a folder"),
+        (["--to", "{out}/x.onnx", "--epoch", "2"], "s has kept epochs none, not 2; teach with keep_every=N"),
+        (["--to", "{out}/x.onnx", "--epoch", "0"], "error: Invalid value for '--epoch'"),
         (["--to", "{out}/x.onnx", "--output", "classes"], "error: Invalid value for '--output'"),
     ],
 )

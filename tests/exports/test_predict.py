@@ -94,7 +94,7 @@ def test_what_cannot_be_read_is_named_and_the_rest_goes_on(
     [
         (["{tmp}/none.onnx", "x.png"], "none.onnx: no such file"),
         (["{tmp}/none.pt2", "x.png"], "none.pt2: cannot be read (No such file"),
-        (["{tmp}/none", "x.png"], "none: no such file"),
+        (["{tmp}/none", "x.png"], "none: no such run folder or file"),
         (["{tmp}/bad.onnx", "x.png"], "bad.onnx: cannot be read, it is damaged or no ONNX file"),
         (["{tmp}/bad.pt2", "x.png"], "bad.pt2: cannot be read, it is damaged or no torch.export file"),
         (["{tmp}/bad.safetensors", "x.png"], "bad.safetensors: cannot be read, it is damaged or no safetensors file"),

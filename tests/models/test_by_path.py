@@ -2,14 +2,17 @@ from __future__ import annotations
 
 import re
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
 from preceptor.errors import UsageError
-from preceptor.models import Adapted, Samples, feature_names, make
+from preceptor.models import Adapted, Samples, feature_names, make, random_texts
+from preceptor.types import Vocabulary
 
+TEXTS = Samples(2, (2, 6), vocabulary=Vocabulary(9, 0, "of a test"))
 DIGITS = Samples(10, (1, 8, 8), (0.3,), (0.4,))
 SOURCE = '''
 from torch import nn
@@ -33,6 +36,23 @@ def seven():
 
 def anything(**kwargs):
     return network(10, 1, **kwargs)
+
+class Words(nn.Module):
+    """Reads the rows of texts as they come."""
+
+    def __init__(self, num_classes, vocabulary_size=9):
+        super().__init__()
+        self.embedding = nn.Embedding(vocabulary_size, 4)
+        self.head = nn.Linear(4, num_classes)
+
+    def forward(self, inputs):
+        return self.head(self.embedding(inputs[:, 0].long()).mean(1))
+
+class Named(Words):
+    """Is told what is what."""
+
+    def forward(self, input_ids, attention_mask):
+        return self.head((self.embedding(input_ids) * attention_mask[..., None]).sum(1)), "what else it says"
 
 def fails(num_classes):
     raise ValueError("no such weather")
@@ -68,6 +88,26 @@ def test_further_keys_and_features(module: str) -> None:
     assert model.network.state_dict()["0.weight"].shape == (6, 1, 3, 3)
     assert feature_names(model) == ("block1", "block2", "pooled")
     assert make(f"{module}:anything", DIGITS, {"width": 2})(torch.zeros(1, 1, 8, 8)).shape == (1, 10)
+
+
+@pytest.mark.parametrize("name", ["Words", "Named"])
+def test_a_network_that_reads_token_numbers(name: str, module: str) -> None:
+    model = make(f"{module}:{name}", TEXTS)
+    assert isinstance(model, Adapted)
+    assert model.bare.get_parameter("embedding.weight").shape == (9, 4)
+    texts = random_texts((2, 6), Vocabulary(9, 0, ""), 3)
+    assert model(texts).shape == (3, 2)
+    assert feature_names(model) == ("pooled",)
+
+
+def test_numbers_that_are_no_texts_are_tried_as_the_data_hold_them(module: str) -> None:
+    samples = Samples(2, (2, 6))  # token numbers in an array, say: nobody says how many there are
+    with pytest.raises(UsageError, match=r"cannot read samples of shape \(2, 6\) \(.*\)$"):
+        make(f"{module}:Words", samples)
+    model = make(f"{module}:Words", replace(samples, example=torch.ones(2, 6)))
+    assert feature_names(model) == ("pooled",)
+    unseen = make(f"{module}:Words", samples, is_filled=True)  # its run has shown that it reads them
+    assert unseen(torch.ones(3, 2, 6)).shape == (3, 2)
 
 
 @pytest.mark.parametrize(

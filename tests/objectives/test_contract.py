@@ -101,10 +101,12 @@ def prepare(objective: Objective, step: Step) -> Step:
     return step
 
 
-def make(entry: Entry, step: Step) -> tuple[Objective, Step]:
+def make(entry: Entry, step: Step, *, has_past: bool = True) -> tuple[Objective, Step]:
     torch.manual_seed(0)
     objective = entry.objective()
     step = prepare(objective, step)
+    if not has_past:
+        return objective.eval(), step
     past, answered = outputs(7, 2), step.teacher and _float(step.teacher)
     past = replace(past, features={**step.student.features, **past.features})
     objective.loss(
@@ -199,6 +201,29 @@ def test_the_order_of_the_batch_does_not_matter(room: str, key: str, entry: Entr
     shuffled = replace(step, batch=batch, student=turned(step.student), teacher=step.teacher and turned(step.teacher))
     value = copy.deepcopy(objective).loss(shuffled)
     torch.testing.assert_close(value, objective.loss(step), rtol=1e-4, atol=1e-6)
+
+
+@every
+def test_what_compares_rows_says_so(room: str, key: str, entry: Entry) -> None:
+    """Of two halves, what compares no rows says on average what it says of the whole; what compares them does not.
+
+    Both are tried without a past and with one: crd compares rows in its first step only, and confidence_ranking has nothing to
+    say before it. What trains in a stage of its own is held to the same.
+    """
+    cases: dict[str, list[tuple[bool, bool]]] = {}
+    for has_past in (False, True):
+        objective, step = make(entry, make_step(room, key), has_past=has_past)
+        stage = objective.preparation()
+        for each in (objective, *([] if stage is None else [stage.objective.eval()])):
+            whole = copy.deepcopy(each).loss(step)
+            halves = [copy.deepcopy(each).loss(step.rows(*rows)) for rows in ((0, BATCH // 2), (BATCH // 2, BATCH))]
+            differs = not torch.allclose(torch.stack(halves).mean(), whole, rtol=1e-4, atol=1e-6)
+            cases.setdefault(type(each).__name__, []).append((each.compares_rows, differs))
+    for name, found in cases.items():
+        assert all(is_declared or not differs for is_declared, differs in found), f"{name}: compares rows, undeclared"
+        assert any(is_declared == differs for is_declared, differs in found), (
+            f"{name}: compares no rows, and declares it"
+        )
 
 
 @every

@@ -103,6 +103,45 @@ def test_each_term_gets_the_rows_it_can_be_applied_to() -> None:
     assert list(objective.terms(beyond)) == ["all"]
 
 
+def test_a_term_counts_by_the_rows_it_is_applied_to() -> None:
+    """Of 8 rows in two parts, 3 have labels and 6 show samples; this part has 4, 2 and 3 of them."""
+    batch = Batch(torch.zeros(4, 3), torch.tensor([0, 1]), torch.arange(3), View("none", 0, 1))
+    batch = replace(batch, share=1.0, labelled_share=2 * 2 / 3, sample_share=2 * 3 / 6)
+    given = Step(batch, Outputs(torch.zeros(4, 3)), None, nn.Identity(), Clock(1, 4, 0.0))
+    objective = Sum(
+        all=(1.0, Seen(False, False)),
+        labels=(1.0, Seen(True, False)),
+        samples=(1.0, Seen(False, True)),
+        both=(1.0, Seen(True, True)),
+    )
+    assert {name: value.item() for name, value in objective.terms(given).items()} == pytest.approx(
+        {"all": 4.0, "labels": 2 * 4 / 3, "samples": 3.0, "both": 2 * 4 / 3}
+    )
+
+
+def test_terms_that_compare_rows_get_the_whole_step_and_no_other_asks_for_it() -> None:
+    batch = Batch(torch.zeros(2, 3), None, torch.arange(2), View("none", 0, 1))
+    given = Step(batch, Outputs(torch.zeros(2, 3)), None, nn.Identity(), Clock(1, 4, 0.0))
+    comparing, idle = Seen(False, False), Seen(False, False)
+    comparing.compares_rows = idle.compares_rows = True
+    asked = []
+
+    def whole(step: Step) -> Step:
+        asked.append(step)
+        return replace(step, batch=replace(batch, inputs=torch.zeros(5, 3)), student=Outputs(torch.zeros(5, 3)))
+
+    objective = Sum(own=(1.0, Seen(False, False)), all=(1.0, comparing), again=(1.0, comparing), idle=(0.0, idle))
+    assert {name: value.item() for name, value in objective.terms(given, whole).items()} == {
+        "own": 2,
+        "all": 5,
+        "again": 5,
+    }
+    assert len(asked) == 1
+    Sum(own=(1.0, Seen(False, False)), idle=(0.0, idle)).terms(given, whole)
+    assert len(asked) == 1
+    assert Sum(inner=(1.0, objective)).terms(given, whole)["inner"].item() == 15
+
+
 def test_a_sum_within_a_sum_needs_what_all_its_terms_need() -> None:
     inner = Sum(a=(1.0, Seen(True, False)), b=(1.0, Seen(True, True)))
     assert inner.needs_labels

@@ -120,6 +120,7 @@ def test_vectors_and_a_known_truth(tmp_path: Path) -> None:
         data=data, teacher={"truth": True}, model="mlp", epochs=2, out=tmp_path / "s", progress=False
     )
     assert student.record["teacher_fingerprint"] is None
+    assert student.record["truth_fingerprint"] == result.record["truth_fingerprint"] is not None
 
 
 def test_a_bare_weights_file_as_teacher(teacher: preceptor.Result, tmp_path: Path) -> None:

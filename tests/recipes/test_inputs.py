@@ -69,6 +69,19 @@ def test_every_method_learns_beyond_the_samples_and_from_a_pool(key: str, teache
     assert all(torch.isfinite(torch.tensor(value)) for row in rows for value in row["train"]["terms"].values())
 
 
+def test_what_compares_rows_sees_those_of_a_pass(
+    teachers: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Semckd is made for the size of a pass: else it would skip them all, and be 0."""
+    given: Any = {**SHORT, "progress": True, "epochs": 1, "accumulate": 2}
+    method = {"name": "semckd", "rkd": {"weight": 1.0}}
+    out = tmp_path / "run"
+    preceptor.distill(data=DATA, teacher=teachers[0], model="convnet_s", method=method, out=out, **given)
+    said = " ".join(capsys.readouterr().err.split())
+    assert "accumulate: rows are compared within one of 2 passes, not over the batch (semckd, rkd)" in said
+    assert history(out)[0]["train"]["terms"]["semckd"] > 0
+
+
 @pytest.mark.parametrize("name", sorted({*POLICIES} - {"real"}))
 def test_every_policy_trains_a_student_that_learns(name: str, teachers: list[Path], tmp_path: Path) -> None:
     knobs = {"patch_size": 4} if name in {"kd_plus", "mixpatch"} else {}

@@ -56,13 +56,15 @@ def label(words: Words = None, config: Config = None, show_help: Help = False) -
 
 @app.command()
 def evaluate(
-    run: Annotated[str, typer.Argument(help="a finished run's folder")],
+    run: Annotated[
+        str, typer.Argument(help="a finished run's folder; an exported .safetensors or Hub folder with data=")
+    ],
     words: Annotated[
         list[str] | None, typer.Argument(metavar="[data...=value]...", help="other data to test on")
     ] = None,
     workers: Workers = 0,
 ) -> None:
-    """Measure a finished run's network on the test split."""
+    """Measure a trained network on the test split."""
     from preceptor.cli.verbs import evaluate_verb  # noqa: PLC0415
 
     evaluate_verb(run, words or [], workers=workers)
@@ -101,6 +103,9 @@ def curve(
 def export(
     run: Annotated[str, typer.Argument(help="a finished run's folder")],
     to: Annotated[Path | None, typer.Option(help="FILE.safetensors, FILE.onnx or FILE.pt2")] = None,
+    epoch: Annotated[
+        int | None, typer.Option(min=1, help="a kept epoch of the run (keep_every=N) instead of its result")
+    ] = None,
     output: Annotated[Literal["logits", "probabilities"], typer.Option(help="of .onnx and .pt2")] = "logits",
     normalise: Annotated[
         Literal["inside", "outside"],
@@ -115,7 +120,16 @@ def export(
     """Write a run's network into a file that stands by itself, and check what it answers."""
     from preceptor.cli.export import export_verb  # noqa: PLC0415
 
-    export_verb(run, to, output=output, normalise=normalise, int8=int8, hub_folder=hub_folder, licence=licence)
+    export_verb(
+        run,
+        to,
+        epoch=epoch,
+        output=output,
+        normalise=normalise,
+        int8=int8,
+        hub_folder=hub_folder,
+        licence=licence,
+    )
 
 
 @app.command()

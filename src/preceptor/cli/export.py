@@ -23,6 +23,7 @@ def export_verb(
     run: str,
     to: Path | None,
     *,
+    epoch: int | None,
     output: Output,
     normalise: Normalise,
     int8: bool,
@@ -30,7 +31,16 @@ def export_verb(
     licence: str,
 ) -> None:
     """Carry out `preceptor export`."""
-    done = export(run, to, output=output, normalise=normalise, int8=int8, hub_folder=hub_folder, licence=licence)
+    done = export(
+        run,
+        to,
+        epoch=epoch,
+        output=output,
+        normalise=normalise,
+        int8=int8,
+        hub_folder=hub_folder,
+        licence=licence,
+    )
     table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
     if done.opset is not None:
         table.add_row("opset", str(done.opset))

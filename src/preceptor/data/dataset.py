@@ -13,7 +13,7 @@ from torch import Tensor
 from preceptor.data.split import Arrays, Split
 from preceptor.data.views import ORDER, draws
 from preceptor.errors import UsageError
-from preceptor.types import Task
+from preceptor.types import Task, Vocabulary
 
 __all__ = ["Data", "Normalisation", "Source", "assemble", "fingerprint", "held_out", "stratified"]
 
@@ -50,6 +50,7 @@ class Source:
         protocol: which default training settings fit.
         validation_share: default share of train to hold out.
         notes: choices the user should hear about.
+        vocabulary: of texts: which token each number stands for.
     """
 
     name: str
@@ -62,6 +63,7 @@ class Source:
     protocol: str = "default"
     validation_share: float = 0.1
     notes: tuple[str, ...] = ()
+    vocabulary: Vocabulary | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +83,10 @@ class Data:
         view: default augmentation of training samples.
         protocol: which default training settings fit.
         validation_share: share of train that was held out; 0 where validation came with the data.
-        fingerprint: of inputs and labels: 16 hexadecimal digits.
+        fingerprint: of inputs and labels: 16 hexadecimal digits. It says whether networks see the same samples, so that their
+            answers can be stored and compared, and leaves the truth out, which they do not see.
         notes: choices the user should hear about.
+        vocabulary: of texts: which token each number stands for; None: the samples are no texts.
     """
 
     name: str
@@ -99,6 +103,7 @@ class Data:
     fingerprint: str
     notes: tuple[str, ...]
     pool: Split | None = None
+    vocabulary: Vocabulary | None = None
 
     @property
     def task(self) -> Task:
@@ -106,6 +111,20 @@ class Data:
         if self.train.labels.ndim == 2:
             return "multilabel"
         return "binary" if self.num_classes == 2 else "multiclass"
+
+    @property
+    def truth_fingerprint(self) -> str | None:
+        """Sixteen hexadecimal digits over the true label distribution of all samples; None where it is known of none."""
+        known = {
+            name: part.truth
+            for name, part in (("train", self.train), ("validation", self.validation), ("test", self.test))
+            if part.truth is not None
+        }
+        digest = hashlib.sha256()
+        for name, truth in known.items():
+            digest.update(f"{name} {tuple(truth.shape)}".encode())
+            digest.update(truth.contiguous().numpy().tobytes())
+        return digest.hexdigest()[:16] if known else None
 
 
 def assemble(
@@ -186,6 +205,7 @@ def assemble(
         fingerprint=fingerprint(train, held, test),
         notes=tuple(notes),
         pool=pool,
+        vocabulary=source.vocabulary,
     )
 
 

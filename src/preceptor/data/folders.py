@@ -9,22 +9,18 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from preceptor.data.dataset import Source
-from preceptor.data.images import Cut, a_fifth, image_source, image_split
+from preceptor.data.decoding import LEAVE_OUT, decode
+from preceptor.data.images import Cut, a_fifth, image_source, image_split, left_out_note, readable
 from preceptor.data.split import Split
 from preceptor.errors import UsageError
 
-__all__ = ["IMAGE_SUFFIXES", "UnreadableError", "decode", "folder", "image_files"]
+__all__ = ["IMAGE_SUFFIXES", "folder", "image_files"]
 
 IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".webp", ".gif", ".tif", ".tiff", ".ppm", ".pgm"}
 _VALIDATION_NAMES = ("validation", "val", "valid")
-_FEW = 3  # files that are named where many are left out
-
-
-class UnreadableError(UsageError):
-    """A file that is no image, or a damaged one."""
 
 
 def folder(
@@ -82,30 +78,6 @@ def image_files(folder: Path) -> list[Path]:
     return sorted(file for file in folder.rglob("*") if file.suffix.lower() in IMAGE_SUFFIXES)
 
 
-def decode(file: Any, name: str, *, where: str = "data.path: ", advice: str = "") -> Image.Image:
-    """Return an image in mode RGB.
-
-    Args:
-        file: a path, or an open file.
-        name: what it is called in messages.
-        where: what they begin with.
-        advice: what could be done where it cannot be decoded.
-
-    Raises:
-        UnreadableError: when it cannot be decoded.
-        UsageError: when it has more than 8 bits a channel.
-    """
-    try:
-        with Image.open(file) as opened:
-            if opened.mode.startswith(("I", "F")):
-                raise UsageError(f"{where}{name}: has more than 8 bits a channel ({opened.mode}); convert it to 8")
-            return opened.convert("RGB")
-    except UsageError:
-        raise
-    except (OSError, UnidentifiedImageError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise UnreadableError(f"{where}{name}: no readable image ({' '.join(str(error).split())}){advice}") from error
-
-
 class _Files:
     """Reads images by their number.
 
@@ -122,7 +94,7 @@ class _Files:
 
     def __call__(self, number: int) -> Image.Image:
         path = self.path(number)
-        return decode(path, path, advice="; data.skip_unreadable=true leaves such out")
+        return decode(path, path, advice=LEAVE_OUT)
 
 
 def _classes(root: Path) -> tuple[str, ...]:
@@ -134,29 +106,19 @@ def _classes(root: Path) -> tuple[str, ...]:
 
 def _read(root: Path, names: tuple[str, ...], cut: Cut, *, skips: bool) -> tuple[Split, tuple[str, ...]]:
     """Return a part of the data, and a note on what was left out."""
-    files: list[Path] = []
-    labels: list[int] = []
-    left_out: list[Path] = []
-    for label, name in enumerate(names):
-        found = image_files(root / name)
-        bad = {file for file in found if not _is_readable(file)} if skips else set()
-        if len(found) == len(bad):
-            raise UsageError(f"data.path: {root / name} holds no images{f', {len(bad)} unreadable' if bad else ''}")
-        left_out += sorted(bad)
-        files += [file for file in found if file not in bad]
-        labels += [label] * (len(found) - len(bad))
+    found = {name: image_files(root / name) for name in names}
+    files = [file for name in names for file in found[name]]
+    labels = torch.tensor([label for label, name in enumerate(names) for _ in found[name]], dtype=torch.int64)
     described = np.array([os.fsencode(file.relative_to(root)) for file in files])
     read = _Files(root, described)
-    split = image_split(read, torch.tensor(labels), cut, name_of=read.path, described=described)
-    if not left_out:
-        return split, ()
-    shown = ", ".join(str(file.relative_to(root)) for file in left_out[:_FEW]) + ", ..." * (len(left_out) > _FEW)
-    return split, (f"folder: {len(left_out):,} unreadable images of {root} are left out: {shown}",)
-
-
-def _is_readable(file: Path) -> bool:
-    try:
-        decode(file, str(file))
-    except UnreadableError:
-        return False
-    return True
+    left_out: list[str] = []
+    if skips:
+        kept, left_out = readable(read, len(files), name_of=lambda number: str(files[number].relative_to(root)))
+        labels, described = labels[kept], described[kept.numpy()]
+        read = _Files(root, described)
+    for label, name in enumerate(names):
+        if not (labels == label).any():
+            bad = f", {len(found[name])} unreadable" if found[name] else ""
+            raise UsageError(f"data.path: {root / name} holds no images{bad}")
+    split = image_split(read, labels, cut, name_of=read.path, described=described)
+    return split, left_out_note("folder", str(root), left_out)

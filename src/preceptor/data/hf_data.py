@@ -10,13 +10,14 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
 from preceptor.data.arrays import source_of
 from preceptor.data.dataset import Source
-from preceptor.data.folders import UnreadableError
-from preceptor.data.images import Cut, a_fifth, image_source, image_split
+from preceptor.data.decoding import LEAVE_OUT, UNREADABLE, UnreadableError, in_colours
+from preceptor.data.images import Cut, a_fifth, image_source, image_split, left_out_note, readable
 from preceptor.data.split import Arrays, Split, as_labels
 from preceptor.data.tables import class_labels
 from preceptor.errors import UsageError
@@ -34,11 +35,12 @@ def hf(
     path: str,
     label: str | None = None,
     image: str | None = None,
-    features: Sequence[str] | None = None,
+    features: str | Sequence[str] | None = None,
     test: str | None = None,
     size: int | None = None,
     held: bool | None = None,
     centre: float = 0.875,
+    skip_unreadable: bool = False,
 ) -> Source:
     """Data of the datasets library on disk: a folder of save_to_disk, or of .parquet or .arrow files.
 
@@ -51,6 +53,7 @@ def hf(
         size: as for folder.
         held: as for folder.
         centre: as for folder.
+        skip_unreadable: as for folder.
     """
     cut = Cut(size, centre, held)
     library = import_extra("datasets", "hf", needed_by=f"hf:{path}")
@@ -66,13 +69,17 @@ def hf(
     target = _target(train, label, path, library)
     names, labels = _labels(wanted, target, path, library)
     column = _image_column(train, image, path, library)
-    splits = {
-        name: _numbers(part, labels[name], _features(part, features, target, path), path)
-        if column is None
-        else _images(part, labels[name], column, cut, f"{path}: {name}")
-        for name, part in wanted.items()
-    }
+    if column is None and skip_unreadable:
+        raise UsageError(f"data.skip_unreadable: {path} has no column of images; data.image=COLUMN")
     notes: tuple[str, ...] = (f"hf: classes are those of column {target}",)
+    splits: dict[str, Split] = {}
+    for name, part in wanted.items():
+        where = f"{path}: {name}"
+        if column is None:
+            splits[name] = _numbers(part, labels[name], _features(part, features, target, path), path)
+        else:
+            splits[name], left_out = _images(part, labels[name], column, cut, where, skips=skip_unreadable)
+            notes += left_out_note("hf", where, left_out)
     whole, validation = splits["train"], None if held_name == tested or held_name is None else splits[held_name]
     if tested is None:
         number = len(whole)
@@ -142,7 +149,7 @@ def _image_column(part: Any, image: str | None, path: str, library: ModuleType) 
     return next((str(name) for name, kind in part.features.items() if isinstance(kind, library.Image)), None)
 
 
-def _features(part: Any, features: Sequence[str] | None, target: str, path: str) -> list[str]:
+def _features(part: Any, features: str | Sequence[str] | None, target: str, path: str) -> list[str]:
     if features is not None:
         chosen = [features] if isinstance(features, str) else list(features)
         for name in chosen:
@@ -181,30 +188,40 @@ def _labels(
 
 
 class _Rows:
-    """Reads the images of a column by their number."""
+    """Reads the images of a column by their number among those that are kept."""
 
-    def __init__(self, part: Any, column: str, where: str) -> None:
+    def __init__(self, part: Any, column: str, where: str, kept: NDArray[np.int64]) -> None:
         self._part = part.select_columns([column])
         self._column = column
         self._where = where
+        self._kept = kept
 
     def name(self, number: int) -> str:
         """Return what an image is called."""
-        return f"{self._where}: row {number}"
+        return f"{self._where}: row {self._kept[number]}"
 
     def __call__(self, number: int) -> Image.Image:
+        name = self.name(number)
         try:
-            image = self._part[number][self._column]
-        except (OSError, SyntaxError, ValueError) as error:
-            raise UnreadableError(f"data.path: {self.name(number)}: no readable image ({error})") from error
+            image = self._part[int(self._kept[number])][self._column]
+        except UNREADABLE as error:
+            reason = " ".join(str(error).split())
+            raise UnreadableError(f"data.path: {name}: no readable image ({reason}){LEAVE_OUT}") from error
+        if image is None:
+            raise UnreadableError(f"data.path: {name}: no readable image (there is none){LEAVE_OUT}")
         if not isinstance(image, Image.Image):
-            raise UsageError(f"data.image: {self.name(number)} of column {self._column} is a {type(image).__name__}")
-        return image.convert("RGB")
+            raise UsageError(f"data.image: {name} of column {self._column} is a {type(image).__name__}")
+        return in_colours(image, name)
 
 
-def _images(part: Any, labels: Tensor, column: str, cut: Cut, where: str) -> Split:
-    read = _Rows(part, column, where)
-    return image_split(read, labels, cut, name_of=read.name)
+def _images(part: Any, labels: Tensor, column: str, cut: Cut, where: str, *, skips: bool) -> tuple[Split, list[str]]:
+    """Return the images of a part, and the names of those that are left out."""
+    left_out: list[str] = []
+    read = _Rows(part, column, where, np.arange(len(labels)))
+    if skips:
+        kept, left_out = readable(read, len(labels), name_of=lambda number: f"row {number}")
+        labels, read = labels[kept], _Rows(part, column, where, kept.numpy())
+    return image_split(read, labels, cut, name_of=read.name), left_out
 
 
 def _numbers(part: Any, labels: Tensor, columns: Sequence[str], path: str) -> Arrays:

@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
+from jaxtyping import Int
 from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
 from preceptor.data.crops import centre_crop, pixels_of
 from preceptor.data.dataset import Normalisation, Source, held_out
+from preceptor.data.decoding import LEAVE_OUT, UnreadableError
 from preceptor.data.pictures import RESIZED_CROP, Pictures
 from preceptor.data.split import Arrays, Split
 from preceptor.errors import UsageError
 
-__all__ = ["PHOTOGRAPHS", "Cut", "a_fifth", "image_source", "image_split"]
+__all__ = ["PHOTOGRAPHS", "Cut", "a_fifth", "image_source", "image_split", "left_out_note", "readable"]
 
 PHOTOGRAPHS = Normalisation((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))  # ImageNet's, which published weights expect
 _TEST_SHARE = 0.2
+_WHERE = "data.path: "
+_AT_ONCE = 1024  # images that wait to be decoded
+_FEW = 3  # images that are named where many cannot be read
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,14 +81,22 @@ def image_split(
         blocks: see `Pictures`.
 
     Raises:
-        UsageError: when images without a size to be cut to differ in theirs; two are named.
+        UsageError: when images without a size to be cut to differ in theirs, two are named; when some of those that are held
+            cannot be decoded, the first are named.
     """
     if not cut.is_held:
         assert cut.size is not None
         return Pictures(read, labels, size=cut.size, centre=cut.centre, described=described, blocks=blocks)
     images: list[Tensor] = []
+    bad: list[UnreadableError] = []
     for number in range(len(labels)):
-        whole = read(number)
+        try:
+            whole = read(number)
+        except UnreadableError as error:
+            bad.append(error)
+            if len(bad) == _FEW:
+                break
+            continue
         image = pixels_of(whole if cut.size is None else centre_crop(whole, cut.size, cut.centre))
         if images and image.shape != images[0].shape:
             raise UsageError(
@@ -89,7 +104,56 @@ def image_split(
                 f"{images[0].shape[2]}x{images[0].shape[1]}; set data.size"
             )
         images.append(image)
+    if bad:
+        raise bad[0] if len(bad) == 1 else UsageError(_several(bad))
     return Arrays(torch.stack(images), labels)
+
+
+def readable(
+    read: Callable[[int], Image.Image], count: int, *, name_of: Callable[[int], str]
+) -> tuple[Int[Tensor, " kept"], list[str]]:
+    """Return the numbers of the images that can be decoded, in order, and the names of the others; each is decoded once.
+
+    Args:
+        read: gives one by its number.
+        count: of the images.
+        name_of: what one is called.
+
+    Raises:
+        UsageError: when none can be decoded.
+    """
+
+    def is_readable(number: int) -> bool:
+        try:
+            read(number)
+        except UnreadableError:
+            return False
+        return True
+
+    found: list[bool] = []
+    with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
+        for start in range(0, count, _AT_ONCE):
+            found += pool.map(is_readable, range(start, min(start + _AT_ONCE, count)))
+    is_kept = torch.tensor(found, dtype=torch.bool)
+    left_out = [name_of(number) for number in torch.nonzero(~is_kept).flatten().tolist()]
+    if len(left_out) == count > 0:
+        raise UsageError(f"data.path: none of {count:,} images can be read: {_first(left_out)}")
+    return torch.nonzero(is_kept).flatten(), left_out
+
+
+def left_out_note(kind: str, place: str, names: Sequence[str]) -> tuple[str, ...]:
+    """Return a note on the unreadable images of a place that are left out, where there are any."""
+    return (f"{kind}: {len(names):,} unreadable images of {place} are left out: {_first(names)}",) if names else ()
+
+
+def _first(names: Sequence[str]) -> str:
+    return ", ".join(names[:_FEW]) + ", ..." * (len(names) > _FEW)
+
+
+def _several(errors: Sequence[UnreadableError]) -> str:
+    """Return one line on several images that cannot be read."""
+    lines = [str(error).removesuffix(LEAVE_OUT) for error in errors]
+    return f"{'; '.join([lines[0], *(line.removeprefix(_WHERE) for line in lines[1:])])}{LEAVE_OUT}"
 
 
 def image_source(

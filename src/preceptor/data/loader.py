@@ -124,7 +124,8 @@ class Loader:
         seen = View(self._view, self._seed, epoch) if self._shown is None else self._shown.view(self._view, epoch)
         shares = [_share(rows, self._part) for rows in torch.split(order, self.batch_size)[start:]]
         for (rows, share), (read, raw) in zip(shares, self._read(shares, seen, epoch), strict=True):
-            yield replace(self._batch(rows, read, read if raw is None else raw, seen), share=share)
+            batch = self._batch(rows, read, read if raw is None else raw, seen)
+            yield replace(batch, share=share, labelled_share=share, sample_share=share)
 
     def _batch(self, rows: Tensor, read: Tensor, raw: Tensor, seen: View) -> Batch:
         batch = _seen_batch(read, self._split, rows, seen, self._normalisation)

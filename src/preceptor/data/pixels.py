@@ -8,7 +8,7 @@ from PIL import Image
 from torch import Tensor
 
 from preceptor.data.crops import pixels_of
-from preceptor.data.folders import decode
+from preceptor.data.decoding import decode
 
 __all__ = ["read_image"]
 

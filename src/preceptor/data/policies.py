@@ -55,6 +55,11 @@ class Policy(ABC):
         """Whether there are batches that show no sample."""
         return False
 
+    @property
+    def mixes_rows(self) -> bool:
+        """Whether what becomes of a row depends on the others of its batch, or on its place among them."""
+        return False
+
 
 class Real(Policy):
     """The samples as they are."""
@@ -127,6 +132,11 @@ class Beyond(Policy):
     def goes_beyond(self) -> bool:
         """Whether there are batches that show no sample."""
         return not self.add
+
+    @property
+    def mixes_rows(self) -> bool:
+        """Whether what becomes of a row depends on the others of its batch, or on its place among them."""
+        return True
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import torch
@@ -66,10 +66,13 @@ class PooledLoader:
         with_labels, without = self._labelled.batch_size, self._pool.batch_size
         parts = zip(_whole_batches(self._labelled, first), _whole_batches(self._pool, first), strict=False)
         for _, (known, unknown) in zip(range(start, self.num_batches), parts, strict=False):
+            share = (with_labels * known.share + without * unknown.share) / (with_labels + without)
             yield replace(
                 known,
                 inputs=torch.cat([known.inputs, unknown.inputs]),
-                share=(with_labels * known.share + without * unknown.share) / (with_labels + without),
+                share=share,
+                labelled_share=known.share,
+                sample_share=share,
                 index=torch.cat([known.index, unknown.index + self._labelled.num_samples]),
                 view=replace(known.view, epoch=epoch),
                 further={name: torch.cat([shown, unknown.further[name]]) for name, shown in known.further.items()},
@@ -80,25 +83,44 @@ class PolicyLoader:
     """Batches as an input policy shows them.
 
     Args:
-        source: batches of samples.
+        source: batches of samples, or the parts of them that one of several processes holds.
         policy: what becomes of them; it may be exchanged between two batches.
         mixed_labels: classes of the labels that inputs beyond the samples keep; 0: they have none.
+        whole: makes of a part the batch that all processes hold together, for policies that mix rows.
+        part: (number, count): which part of that batch is shown.
     """
 
-    def __init__(self, source: Batches, policy: Policy, mixed_labels: int = 0) -> None:
-        self.source = source
+    def __init__(
+        self,
+        source: Batches,
+        policy: Policy,
+        mixed_labels: int = 0,
+        *,
+        whole: Callable[[Batch], Batch] | None = None,
+        part: tuple[int, int] = (0, 1),
+    ) -> None:
         self.policy = policy
+        self._source = source
         self._mixed_labels = mixed_labels
+        self._whole = whole
+        self._part = part
+
+    def showing(self, policy: Policy) -> PolicyLoader:
+        """Return the same batches as another policy shows them."""
+        return PolicyLoader(self._source, policy, self._mixed_labels, whole=self._whole, part=self._part)
 
     @property
     def num_batches(self) -> int:
         """Batches an epoch."""
-        return self.source.num_batches
+        return self._source.num_batches
 
     def batches(self, epoch: int, *, start: int = 0) -> Iterator[Batch]:
         """Yield the batches of an epoch (counted from 1), from batch `start` on."""
-        for number, batch in enumerate(self.source.batches(epoch, start=start), start):
-            yield self.policy(batch, number, num_classes=self._mixed_labels)
+        for number, batch in enumerate(self._source.batches(epoch, start=start), start):
+            if self._whole is None or not self.policy.mixes_rows:
+                yield self.policy(batch, number, num_classes=self._mixed_labels)
+            else:
+                yield self.policy(self._whole(batch), number, num_classes=self._mixed_labels).part(*self._part)
 
 
 def _whole_batches(loader: Loader, first: int) -> Iterator[Batch]:

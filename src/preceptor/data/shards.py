@@ -10,7 +10,7 @@ import io
 import re
 import tarfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from glob import glob
 from pathlib import Path
 from typing import Any
@@ -22,8 +22,9 @@ from PIL import Image
 from torch import Tensor
 
 from preceptor.data.dataset import Source
-from preceptor.data.folders import IMAGE_SUFFIXES, decode
-from preceptor.data.images import Cut, a_fifth, image_source, image_split
+from preceptor.data.decoding import LEAVE_OUT, decode
+from preceptor.data.folders import IMAGE_SUFFIXES
+from preceptor.data.images import Cut, a_fifth, image_source, image_split, left_out_note, readable
 from preceptor.data.split import Split
 from preceptor.errors import UsageError
 
@@ -41,6 +42,7 @@ def wds(
     held: bool | None = None,
     centre: float = 0.875,
     label: str = "cls",
+    skip_unreadable: bool = False,
 ) -> Source:
     """Images in WebDataset shards: PATTERN of local .tar files, as in train-{000..146}.tar or train-*.tar.
 
@@ -52,6 +54,7 @@ def wds(
         held: as for folder.
         centre: as for folder.
         label: suffix of the file in which a sample's class stands, a whole number.
+        skip_unreadable: as for folder.
     """
     cut = Cut(size, centre, held)
     train = _listed(path, "data.path", label)
@@ -59,9 +62,15 @@ def wds(
     listed = {key: _listed(pattern, key, label) for key, pattern in given.items() if pattern is not None}
     num_classes = 1 + max(int(part.labels.max()) for part in (train, *listed.values()))
     names = tuple(str(number) for number in range(max(num_classes, 2)))
+    left_out: tuple[str, ...] = ()
+    if skip_unreadable:
+        train, left_out = _readable(train, path)
+        for key, part in listed.items():
+            listed[key], more = _readable(part, str(given[key]))
+            left_out += more
     parts = {key: _split(part, cut) for key, part in listed.items()}
     whole, tested, validation = _split(train, cut), parts.get("data.test"), parts.get("data.validation_shards")
-    notes: tuple[str, ...] = (f"wds: {len(whole):,} training samples in {len(train.shards)} shards",)
+    notes: tuple[str, ...] = (f"wds: {len(whole):,} training samples in {len(train.shards)} shards", *left_out)
     if tested is None:
         number = len(whole)
         whole, tested = a_fifth(whole)
@@ -106,7 +115,22 @@ class _Listed:
     def __call__(self, number: int) -> Image.Image:
         with self.shards[self.shard[number]].open("rb") as opened:
             opened.seek(int(self.offset[number]))
-            return decode(io.BytesIO(opened.read(int(self.length[number]))), self.name(number))
+            return decode(io.BytesIO(opened.read(int(self.length[number]))), self.name(number), advice=LEAVE_OUT)
+
+
+def _readable(listed: _Listed, pattern: str) -> tuple[_Listed, tuple[str, ...]]:
+    """Return what can be decoded, and a note on what cannot."""
+    kept, left_out = readable(listed, len(listed.labels), name_of=listed.name)
+    rows = kept.numpy()
+    lasting = replace(
+        listed,
+        shard=listed.shard[rows],
+        offset=listed.offset[rows],
+        length=listed.length[rows],
+        labels=listed.labels[kept],
+        names=listed.names[rows],
+    )
+    return lasting, left_out_note("wds", pattern, left_out)
 
 
 def _split(listed: _Listed, cut: Cut) -> Split:

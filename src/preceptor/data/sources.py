@@ -5,8 +5,12 @@ from __future__ import annotations
 import difflib
 import inspect
 from collections.abc import Callable, Mapping
-from typing import Any
+from os import PathLike
+from typing import Any, get_type_hints
 
+import numpy as np
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+from torch import Tensor
 from torch.utils.data import Dataset
 
 from preceptor.data.arrays import Pair, npz, source_of
@@ -23,6 +27,8 @@ from preceptor.data.texts import text
 from preceptor.errors import UsageError
 
 __all__ = ["SOURCES", "from_objects", "load", "names"]
+
+_LENIENT = ConfigDict(coerce_numbers_to_str=True)  # a column or a folder may be called 5
 
 SOURCES: dict[str, Callable[..., Source]] = {
     "digits": digits,
@@ -84,12 +90,8 @@ def load(
     needed = [key for key, knob in knobs.items() if knob.default is inspect.Parameter.empty and key not in given]
     if needed:
         raise UsageError(f"data.{needed[0]}: is needed by {kind} and was not given")
-    try:
-        source = make(**given)
-    except TypeError as error:
-        raise UsageError(f"data: {kind} cannot use {', '.join(f'{k}={v!r}' for k, v in given.items())}") from error
     return assemble(
-        source,
+        make(**_checked(make, given)),
         validation=validation,
         limit=limit,
         test_limit=test_limit,
@@ -107,6 +109,25 @@ def from_objects(
 ) -> Data:
     """Return a data set from objects: see `source_of` for what is taken; the rest is as for `load`."""
     return assemble(source_of(given), validation=validation, limit=limit, test_limit=None, split_seed=split_seed)
+
+
+def _checked(make: Callable[..., Source], given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return options as the source's signature has them.
+
+    Raises:
+        UsageError: for one of another type.
+    """
+    hints, checked = get_type_hints(inspect.unwrap(make)), {}
+    for key, value in given.items():
+        plain = value.tolist() if isinstance(value, np.ndarray | np.generic | Tensor) else value
+        try:
+            checked[key] = TypeAdapter(hints[key], config=_LENIENT).validate_python(
+                str(plain) if isinstance(plain, PathLike) else plain
+            )
+        except ValidationError as error:
+            reason = error.errors()[0]["msg"]
+            raise UsageError(f"data.{key}: {reason[0].lower()}{reason[1:]}, got {value!r}") from error
+    return checked
 
 
 def names() -> dict[str, str]:

@@ -31,7 +31,7 @@ def table(
     target: str,
     test: str | None = None,
     missing: str = "refuse",
-    ignore: Sequence[str] = (),
+    ignore: str | Sequence[str] = (),
 ) -> Source:
     """Rows of a .csv, .tsv or .parquet file with a column of classes: for mlp; categories become one-hot columns.
 

@@ -17,6 +17,7 @@ from preceptor.data.split import Arrays
 from preceptor.data.tables import class_labels
 from preceptor.errors import UsageError
 from preceptor.extras import import_extra
+from preceptor.types import Vocabulary
 
 __all__ = ["text"]
 
@@ -84,6 +85,7 @@ def text(
         class_names=names,
         protocol="text",
         notes=tuple(notes),
+        vocabulary=written.vocabulary,
     )
 
 
@@ -102,6 +104,7 @@ class _Tokens:
             raise UsageError(f"data.tokenizer: {folder}: no tokenizer that can be read ({reason})") from error
         if self._tokenizer.pad_token_id is None or len(self._tokenizer) > _MOST_TOKENS:
             raise UsageError(f"data.tokenizer: {folder}: names no token to pad with")
+        self.vocabulary = Vocabulary.of(self._tokenizer.get_vocab(), self._tokenizer.pad_token_id)
         self._length = length
         self.num_cut = 0
 

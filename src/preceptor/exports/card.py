@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,6 @@ from preceptor.runs import RunFolder
 
 __all__ = ["hub_config", "model_card"]
 
-_TASK = {"type": "image-classification", "name": "Image Classification"}
 _SHOWN = {"accuracy", "top5"}  # in percent
 
 
@@ -26,7 +26,13 @@ def hub_config(passport: Passport) -> str:
 
 
 def model_card(
-    config: Mapping[str, Any], record: Mapping[str, Any], passport: Passport, files: Sequence[str], *, licence: str
+    config: Mapping[str, Any],
+    record: Mapping[str, Any],
+    passport: Passport,
+    files: Sequence[str],
+    *,
+    licence: str,
+    epoch: int | None = None,
 ) -> str:
     """Return a README.md with its YAML front matter.
 
@@ -36,14 +42,18 @@ def model_card(
         passport: of the network.
         files: that lie beside the card.
         licence: an identifier that the Hub knows, or "unknown".
+        epoch: a kept one whose weights it tells of, instead of the result's.
     """
-    model = str(config["model"]["name"])
-    front = yaml.safe_dump(_front(config, record, licence), sort_keys=False, allow_unicode=True, width=1000)
+    model, measured = str(config["model"]["name"]), _measured(config, record, epoch)
+    front = yaml.safe_dump(
+        _front(config, record, passport, licence, measured), sort_keys=False, allow_unicode=True, width=1000
+    )
+    rows = [(name, _number(name, value)) for name, value in measured.scores.items()]
     parts = [
         f"---\n{front}---\n\n# {model} on {_data_name(config)}\n",
         _origin(config, record),
-        _table(("test metric", "value"), [(name, _number(name, value)) for name, value in record["test"].items()]),
-        f"Read once, after training. The weights are {_weights(config, record)}. {record['parameters']:,} parameters.\n",
+        *([_table((f"{measured.split} metric", "value"), rows)] if rows else []),
+        f"{measured.words} {record['parameters']:,} parameters.\n",
         f"## Use\n\n```python\n{_usage(passport)}```\n\n{_inputs(passport)}\n",
         "## Where it comes from\n",
         _table(("", ""), _provenance(config, record)),
@@ -53,20 +63,47 @@ def model_card(
     return "\n".join(parts)
 
 
-def _front(config: Mapping[str, Any], record: Mapping[str, Any], licence: str) -> dict[str, Any]:
-    data, method = _data_name(config), _method_name(config)
-    scores = {name: value for name, value in record["test"].items() if name != "samples"}
-    metrics = [{"type": name, "name": f"test {name}", "value": value} for name, value in scores.items()]
-    result = {"task": _TASK, "dataset": {"name": data, "type": data, "split": "test"}, "metrics": metrics}
+@dataclass(frozen=True, slots=True)
+class _Measured:
+    """What is known of some weights.
+
+    Attributes:
+        split: where they were measured.
+        scores: there; empty where they were not.
+        words: on which weights they are.
+    """
+
+    split: str
+    scores: Mapping[str, float]
+    words: str
+
+
+def _measured(config: Mapping[str, Any], record: Mapping[str, Any], epoch: int | None) -> _Measured:
+    """Return what is known of a run's result, or of an epoch that it kept: that was measured on validation, if at all."""
+    result, epochs = _weights(config, record), len(record["history"])
+    if epoch is None or result == _those_of(epoch, epochs):
+        return _Measured("test", record["test"], f"Read once, after training. The weights are {result}.")
+    scores: Mapping[str, float] = next((row["validation"] for row in record["history"] if row["epoch"] == epoch), {})
+    words = f"The weights are {_those_of(epoch, epochs)}, kept on the way. Test was read for the run's result alone, {result}."
+    return _Measured("validation", scores, words)
+
+
+def _front(
+    config: Mapping[str, Any], record: Mapping[str, Any], passport: Passport, licence: str, measured: _Measured
+) -> dict[str, Any]:
+    data, method, task = _data_name(config), _method_name(config), _task(passport)
+    scores = {name: value for name, value in measured.scores.items() if name != "samples"}
+    metrics = [{"type": name, "name": f"{measured.split} {name}", "value": value} for name, value in scores.items()]
+    result = {"task": task, "dataset": {"name": data, "type": data, "split": measured.split}, "metrics": metrics}
     is_student = record["kind"] == "distill"
     return {
         "library_name": "preceptor",
         "license": licence,
-        "pipeline_tag": _TASK["type"],
+        "pipeline_tag": task["type"],
         "tags": ["preceptor", *(["knowledge-distillation"] if is_student else []), method],
         "datasets": [data],
         "metrics": ["accuracy"],
-        "model-index": [{"name": str(config["model"]["name"]), "results": [result]}],
+        **({"model-index": [{"name": str(config["model"]["name"]), "results": [result]}]} if scores else {}),
     }
 
 
@@ -101,9 +138,11 @@ def _one_teacher(path: str | None, model: str | None) -> str:
 
 def _provenance(config: Mapping[str, Any], record: Mapping[str, Any]) -> list[tuple[str, str]]:
     key = "method" if record["kind"] == "distill" else "objective"
+    truth = record.get("truth_fingerprint")
     knobs = json.dumps({name: value for name, value in config[key].items() if name != "name"})
     return [
         ("data", f"{_data_name(config)}, fingerprint {record['data_fingerprint']}"),
+        *([("true label distribution", f"fingerprint {truth}")] if truth else []),
         *([("teacher's fingerprint", str(record["teacher_fingerprint"]))] if record["teacher_fingerprint"] else []),
         (key, f"{_method_name(config)} `{knobs}`"),
         ("epochs", str(config["epochs"])),
@@ -119,14 +158,24 @@ def _weights(config: Mapping[str, Any], record: Mapping[str, Any]) -> str:
     averaging = config["averaging"]["name"]
     if averaging != "none":
         return f"an average over training ({averaging})"
-    return f"those of epoch {record['selected_epoch']} of {len(record['history'])}"
+    return _those_of(record["selected_epoch"], len(record["history"]))
+
+
+def _those_of(epoch: int, epochs: int) -> str:
+    return f"those of epoch {epoch} of {epochs}"
+
+
+def _task(passport: Passport) -> dict[str, str]:
+    """Return what the Hub calls the kind of task, by what the network reads."""
+    kind = "Text" if passport.vocabulary is not None else "Image" if len(passport.input_shape) == 3 else "Tabular"
+    return {"type": f"{kind.lower()}-classification", "name": f"{kind} Classification"}
 
 
 def _usage(passport: Passport) -> str:
+    asked = 'predictions = preceptor.predict("FOLDER", "image.png", top=3)\n' if passport.input_dtype == "uint8" else ""
     return (
         "import preceptor\n\n"
-        f'network = preceptor.load("FOLDER")  # logits [batch, {len(passport.class_names)}]\n'
-        'predictions = preceptor.predict("FOLDER", "image.png", top=3)\n'
+        f'network = preceptor.load("FOLDER")  # logits [batch, {len(passport.class_names)}]\n{asked}'
     )
 
 
@@ -135,7 +184,12 @@ def _inputs(passport: Passport) -> str:
     scale = "pixels / 255" if passport.input_dtype == "uint8" else "the inputs as they are"
     how = f"({scale} - {list(passport.mean)}) / {list(passport.std)}, channel by channel" if passport.mean else scale
     classes = ", ".join(passport.class_names[:10]) + (", ..." if len(passport.class_names) > 10 else "")
-    return f"`{WEIGHTS}` takes float32 [batch, {shape}], normalised: {how}. Classes, in order: {classes}."
+    if passport.vocabulary is not None:
+        rows = ", ".join(("token numbers", "their mask", "their sentence")[: passport.input_shape[0]])
+        takes = f"texts as float32 [batch, {shape}]: {rows}, of a tokenizer of {passport.vocabulary.size:,} tokens"
+    else:
+        takes = f"float32 [batch, {shape}], normalised: {how}"
+    return f"`{WEIGHTS}` takes {takes}. Classes, in order: {classes}."
 
 
 def _method_name(config: Mapping[str, Any]) -> str:

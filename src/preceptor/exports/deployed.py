@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from preceptor.data import Normalisation
 from preceptor.errors import RunError, UsageError
-from preceptor.models import Passport
+from preceptor.models import Passport, random_texts
 from preceptor.types import Task
 
 __all__ = ["Answer", "Deployed", "check_answers", "example", "probabilities", "quiet", "trace"]
@@ -63,6 +63,8 @@ def probabilities(logits: Float[Tensor, "rows classes"], task: Task) -> Float[Te
 
 def example(passport: Passport, rows: int) -> Shaped[Tensor, "rows channels ..."]:
     """Return random samples as the file takes them."""
+    if passport.vocabulary is not None:
+        return random_texts(passport.input_shape, passport.vocabulary, rows)
     generator = torch.Generator().manual_seed(_SEED + rows)
     shape = (rows, *passport.input_shape)
     if passport.normalise == "inside" and passport.input_dtype == "uint8":

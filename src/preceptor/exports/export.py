@@ -20,7 +20,7 @@ from preceptor.files import write_atomically, write_text
 from preceptor.models import PASSPORT, Normalise, Output, Passport, load_weights, save_weights
 from preceptor.recipes.config import DataSection
 from preceptor.recipes.data import load_data
-from preceptor.recipes.networks import PYTHON, WEIGHTS, load_run_network
+from preceptor.recipes.networks import PYTHON, WEIGHTS, kept_weights, load_run_network
 from preceptor.recipes.result import Result
 from preceptor.runs import RunFolder
 
@@ -79,6 +79,7 @@ def export(
     run: str | Path | Result,
     to: str | Path | None = None,
     *,
+    epoch: int | None = None,
     output: Output = "logits",
     normalise: Normalise = "outside",
     int8: bool = False,
@@ -95,6 +96,7 @@ def export(
         run: a finished run's folder, or what `teach` or `distill` returned.
         to: FILE.safetensors, FILE.onnx (opset 18) or FILE.pt2 (torch.export); it is replaced. It may be left out where there is
             a `hub_folder`.
+        epoch: one that the run kept (keep_every=N), instead of its result.
         output: "logits" or "probabilities" [batch, classes]. For .onnx and .pt2.
         normalise: "outside": the file takes float32 samples that are normalised already: (pixels / 255 - mean) / std.
             "inside": it takes them as the data hold them, uint8 pixels 0..255, or float32 where the data were no
@@ -106,8 +108,8 @@ def export(
         licence: an identifier that the Hub knows, for the card.
 
     Raises:
-        UsageError: for a run that is missing or unfinished, another suffix, options that do not go together, a network that
-            cannot be traced or has an operator that ONNX has not, a missing extra.
+        UsageError: for a run that is missing or unfinished, an epoch that it did not keep, another suffix, options that do
+            not go together, a network that cannot be traced or has an operator that ONNX has not, a missing extra.
         RunError: when the file's answers differ from PyTorch's by more than 1e-4, or the disk refuses.
     """
     folder = RunFolder(run.path if isinstance(run, Result) else run)
@@ -115,7 +117,8 @@ def export(
     hub = None if hub_folder is None else Path(hub_folder)
     _check(folder, target, hub, output=output, normalise=normalise, int8=int8)
     passport = replace(run_passport(folder), output=output, normalise=normalise)
-    network, test = _network(run, folder), _test_data(folder) if int8 else None
+    weights = folder.weights if epoch is None else kept_weights(folder, epoch, "epoch")
+    network, test = _network(run, folder, weights), _test_data(folder) if int8 else None
     written = Exported(None, 0)
     if target is not None:
         written = _write(network, passport, target)
@@ -123,7 +126,8 @@ def export(
             written = replace(written, quantised=_quantise(target, test))
     if hub is not None:
         kept = [target, written.quantised.path if written.quantised else None]
-        _write_hub(folder, network, passport, hub, [path for path in kept if path is not None], licence)
+        beside = [path for path in kept if path is not None]
+        _write_hub(folder, network, passport, hub, beside, licence=licence, epoch=epoch)
         written = replace(written, hub_folder=hub)
     return written
 
@@ -167,12 +171,12 @@ def _write(network: nn.Module, passport: Passport, to: Path) -> Exported:
     return Exported(to, len(content), OPSET if to.suffix == ".onnx" else None, difference)
 
 
-def _network(run: str | Path | Result, folder: RunFolder) -> nn.Module:
-    """Return the run's network with the weights that its numbers are of, whatever a Result's model has become since."""
+def _network(run: str | Path | Result, folder: RunFolder, weights: Path) -> nn.Module:
+    """Return the run's network with these weights, whatever a Result's model has become since."""
     if not isinstance(run, Result):
-        return load_run_network(folder)[0].eval()
+        return load_run_network(folder, weights)[0].eval()
     network = copy.deepcopy(run.model).cpu()
-    load_weights(network, folder.weights)
+    load_weights(network, weights)
     return network.eval()
 
 
@@ -210,7 +214,14 @@ def _quantise(path: Path, test: Split) -> Quantised:
 
 
 def _write_hub(
-    folder: RunFolder, network: nn.Module, passport: Passport, hub: Path, files: list[Path], licence: str
+    folder: RunFolder,
+    network: nn.Module,
+    passport: Passport,
+    hub: Path,
+    files: list[Path],
+    *,
+    licence: str,
+    epoch: int | None,
 ) -> None:
     _make(hub)
     plain = replace(passport, output="logits", normalise="outside")
@@ -221,7 +232,7 @@ def _write_hub(
             write_atomically(hub / path.name, lambda handle, content=content: handle.write(content))  # type: ignore[misc]
     names = [WEIGHTS, *(path.name for path in files if path.suffix != ".safetensors")]
     write_text(hub / "config.json", hub_config(plain))
-    card = model_card(folder.read_config(), folder.read_result(), plain, names, licence=licence)
+    card = model_card(folder.read_config(), folder.read_result(), plain, names, licence=licence, epoch=epoch)
     write_text(hub / "README.md", card)
 
 

@@ -15,8 +15,9 @@ from preceptor.exports.deployed import Answer, Deployed, probabilities
 from preceptor.exports.onnx import open_onnx
 from preceptor.exports.pt2 import open_pt2
 from preceptor.models import Passport
-from preceptor.recipes.networks import load_exported, load_run_network
+from preceptor.recipes.networks import is_run, load_exported, load_run_network
 from preceptor.runs import RunFolder
+from preceptor.types import Vocabulary
 
 __all__ = ["Opened", "open_model", "run_passport"]
 
@@ -61,7 +62,8 @@ def open_model(path: Path) -> Opened:
         return Opened(passport, answer)
     if path.is_file() and path.suffix != ".safetensors":
         raise UsageError(f"{path}: is no .onnx, .pt2 or .safetensors file")
-    network, passport = _run_network(RunFolder(path)) if RunFolder(path).config.exists() else load_exported(path)
+    is_there = path.exists() and is_run(path)
+    network, passport = _run_network(RunFolder(path)) if is_there else load_exported(path)
     deployed = Deployed(network, passport).eval()
 
     def answer_by_network(samples: Tensor) -> Tensor:
@@ -94,4 +96,5 @@ def run_passport(folder: RunFolder) -> Passport:
         task=record.get("task", "multiclass"),
         mean=tuple(record["normalisation"]["mean"]),
         std=tuple(record["normalisation"]["std"]),
+        vocabulary=Vocabulary.read(record.get("vocabulary")),
     )

@@ -64,6 +64,11 @@ def predict(model: str | Path, *images: str | Path, top: int = 1) -> list[Predic
         raise UsageError(f"top: {top} is not at least 1")
     opened = open_model(Path(model))
     shape = opened.passport.input_shape
+    if opened.passport.vocabulary is not None:
+        raise UsageError(
+            f"{model}: reads texts as token numbers {shape}, and predict reads images; preceptor evaluate RUN data=text:FILE "
+            "measures it, preceptor.load gives the network"
+        )
     if len(shape) != 3 or shape[0] not in {1, 3} or opened.passport.input_dtype != "uint8":
         raise UsageError(f"{model}: reads {opened.passport.input_dtype} inputs of shape {shape}, not 8-bit images")
     files = [file for given in images for file in _files(Path(given))]

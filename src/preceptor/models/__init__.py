@@ -7,7 +7,7 @@ from preceptor.models.passport import PASSPORT, Normalise, Output, Passport, rea
 from preceptor.models.reading import Samples
 from preceptor.models.reused import Reuse, ReusedClassifier
 from preceptor.models.taps import Observed, Tapped, feature_names, logits_of, observe
-from preceptor.models.text import TextClassifier
+from preceptor.models.text import TextClassifier, random_texts
 from preceptor.models.weights import load_weights, read_metadata, save_weights
 from preceptor.models.zoo import create, names, parameter_count
 
@@ -34,6 +34,7 @@ __all__ = [
     "observe",
     "parameter_count",
     "present",
+    "random_texts",
     "read_metadata",
     "read_passport",
     "save_weights",

@@ -13,6 +13,7 @@ from preceptor.errors import UsageError
 from preceptor.models.reading import Form, Reading, Samples
 from preceptor.models.stages import Stages, find_stages
 from preceptor.models.taps import Tapped, logits_of
+from preceptor.models.text import TextClassifier, random_texts
 
 __all__ = ["REFUSALS", "Adapted", "Own", "Wish", "adapt", "first_line", "hear_wish", "images_of", "present"]
 
@@ -31,7 +32,8 @@ class Adapted(Tapped):
         samples: what it is given.
         form: what it wants.
         hint: what else should be known of how it reads.
-        trained_classes: of the classifier that its weights come with; None: they come from no training.
+        trained_classes: of the classifier that its weights come with, 0 where they come without; None: they come from no
+            training.
 
     Raises:
         UsageError: when the samples cannot be made what it wants.
@@ -64,6 +66,11 @@ class Adapted(Tapped):
         return logits_of(self.network(self.reading(inputs)), self.network)
 
     @property
+    def bare(self) -> nn.Module:
+        """The network as its library knows it: what lies in files has its names."""
+        return self.network.network if isinstance(self.network, TextClassifier) else self.network
+
+    @property
     def taps(self) -> Mapping[str, str]:
         """Stem, blocks and pooled, as its forward pass shows them."""
         return {name: f"{_INSIDE}.{place}" for name, place in self.stages.taps.items()}
@@ -80,8 +87,13 @@ class Adapted(Tapped):
 
     @property
     def inside(self) -> str:
-        """Dotted paths are those of the network itself."""
-        return _INSIDE
+        """Dotted paths are those of the network as its library knows it."""
+        return f"{_INSIDE}.network" if isinstance(self.network, TextClassifier) else _INSIDE
+
+    @property
+    def grid(self) -> str:
+        """Of texts: a column of all tokens."""
+        return "" if self.samples.vocabulary is None else f"{self.samples.shape[1]}x1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +106,9 @@ class Own:
         trained_size: that its weights were trained at, or None.
         mean: by which its weights expect their inputs normalised; empty: not known.
         std: likewise.
-        trained_classes: of the classifier that its weights come with; None: they come from no training.
+        trained_classes: of the classifier that its weights come with, 0 where they come without; None: they come from no
+            training.
+        hint: what else should be known of how it reads.
     """
 
     channels: int | None = None
@@ -103,6 +117,7 @@ class Own:
     mean: tuple[float, ...] = ()
     std: tuple[float, ...] = ()
     trained_classes: int | None = None
+    hint: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,29 +169,36 @@ def adapt(name: str, network: nn.Module, samples: Samples, own: Own, wish: Wish,
     Raises:
         UsageError: when it cannot read such samples, or returns no logits.
     """
+    if samples.vocabulary is not None and wish != Wish():
+        key = "normalisation" if wish.resolution is None else "resolution"
+        raise UsageError(f"model.{key}: is for images, and the samples are texts")
     if wish.normalisation == "own" and not own.mean:
         raise UsageError(f"model.normalisation: {name} states no mean of its own")
     is_trained = own.trained_classes is not None
     is_own = is_trained if wish.normalisation is None else wish.normalisation == "own"
     mean, std = (own.mean, own.std) if is_own else ((), ())
     size = own.fixed_size if wish.resolution is None else (wish.resolution, wish.resolution)
-    form, hints = Form(own.channels, size, mean, std), []
+    form, hints = Form(own.channels, size, mean, std), [own.hint] if own.hint else []
     if is_trained and not is_filled:
         if size is None and own.trained_size not in {None, samples.shape[1:]}:
             sides = [each[0] for each in (samples.shape[1:], own.trained_size or ())]
             hints.append(f"reads {sides[0]} pixels, trained on {sides[1]}: model.resolution=N resizes")
         if own.trained_classes != samples.num_classes:
-            hints.append(f"a new classifier of {samples.num_classes} outputs in place of {own.trained_classes}")
+            before = f" in place of {own.trained_classes}" if own.trained_classes else ""
+            hints.append(f"a new classifier of {samples.num_classes} outputs{before}")
     hint = "; ".join(hints)
+    is_image = len(samples.shape) == 3
     try:
-        plain = Adapted(network, Stages({}, {}), samples, form)
-        inputs = torch.randn(1, *samples.shape, generator=torch.Generator().manual_seed(0))
-        stages = _stages(network, plain.reading(inputs), samples.num_classes, is_flexible=size is None)
+        plain = Adapted(network, Stages({}, {}), samples, form, hint=hint, trained_classes=own.trained_classes)
+        stages = _stages(network, plain.reading(_tried_on(samples)), samples, is_flexible=size is None)
     except UsageError as error:
         raise UsageError(f"model {name}: {error}") from error
     except REFUSALS as error:
+        if is_filled and not is_image and samples.example is None and samples.vocabulary is None:
+            return plain  # its run showed that it reads such samples, if not numbers at random
+        resizes = "; model.resolution=N resizes" if is_image else ""
         raise UsageError(
-            f"model {name}: cannot read samples of shape {samples.shape} ({first_line(error)}); model.resolution=N resizes"
+            f"model {name}: cannot read samples of shape {samples.shape} ({first_line(error)}){resizes}"
         ) from error
     return Adapted(network, stages, samples, form, hint=hint, trained_classes=own.trained_classes)
 
@@ -209,12 +231,21 @@ def first_line(error: BaseException) -> str:
     return next((line for line in lines if line), type(error).__name__)[:200]
 
 
-def _stages(network: nn.Module, inputs: Tensor, num_classes: int, *, is_flexible: bool) -> Stages:
-    stages = find_stages(network, inputs, num_classes)
+def _tried_on(samples: Samples) -> Tensor:
+    """Return what a network is tried on: texts of all lengths, one of the samples, or images at random."""
+    if samples.vocabulary is not None:
+        return random_texts(samples.shape, samples.vocabulary, 2)
+    if samples.example is not None and len(samples.shape) != 3:
+        return samples.example[None]
+    return torch.randn(1, *samples.shape, generator=torch.Generator().manual_seed(0))
+
+
+def _stages(network: nn.Module, inputs: Tensor, samples: Samples, *, is_flexible: bool) -> Stages:
+    stages = find_stages(network, inputs, samples.num_classes, is_text=samples.vocabulary is not None)
     if not is_flexible or inputs.ndim != 4 or min(inputs.shape[2:]) >= _COMFORTABLE or stages.has_tokens:
         return stages
     larger = torch.randn(1, inputs.shape[1], _COMFORTABLE, _COMFORTABLE, generator=torch.Generator().manual_seed(0))
     try:
-        return find_stages(network, larger, num_classes)
+        return find_stages(network, larger, samples.num_classes)
     except REFUSALS:
         return stages

@@ -27,7 +27,8 @@ _LIBRARIES: dict[str, _Make] = {
 PREFIXES = {
     "timm:NAME": "any network of timm (extra vision)",
     "torchvision:NAME": "any network of torchvision (extra vision)",
-    "hf:PLACE": "an image classifier of transformers: a folder, a config.json, a name in the hub's cache (extra hf)",
+    "hf:PLACE": "a classifier of transformers, for images or for data=text:...: a folder, a config.json, a name in the hub's "
+    "cache (extra hf)",
     "PKG.MODULE:FACTORY": "any importable callable that returns a torch.nn.Module",
 }
 

@@ -1,6 +1,7 @@
 """`pkg.module:factory`: any importable callable that returns a network.
 
-It is called with the further keys and, where its signature has them, `num_classes`, `in_channels` and `input_shape`.
+It is called with the further keys and, where its signature has them, `num_classes`, `in_channels`, `input_shape` and, for
+texts, `vocabulary_size`.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from torch import nn
 from preceptor.errors import UsageError
 from preceptor.models.adapted import REFUSALS, Own, adapt, first_line, hear_wish
 from preceptor.models.reading import Samples
+from preceptor.models.text import TextClassifier, reads_texts
 
 __all__ = ["make"]
 
@@ -45,6 +47,7 @@ def make(name: str, samples: Samples, options: Mapping[str, Any], *, is_filled: 
         "num_classes": samples.num_classes,
         "in_channels": samples.shape[0],
         "input_shape": samples.shape,
+        **({} if samples.vocabulary is None else {"vocabulary_size": samples.vocabulary.size}),
     }
     given = {**{key: value for key, value in known.items() if key in parameters}, **rest}
     try:
@@ -54,6 +57,8 @@ def make(name: str, samples: Samples, options: Mapping[str, Any], *, is_filled: 
         raise UsageError(f"model: {name}({words}) failed: {type(error).__name__}: {first_line(error)}") from error
     if not isinstance(network, nn.Module):
         raise UsageError(f"model: {name} returned a {type(network).__name__}, expected a torch.nn.Module")
+    if samples.vocabulary is not None and reads_texts(network):
+        network = TextClassifier(network)
     return adapt(name, network, samples, Own(), wish, is_filled=is_filled)
 
 

@@ -1,4 +1,4 @@
-"""`hf:PLACE`: image classifiers of the transformers library.
+"""`hf:PLACE`: classifiers of images, or of texts, of the transformers library.
 
 PLACE is a folder with config.json (and weights, which are loaded where they are there), a configuration file, or a name
 that the hub's cache on this machine holds; nothing is downloaded. Further keys are those of the configuration;
@@ -20,6 +20,7 @@ from torch import nn
 from preceptor.errors import UsageError
 from preceptor.extras import import_extra, import_torchvision
 from preceptor.models.adapted import REFUSALS, Own, adapt, first_line, hear_wish, images_of
+from preceptor.models.hf_texts import check_tokenizer, fit_texts, of_texts
 from preceptor.models.reading import Samples
 
 __all__ = ["make"]
@@ -30,7 +31,7 @@ _POSITIONS = ("position_embeddings", "pos_embed", "relative_position_bias_table"
 
 
 def make(name: str, samples: Samples, options: Mapping[str, Any], *, is_filled: bool) -> nn.Module:
-    """Return an image classifier; it reads the channels of its configuration, a single one is repeated.
+    """Return a classifier of images, whose single channel is repeated where it reads more, or of texts.
 
     A classifier of another width is replaced by a new one.
 
@@ -41,11 +42,12 @@ def make(name: str, samples: Samples, options: Mapping[str, Any], *, is_filled: 
         is_filled: whether weights will be loaded into it, so that it need not load its own.
 
     Raises:
-        UsageError: when there is nothing at that place, nothing that classifies images, for keys that its configuration
-            does not have, or samples that it cannot read.
+        UsageError: when there is nothing at that place, nothing that classifies such samples, for keys that its
+            configuration does not have, or samples that it cannot read.
     """
-    title = f"hf:{name}"
-    images_of(title, samples)
+    title, vocabulary = f"hf:{name}", samples.vocabulary
+    if vocabulary is None:
+        images_of(title, samples)
     transformers = import_extra("transformers", "hf", needed_by=title)
     # it works without torchvision, and fails beside one that cannot be imported
     with contextlib.suppress(UsageError):
@@ -53,26 +55,45 @@ def make(name: str, samples: Samples, options: Mapping[str, Any], *, is_filled: 
     wish, rest = hear_wish(options)
     files = _find(name, transformers)
     is_pretrained = bool(rest.pop("pretrained", any(each in files for each in _WEIGHTS)))
+    loads = is_pretrained and not is_filled
+    if rest.get("num_labels") not in {None, samples.num_classes}:
+        raise UsageError(f"model.num_labels: {rest['num_labels']}, and the data have {samples.num_classes} classes")
     config = _config(title, files[_CONFIG], rest, transformers)
-    trained_classes = int(config.num_labels)
+    trained_classes = int(config.num_labels) if is_pretrained else None
     config.num_labels = samples.num_classes
-    auto = transformers.AutoModelForImageClassification
+    if vocabulary is not None:
+        fit_texts(title, config, samples, vocabulary, keeps_padding=is_pretrained or "pad_token_id" in rest)
+        if loads:
+            check_tokenizer(title, files[_CONFIG].parent, vocabulary, transformers)
+    images, texts = transformers.AutoModelForImageClassification, transformers.AutoModelForSequenceClassification
+    network, is_whole = _made(
+        title, images if vocabulary is None else texts, config, files[_CONFIG].parent if loads else None
+    )
+    if is_pretrained and not is_whole:
+        trained_classes = 0
+    if vocabulary is None:
+        own = _own(network, config, files.get(_PREPROCESSOR), trained_classes)
+    else:
+        network, own = of_texts(network, config, samples, trained_classes)
+    return adapt(title, network, samples, own, wish, is_filled=is_filled)
+
+
+def _made(title: str, auto: Any, config: Any, weights: Path | None) -> tuple[nn.Module, bool]:
+    """Return a new network, or one with the weights in a folder, and whether they are all of it."""
     try:
-        network: nn.Module
-        if is_pretrained and not is_filled:
-            network = auto.from_pretrained(
-                files[_CONFIG].parent,
-                config=config,
-                ignore_mismatched_sizes=True,
-                local_files_only=True,
-                dtype=torch.float32,
-            )
-        else:
-            network = auto.from_config(config)
+        if weights is None:
+            return auto.from_config(config), True
+        network, found = auto.from_pretrained(
+            weights,
+            config=config,
+            ignore_mismatched_sizes=True,
+            local_files_only=True,
+            dtype=torch.float32,
+            output_loading_info=True,
+        )
     except (*REFUSALS, OSError) as error:
         raise UsageError(f"model: {title} cannot be made: {first_line(error)}") from error
-    own = _own(network, config, files.get(_PREPROCESSOR), trained_classes if is_pretrained else None)
-    return adapt(title, network, samples, own, wish, is_filled=is_filled)
+    return network, not found["missing_keys"]
 
 
 def _find(name: str, transformers: Any) -> dict[str, Path]:

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from preceptor.errors import UsageError
 from preceptor.models.weights import read_metadata
-from preceptor.types import Task
+from preceptor.types import Task, Vocabulary
 
 __all__ = ["PASSPORT", "Normalise", "Output", "Passport", "read_passport"]
 
@@ -35,6 +35,7 @@ class Passport:
         output: what the file returns.
         task: "multilabel" where each output is a question of its own; "binary" or "multiclass" where classes exclude each other.
         normalise: whether the file takes samples as they are and normalises them, or takes them normalised.
+        vocabulary: of texts: which token each number stands for.
     """
 
     model: Mapping[str, Any]
@@ -47,6 +48,7 @@ class Passport:
     output: Output = "logits"
     task: Task = "multiclass"
     normalise: Normalise = "outside"
+    vocabulary: Vocabulary | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain values."""
@@ -74,7 +76,7 @@ class Passport:
         try:
             values = json.loads(text)
             tuples = {key: tuple(values[key]) for key in ("class_names", "input_shape", "mean", "std")}
-            return cls(**{**values, **tuples})
+            return cls(**{**values, **tuples, "vocabulary": Vocabulary.read(values.get("vocabulary"))})
         except (ValueError, TypeError, KeyError) as error:
             raise UsageError(f"{path}: its description of the network cannot be read ({error})") from error
 

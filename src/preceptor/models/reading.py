@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from jaxtyping import Float
@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from preceptor.errors import UsageError
+from preceptor.types import Vocabulary
 
 __all__ = ["Form", "Reading", "Samples"]
 
@@ -23,12 +24,17 @@ class Samples:
         shape: of one sample.
         mean: by which the inputs were normalised, one a channel; empty: they were not.
         std: likewise.
+        vocabulary: of texts, rows of token numbers; None: they are no texts.
+        example: one of them, where they are at hand and are no images: a network is tried on it, for numbers at random may
+            be none that it reads.
     """
 
     num_classes: int
     shape: tuple[int, ...]
     mean: tuple[float, ...] = ()
     std: tuple[float, ...] = ()
+    vocabulary: Vocabulary | None = None
+    example: Tensor | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

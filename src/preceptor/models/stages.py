@@ -3,6 +3,7 @@
 Modules are opened, from the outside in, until none of them more than halves the side of its maps, and until rows of token
 layers lie open. Of what is found the last at each resolution is a block; of layers that all work at one resolution
 (transformers), four evenly spaced ones are. What has a single layer before the first block is the stem.
+Token layers of texts are maps of one column: as many rows as a text has tokens, padding among them.
 """
 
 from __future__ import annotations
@@ -68,18 +69,20 @@ class _Call:
     given: object
 
 
-def find_stages(network: nn.Module, inputs: Tensor, num_classes: int) -> Stages:
+def find_stages(network: nn.Module, inputs: Tensor, num_classes: int, *, is_text: bool = False) -> Stages:
     """Return the features of a network, from one forward pass in eval mode.
 
     Args:
         network: gives logits; its mode is put back.
-        inputs: [1, channels, height, width], not constant; of any other shape only `pooled` is found.
+        inputs: [1, channels, height, width], not constant, or texts [rows, kinds, length]; of any other shape only `pooled`
+            is found.
         num_classes: width of the logits.
+        is_text: whether they are texts.
 
     Raises:
         UsageError: when it gives no logits.
     """
-    calls = _record(network, inputs)
+    calls = _record(network, inputs, length=inputs.shape[2] if is_text else None)
     walk = _Walk(network, calls, _classifier(calls, dict(network.named_modules()), num_classes))
     stem, rest = _split(walk, walk.atoms())
     blocks = _choose(walk, rest)
@@ -97,7 +100,7 @@ def find_stages(network: nn.Module, inputs: Tensor, num_classes: int) -> Stages:
     return Stages(taps, preactivation, any(block.is_tokens for block in blocks))
 
 
-def _record(network: nn.Module, inputs: Tensor) -> dict[str, _Call]:
+def _record(network: nn.Module, inputs: Tensor, length: int | None) -> dict[str, _Call]:
     calls: dict[str, _Call] = {}
     image = (inputs.shape[2], inputs.shape[3]) if inputs.ndim == 4 else (0, 0)
     maps: list[_Size] = []
@@ -109,7 +112,7 @@ def _record(network: nn.Module, inputs: Tensor) -> dict[str, _Call]:
         value = output[0] if is_several else output  # type: ignore[index]
         size, layout = _layout(value, image)
         is_tokens = isinstance(value, Tensor) and value.ndim == 3
-        if isinstance(value, Tensor) and is_tokens and (size := _grid(value.shape[1], maps)) is not None:
+        if isinstance(value, Tensor) and is_tokens and (size := _grid(value.shape[1], maps, length)) is not None:
             layout = f":{size[0]}x{size[1]}"
         elif size is not None:
             maps.append(size)
@@ -141,8 +144,10 @@ def _layout(value: object, image: _Size) -> tuple[_Size | None, str]:
     return None, ""
 
 
-def _grid(tokens: int, maps: list[_Size]) -> _Size | None:
-    """Return the grid that tokens lie on: the last map that they can be, else a square."""
+def _grid(tokens: int, maps: list[_Size], length: int | None) -> _Size | None:
+    """Return the grid that tokens lie on: of a text a column, else the last map that they can be, else a square."""
+    if length is not None:
+        return (length, 1) if tokens == length else None
     for height, width in reversed(maps):
         if 0 <= tokens - height * width <= _MOST_PREFIX_TOKENS:
             return height, width

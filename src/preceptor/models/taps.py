@@ -50,6 +50,11 @@ class Tapped(nn.Module, ABC):
         """Path of the module that the user's dotted paths start from; empty: the network itself."""
         return ""
 
+    @property
+    def grid(self) -> str:
+        """The mark that lays out the tokens of a path without marks, "12x1" say; empty: none."""
+        return ""
+
 
 class _Store(threading.local):
     """Where hooks put what passes while a forward pass of the observer is under way, each thread its own."""
@@ -225,6 +230,8 @@ def _place(model: nn.Module, name: str) -> tuple[nn.Module, bool, tuple[_Mark, .
     modules = dict(model.named_modules(remove_duplicate=False))  # a shared module has more than one path
     inside = f"{model.inside}." if isinstance(model, Tapped) and model.inside else ""
     dotted, *marks = named.get(name, name).split(":")
+    if isinstance(model, Tapped) and model.grid and name == dotted:
+        marks = [model.grid]
     if dotted not in modules:
         dotted = inside + dotted
     if dotted not in modules or not name.partition(":")[0]:

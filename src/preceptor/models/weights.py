@@ -106,7 +106,7 @@ def read_metadata(path: str | Path) -> dict[str, str]:
 
 def _bare(model: nn.Module) -> nn.Module:
     """Return the network whose names a file carries: of one from another library, those of that library."""
-    return model.network if isinstance(model, Adapted) else model
+    return model.bare if isinstance(model, Adapted) else model
 
 
 def _read(path: Path) -> dict[str, Tensor]:

@@ -49,7 +49,7 @@ class Setting:
         model: the network that is trained, for objectives that look at its weights.
         teacher_model: the teacher's network, where it is one.
         labels: of the training split, [num_samples], or multi-label [num_samples, num_classes], on the CPU.
-        batch_size: rows of a full batch.
+        batch_size: rows of a full batch, or of one pass where batches are split into several.
         task: what is asked of the network.
     """
 
@@ -95,6 +95,9 @@ class Objective(nn.Module, ABC):
         uses_teacher: whether it takes something from a teacher, as methods do, or only from labels and weights.
         needs_labels: whether it is applied to the labelled rows of a batch only.
         needs_samples: whether it is applied to rows that show a sample only, not to mixed or noisy inputs.
+        compares_rows: whether what it says of a row depends on the other rows of the batch, now or through what it remembers
+            of whole batches. Where several processes share a batch it is then given the rows of all of them (without their
+            `Batch.inputs` and `Batch.further`); a mean over rows needs its own process's rows only.
         memories: names of the buffers that hold a row a sample, which a step changes at the rows it saw only.
         multilabel: what it is for multi-label data. "each_class": its sum over classes, each taken as a problem of two classes
             (absent, present) with the logits (0, z); "as_is": it looks at no logits, or does what is right by itself; None:
@@ -104,6 +107,7 @@ class Objective(nn.Module, ABC):
     uses_teacher: bool = True
     needs_labels: bool = False
     needs_samples: bool = False
+    compares_rows: bool = False
     memories: tuple[str, ...] = ()
     multilabel: ClassVar[Literal["each_class", "as_is"] | None] = None
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 
 from torch import Tensor, nn
 
@@ -41,6 +41,7 @@ class Sum(Objective):
         self.objectives = nn.ModuleDict({name: objective for name, (_, objective) in terms.items()})
         self.needs_labels = all(objective.needs_labels for _, objective in self.named_terms())
         self.needs_samples = all(objective.needs_samples for _, objective in self.named_terms())
+        self.compares_rows = any(objective.compares_rows for _, objective in self.named_terms())
 
     def named_terms(self) -> list[tuple[str, Objective]]:
         """Return the terms by name, in the order they were given."""
@@ -57,16 +58,26 @@ class Sum(Objective):
             name: weight(clock) if isinstance(weight, Schedule) else weight for name, weight in self.weight_of.items()
         }
 
-    def terms(self, step: Step) -> dict[str, Tensor]:
+    def terms(self, step: Step, whole: Callable[[Step], Step] | None = None) -> dict[str, Tensor]:
         """Return each term's loss before weighting, on the rows that it can be applied to; without any, it is left out.
 
         A term runs even while its schedule says 0, so that memories stay up to date.
+
+        Args:
+            step: with the rows of one process, or of one pass.
+            whole: makes of it the step with the rows of all processes, for terms that compare rows.
         """
+        running = [(name, objective) for name, objective in self.named_terms() if name in self.running]
+        everyone = step
+        if whole is not None and any(objective.compares_rows for _, objective in running):
+            everyone = whole(step)
         found = {}
-        for name, objective in self.named_terms():
-            rows = _rows_for(objective, step.batch) if name in self.running else 0
-            if rows:
-                found[name] = self._loss(objective, step if rows == len(step.batch.inputs) else step.rows(0, rows))
+        for name, objective in running:
+            seen = everyone if objective.compares_rows else step
+            if rows := _rows_for(objective, seen.batch):
+                loss = self._loss(objective, seen if rows == len(seen.batch.inputs) else seen.rows(0, rows))
+                weight = _weight_of(objective, seen.batch)
+                found[name] = loss if weight == 1 else loss * weight
         return found
 
     def _loss(self, objective: Objective, step: Step) -> Tensor:
@@ -123,6 +134,14 @@ def _rows_for(objective: Objective, batch: Batch) -> int:
         batch.num_labelled if objective.needs_labels else len(batch.inputs),
         len(batch.index) if objective.needs_samples else len(batch.inputs),
     )
+
+
+def _weight_of(objective: Objective, batch: Batch) -> float:
+    """Return how much the mean over the rows that an objective is applied to counts, where that over all rows counts 1."""
+    share = batch.labelled_share if objective.needs_labels else batch.share
+    if objective.needs_samples and (not objective.needs_labels or len(batch.index) < batch.num_labelled):
+        share = batch.sample_share
+    return share / batch.share if batch.share > 0 else 1.0
 
 
 def handed_over(weights: Mapping[str, float], present: Collection[str]) -> dict[str, float]:

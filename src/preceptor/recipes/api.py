@@ -21,12 +21,12 @@ from preceptor.recipes.data import load_data
 from preceptor.recipes.finish import score
 from preceptor.recipes.label import Labelled
 from preceptor.recipes.label import label as run_label
-from preceptor.recipes.networks import PYTHON, WEIGHTS, check_task, load_exported, load_run_network
+from preceptor.recipes.networks import PYTHON, check_task, is_run, load_exported, load_network, load_run_network
 from preceptor.recipes.overrides import make_recipe
 from preceptor.recipes.result import Result
 from preceptor.recipes.run import Given, run
 from preceptor.runs import RunFolder
-from preceptor.training import EngineName, Precision, choose_engine
+from preceptor.training import Engine, EngineName, Precision, Sharding, choose_engine
 
 __all__ = ["AnyData", "AnyModel", "Training", "assess", "distill", "evaluate", "label", "load", "teach"]
 
@@ -55,6 +55,7 @@ class Training(TypedDict, total=False):
     precision: Precision
     checkpoint_every_steps: int
     keep_every: int
+    sharding: Sharding
     workers: int
     resume: bool
     overwrite: bool
@@ -128,9 +129,9 @@ def distill(
 
     Args:
         data: as for `teach`.
-        teacher: a run folder, a weights file with its network ({"path": "x.pth", "model": "wrn_40_2"}), a network that
-            comes with weights ({"model": "hf:PLACE"}), the Result of `teach`, or any nn.Module that returns logits. It is
-            frozen and in eval mode throughout.
+        teacher: a run folder, what `export` wrote (`.safetensors`, a folder for the Hub), a weights file with its network
+            ({"path": "x.pth", "model": "wrn_40_2"}), a network that comes with weights ({"model": "hf:PLACE"}), the Result
+            of `teach`, or any nn.Module that returns logits. It is frozen and in eval mode throughout.
         labels: a folder that `label` made, read instead of asking a teacher; a teacher beside it is only compared.
         model: the student, as for `teach`.
         method: a name, a section ({"name": "kd", "temperature": 2.0}), or an Objective.
@@ -185,27 +186,27 @@ def label(
 
 
 def evaluate(path: str | Path, *, data: AnyData | None = None, device: str = "auto", workers: int = 0) -> Metrics:
-    """Return the metrics of a finished run's network on the test split.
+    """Return the metrics of a trained network on the test split.
 
     Args:
-        path: the run folder.
-        data: other data to test on; the run's own by default.
+        path: a finished run's folder, a `.safetensors` file or a folder for the Hub that `export` wrote.
+        data: what to test on; by default the run's own, and needed for what was exported.
         device: "auto" or a torch device.
         workers: processes that read ahead, where samples are not held in memory.
 
     Raises:
-        UsageError: when the run is missing, unfinished or damaged, or the data have other classes.
+        UsageError: when it is missing, unfinished or damaged, or the data have other classes.
     """
     folder = RunFolder(path)
     given = None if data is None else _loaded(data)
+    if not is_run(folder.path):
+        return _evaluate_exported(folder.path, given, device, workers)
     network, num_classes = load_run_network(folder, data=given)
     tested = given or _loaded(folder.read_config()["data"])
     if tested.num_classes != num_classes:
         raise UsageError(f"run {path} has {num_classes} classes, data {tested.name} has {tested.num_classes}")
-    check_task(folder, tested)
-    engine = choose_engine(device, folder.read_result()["precision"])
-    rows = 256 * engine.processes.count
-    return score(engine.place(network), tested.test, tested, engine, rows, workers=workers)[0]
+    check_task(f"run {path}", folder.read_result().get("task", "multiclass"), tested)
+    return _tested(network, tested, choose_engine(device, folder.read_result()["precision"]), workers)
 
 
 def assess(
@@ -218,8 +219,8 @@ def assess(
     """Measure how good networks are as teachers, without distilling from them, all on the same data.
 
     Args:
-        candidates: run folders, weights files with their network ({"path": "x.pth", "model": "wrn_40_2"}), Results, or
-            modules that return logits.
+        candidates: run folders, what `export` wrote, weights files with their network ({"path": "x.pth", "model":
+            "wrn_40_2"}), Results, or modules that return logits.
         data: what to measure on; by default that of the first candidate, which then must be a run.
         against: a reference whose answers each candidate's are compared with: a student's teacher, say.
         device: "auto" or a torch device.
@@ -255,10 +256,19 @@ def load(path: str | Path) -> nn.Module:
     Raises:
         UsageError: when it is missing, unfinished or damaged, or its network came from Python.
     """
-    folder = RunFolder(path)
-    is_run = not folder.path.is_file() and (folder.config.exists() or not (folder.path / WEIGHTS).exists())
-    network, _ = load_run_network(folder) if is_run else load_exported(folder.path)
+    place = Path(path)
+    network, _ = load_run_network(RunFolder(place)) if is_run(place) else load_exported(place)
     return network.eval()
+
+
+def _evaluate_exported(path: Path, data: Data | None, device: str, workers: int) -> Metrics:
+    if data is None:
+        raise UsageError(f"evaluate: {path} is no run folder that knows its data; say data=...")
+    return _tested(load_network(path, None, data, key="model"), data, choose_engine(device), workers)
+
+
+def _tested(network: nn.Module, data: Data, engine: Engine, workers: int) -> Metrics:
+    return score(engine.place(network), data.test, data, engine, 256 * engine.processes.count, workers=workers)[0]
 
 
 def _candidate(given: str | Path | Settings | Result | nn.Module, number: int, data: Data) -> Candidate:
@@ -277,7 +287,7 @@ def _data_of(candidates: Sequence[str | Path | Settings | Result | nn.Module]) -
         raise UsageError("assess: no network given")
     first = candidates[0]
     path = first.path if isinstance(first, Result) else first.get("path") if isinstance(first, Mapping) else first
-    if not isinstance(path, str | Path) or not Path(path).is_dir():
+    if not isinstance(path, str | Path) or not Path(path).is_dir() or not is_run(Path(path)):
         raise UsageError("assess: give data=..., for the first network is not a run that knows its own")
     section: Settings = RunFolder(path).read_config()["data"]
     return section

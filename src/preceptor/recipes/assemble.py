@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -17,7 +18,8 @@ from preceptor.objectives.distill import METHODS
 from preceptor.objectives.teacher import OBJECTIVES
 from preceptor.objectives.weighted import Sum
 from preceptor.recipes.config import DistillRecipe, Recipe
-from preceptor.recipes.networks import fingerprint, load_anchors, load_teachers, reading_notes
+from preceptor.recipes.networks import fingerprint, reading_notes
+from preceptor.recipes.teachers import load_anchors, load_teachers
 from preceptor.training import (
     Engine,
     Learner,
@@ -137,7 +139,7 @@ def assemble(
         data: whose training split is shown.
         engine: not yet decided where that depends on the work.
         pool: samples without labels, or None.
-        rows: of a full batch as the networks see it, without further views.
+        rows: of a full batch as all processes see it together, without further views.
 
     Raises:
         UsageError: for class counts that differ, a term that the task has no use for, or features that the objective cannot
@@ -157,7 +159,7 @@ def assemble(
             model=student,
             teacher_model=staff.networks[0] if staff.networks else None,
             labels=data.train.labels,
-            batch_size=min(recipe.batch_size or 1, len(data.train)),
+            batch_size=max(min(recipe.batch_size or 1, len(data.train)) // recipe.accumulate, 1),
             task=data.task,
         )
 
@@ -172,11 +174,25 @@ def assemble(
         _check_logits_only(objective, staff.store, before)
     taps = objective.taps(_offer(before.student), _offer(before.teacher))
     objective.build(setting(student, taps.student, taps.teacher))
-    rows *= 1 + len(objective.views())
+    rows = len(range(engine.processes.rank, rows, engine.processes.count))  # of this process
+    rows = -(-rows // recipe.accumulate) * (1 + len(objective.views()))
+    plain = copy.deepcopy(student).cpu() if engine.sharding == "all" else None
     network = engine.place(observe(student, taps.student))
-    learner = engine.place(Learner(network, objective, engine.accelerate(network, rows)))
+    learner = engine.place(Learner(network, objective, engine.accelerate(network, rows), plain))
+    engine.shard(student, "student")
     read = (*reading_notes("model", [model]), *reading_notes("teacher", staff.networks))
-    return Parts(learner, _source(staff, taps.teacher, recipe, data, engine, rows), engine, (*read, *objective.notes()))
+    notes = (*read, *objective.notes(), *_seen_in_parts(objective, recipe.accumulate))
+    return Parts(learner, _source(staff, taps.teacher, recipe, data, engine, rows), engine, notes)
+
+
+def _seen_in_parts(objective: Sum, passes: int) -> tuple[str, ...]:
+    """Return a line on the terms that compare rows, where a batch is split into several passes."""
+    comparing = [name for name, term in objective.named_terms() if name in objective.running and term.compares_rows]
+    if passes == 1 or not comparing:
+        return ()
+    return (
+        f"accumulate: rows are compared within one of {passes} passes, not over the batch ({', '.join(comparing)})",
+    )
 
 
 def _work(student: nn.Module, staff: Staff, recipe: Recipe, data: Data, sample: Tensor) -> float:

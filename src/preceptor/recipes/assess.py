@@ -13,7 +13,7 @@ from preceptor.assessment import Fidelity, Profile, compare, fit_temperature, pr
 from preceptor.data import Data, Split, plain_batches
 from preceptor.errors import UsageError
 from preceptor.recipes.config import ModelSection
-from preceptor.recipes.networks import load_network, reading_notes
+from preceptor.recipes.networks import is_run, load_network, reading_notes
 from preceptor.runs import RunFolder
 from preceptor.training import Engine, predict
 
@@ -77,14 +77,14 @@ class Assessment:
 
 
 def load_candidate(path: str | Path, model: str | ModelSection | None, data: Data) -> Candidate:
-    """Return the network of a run folder or a weights file.
+    """Return the network of a run folder, of what was exported, or of a weights file.
 
     Raises:
         UsageError: when it is missing, damaged, unfinished, or a bare file without the name of its network.
     """
     place = Path(path)
     network = load_network(place, model, data, key="model")
-    if not place.is_dir():
+    if not is_run(place):
         return Candidate(str(place), network)
     record = RunFolder(place).read_result()
     shape = tuple(record["input_shape"])

@@ -9,7 +9,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from preceptor.training import AveragingName, EngineName, Precision
+from preceptor.training import AveragingName, EngineName, Precision, Sharding
 
 __all__ = [
     "AveragingSection",
@@ -94,7 +94,10 @@ class TeacherSection(Section):
 
     path: Annotated[
         str | tuple[str, ...] | None,
-        Field(description="a run folder, a .safetensors or a .pth file (weights only); several: [A, B]"),
+        Field(
+            description="a run folder, what `preceptor export` wrote (.safetensors, a Hub folder), a .safetensors or .pth file "
+            "(weights only); several: [A, B]"
+        ),
     ] = None
     model: Annotated[
         str | ModelSection | None,
@@ -180,7 +183,8 @@ class Recipe(Section):
     data: DataSection
     model: ModelSection
     start_from: Annotated[
-        str | None, Field(description="a run folder or weights file of this network: where training starts from")
+        str | None,
+        Field(description="a run folder, exported or weights file of this network: where training starts from"),
     ] = None
     out: Annotated[str | None, Field(description="run folder (default: runs/ and a name made of the choices)")] = None
     seed: Annotated[int, Field(ge=0, lt=2**31, description="of initial weights, order and augmentation")] = 0
@@ -212,6 +216,10 @@ class Recipe(Section):
         Precision,
         Field(description="of the networks' forward passes (auto: bf16 where the device computes in it, unless plain)"),
     ] = "auto"
+    sharding: Annotated[
+        Sharding,
+        Field(description="with several processes, whose weights are parted over them (FSDP2): none, teacher, all"),
+    ] = "none"
     workers: _WORKERS = 0
     checkpoint_every_steps: Annotated[int, Field(ge=0, description="besides each epoch's end; 0: never")] = 0
     keep_every: Annotated[int, Field(ge=0, description="keep every N-th epoch's weights; 0: none")] = 0

@@ -64,9 +64,10 @@ def finish(
         started: when, as `now` says it.
         origin: further entries of the record: what the run came from.
     """
-    model = learner.network.release().eval()
     batch_size = 4 * resolved(recipe.batch_size, "batch_size")
-    metrics, logits = score(model, data.test, data, engine, batch_size, workers=recipe.workers)
+    network = learner.network.release().eval()
+    metrics, logits = score(network, data.test, data, engine, batch_size, workers=recipe.workers)
+    model = learner.whole_network().eval()
     history = folder.history()
     last = history[-1]
     record: dict[str, Any] = {
@@ -88,7 +89,9 @@ def finish(
         "input_shape": list(data.input_shape),
         "input_dtype": "uint8" if data.test.inputs(torch.tensor([0])).dtype == torch.uint8 else "float32",
         "normalisation": asdict(data.normalisation),
+        "vocabulary": None if data.vocabulary is None else asdict(data.vocabulary),
         "data_fingerprint": data.fingerprint,
+        "truth_fingerprint": data.truth_fingerprint,
         **origin,
         "reuse": asdict(model.reuse) if isinstance(model, ReusedClassifier) else None,
         "device": str(engine.device),

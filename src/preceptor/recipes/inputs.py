@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 
 import torch
 
@@ -26,7 +27,7 @@ from preceptor.errors import UsageError
 from preceptor.objectives.weighted import Sum
 from preceptor.recipes.config import DistillRecipe, InputsSection, Recipe
 from preceptor.recipes.knobs import check_knobs, did_you_mean
-from preceptor.training import Engine, Processes, RegionSearch
+from preceptor.training import Engine, Processes, RegionSearch, whole_batch
 
 __all__ = ["check_rows", "left_out", "lengthened", "make_loaders", "make_policy", "pool_of", "region_search"]
 
@@ -147,8 +148,15 @@ def make_loaders(
     assert recipe.batch_size is not None
     assert recipe.data.view is not None
     policy.check(data.input_shape)
+    if data.vocabulary is not None and not isinstance(policy, Real):
+        raise UsageError(
+            f"inputs: {recipe.inputs.name} mixes numbers, and those of texts are names of tokens; inputs=real"
+        )
 
-    def loader(split: Split, batch_size: int) -> Loader:
+    rank, count = engine.processes.rank, engine.processes.count
+
+    def loader(split: Split, batch_size: int, first: int = 0) -> Loader:
+        """Deal a batch's rows out in turn, of which `first` come before these."""
         assert recipe.data.view is not None
         return Loader(
             split,
@@ -160,7 +168,7 @@ def make_loaders(
             further=objective.views(),
             shown=shown,
             workers=recipe.workers,
-            part=engine.processes.part,
+            part=((rank - first) % count, count),
         )
 
     samples: Batches
@@ -181,11 +189,17 @@ def make_loaders(
     else:
         assert isinstance(recipe, DistillRecipe)
         sizes = pooled_sizes(data.train, pool, recipe.batch_size, recipe.unlabelled_ratio)
-        parts = (loader(split, size) for split, size in zip((data.train, pool), sizes, strict=True))
+        parts = (loader(data.train, sizes[0]), loader(pool, sizes[1], first=sizes[0]))
         steps = math.ceil((len(data.train) + len(pool)) / recipe.batch_size)
         samples = PooledLoader(*parts, num_batches=steps)
     mixed_labels = 0 if isinstance(recipe, DistillRecipe) else data.num_classes
-    return samples, PolicyLoader(samples, policy, mixed_labels)
+    return samples, PolicyLoader(
+        samples,
+        policy,
+        mixed_labels,
+        whole=partial(whole_batch, processes=engine.processes),
+        part=(rank, count),
+    )
 
 
 def region_search(loader: PolicyLoader, data: Data, epochs: int) -> RegionSearch | None:

@@ -18,7 +18,8 @@ from preceptor.labels import Encoding, LabelsOf, Manifest, write_labels
 from preceptor.models import observe
 from preceptor.recipes.config import LabelRecipe
 from preceptor.recipes.data import load_data
-from preceptor.recipes.networks import fingerprint, load_teachers, reading_notes
+from preceptor.recipes.networks import fingerprint, reading_notes
+from preceptor.recipes.teachers import load_teachers
 from preceptor.training import (
     Engine,
     LiveTeacher,

@@ -1,4 +1,4 @@
-"""Networks by name, by file or by run folder."""
+"""Networks by name, by file, by run folder, or as they were exported."""
 
 from __future__ import annotations
 
@@ -8,11 +8,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import nn
 
 from preceptor.data import Data
+from preceptor.dtensors import whole
 from preceptor.errors import UsageError
 from preceptor.models import (
+    PASSPORT,
     Adapted,
     Passport,
     Reuse,
@@ -21,34 +24,44 @@ from preceptor.models import (
     load_weights,
     make,
     present,
+    read_metadata,
     read_passport,
 )
-from preceptor.recipes.config import ModelSection, TeacherSection
+from preceptor.recipes.config import ModelSection
 from preceptor.runs import RunFolder
+from preceptor.types import Task, Vocabulary
 
 __all__ = [
     "PYTHON",
     "WEIGHTS",
     "check_task",
+    "checked_run",
     "fingerprint",
-    "load_anchors",
+    "is_run",
+    "kept_weights",
     "load_exported",
     "load_network",
     "load_run_network",
     "load_start",
-    "load_teachers",
     "make_network",
+    "named",
     "reading_notes",
     "samples_of",
+    "weights_of",
 ]
 
 PYTHON = "python:"  # how a configuration names an object that was passed from Python
 WEIGHTS = "model.safetensors"  # in a folder for the Hub, as the Hub's own loaders call it
+_PROGRAMS = (".onnx", ".pt2")
 
 
 def samples_of(data: Data) -> Samples:
     """Return what a network must know of the data."""
-    return Samples(data.num_classes, data.input_shape, data.normalisation.mean, data.normalisation.std)
+    example = None
+    if len(data.input_shape) != 3 and data.vocabulary is None:
+        example = data.normalisation(data.train.inputs(torch.tensor([0])))[0]
+    mean, std = data.normalisation.mean, data.normalisation.std
+    return Samples(data.num_classes, data.input_shape, mean, std, data.vocabulary, example)
 
 
 def make_network(section: ModelSection, samples: Samples, *, is_filled: bool = False) -> nn.Module:
@@ -93,48 +106,139 @@ def load_run_network(
             made what it was trained on.
 
     Raises:
-        UsageError: when the folder holds no finished run, or a damaged one, or the data's images cannot be made those of
-            the run.
+        UsageError: when the folder holds no finished run, or a damaged one, the data's images cannot be made those of the
+            run, or its texts are of another tokenizer.
     """
     config, result = folder.read_config(), folder.read_result()
-    num_classes = int(result["num_classes"])
-    trained_on = Samples(num_classes, tuple(result["input_shape"]), *_normalisation(result, data))
-    network = _whole(config["model"], trained_on, result.get("reuse"))
-    load_weights(network, weights or folder.weights)
-    given = trained_on if data is None else samples_of(data)
-    is_alike = given.num_classes == num_classes and len(given.shape) == len(trained_on.shape)
-    if is_alike and given != trained_on:
-        try:
-            network = present(network, trained_on, given)
-        except UsageError as error:
-            raise UsageError(f"run {folder.path}: {error}") from error
-    return network, num_classes
+    trained_on = Samples(
+        int(result["num_classes"]),
+        tuple(result["input_shape"]),
+        *_normalisation(result, data),
+        vocabulary=Vocabulary.read(result.get("vocabulary")),
+    )
+    given = None if data is None else samples_of(data)
+    network = _filled(
+        config["model"], result.get("reuse"), weights or folder.weights, trained_on, given, f"run {folder.path}"
+    )
+    return network, trained_on.num_classes
 
 
-def check_task(folder: RunFolder, data: Data) -> None:
-    """Check that a run's network and some data agree whether classes exclude each other.
+def kept_weights(folder: RunFolder, epoch: int, key: str) -> Path:
+    """Return the weights file of an epoch that a run kept.
+
+    Args:
+        folder: of the run.
+        epoch: counted from 1.
+        key: under which it was asked for, for messages.
+
+    Raises:
+        UsageError: when it was not kept.
+    """
+    kept = folder.kept_epochs()
+    if epoch not in kept:
+        there = ", ".join(str(number) for number in kept) or "none"
+        raise UsageError(f"{key}: {folder.path} has kept epochs {there}, not {epoch}; teach with keep_every=N")
+    return kept[epoch]
+
+
+def check_task(who: str, task: Task, data: Data) -> None:
+    """Check that a network and some data agree whether classes exclude each other.
+
+    Args:
+        who: the network, for the message.
+        task: that it was trained for.
+        data: that it shall be used with.
 
     Raises:
         UsageError: when they do not.
     """
-    is_multilabel = folder.read_result().get("task") == "multilabel"
+    is_multilabel = task == "multilabel"
     if is_multilabel != (data.task == "multilabel"):
         kinds = ("multi-label", "one class a sample") if is_multilabel else ("one class a sample", "multi-label")
-        raise UsageError(f"run {folder.path} is of {kinds[0]} data, and data {data.name} is {kinds[1]}")
+        raise UsageError(f"{who} is of {kinds[0]} data, and data {data.name} is {kinds[1]}")
 
 
-def load_exported(path: Path) -> tuple[nn.Module, Passport]:
+def is_run(path: Path) -> bool:
+    """Say whether a path is to be read as a run folder, not as what was exported from one."""
+    return not path.is_file() and (RunFolder(path).config.exists() or not (path / WEIGHTS).exists())
+
+
+def load_exported(
+    path: Path, model: str | ModelSection | None = None, *, data: Data | None = None
+) -> tuple[nn.Module, Passport]:
     """Return the network that was exported as safetensors, into a file or a folder for the Hub, and what it tells of itself.
 
+    Args:
+        path: of either.
+        model: another way to make its network than the one it tells.
+        data: as for `load_run_network`.
+
     Raises:
-        UsageError: when it is missing or damaged, or does not say which network it is.
+        UsageError: when it is missing or damaged, or does not say which network it is, or as for `load_run_network`.
     """
-    weights = path / WEIGHTS if path.is_dir() else path
+    weights = weights_of(path)
     passport = read_passport(weights)
-    samples = Samples(len(passport.class_names), passport.input_shape, passport.mean, passport.std)
-    network = _whole(passport.model, samples, passport.reuse)
+    section = ModelSection(**passport.model) if model is None else named(model)
+    if section.name.startswith(PYTHON):
+        raise UsageError(
+            f"{path}: its network was passed as a Python object ({section.name}), so it cannot be made from its name; "
+            "say PKG.MODULE:FACTORY for it, or pass it again"
+        )
+    shape, mean, std = passport.input_shape, passport.mean, passport.std
+    trained_on = Samples(len(passport.class_names), shape, mean, std, passport.vocabulary)
+    given = None if data is None else samples_of(data)
+    return _filled(section.model_dump(), passport.reuse, weights, trained_on, given, str(path)), passport
+
+
+def weights_of(path: Path, where: str = "") -> Path:
+    """Return the weights file that a path means: itself, or that of a folder for the Hub.
+
+    Args:
+        path: of either.
+        where: what messages begin with.
+
+    Raises:
+        UsageError: when there is nothing, or a program in place of weights.
+    """
+    if not path.exists():
+        raise UsageError(f"{where}{path}: no such run folder or file")
+    if path.suffix in _PROGRAMS:
+        raise UsageError(
+            f"{where}{path} is a program without named weights; give the run folder, or export it as FILE.safetensors"
+        )
+    return path / WEIGHTS if path.is_dir() else path
+
+
+def named(model: str | ModelSection) -> ModelSection:
+    """Return the section of a network that may be given by its name alone."""
+    return ModelSection(name=model) if isinstance(model, str) else model
+
+
+def _filled(
+    model: Mapping[str, Any],
+    reuse: Mapping[str, Any] | None,
+    weights: Path,
+    trained_on: Samples,
+    given: Samples | None,
+    who: str,
+) -> nn.Module:
+    """Return a network with its weights, as one that is given other samples than it was trained on where those are others."""
+    given = given or trained_on
+    if trained_on.vocabulary is not None:
+        if given.vocabulary != trained_on.vocabulary:
+            what = "samples are no texts" if given.vocabulary is None else "texts are of another tokenizer"
+            raise UsageError(f"{who} reads texts, and the data's {what}; data=text:PATH data.tokenizer=FOLDER as there")
+        trained_on = replace(trained_on, shape=given.shape)  # as long as those are
+    is_alike = given.num_classes == trained_on.num_classes and len(given.shape) == len(trained_on.shape)
+    example = given.example if given.shape == trained_on.shape else None
+    network = _whole(model, replace(trained_on, example=example), reuse)
     load_weights(network, weights)
-    return network, passport
+    if given == trained_on or not is_alike:
+        return network
+    try:
+        return present(network, trained_on, given)
+    except UsageError as error:
+        raise UsageError(f"{who}: {error}") from error
 
 
 def _whole(model: Mapping[str, Any], samples: Samples, reuse: Mapping[str, Any] | None) -> nn.Module:
@@ -154,95 +258,33 @@ def _normalisation(result: Mapping[str, Any], data: Data | None) -> tuple[tuple[
     return ((), ()) if data is None else (data.normalisation.mean, data.normalisation.std)
 
 
-def load_teachers(section: TeacherSection, data: Data) -> list[nn.Module]:
-    """Return the teachers that a section names, checked against the data's classes.
-
-    Raises:
-        UsageError: when one is missing, damaged, unfinished, or has another number of classes.
-    """
-    if section.path is None and section.model is not None:
-        return [_load_trained(section.model, data)]
-    if section.path is None:
-        raise UsageError("teacher: none given; teacher=RUN_FOLDER, or teacher=FILE.pth teacher.model=NAME")
-    if section.epoch is not None:
-        return [_load_kept(section, section.epoch, data)]
-    paths = (section.path,) if isinstance(section.path, str) else section.path
-    return [load_network(Path(path), section.model, data) for path in paths]
-
-
-def _load_trained(model: str | ModelSection, data: Data) -> nn.Module:
-    """Return a network that comes with weights of its own."""
-    section = _named(model)
-    network = make_network(section, samples_of(data))
-    classes = network.trained_classes if isinstance(network, Adapted) else None
-    if classes is None:
-        raise UsageError(
-            f"teacher.model: {section.name} comes without trained weights; name a file of them: teacher=FILE"
-        )
-    if classes != data.num_classes:
-        raise UsageError(f"teacher {section.name} has {classes} classes, data {data.name} has {data.num_classes}")
-    return network
-
-
-def _named(model: str | ModelSection) -> ModelSection:
-    return ModelSection(name=model) if isinstance(model, str) else model
-
-
-def _load_kept(section: TeacherSection, epoch: int, data: Data) -> nn.Module:
-    if not isinstance(section.path, str) or not Path(section.path).is_dir():
-        raise UsageError(f"teacher.epoch: need one run folder as teacher, got {section.path}")
-    folder = RunFolder(section.path)
-    kept = folder.kept_epochs()
-    if epoch not in kept:
-        there = ", ".join(str(number) for number in kept) or "none"
-        raise UsageError(f"teacher.epoch: {folder.path} has kept epochs {there}, not {epoch}; teach with keep_every=N")
-    return _checked(folder, data, kept[epoch])
-
-
-def load_anchors(section: TeacherSection, data: Data) -> list[nn.Module]:
-    """Return the teacher's network as it was at each of its anchors, in the order of its training.
-
-    Raises:
-        UsageError: when the teacher is not one run folder, or an epoch was not kept.
-    """
-    if section.anchors is None:
-        return []
-    if not isinstance(section.path, str) or not Path(section.path).is_dir():
-        raise UsageError(f"teacher.anchors: need one run folder as teacher, got {section.path}")
-    folder = RunFolder(section.path)
-    kept = folder.kept_epochs()
-    epochs = tuple(kept) if section.anchors == "kept" else section.anchors
-    missing = [epoch for epoch in epochs if epoch not in kept]
-    if missing or not epochs:
-        there = ", ".join(str(epoch) for epoch in kept) or "none"
-        raise UsageError(
-            f"teacher.anchors: {folder.path} has kept epochs {there}, not {missing or 'any'}; teach with keep_every=N"
-        )
-    return [_checked(folder, data, kept[epoch]) for epoch in sorted(epochs)]
-
-
 def load_network(path: Path, model: str | ModelSection | None, data: Data, *, key: str = "teacher.model") -> nn.Module:
-    """Return the network of a run folder, or of a weights file whose network is named.
+    """Return the network of a run folder, of what was exported from one, or of a weights file whose network is named.
 
     Args:
-        path: of either.
-        model: the network's name, or its section, for a weights file.
+        path: of any of them.
+        model: the network's name, or its section: for a weights file, or in place of the one that an exported file names.
         data: whose classes it must have.
         key: under which that name is given, for messages.
 
     Raises:
         UsageError: when it is missing, damaged, unfinished, or has another number of classes.
     """
-    if path.is_dir():
+    if path.exists() and is_run(path):
         if model is not None:
-            raise UsageError(f"{key}: {_named(model).name} is not needed: run folder {path} knows its network")
-        return _checked(RunFolder(path), data)
-    if not path.exists():
-        raise UsageError(f"teacher: {path}: no such run folder or file")
+            raise UsageError(f"{key}: {named(model).name} is not needed: run folder {path} knows its network")
+        return checked_run(RunFolder(path), data)
+    weights = weights_of(path, "teacher: ")
+    if weights.suffix == ".safetensors" and PASSPORT in read_metadata(weights):
+        network, passport = load_exported(path, model, data=data)
+        _check_classes(f"teacher {path}", len(passport.class_names), data)
+        check_task(f"teacher {path}", passport.task, data)
+        return network
     if model is None:
-        raise UsageError(f"teacher: {path} is a bare weights file; say which network it is with {key}=NAME")
-    network = make_network(_named(model), samples_of(data), is_filled=True)
-    load_weights(network, path)
+        hint = f"; of a folder of transformers: {key}=hf:{path}" if path.is_dir() else ""
+        raise UsageError(f"teacher: {weights} is a bare weights file; say which network it is with {key}=NAME{hint}")
+    network = make_network(named(model), samples_of(data), is_filled=True)
+    load_weights(network, weights)
     return network
 
 
@@ -251,30 +293,43 @@ def load_start(network: nn.Module, path: Path, data: Data) -> str:
 
     Args:
         network: of the architecture that the weights are of.
-        path: of a run folder or a weights file.
+        path: of a run folder, of what was exported from one, or of a weights file.
         data: whose classes a run must have had.
 
     Raises:
         UsageError: when it is missing, damaged, unfinished, does not fit, or has another number of classes.
     """
-    if not path.exists():
-        raise UsageError(f"start_from: {path}: no such run folder or file")
-    weights = path
-    if path.is_dir():
+    weights = weights_of(path, "start_from: ")
+    if path.is_dir() and is_run(path):
         folder = RunFolder(path)
-        num_classes, weights = int(folder.read_result()["num_classes"]), folder.weights
-        if num_classes != data.num_classes:
-            raise UsageError(f"start_from: {path} has {num_classes} classes, data {data.name} has {data.num_classes}")
+        weights = folder.weights
+        _check_classes(f"start_from: {path}", int(folder.read_result()["num_classes"]), data)
+    elif weights.suffix == ".safetensors" and PASSPORT in read_metadata(weights):
+        _check_classes(f"start_from: {path}", len(read_passport(weights).class_names), data)
     load_weights(network, weights)
     return fingerprint(network)
 
 
-def _checked(folder: RunFolder, data: Data, weights: Path | None = None) -> nn.Module:
+def checked_run(folder: RunFolder, data: Data, weights: Path | None = None) -> nn.Module:
+    """Return a run's network for some data.
+
+    Args:
+        folder: of the run.
+        data: whose classes and task it must have.
+        weights: of a kept epoch instead of the result.
+
+    Raises:
+        UsageError: as for `load_run_network`, or when it has others.
+    """
     network, num_classes = load_run_network(folder, weights, data=data)
-    if num_classes != data.num_classes:
-        raise UsageError(f"teacher {folder.path} has {num_classes} classes, data {data.name} has {data.num_classes}")
-    check_task(folder, data)
+    _check_classes(f"teacher {folder.path}", num_classes, data)
+    check_task(f"run {folder.path}", folder.read_result().get("task", "multiclass"), data)
     return network
+
+
+def _check_classes(who: str, num_classes: int, data: Data) -> None:
+    if num_classes != data.num_classes:
+        raise UsageError(f"{who} has {num_classes} classes, data {data.name} has {data.num_classes}")
 
 
 def fingerprint(network: nn.Module) -> str:
@@ -282,5 +337,5 @@ def fingerprint(network: nn.Module) -> str:
     digest = hashlib.sha256()
     for name, tensor in network.state_dict().items():
         digest.update(name.encode())
-        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+        digest.update(whole(tensor.detach()).cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()[:16]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -48,7 +49,6 @@ from preceptor.training import (
     Course,
     Engine,
     Plan,
-    Processes,
     choose_engine,
     fit,
 )
@@ -94,7 +94,8 @@ def run(
         store = open_labels(recipe, recipe.labels, given.teacher, data)
         recipe = recipe.model_copy(update={"data": recipe.data.model_copy(update={"view": store.manifest.of.view})})
     recipe = fill(recipe, PROTOCOLS[data.protocol], data)
-    engine = choose_engine(recipe.device, recipe.precision, recipe.engine)
+    _check(recipe, data)
+    engine = choose_engine(recipe.device, recipe.precision, recipe.engine, sharding=recipe.sharding)
     assistants: list[str] = []
     if isinstance(recipe, DistillRecipe) and recipe.teacher.assistants:
         recipe, assistants = _train_assistants(recipe, given, show=show)
@@ -106,15 +107,13 @@ def run(
     pool = pool_of(recipe, data, _pool(recipe, given))
     check_rows(data, objective, pool, engine.processes)
     torch.manual_seed(recipe.seed)
-    if data.task == "multilabel" and recipe.model.logits not in {None, data.num_classes}:
-        raise UsageError(f"model.logits: {recipe.model.logits} for {data.num_classes} labels; one a label")
     is_filled = recipe.start_from is not None
     model = given.model or make_network(recipe.model, samples_of(data), is_filled=is_filled)
     start = None if recipe.start_from is None else load_start(model, Path(recipe.start_from), data)
     staff = find_teachers(recipe, given.teacher, store, data)
     folder = RunFolder(recipe.out or _default_out(recipe))
     show = show and engine.processes.is_first
-    with display(title or _title(recipe), show=show) as shown, folder, _own_record(folder, engine.processes) as record:
+    with display(title or _title(recipe), show=show) as shown, folder, _own_record(folder, engine, recipe) as record:
         engine = replace(engine, tell=shown.note)
         rows = policy.rows(resolved(recipe.batch_size, "batch_size"))
         parts = assemble(model, objective, staff, recipe, data, engine, pool=pool, rows=rows)
@@ -130,7 +129,8 @@ def run(
         engine.processes.wait()
         if folder.is_finished:
             shown.note(f"{folder.path} is finished; nothing to do")
-            return finished(folder, parts.learner.network.release(), data, engine, recipe.workers)
+            parts.learner.network.release()
+            return finished(folder, parts.learner.whole_network(), data, engine, recipe.workers)
         before, started = staff.fingerprints, now()
         boards = [TensorBoard(record.path / "tensorboard")] if recipe.tensorboard else []
         with Together([shown, *boards]) as watcher:
@@ -145,14 +145,25 @@ def run(
         return finish(parts.learner, course, recipe, data, engine, record, started, origin)
 
 
+def _check(recipe: _AnyRecipe, data: Data) -> None:
+    """Check what sections say of one another."""
+    if recipe.sharding == "teacher" and isinstance(recipe, TeachRecipe):
+        raise UsageError("sharding: teacher is the network that a run asks, and teach asks none; sharding=all")
+    if data.task == "multilabel" and recipe.model.logits not in {None, data.num_classes}:
+        raise UsageError(f"model.logits: {recipe.model.logits} for {data.num_classes} labels; one a label")
+
+
 @contextmanager
-def _own_record(folder: RunFolder, processes: Processes) -> Iterator[RunFolder]:
+def _own_record(folder: RunFolder, engine: Engine, recipe: Recipe) -> Iterator[RunFolder]:
     """Give the folder that a process writes to: the run's for the first one, one that is thrown away for the others."""
-    if processes.is_first:
+    if engine.processes.is_first:
         yield folder
-    else:
-        with tempfile.TemporaryDirectory() as passing:
-            yield RunFolder(passing)
+        return
+    with tempfile.TemporaryDirectory() as passing:
+        record = RunFolder(passing)
+        if recipe.resume and folder.metrics.exists():
+            shutil.copyfile(folder.metrics, record.metrics)  # what the first process goes on from
+        yield record
 
 
 def _objective(recipe: _AnyRecipe, given: Given) -> tuple[_AnyRecipe, Sum]:

@@ -13,7 +13,17 @@ from preceptor.models import observe
 from preceptor.objectives.weighted import Sum
 from preceptor.recipes.assemble import Parts
 from preceptor.runs import RunFolder
-from preceptor.training import Bystander, Engine, Learner, LearningRate, OptimizerSettings, Plan, Watcher, fit
+from preceptor.training import (
+    Bystander,
+    Engine,
+    Learner,
+    LearningRate,
+    OptimizerSettings,
+    Plan,
+    Watcher,
+    fit,
+    whole_step,
+)
 from preceptor.types import Clock, Step
 
 __all__ = ["run_stages"]
@@ -40,7 +50,6 @@ def run_stages(
         return  # the run proper has begun, and its checkpoint holds what the stages gave
     for _, term in parts.learner.objective.named_terms():
         term.survey(_answers(parts.learner, loader, engine))
-    engine.processes.settle(parts.learner.objective)  # each process surveyed its own rows
     for name, term in parts.learner.objective.named_terms():
         stage = term.preparation()
         if stage is None or stage.epochs == 0:
@@ -49,7 +58,7 @@ def run_stages(
         objective = Sum(**{name: (1.0, stage.objective)})
         objective.task, objective.num_classes = parts.learner.objective.task, parts.learner.objective.num_classes
         kind = Learner if stage.trains == "network" else Bystander
-        learner = engine.place(kind(parts.learner.network, objective, parts.learner.forward_pass))
+        learner = kind(parts.learner.network, engine.place(objective), parts.learner.forward_pass)
         settings = optimizer if stage.lr is None else replace(optimizer, lr=stage.lr)
         fit(
             learner,
@@ -73,9 +82,10 @@ def run_stages(
 
 @torch.no_grad()
 def _answers(learner: Learner, loader: Batches, engine: Engine) -> Iterator[Step]:
-    """Yield what the network says in training mode of the first epoch's batches; it stays as it is."""
+    """Yield what the network says in training mode of the first epoch's batches, to all processes; it stays as it is."""
     network = observe(copy.deepcopy(learner.network.model), ()).train()  # in this mode statistics change
     for batch in loader.batches(1):
         with engine.autocast():
             outputs = network(batch.inputs)
-        yield Step(batch, outputs, None, network.model, Clock(epoch=1, epochs=1, progress=0.0))
+        step = Step(batch, outputs, None, network.model, Clock(epoch=1, epochs=1, progress=0.0))
+        yield whole_step(step, processes=engine.processes)

@@ -8,7 +8,8 @@ from preceptor.data import Data
 from preceptor.errors import UsageError
 from preceptor.labels import LabelStore
 from preceptor.recipes.config import DistillRecipe
-from preceptor.recipes.networks import fingerprint, load_teachers
+from preceptor.recipes.networks import fingerprint
+from preceptor.recipes.teachers import load_teachers
 
 __all__ = ["open_labels"]
 

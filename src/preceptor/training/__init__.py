@@ -19,6 +19,8 @@ from preceptor.training.optim import LearningRate, OptimizerSettings
 from preceptor.training.processes import Processes, join_processes
 from preceptor.training.regions import RegionSearch
 from preceptor.training.selection import Selection
+from preceptor.training.sharding import Sharding
+from preceptor.training.whole import whole_batch, whole_step
 
 __all__ = [
     "Averaging",
@@ -38,6 +40,7 @@ __all__ = [
     "Processes",
     "RegionSearch",
     "Selection",
+    "Sharding",
     "StoredTeacher",
     "TeacherRoute",
     "TeacherSource",
@@ -50,4 +53,6 @@ __all__ = [
     "join_processes",
     "predict",
     "together",
+    "whole_batch",
+    "whole_step",
 ]

@@ -7,21 +7,24 @@ Source: Izmailov, Podoprikhin, Garipov, Vetrov, Wilson, "Averaging Weights Leads
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn, update_bn
+from torch.optim.swa_utils import get_ema_multi_avg_fn, get_swa_multi_avg_fn, update_bn
 
 from preceptor.training.checkpoint import Position
 from preceptor.training.engine import Engine
+from preceptor.training.sharding import own_part, parted
 from preceptor.types import Batch
 
 __all__ = ["Average", "Averaging", "AveragingName"]
 
 AveragingName = Literal["none", "swa", "ema"]
+_COUNT = ":count"  # no parameter has such a name
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,46 +67,67 @@ class Average:
         self._network = network
         self._num_batches = num_batches
         self._first_epoch = averaging.first_epoch(epochs)
-        self._averaged: AveragedModel | None = None  # a copy of the network, made when it is first needed
+        self._averaged: dict[
+            str, Tensor
+        ] = {}  # by parameter, parted as it is; empty before the first weights that count
+        self._count = torch.zeros((), dtype=torch.long)
 
     def take(self, position: Position) -> None:
         """Take in the weights as they are after a step, if that is one that counts; `position` points behind it."""
         every = {"swa": self._num_batches, "ema": 1}.get(self._averaging.name)
         if every is None or position.epoch < self._first_epoch or position.batch % every != 0:
             return
-        if self._averaged is None:
-            self._averaged = self._empty()
-        self._averaged.update_parameters(self._network)
+        current = {name: parameter.detach() for name, parameter in self._network.named_parameters()}
+        if self._averaged:
+            ways = {"swa": get_swa_multi_avg_fn(), "ema": get_ema_multi_avg_fn(self._averaging.decay)}
+            for names in _by_kind(current):
+                averaged = [own_part(self._averaged[name]) for name in names]
+                ways[self._averaging.name](averaged, [own_part(current[name]) for name in names], self._count)
+        else:
+            self._averaged = {name: weight.clone() for name, weight in current.items()}
+        self._count += 1
 
+    @torch.no_grad()
     def settle(self, batches: Iterable[Batch], engine: Engine) -> None:
         """Put the average into the network, its batch-norm statistics estimated anew; without an average, do nothing.
 
         The statistics are those of one pass in training mode over `batches`, each counting by its rows.
         """
-        if self._averaged is None:
+        if not self._averaged:
             return
-        self._network.load_state_dict(self._averaged.module.state_dict())
+        for name, parameter in self._network.named_parameters():
+            parameter.copy_(self._averaged[name])
         with engine.autocast():
             update_bn(_by_rows(batches, self._network), self._network)
 
     @property
     def state(self) -> dict[str, Tensor]:
         """The averaged weights and how many were taken in, for a checkpoint; empty before the first."""
-        return {} if self._averaged is None else self._averaged.state_dict()
+        return {_COUNT: self._count, **self._averaged} if self._averaged else {}
 
     def restore(self, state: dict[str, Tensor]) -> None:
-        """Go on from a `state`.
+        """Go on from a `state`, whose weights are whole.
 
         Raises:
-            RuntimeError: when it is of another network.
+            ValueError: when it is of another network.
         """
-        self._averaged = self._empty() if state else None
-        if self._averaged is not None:
-            self._averaged.load_state_dict(state)
+        parameters = dict(self._network.named_parameters())
+        if state and state.keys() != {_COUNT, *parameters}:
+            raise ValueError(f"the average is of {len(state) - 1} other weights")
+        self._averaged = {
+            name: parted(state[name], parameter.detach()).to(parameter.device, copy=True)
+            for name, parameter in parameters.items()
+            if state
+        }
+        self._count = state.get(_COUNT, torch.zeros((), dtype=torch.long)).clone()
 
-    def _empty(self) -> AveragedModel:
-        kinds = {"swa": None, "ema": get_ema_multi_avg_fn(self._averaging.decay)}
-        return AveragedModel(self._network, multi_avg_fn=kinds[self._averaging.name])
+
+def _by_kind(weights: Mapping[str, Tensor]) -> list[list[str]]:
+    """Return the names of weights in groups of one dtype."""
+    groups: dict[torch.dtype, list[str]] = {}
+    for name, weight in weights.items():
+        groups.setdefault(weight.dtype, []).append(name)
+    return [*groups.values()]
 
 
 def _by_rows(batches: Iterable[Batch], network: nn.Module) -> Iterator[Tensor]:

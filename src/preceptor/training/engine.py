@@ -14,6 +14,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from preceptor.errors import UsageError
 from preceptor.models import Observed
 from preceptor.training.processes import Processes, join_processes
+from preceptor.training.sharding import Sharding, shard
 from preceptor.types import Outputs
 
 __all__ = ["Engine", "EngineName", "Forward", "Precision", "choose_engine", "forward_flops"]
@@ -42,6 +43,7 @@ class Engine:
         compiles: whether networks are compiled; None while that is open: see `decide`.
         tell: hears in one line what could not be done.
         processes: who else trains the same network.
+        sharding: whose weights are parted over them.
     """
 
     device: torch.device
@@ -49,11 +51,22 @@ class Engine:
     compiles: bool | None = False
     tell: Callable[[str], None] = _unheard
     processes: Processes = Processes()
+    sharding: Sharding = "none"
 
     def place(self, module: Module) -> Module:
         """Move a module to the device, its convolutions in the channels-last layout that both CPUs and GPUs prefer."""
         placed: Module = module.to(device=self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         return placed
+
+    def shard(self, network: nn.Module, role: Literal["student", "teacher"]) -> None:
+        """Part a network's weights over all processes where this engine's sharding says so of one in that role.
+
+        Args:
+            network: on the device; "student" is the network that is trained, "teacher" one that is asked.
+            role: of the network.
+        """
+        if self.sharding in {"all", role}:
+            shard(network, self.device, self.processes.count)
 
     def autocast(self) -> torch.autocast:
         """Return the context in which networks run."""
@@ -83,6 +96,7 @@ class Engine:
 
     def __str__(self) -> str:
         together = f", {self.processes.count} processes" if self.processes.count > 1 else ""
+        together += f", sharding {self.sharding}" if self.sharding != "none" else ""
         return f"{self.device}, {self.precision}{', compiled' if self.compiles else ''}{together}"
 
 
@@ -122,6 +136,7 @@ def choose_engine(
     precision: Precision = "auto",
     name: EngineName = "plain",
     tell: Callable[[str], None] = _unheard,
+    sharding: Sharding = "none",
 ) -> Engine:
     """Return the engine for a run.
 
@@ -132,11 +147,14 @@ def choose_engine(
         name: "plain" runs networks as they are; "fast" compiles them; "auto" compiles them where that gains something, in
             runs that are long enough (see `Engine.decide`).
         tell: hears what could not be done.
+        sharding: whose weights are parted over the processes; such networks are not compiled.
 
     Raises:
-        UsageError: for a device that this machine does not have.
+        UsageError: for a device that this machine does not have, or networks that are to be parted and compiled.
     """
     processes = join_processes()
+    if sharding != "none" and name == "fast":
+        raise UsageError(f"sharding: {sharding} cannot be used with engine=fast, which compiles networks; engine=auto")
     try:
         chosen = torch.device(_best_device() if device == "auto" else device)
         if chosen.type == "cuda" and processes.count > 1:
@@ -147,8 +165,9 @@ def choose_engine(
         raise UsageError(f"device: {device!r} cannot be used here ({str(error).splitlines()[0]})") from error
     if precision == "auto":
         precision = "bf16" if name != "plain" and _computes_in_bf16(chosen) else "fp32"
-    may_gain = None if _gains_by_compiling(chosen) else False
-    return Engine(chosen, precision, {"plain": False, "fast": True, "auto": may_gain}[name], tell, processes)
+    may_gain = None if _gains_by_compiling(chosen) and sharding == "none" else False
+    compiles = {"plain": False, "fast": True, "auto": may_gain}[name]
+    return Engine(chosen, precision, compiles, tell, processes, sharding if processes.count > 1 else "none")
 
 
 def forward_flops(network: nn.Module, sample: Tensor) -> float:

@@ -14,6 +14,7 @@ from preceptor.labels import LabelStore
 from preceptor.models import Observed
 from preceptor.objectives.weighted import Sum
 from preceptor.training.engine import Engine, Forward
+from preceptor.training.sharding import whole_state
 from preceptor.types import Batch, Clock, Outputs, Step, Task
 
 __all__ = [
@@ -49,23 +50,49 @@ class Learner(nn.Module):
         network: is trained.
         objective: is minimised; what it learns is trained too.
         forward_pass: the network's forward pass as an engine accelerates it; the network itself when not given.
+        plain: a copy of the network that stays whole, where the network's weights are parted over processes.
     """
 
-    def __init__(self, network: Observed, objective: Sum, forward_pass: Forward | None = None) -> None:
+    def __init__(
+        self,
+        network: Observed,
+        objective: Sum,
+        forward_pass: Forward | None = None,
+        plain: nn.Module | None = None,
+    ) -> None:
         super().__init__()
         self.network = network
         self.objective = objective
-        self._ways: tuple[Forward, ...] = (forward_pass or network,)  # in a tuple, it is no second child of this module
+        # in tuples, they are no further children of this module
+        self._ways: tuple[Forward, ...] = (forward_pass or network,)
+        self._plain: tuple[nn.Module | None] = (plain,)
 
-    def forward(self, batch: Batch, teacher: Outputs | None, clock: Clock) -> tuple[dict[str, Tensor], Tensor]:
-        """Return each term's unweighted loss, and the logits."""
+    def forward(
+        self, batch: Batch, teacher: Outputs | None, clock: Clock, whole: Callable[[Step], Step] | None = None
+    ) -> tuple[dict[str, Tensor], Tensor]:
+        """Return each term's unweighted loss, and the logits.
+
+        Args:
+            batch: this process's rows.
+            teacher: what it said of them.
+            clock: where in the run the step stands.
+            whole: makes of a step with these rows the one with those of all processes.
+        """
         outputs = self.answer(batch, teacher)
         step = Step(batch, outputs, teacher, self.network.model, clock)
-        return self.objective.terms(step), outputs.logits
+        return self.objective.terms(step, whole), outputs.logits
 
     def answer(self, batch: Batch, teacher: Outputs | None) -> Outputs:
         """Return what the network says of a batch."""
         return ask(self.forward_pass, batch)
+
+    def whole_network(self) -> nn.Module:
+        """Return the network with all its weights; where they are parted, its copy, and all processes call this together."""
+        (plain,) = self._plain
+        if plain is None:
+            return self.network.model
+        plain.load_state_dict(whole_state(self.network.model.state_dict()))
+        return plain
 
     @property
     def forward_pass(self) -> Forward:
@@ -94,7 +121,9 @@ class LiveTeacher:
     """
 
     def __init__(self, network: Observed, engine: Engine, rows: int = 0) -> None:
-        self._forward = engine.accelerate(engine.place(network).eval().requires_grad_(False), rows)
+        engine.place(network).eval().requires_grad_(False)
+        engine.shard(network.model, "teacher")
+        self._forward = engine.accelerate(network, rows)
         self._engine = engine
 
     def __call__(self, batch: Batch) -> Outputs:

@@ -24,6 +24,7 @@ from preceptor.training.optim import LearningRate
 from preceptor.training.processes import Processes
 from preceptor.training.regions import Region, RegionSearch
 from preceptor.training.selection import Selection
+from preceptor.training.sharding import load_whole, load_whole_optimizer, own_part, whole_state
 from preceptor.training.step import buffers_kept, check_step, take_step
 from preceptor.training.tally import Tally
 from preceptor.types import Batch, Clock
@@ -172,13 +173,12 @@ def fit(
         position, tally, best = _restore(path, learner, optimizer, average, journal, search, processes)
 
     def save() -> None:
-        if not all_finite(learner.state_dict().values()):
-            way_out = "; precision=fp32 may do" if engine.precision == "bf16" else ""
-            raise RunError(f"step {position.step}: weights are no longer finite; {_last_good(path)}{way_out}")
+        _check_weights(learner, engine, position, path)
         processes.settle(learner)
         everyone = tally.over(processes, engine.device)
+        state = _state(learner, optimizer, position, everyone, best, average, journal, search)
         if processes.is_first:
-            save_state(path, _state(learner, optimizer, position, everyone, best, average, journal, search))
+            save_state(path, state)
 
     total_steps = plan.epochs * loader.num_batches
     first_step = position.step + 1
@@ -236,6 +236,13 @@ def _search(
     assert teacher is not None, "a search compares with a teacher"
     if line := search.begin(position.epoch, learner, teacher, engine):
         watcher.note(line)
+
+
+def _check_weights(learner: Learner, engine: Engine, position: Position, path: Path) -> None:
+    is_finite = all_finite(own_part(tensor) for tensor in learner.state_dict().values())
+    if engine.processes.any(not is_finite, engine.device):
+        way_out = "; precision=fp32 may do" if engine.precision == "bf16" else ""
+        raise RunError(f"step {position.step}: weights are no longer finite; {_last_good(path)}{way_out}")
 
 
 def _last_good(path: Path) -> str:
@@ -297,23 +304,26 @@ def _row(
 
 
 def _keep(plan: Plan, epoch: int, learner: Learner, checkpoints: Path, processes: Processes) -> None:
-    if processes.is_first and plan.keep_every and epoch % plan.keep_every == 0:
-        checkpoints.mkdir(parents=True, exist_ok=True)
-        save_weights(learner.network.model, checkpoints / f"epoch_{epoch:04d}.safetensors")
+    if plan.keep_every and epoch % plan.keep_every == 0:
+        network = learner.whole_network()
+        if processes.is_first:
+            checkpoints.mkdir(parents=True, exist_ok=True)
+            save_weights(network, checkpoints / f"epoch_{epoch:04d}.safetensors")
 
 
 def _better(best: Best, row: EpochRow, selection: Selection, learner: Learner) -> Best:
     score = selection.score(row.validation)
     if score is None or score >= best.value:
         return best
-    weights = {name: tensor.detach().cpu().clone() for name, tensor in learner.network.model.state_dict().items()}
+    whole = whole_state(learner.network.model.state_dict())
+    weights = {name: tensor.detach().cpu().clone() for name, tensor in whole.items()}
     return Best(score, row.epoch, weights)
 
 
 def _put_result(best: Best, average: Average, learner: Learner, batches: Iterable[Batch], engine: Engine) -> None:
     """Put the selected or averaged weights into the learner, where the last ones are not what counts."""
     if best.weights:
-        learner.network.model.load_state_dict(best.weights)
+        load_whole(learner.network.model, best.weights)
     average.settle(batches, engine)
     engine.processes.settle(learner)
 
@@ -330,8 +340,8 @@ def _state(
 ) -> State:
     cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
     return State(
-        learner=learner.state_dict(),
-        optimizer=optimizer.state_dict(),
+        learner=whole_state(learner.state_dict()),
+        optimizer=whole_state(optimizer.state_dict()),
         position=position,
         tally=tally.values,
         best=best,
@@ -339,7 +349,7 @@ def _state(
         random=torch.get_rng_state(),
         cuda_random=cuda,
         region=None if search is None else search.region,
-        average=average.state,
+        average=whole_state(average.state),
     )
 
 
@@ -354,8 +364,8 @@ def _restore(
 ) -> tuple[Position, Tally, Best]:
     state = load_state(path)
     try:
-        learner.load_state_dict(state.learner)
-        optimizer.load_state_dict(state.optimizer)
+        load_whole(learner, state.learner)
+        load_whole_optimizer(optimizer, state.optimizer)
         average.restore(state.average)
     except (RuntimeError, ValueError) as error:
         raise UsageError(f"checkpoint {path}: does not fit this run ({str(error).splitlines()[0]})") from error

@@ -10,6 +10,7 @@ from typing import Literal
 import torch
 from torch import nn
 
+from preceptor.dtensors import is_parted
 from preceptor.training.dot import DOT
 from preceptor.types import Clock
 
@@ -86,7 +87,8 @@ class OptimizerSettings:
         trained = [parameter for parameter in module.parameters() if parameter.requires_grad]
         vectors = [] if self.decay_norms_and_biases else [parameter for parameter in trained if parameter.ndim <= 1]
         groups = _groups(trained, vectors, self.weight_decay)
-        fused = all(parameter.is_floating_point() for parameter in trained)  # complex ones have no fused step
+        # complex weights have no fused step, and of parted ones not every optimiser has
+        fused = all(parameter.is_floating_point() and not is_parted(parameter) for parameter in trained)
         if self.name == "sgd":
             return torch.optim.SGD(groups, lr=self.lr, momentum=self.momentum, nesterov=self.nesterov, fused=fused)
         if self.name == "dot":
@@ -99,8 +101,12 @@ def _groups(
 ) -> list[dict[str, object]]:
     undecayed = {id(parameter) for parameter in vectors}
     decayed = [parameter for parameter in trained if id(parameter) not in undecayed]
-    groups: list[dict[str, object]] = [{"params": decayed, "weight_decay": weight_decay}]
-    return [*groups, {"params": list(vectors), "weight_decay": 0.0}] if vectors else groups
+    sides = [  # whole and parted ones do not move in one step
+        ([parameter for parameter in members if is_parted(parameter) is parts], decay)
+        for members, decay in ((decayed, weight_decay), (vectors, 0.0))
+        for parts in (False, True)
+    ]
+    return [{"params": side, "weight_decay": decay} for side, decay in sides if side]
 
 
 def _one_cycle(progress: float, warmup: float) -> float:

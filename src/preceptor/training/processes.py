@@ -15,9 +15,10 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, distributed, nn
 
+from preceptor.dtensors import is_parted
 from preceptor.objectives.base import Objective
 
-__all__ = ["Processes", "join_processes"]
+__all__ = ["Processes", "join_processes", "padded"]
 
 Value = TypeVar("Value")
 _BUCKET = 2**23  # entries that travel at once
@@ -65,7 +66,9 @@ class Processes:
         """Make each gradient its mean over all processes; one that is missing here counts as 0."""
         if self.count == 1:
             return
-        trained = [parameter for parameter in parameters if parameter.requires_grad]
+        trained = [p for p in parameters if p.requires_grad and not is_parted(p)]  # a parted one's is the mean already
+        if not trained:
+            return
         has_gradient = torch.tensor([float(parameter.grad is not None) for parameter in trained])
         anywhere = self.add(has_gradient.to(trained[0].device)) > 0
         wanted = [parameter for parameter, has in zip(trained, anywhere.tolist(), strict=True) if has]
@@ -78,18 +81,29 @@ class Processes:
         """Return whether a flag is up in any process."""
         return flag if self.count == 1 else bool(self.add(torch.tensor(float(flag), device=device)) > 0)
 
+    def least(self, number: int, device: torch.device) -> int:
+        """Return the smallest of all processes' numbers."""
+        if self.count == 1:
+            return number
+        smallest = torch.tensor(number, device=device)
+        distributed.all_reduce(smallest, distributed.ReduceOp.MIN)
+        return int(smallest)
+
+    def gather(self, values: Tensor) -> list[Tensor]:
+        """Return what each process holds, of equal shapes."""
+        if self.count == 1:
+            return [values]
+        everyone = [torch.empty_like(values) for _ in range(self.count)]
+        distributed.all_gather(everyone, values)
+        return everyone
+
     def rows(self, values: Tensor) -> Tensor:
         """Return the rows of all processes one after another; their numbers may differ."""
         if self.count == 1:
             return values
-        lengths = [torch.zeros(1, dtype=torch.int64, device=values.device) for _ in range(self.count)]
-        distributed.all_gather(lengths, torch.tensor([len(values)], device=values.device))
-        longest = int(torch.stack(lengths).max())
-        padded = values.new_zeros(longest, *values.shape[1:])
-        padded[: len(values)] = values
-        everyone = [torch.empty_like(padded) for _ in range(self.count)]
-        distributed.all_gather(everyone, padded)
-        return torch.cat([part[: int(length)] for part, length in zip(everyone, lengths, strict=True)])
+        lengths = torch.cat(self.gather(torch.tensor([len(values)], device=values.device))).tolist()
+        everyone = self.gather(padded(values, max(lengths)))
+        return torch.cat([part[:length] for part, length in zip(everyone, lengths, strict=True)])
 
     def exchange(self, value: Value) -> list[Value]:
         """Return what each process has, in order; anything that can be pickled."""
@@ -150,6 +164,11 @@ def _leave() -> None:
     """
     if distributed.is_initialized() and distributed.get_backend() == "gloo":
         distributed.destroy_process_group()
+
+
+def padded(values: Tensor, rows: int) -> Tensor:
+    """Return values with rows of zeros behind them, so many in all, laid out as collectives need them."""
+    return torch.cat([values, values.new_zeros(rows - len(values), *values.shape[1:])]).contiguous()
 
 
 def _buckets(tensors: Iterable[Tensor]) -> Iterable[Sequence[Tensor]]:

@@ -62,7 +62,7 @@ class RegionSearch:
         """Return the mean softened KL of the student, in eval mode, to the teacher on an epoch mixed in a region."""
         was_training = learner.training
         learner.eval()
-        mixed = PolicyLoader(self._loader.source, MixPatch(alpha=region[0], patch_size=region[1]))
+        mixed = self._loader.showing(MixPatch(alpha=region[0], patch_size=region[1]))
         sums = torch.zeros(2, device=engine.device)
         try:
             for batch in mixed.batches(epoch):
@@ -70,7 +70,8 @@ class RegionSearch:
                 with engine.autocast():
                     student: Tensor = ask(learner.network, batch).logits
                 each = soft_kl(student, answers.logits, self._policy.search_temperature)
-                sums += torch.stack([each.sum(), each.new_tensor(float(len(each)))])
+                if batch.share > 0:
+                    sums += torch.stack([each.sum(), each.new_tensor(float(len(each)))])
         finally:
             learner.train(was_training)
         total, rows = engine.processes.add(sums).tolist()

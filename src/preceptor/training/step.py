@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from typing import Protocol
 
 import torch
 from torch import Tensor
 from torch._functorch import config as functorch_config
 
+from preceptor.dtensors import is_parted
 from preceptor.errors import UsageError
 from preceptor.objectives.weighted import handed_over, total
 from preceptor.training.dot import DOT
@@ -17,7 +19,9 @@ from preceptor.training.engine import Engine
 from preceptor.training.learner import Learner, TeacherSource
 from preceptor.training.optim import LearningRate
 from preceptor.training.processes import Processes
+from preceptor.training.sharding import clip_gradients
 from preceptor.training.tally import Tally
+from preceptor.training.whole import whole_step
 from preceptor.types import Batch, Clock
 
 __all__ = ["buffers_kept", "check_step", "take_step"]
@@ -50,6 +54,8 @@ def check_step(plan: Manner, optimizer: torch.optim.Optimizer) -> None:
         raise UsageError(
             f"accumulate: {plan.accumulate} cannot be used with optim=dot, which keeps two gradients apart"
         )
+    if any(is_parted(parameter) for group in optimizer.param_groups for parameter in group["params"]):
+        raise UsageError("sharding: all cannot be used with optim=dot, which goes backward twice through the network")
 
 
 def take_step(
@@ -75,24 +81,25 @@ def take_step(
         tally: counts what was seen.
     """
     optimizer.zero_grad(set_to_none=True)
-    for part in _passes(batch, plan.accumulate):
+    parts = _passes(batch, plan.accumulate, engine)
+    for part in parts:
         answers = None if teacher is None else teacher(part)
         with engine.autocast():
-            terms, logits = learner(part, answers, clock)
+            terms, logits = learner(part, answers, clock, partial(whole_step, processes=engine.processes))
             weights = learner.objective.weights(clock)
             if part.hands_over:
                 weights = handed_over(weights, terms)
             loss = total(terms, weights)
         if engine.processes.any(not bool(torch.isfinite(loss)), engine.device):
             return _culprit(terms)
-        scale = part.share / plan.accumulate
+        scale = part.share / len(parts)
         _backward(loss, terms, weights, scale, learner, optimizer)
         if part.share > 0:
             seen = {name: term.detach() for name, term in terms.items()}
             tally.add(logits.detach(), part.labels, loss.detach(), seen)
     _average(learner, optimizer, engine.processes)
     if plan.clip_norm is not None:
-        torch.nn.utils.clip_grad_norm_(learner.parameters(), plan.clip_norm)
+        clip_gradients(learner.parameters(), plan.clip_norm)
     for group in optimizer.param_groups:
         group["lr"] = plan.learning_rate(clock)
     optimizer.step()
@@ -100,8 +107,11 @@ def take_step(
     return None
 
 
-def _passes(batch: Batch, count: int) -> list[Batch]:
-    return [batch] if count == 1 else [batch.part(number, count) for number in range(min(count, len(batch.inputs)))]
+def _passes(batch: Batch, count: int, engine: Engine) -> list[Batch]:
+    """Return the parts of a batch, as many in each process, none of them empty."""
+    if count > 1:
+        count = min(count, engine.processes.least(len(batch.inputs), engine.device))
+    return [batch] if count == 1 else [batch.part(number, count) for number in range(count)]
 
 
 def _backward(

@@ -100,6 +100,8 @@ def test_a_centroid_that_rules_a_class_out_costs_no_more_than_its_floor() -> Non
 def test_centroids_stay_or_follow_the_batch() -> None:
     first, second, _ = some_steps()
     fixed, moving = surveyed(first), surveyed(first, refresh="ema")
+    assert moving.compares_rows
+    assert not fixed.compares_rows
     before = fixed.centroids.clone()
     for objective in (fixed, moving):
         with torch.autocast("cpu", dtype=torch.bfloat16):

@@ -46,6 +46,7 @@ def cc_loss(
 class CC(Objective):
     """Correlation of the distances of neighbours, between linear embeddings of both networks' pooled features."""
 
+    compares_rows = True
     multilabel = "as_is"
 
     def __init__(self, dim: int = 128) -> None:

@@ -67,6 +67,7 @@ class CRD(Objective):
     """Contrast of both networks' pooled features with two banks of past ones, [training samples, dim] each."""
 
     needs_samples = True
+    compares_rows = True  # in the first step, from whose rows the normalisers are estimated
     memories = ("student_bank", "teacher_bank")
     student_bank: Tensor
     teacher_bank: Tensor
@@ -137,6 +138,7 @@ class CRD(Objective):
                 remember(self.student_bank, index, embeddings[0][first], self.momentum)
                 remember(self.teacher_bank, index, embeddings[1][first], self.momentum)
                 self.num_steps += 1
+            self.compares_rows = False
         return student_side + teacher_side
 
     def _side(self, anchor: Tensor, bank: Tensor, number: int, index: Tensor, order: Tensor) -> Tensor:

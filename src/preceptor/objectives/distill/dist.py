@@ -92,6 +92,7 @@ def _length(rows: Tensor) -> Tensor:
 class DIST(Objective):
     """Correlation of the outputs over classes and over samples."""
 
+    compares_rows = True
     multilabel = "as_is"
 
     def __init__(self, inter_weight: float = 1.0, intra_weight: float = 1.0, temperature: float = 4.0) -> None:

@@ -77,6 +77,8 @@ def _parts(student: Tensor, teacher: Tensor, temperatures: Sequence[float]) -> t
 class MLKD(Objective):
     """Three levels of logits on a weak view and on the further view "strong"; without labels its cross-entropy is left out."""
 
+    compares_rows = True
+
     def __init__(self, form: Form = "released") -> None:
         super().__init__()
         self.form = one_of(form, _FORMS, "form")

@@ -57,6 +57,7 @@ def _neighbours(embedding: Tensor) -> Tensor:
 class PKT(Objective):
     """Divergence between the neighbourhoods of pooled features in a batch."""
 
+    compares_rows = True
     multilabel = "as_is"
 
     def forward(self, student_embedding: Tensor, teacher_embedding: Tensor) -> Tensor:

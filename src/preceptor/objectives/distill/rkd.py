@@ -3,7 +3,6 @@
 Source: Park, Kim, Lu, Cho, "Relational Knowledge Distillation" (CVPR 2019, arXiv 1904.05068), equations 4 to 9.
 Differs from the authors' code: explicit differences, in chunks of anchors, so that no batch x batch x width tensor larger
 than a chunk exists; samples that coincide have no direction and no gradient, where theirs has one of 1e12.
-Depends on the batch, so it is not the same over more processes.
 """
 
 from __future__ import annotations
@@ -104,6 +103,7 @@ def _over_mean(distances: Tensor) -> Tensor:
 class RKD(Objective):
     """Distances and angles between the pooled features of a batch."""
 
+    compares_rows = True
     multilabel = "as_is"
 
     def __init__(self, distance_weight: float = 25.0, angle_weight: float = 50.0) -> None:

@@ -78,6 +78,7 @@ def _embedder(batch_size: int) -> nn.Sequential:
 class SemCKD(Objective):
     """Distance of all pairs of blocks, weighted by attention between similarity matrices."""
 
+    compares_rows = True
     multilabel = "as_is"
 
     def __init__(self, softness: float = 1.0) -> None:

@@ -48,6 +48,7 @@ def _similarity(features: Tensor) -> Tensor:
 class SP(Objective):
     """Distance between the similarities of samples in a batch: by default of the last maps."""
 
+    compares_rows = True
     multilabel = "as_is"
 
     def __init__(self, pairs: Mapping[str, str] | None = None) -> None:

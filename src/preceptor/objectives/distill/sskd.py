@@ -154,6 +154,8 @@ def _head(dim: int) -> nn.Sequential:
 class SSKD(Objective):
     """Both parts, on three rotations of every image; the upright images' KD is a term of its own."""
 
+    compares_rows = True
+
     def __init__(
         self,
         transformed_weight: float = 2.7,
@@ -210,6 +212,8 @@ class SSKD(Objective):
 
 class Matching(Objective):
     """Cross-entropy of finding each rotated image's upright form among the batch's, by the cosines of a head on the teacher."""
+
+    compares_rows = True
 
     def __init__(self, head: nn.Module) -> None:
         super().__init__()

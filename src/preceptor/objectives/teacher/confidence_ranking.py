@@ -72,6 +72,7 @@ class ConfidenceRanking(Objective):
     uses_teacher = False
     needs_labels = True
     needs_samples = True
+    compares_rows = True
     memories = ("times_right",)
 
     times_right: Tensor

@@ -72,6 +72,7 @@ class MCMI(Objective):
             raise ValueError(f"decay: {decay} is not in [0, 1)")
         self.refresh: Refresh = one_of(refresh, get_args(Refresh), "refresh")
         self.decay = decay
+        self.compares_rows = refresh == "ema"  # which renews centroids from the rows of a whole batch
         self.register_buffer("centroids", torch.zeros(0, 0))
 
     def build(self, setting: Setting) -> None:

@@ -5,9 +5,13 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -26,20 +30,28 @@ def said(view: int, rows: Tensor) -> Tensor:
     return 100.0 * view + rows[:, None] + torch.arange(6) / 8
 
 
+Wanted = Iterable[tuple[int, Tensor]]
+
+
+def all_said(wanted: Wanted) -> Iterator[Tensor]:
+    return (said(view, rows) for view, rows in wanted)
+
+
 class Asked:
     """Answers, and remembers what it was asked."""
 
     def __init__(self) -> None:
         self.rows: list[tuple[int, int]] = []
 
-    def __call__(self, view: int, rows: Tensor) -> Tensor:
-        self.rows += [(view, int(row)) for row in rows]
-        return said(view, rows)
+    def __call__(self, wanted: Wanted) -> Iterator[Tensor]:
+        for view, rows in wanted:
+            self.rows += [(view, int(row)) for row in rows]
+            yield said(view, rows)
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    write_labels(tmp_path / "labels", WANTED, said, batch_size=4)
+    write_labels(tmp_path / "labels", WANTED, all_said, batch_size=4)
     return tmp_path / "labels"
 
 
@@ -65,7 +77,7 @@ def test_what_is_there_is_not_asked_again(folder: Path) -> None:
 
 
 def test_open_files_are_those_of_one_view(tmp_path: Path) -> None:
-    write_labels(tmp_path / "l", replace(WANTED, views=60), said)
+    write_labels(tmp_path / "l", replace(WANTED, views=60), all_said)
     store = LabelStore(tmp_path / "l")
     for view in range(1, 61):
         store.logits(view, torch.tensor([0, 24]))
@@ -79,8 +91,8 @@ def test_open_files_are_those_of_one_view(tmp_path: Path) -> None:
 
 
 def test_an_answer_that_is_not_finite_is_named_with_its_place(tmp_path: Path) -> None:
-    def spoilt(view: int, rows: Tensor) -> Tensor:
-        return torch.where((rows == 13)[:, None], torch.nan, said(view, rows))
+    def spoilt(wanted: Wanted) -> Iterator[Tensor]:
+        return (torch.where((rows == 13)[:, None], torch.nan, said(view, rows)) for view, rows in wanted)
 
     with pytest.raises(UsageError, match=r"labels: view 1, samples 10 to 13: logits of row 3 are not finite"):
         write_labels(tmp_path / "l", WANTED, spoilt, batch_size=4)
@@ -94,15 +106,16 @@ def test_more_views_are_added(folder: Path) -> None:
 
 
 def test_fewer_views_take_nothing_away(folder: Path) -> None:
-    write_labels(folder, replace(WANTED, views=1), said)
+    write_labels(folder, replace(WANTED, views=1), all_said)
     assert LabelStore(folder).views == 2
 
 
 def test_an_interruption_loses_one_file(tmp_path: Path) -> None:
-    def until_row_12_of_view_2(view: int, rows: Tensor) -> Tensor:
-        if view == 2 and int(rows.max()) >= 12:
-            raise KeyboardInterrupt
-        return said(view, rows)
+    def until_row_12_of_view_2(wanted: Wanted) -> Iterator[Tensor]:
+        for view, rows in wanted:
+            if view == 2 and int(rows.max()) >= 12:
+                raise KeyboardInterrupt
+            yield said(view, rows)
 
     with pytest.raises(KeyboardInterrupt):
         write_labels(tmp_path / "l", WANTED, until_row_12_of_view_2, batch_size=4)
@@ -160,16 +173,16 @@ def test_a_missing_file_is_found_and_made_again(folder: Path) -> None:
 def test_other_labels_are_refused_with_the_difference(folder: Path, changed: LabelsOf, message: str) -> None:
     before = (folder / "manifest.json").read_bytes()
     with pytest.raises(UsageError, match=f"holds other labels: {message}$"):
-        write_labels(folder, replace(WANTED, of=changed), said)
+        write_labels(folder, replace(WANTED, of=changed), all_said)
     assert (folder / "manifest.json").read_bytes() == before
 
 
 def test_a_folder_of_something_else_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").write_text("...")
     with pytest.raises(UsageError, match=r"is not empty and holds no labels \(thesis.tex, ...\)"):
-        write_labels(tmp_path, WANTED, said)
+        write_labels(tmp_path, WANTED, all_said)
     with pytest.raises(UsageError, match=r"thesis\.tex is a file, not a folder"):
-        write_labels(tmp_path / "thesis.tex", WANTED, said)
+        write_labels(tmp_path / "thesis.tex", WANTED, all_said)
     with pytest.raises(UsageError, match=r"holds no labels \(no manifest.json\)"):
         LabelStore(tmp_path)
 
@@ -189,6 +202,69 @@ def test_a_later_version_is_refused(folder: Path) -> None:
         LabelStore(folder)
 
 
+class Crowd:
+    """Threads that give each other what they have, as processes do over a network."""
+
+    def __init__(self, count: int) -> None:
+        self._barrier = threading.Barrier(count)
+        self._given: list[Any] = [None] * count
+
+    def gather(self, number: int, value: Any) -> list[Any]:
+        self._given[number] = value
+        self._barrier.wait(timeout=30)
+        given = list(self._given)
+        self._barrier.wait(timeout=30)
+        return given
+
+
+def written_by(count: int, folder: Path, answers: Callable[[Wanted], Iterator[Tensor]], batch_size: int) -> list[Any]:
+    """Let `count` threads write the labels together; return what each has done, or the mistake that it met."""
+    crowd = Crowd(count)
+
+    def write(number: int) -> Any:
+        heard: list[int] = []
+        try:
+            manifest = write_labels(
+                folder,
+                WANTED,
+                answers,
+                batch_size=batch_size,
+                done=heard.append,
+                part=(number, count),
+                gather=partial(crowd.gather, number),
+            )
+        except UsageError as error:
+            return error
+        return manifest, sum(heard)
+
+    with ThreadPoolExecutor(count) as pool:
+        return list(pool.map(write, range(count)))
+
+
+@pytest.mark.parametrize("count", [2, 3, 5])
+def test_those_who_write_together_write_what_one_writes(folder: Path, tmp_path: Path, count: int) -> None:
+    """Files of 10, 10 and 5 rows in batches of 4: three, three and two to be shared."""
+    asked = Asked()
+    ends = written_by(count, tmp_path / "l", asked, batch_size=4)
+    assert sorted(asked.rows) == [(view, row) for view in (1, 2) for row in range(SAMPLES)]
+    assert all(manifest == ends[0][0] for manifest, _ in ends)
+    assert ends[0][1] == 2 * SAMPLES
+    for path in folder.iterdir():
+        assert (tmp_path / "l" / path.name).read_bytes() == path.read_bytes()
+
+
+def test_what_one_of_them_finds_all_say(tmp_path: Path, folder: Path) -> None:
+    def spoilt(wanted: Wanted) -> Iterator[Tensor]:
+        return (torch.where((rows == 5)[:, None], torch.nan, said(view, rows)) for view, rows in wanted)
+
+    ends = written_by(3, tmp_path / "l", spoilt, batch_size=4)
+    assert {str(end) for end in ends} == {"labels: view 1, samples 4 to 7: logits of row 1 are not finite"}
+    (folder / "manifest.json").write_text("{]")
+    ends = written_by(2, folder, all_said, batch_size=4)
+    assert len(ends) == 2
+    assert all("manifest.json cannot be read" in str(end) for end in ends)
+
+
 _MILLION = """
 import resource, sys, torch
 from pathlib import Path
@@ -197,8 +273,8 @@ from preceptor.labels import Encoding, LabelsOf, LabelStore, Manifest, write_lab
 rows, classes, folder = int(sys.argv[1]), 1000, Path(sys.argv[2])
 pool = torch.randn(256, classes, generator=torch.Generator().manual_seed(0))
 
-def said(view, index):
-    return torch.roll(pool, int(index[0]) // 256 % classes, 1)[: len(index)]
+def said(wanted):
+    return (torch.roll(pool, int(index[0]) // 256 % classes, 1)[: len(index)] for _, index in wanted)
 
 of = LabelsOf(("t",), "d", rows, "crop_flip", 0, Encoding(classes, "float16", 16), "fp32")
 write_labels(folder, Manifest(of, {}, 1, 65536), said)

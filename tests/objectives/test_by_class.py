@@ -127,6 +127,21 @@ def test_consistency_remembers_each_class_of_each_sample() -> None:
     torch.testing.assert_close(objective.bank[:, 1].double(), torch.sigmoid(tensors()[0]).flatten(), rtol=0, atol=1e-6)
 
 
+def test_the_rows_that_a_sample_is_remembered_in() -> None:
+    student, _, labels = tensors()
+    index = torch.tensor([4, 0])
+    whole = Sum(each=(1.0, Consistency()), none=(1.0, CrossEntropy()))
+    whole.build(Setting(ROWS, CLASSES, Outputs(student), None, labels=labels, task="multilabel"))
+    ((memories, rows),) = whole.remembered(index)
+    assert rows.tolist() == [12, 13, 14, 0, 1, 2]
+    assert [len(memory) for memory in memories] == [ROWS * CLASSES] * 2
+    whole = Sum(one=(1.0, Consistency()))
+    whole.build(Setting(ROWS, CLASSES, Outputs(student), None, labels=labels.argmax(1)))
+    ((memories, rows),) = Sum(outer=(1.0, whole)).remembered(index)
+    assert rows.equal(index)
+    assert [len(memory) for memory in memories] == [ROWS] * 2
+
+
 @pytest.mark.parametrize("make", [KD, DKD, CTKD, NKD, WSLD, DIST, LogitStd, CrossEntropy, Brier, LabelSmoothing])
 def test_the_gradient_reaches_every_log_odds(make: Any) -> None:
     student, teacher, labels = tensors()

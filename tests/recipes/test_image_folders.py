@@ -74,6 +74,22 @@ def test_a_student_of_stored_labels_is_a_student_of_the_teacher(
     assert losses("stored", labels=tmp_path / "l") == pytest.approx(losses("live", teacher=teacher), rel=2e-3)
 
 
+def test_labels_are_the_same_whoever_reads(tree: Path, teacher: preceptor.Result, tmp_path: Path) -> None:
+    for workers in (0, 2):
+        preceptor.label(
+            data=section(tree),
+            teacher=teacher,
+            out=tmp_path / str(workers),
+            views=2,
+            rows_per_shard=90,
+            batch_size=40,
+            workers=workers,
+            progress=False,
+        )
+    for file in (tmp_path / "0").iterdir():
+        assert (tmp_path / "2" / file.name).read_bytes() == file.read_bytes()
+
+
 def stop_in_mid_epoch(words: list[str], out: Path) -> None:
     process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     deadline, metrics = time.monotonic() + 60, out / "metrics.jsonl"

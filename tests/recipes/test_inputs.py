@@ -15,16 +15,12 @@ import torch
 from safetensors.torch import load_file
 
 import preceptor
-from preceptor.data import POLICIES, from_objects, load
+from preceptor.data import POLICIES, load
 from preceptor.errors import UsageError
 from preceptor.objectives.base import Objective
 from preceptor.objectives.distill import METHODS
-from preceptor.objectives.teacher import Consistency
-from preceptor.objectives.weighted import Sum
 from preceptor.recipes.api import AnyData
-from preceptor.recipes.inputs import check_rows
 from preceptor.recipes.procedures import PROCEDURES
-from preceptor.training import Processes
 
 DATA = {"name": "digits", "limit": 192, "test_limit": 32, "validation": 0.0}
 SHORT: Any = {"epochs": 2, "batch_size": 32, "engine": "plain", "progress": False, "optim": {"lr": 0.02}}
@@ -242,15 +238,6 @@ def test_what_cannot_be_done_is_said(changes: dict[str, Any], said: str, teacher
     with pytest.raises(UsageError, match=said):
         preceptor.distill(**run)
     assert not (tmp_path / "run").exists()
-
-
-def test_several_processes_share_no_memories_of_multilabel_data() -> None:
-    inputs, labels = torch.randn(20, 4), (torch.rand(20, 3) < 0.5).long()
-    data = from_objects((inputs, labels))
-    objective = Sum(consistency=(1.0, Consistency()))
-    check_rows(data, objective, None, Processes())
-    with pytest.raises(UsageError, match="consistency: 2 processes cannot share memories of multi-label data"):
-        check_rows(data, objective, None, Processes(0, 2))
 
 
 def test_a_teacher_on_mixtures_only_cannot_be_made_of_memories(tmp_path: Path) -> None:

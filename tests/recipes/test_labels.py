@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -19,6 +20,7 @@ import preceptor
 from preceptor.cli import main
 from preceptor.errors import UsageError
 from preceptor.labels import LabelStore
+from torchrun import ENVIRONMENT, torchrun
 
 DATA: dict[str, Any] = {"name": "digits", "view": "crop_flip", "limit": 300}
 SHORT: dict[str, Any] = {"model": "convnet_s", "epochs": 4, "batch_size": 32, "progress": False}
@@ -133,6 +135,67 @@ def test_the_command_line_says_what_it_made(teacher: Path, tmp_path: Path, capsy
     assert "asked now  0 rows" in capsys.readouterr().out
     assert main([*words, "top=10"]) == 2
     assert capsys.readouterr().err.startswith("error: top: 10 is not in 1..9")
+
+
+MANY = ["data=digits", "data.view=crop_flip", "rows_per_shard=100", "batch_size=32", "engine=plain"]
+
+
+@pytest.fixture(scope="module")
+def whole(teacher: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What one process writes."""
+    folder = tmp_path_factory.mktemp("whole") / "l"
+    assert main(["label", *MANY, f"teacher={teacher}", "views=3", f"out={folder}"]) == 0
+    return folder
+
+
+def assert_same_files(one: Path, other: Path) -> None:
+    names = sorted(path.name for path in one.iterdir())
+    assert sorted(path.name for path in other.iterdir()) == names
+    for name in names:
+        assert (other / name).read_bytes() == (one / name).read_bytes(), name
+
+
+def test_several_processes_write_what_one_writes(teacher: Path, whole: Path, tmp_path: Path) -> None:
+    words = ["-m", "preceptor", "label", *MANY, f"teacher={teacher}", "views=3", f"out={tmp_path / 'l'}"]
+    done = torchrun(words, 3)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("Labels:") == 1
+    rows = LabelStore(whole).manifest.of.samples
+    assert f"asked now  {3 * rows:,} rows" in done.stdout
+    assert done.stderr.count("note: engine: cpu, fp32, 3 processes") == 1
+    assert_same_files(whole, tmp_path / "l")
+    other = torchrun([*words, "seed=1"])
+    assert other.returncode != 0
+    assert other.stderr.count("holds other labels: view_seed: 0 there, 1 here") == 1
+
+
+def test_several_processes_that_are_killed_go_on_as_another_number(teacher: Path, whole: Path, tmp_path: Path) -> None:
+    words = ["-m", "preceptor", "label", *MANY, f"teacher={teacher}", f"out={tmp_path / 'l'}"]
+    with socket.socket() as opened:
+        opened.bind(("localhost", 0))
+        address = {"MASTER_ADDR": "localhost", "MASTER_PORT": str(opened.getsockname()[1]), "WORLD_SIZE": "2"}
+    command = [sys.executable, *words, "views=40"]
+    started = [
+        subprocess.Popen(command, env={**ENVIRONMENT, **address, "RANK": rank, "LOCAL_RANK": rank}, stderr=-3)
+        for rank in ("0", "1")
+    ]
+    deadline = time.monotonic() + 120
+    while len(list((tmp_path / "l").glob("*.npy"))) < 30:
+        assert time.monotonic() < deadline
+        assert all(process.poll() is None for process in started)
+        time.sleep(0.001)
+    for process in started:
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    again = torchrun([*words, "views=40"], 3)
+    assert again.returncode == 0, again.stderr
+    store = LabelStore(tmp_path / "l")
+    assert store.views == 40
+    for path in sorted(whole.glob("*.npy")):
+        assert (tmp_path / "l" / path.name).read_bytes() == path.read_bytes()
+    alone = torchrun([*words, "views=41"], 1)
+    assert alone.returncode == 0, alone.stderr
+    assert f"asked now  {store.manifest.of.samples:,} rows" in alone.stdout
 
 
 def test_a_labelling_that_is_killed_goes_on(teacher: Path, tmp_path: Path) -> None:

@@ -70,6 +70,18 @@ def test_the_state_makes_a_round_trip() -> None:
     assert torch.equal(one, two)
 
 
+def test_the_sides_change_places_and_back() -> None:
+    both, of_labels = (nn.Parameter(torch.tensor([1.0])) for _ in range(2))
+    dot = DOT([both, of_labels], lr=0.1, delta=0.05)
+    dot.backward((both * of_labels * 2).sum(), (both * 3).sum())
+    dot.swap()
+    assert (both.grad, of_labels.grad) == (torch.tensor([3.0]), None)
+    dot.swap()
+    assert (both.grad, of_labels.grad) == (torch.tensor([2.0]), torch.tensor([2.0]))
+    dot.step()
+    assert both.item() == pytest.approx(1 - 0.1 * (2 + 3))
+
+
 def test_only_one_side_may_be_there() -> None:
     one, two = (nn.Parameter(torch.tensor([1.0])) for _ in range(2))
     DOT([one], lr=0.1).backward(one.square().sum(), None)

@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -18,6 +19,7 @@ from torch import nn
 import preceptor
 from preceptor.errors import UsageError
 from preceptor.training import Plan, Processes
+from preceptor.training.checkpoint import load_state
 from preceptor.training.dot import DOT
 from preceptor.training.optim import LearningRate
 from preceptor.training.step import check_step
@@ -72,9 +74,10 @@ MIXED = [
     *("method=kd", "data.labelled_fraction=0.3", "inputs=mixup", "inputs.add=true", "inputs.per_sample=true"),
     *("clip_norm=0.5", "averaging=ema", "averaging.decay=0.9"),
 ]
+DOT_WORDS = ["method=kd", "method.rkd.weight=0.1", "optim=dot", "data.labelled_fraction=0.3"]
 
 
-@pytest.mark.parametrize("method", [RELATIONS, MIXED], ids=["relations", "mixed"])
+@pytest.mark.parametrize("method", [RELATIONS, MIXED, DOT_WORDS], ids=["relations", "mixed", "dot"])
 def test_students_learn_as_one_process_does(method: list[str], teacher: Path, tmp_path: Path) -> None:
     """300 rows in batches of 62: the last batch has 52; of labelled and unlabelled ones, 31 each."""
     alone("distill", f"teacher={teacher}", *method, f"out={tmp_path / 'one'}")
@@ -110,10 +113,28 @@ def test_the_largest_entries_of_a_bank_are_brought_to_one_state(tmp_path: Path) 
     assert curve(tmp_path / "one")[-1]["train"]["terms"]["consistency"] > 1e-3
 
 
+def test_what_is_remembered_of_each_class_of_a_sample(tmp_path: Path) -> None:
+    """Multi-label data: the bank of `consistency` has a row for each class of each sample."""
+    generator = torch.Generator().manual_seed(0)
+    inputs = torch.randn(400, 5, generator=generator)
+    labels = (inputs @ torch.randn(5, 3, generator=generator) > 0.5).long()
+    np.savez(tmp_path / "data.npz", x=inputs.numpy(), y=labels.numpy())
+    more = ["-m", "preceptor", "teach", f"data=npz:{tmp_path / 'data.npz'}", "model=mlp", *COMMON[3:]]
+    more += ["objective=soteacher", "objective.consistency.weight=10"]
+    subprocess.run([sys.executable, *more, f"out={tmp_path / 'one'}"], check=True, capture_output=True, env=ENVIRONMENT)
+    done = torchrun([*more, f"out={tmp_path / 'two'}"])
+    assert done.returncode == 0, done.stderr
+    assert_same_run(tmp_path / "one", tmp_path / "two")
+    one, two = (load_state(tmp_path / name / "checkpoint" / "last.pt").learner for name in ("one", "two"))
+    name = "objective.objectives.consistency.bank"
+    assert (one[name] > 0).all()
+    torch.testing.assert_close(two[name], one[name], rtol=1e-4, atol=1e-5)
+
+
 def test_mistakes_are_said_once(teacher: Path, tmp_path: Path) -> None:
-    done = together("distill", f"teacher={teacher}", "optim=dot", f"out={tmp_path / 'run'}")
+    done = together("distill", f"teacher={teacher}", "optim=dot", "clip_norm=1", f"out={tmp_path / 'run'}")
     assert done.returncode != 0
-    assert done.stderr.count("optim=dot keeps two gradients apart and cannot be used by 2 processes together") == 1
+    assert done.stderr.count("clip_norm: 1.0 cannot be used with optim=dot, whose two gradients it does not see") == 1
 
 
 def test_a_finished_run_is_measured_together_and_said_once(teacher: Path, tmp_path: Path) -> None:
@@ -149,7 +170,7 @@ def test_two_gradients_are_not_added_up() -> None:
     dot = DOT(nn.Linear(2, 2).parameters(), lr=0.1)
     plan = Plan(1, 1, LearningRate(0.1, "constant"), accumulate=2)
     with pytest.raises(UsageError, match="accumulate: 2 cannot be used with optim=dot"):
-        check_step(plan, dot, Processes())
+        check_step(plan, dot)
 
 
 def test_one_process_alone_changes_nothing() -> None:

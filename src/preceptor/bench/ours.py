@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
 from preceptor.bench.job import Job, images
-from preceptor.data import Loader, Shown, plain_batches, seen_batch
+from preceptor.data import Loader, Shown, plain_batches, seen_batches
 from preceptor.labels import Encoding, LabelsOf, LabelStore, Manifest, write_labels
 from preceptor.models import create, observe
 from preceptor.objectives.distill import KD
@@ -142,13 +142,14 @@ class Trial:
     def _stored(self, job: Job, teacher: nn.Module) -> StoredTeacher:
         plain = LiveTeacher(observe(teacher, ()), Engine(self._engine.device, self._engine.precision))
 
-        def answer(number: int, rows: Tensor) -> Tensor:
-            raw = self._split.inputs(rows).to(self._engine.device)
-            return plain(seen_batch(raw, self._split, rows, View("crop_flip", 0, number), self._normalisation)).logits
+        def answers(wanted: Iterable[tuple[int, Tensor]]) -> Iterator[Tensor]:
+            seen = ((View("crop_flip", 0, number), rows) for number, rows in wanted)
+            for batch in seen_batches(self._split, seen, self._normalisation, self._engine.device):
+                yield plain(batch).logits
 
         encoding = Encoding(job.num_classes)
         of = LabelsOf(("bench",), "bench", len(self._split), "crop_flip", 0, encoding, self._engine.precision)
-        write_labels(self._folder / "labels", Manifest(of, {}, job.views, 65536), answer)
+        write_labels(self._folder / "labels", Manifest(of, {}, job.views, 65536), answers)
         return StoredTeacher(LabelStore(self._folder / "labels"), self._engine)
 
     def _now(self) -> float:

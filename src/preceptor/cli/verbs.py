@@ -50,6 +50,8 @@ def label_verb(words: Sequence[str], config: Path | None, *, show_help: bool) ->
         _print_help("label")
         return
     made = label(make_recipe(LabelRecipe, read_yaml(config) if config else None, words))
+    if not join_processes().is_first:
+        return
     table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
     table.add_row("samples", f"{made.manifest.of.samples:,}")
     table.add_row("views", f"{made.manifest.views}")

@@ -3,7 +3,7 @@
 from preceptor.data.arrays import Pair
 from preceptor.data.dataset import Data, Normalisation, Source
 from preceptor.data.folders import image_files
-from preceptor.data.loader import Batches, Loader, Shown, check_views, plain_batches, seen_batch, seen_batches
+from preceptor.data.loader import Batches, Loader, Shown, check_views, plain_batches, seen_batches
 from preceptor.data.pixels import read_image
 from preceptor.data.policies import POLICIES, KDPlus, MixPatch, Policy, Real
 from preceptor.data.pool import PolicyLoader, PooledLoader, pooled_sizes
@@ -40,6 +40,5 @@ __all__ = [
     "plain_batches",
     "pooled_sizes",
     "read_image",
-    "seen_batch",
     "seen_batches",
 ]

@@ -20,7 +20,7 @@ from preceptor.data.views import ORDER, VIEWS, draws
 from preceptor.errors import UsageError
 from preceptor.types import Batch, View
 
-__all__ = ["Batches", "Loader", "Shown", "check_views", "plain_batches", "seen_batch", "seen_batches"]
+__all__ = ["Batches", "Loader", "Shown", "check_views", "plain_batches", "seen_batches"]
 
 _Read = tuple[Tensor, Tensor | None] | UsageError
 _Share = tuple[Tensor, float]
@@ -128,7 +128,7 @@ class Loader:
             yield replace(batch, share=share, labelled_share=share, sample_share=share)
 
     def _batch(self, rows: Tensor, read: Tensor, raw: Tensor, seen: View) -> Batch:
-        batch = seen_batch(read, self._split, rows, seen, self._normalisation)
+        batch = _seen_batch(read, self._split, rows, seen, self._normalisation)
         further = {
             name: self._normalisation(view(raw, seen.seed, seen.epoch, batch.index))
             for name, view in self._further.items()
@@ -141,7 +141,7 @@ class Loader:
         return _read(reader, wanted, device=self._device, workers=self._workers, seed=self._seed + epoch)
 
 
-def seen_batch(read: Tensor, split: Split, rows: Tensor, view: View, normalisation: Normalisation) -> Batch:
+def _seen_batch(read: Tensor, split: Split, rows: Tensor, view: View, normalisation: Normalisation) -> Batch:
     """Return the batch that some rows of a split make, seen in one view.
 
     Args:
@@ -200,7 +200,7 @@ def seen_batches(
     asked, told = tee(wanted)
     read = _read(_Reader(split), asked, device=device, workers=workers, seed=0)
     for (view, rows), (shown, _) in zip(told, read, strict=True):
-        yield seen_batch(shown, split, rows, view, normalisation)
+        yield _seen_batch(shown, split, rows, view, normalisation)
 
 
 def plain_batches(

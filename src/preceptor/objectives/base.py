@@ -6,7 +6,7 @@ What an objective learns (connectors) are its parameters; what it remembers (a b
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -149,6 +149,16 @@ class Objective(nn.Module, ABC):
     def preparation(self) -> Stage | None:
         """Return what has to be trained before the run proper (after `build`); most objectives need nothing."""
         return None
+
+    def remembered(self, index: Tensor) -> Iterator[tuple[list[Tensor], Tensor]]:
+        """Yield buffers that hold rows of single samples, with the rows that belong to some samples, in all that is in here.
+
+        Args:
+            index: of the samples: see `Batch.index`.
+        """
+        for module in self.modules():
+            if isinstance(module, Objective) and module.memories:
+                yield [module.get_buffer(name) for name in module.memories], index
 
     def notes(self) -> tuple[str, ...]:
         """Return the choices a user should hear about, a line each (after `build`)."""

@@ -5,18 +5,20 @@ from __future__ import annotations
 from dataclasses import replace
 
 import torch
+from jaxtyping import Int
+from torch import Tensor
 
 from preceptor.divergences import each_class
 from preceptor.objectives.base import Setting
 from preceptor.types import Outputs, Step
 
-__all__ = ["setting_by_class", "step_by_class"]
+__all__ = ["index_by_class", "setting_by_class", "step_by_class"]
 
 
 def step_by_class(step: Step) -> Step:
     """Return a step whose rows are the classes of each row in turn, present (1) or absent (0), with the logits (0, z)."""
     batch, (num_rows, num_classes) = step.batch, step.student.logits.shape
-    classes, labels = torch.arange(num_classes, device=batch.index.device), batch.labels
+    labels = batch.labels
     if labels is not None:
         labels = labels.flatten()
         labels = torch.stack([1 - labels, labels], dim=1) if labels.is_floating_point() else labels
@@ -24,11 +26,16 @@ def step_by_class(step: Step) -> Step:
         batch,
         inputs=batch.inputs.new_empty(num_rows * num_classes, 0),  # what is seen is not a row a class
         labels=labels,
-        index=(num_classes * batch.index[:, None] + classes).flatten(),
+        index=index_by_class(batch.index, num_classes),
         further={},
     )
     teacher = None if step.teacher is None else _outputs_by_class(step.teacher)
     return replace(step, batch=rows, student=_outputs_by_class(step.student), teacher=teacher)
+
+
+def index_by_class(index: Int[Tensor, " samples"], num_classes: int) -> Int[Tensor, " rows"]:
+    """Return the rows of a memory that belong to samples, one for each class of each in turn."""
+    return (num_classes * index[:, None] + torch.arange(num_classes, device=index.device)).flatten()
 
 
 def _outputs_by_class(outputs: Outputs) -> Outputs:

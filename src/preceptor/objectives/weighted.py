@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 
 from torch import Tensor, nn
 
 from preceptor.objectives.base import Objective, Offer, Setting, Taps
-from preceptor.objectives.by_class import setting_by_class, step_by_class
+from preceptor.objectives.by_class import index_by_class, setting_by_class, step_by_class
 from preceptor.objectives.schedules import Schedule
 from preceptor.types import Batch, Clock, Step, Task
 
@@ -34,6 +34,7 @@ class Sum(Objective):
     def __init__(self, **terms: tuple[Weight, Objective]) -> None:
         super().__init__()
         self.task: Task = "multiclass"
+        self.num_classes = 0
         if not terms:
             raise ValueError("Sum: needs at least one term, got none")
         self.weight_of: dict[str, Weight] = {name: weight for name, (weight, _) in terms.items()}
@@ -111,9 +112,15 @@ class Sum(Objective):
 
     def build(self, setting: Setting) -> None:
         """Build every term."""
-        self.task = setting.task
+        self.task, self.num_classes = setting.task, setting.num_classes
         for _, objective in self.named_terms():
             objective.build(setting_by_class(setting) if self._is_by_class(objective) else setting)
+
+    def remembered(self, index: Tensor) -> Iterator[tuple[list[Tensor], Tensor]]:
+        """Yield what the terms remember; those that are taken class by class, a row for each class of a sample."""
+        for _, objective in self.named_terms():
+            is_by_class = self._is_by_class(objective)
+            yield from objective.remembered(index_by_class(index, self.num_classes) if is_by_class else index)
 
     def notes(self) -> tuple[str, ...]:
         """Return the notes of all terms, each under its name."""

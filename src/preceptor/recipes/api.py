@@ -74,6 +74,7 @@ class Labelling(TypedDict, total=False):
     device: str
     engine: EngineName
     precision: Precision
+    workers: int
 
 
 def teach(

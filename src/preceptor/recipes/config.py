@@ -28,6 +28,11 @@ __all__ = [
 ]
 
 
+_WORKERS = Annotated[
+    int, Field(ge=0, description="processes that read ahead, where samples are not held in memory; 0: none")
+]
+
+
 class Section(BaseModel):
     """Frozen, and strict about its keys."""
 
@@ -215,9 +220,7 @@ class Recipe(Section):
         Sharding,
         Field(description="with several processes, whose weights are parted over them (FSDP2): none, teacher, all"),
     ] = "none"
-    workers: Annotated[
-        int, Field(ge=0, description="processes that read ahead, where samples are not held in memory; 0: none")
-    ] = 0
+    workers: _WORKERS = 0
     checkpoint_every_steps: Annotated[int, Field(ge=0, description="besides each epoch's end; 0: never")] = 0
     keep_every: Annotated[int, Field(ge=0, description="keep every N-th epoch's weights; 0: none")] = 0
     resume: Annotated[bool, Field(description="go on with the run in `out` where it stopped")] = False
@@ -277,3 +280,4 @@ class LabelRecipe(Section):
         Field(description="fast: bf16 and compiled; plain: fp32, not compiled; auto: bf16, compiled where that pays"),
     ] = "auto"
     precision: Annotated[Precision, Field(description="of the teacher's forward pass")] = "auto"
+    workers: _WORKERS = 0

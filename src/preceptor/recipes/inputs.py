@@ -78,13 +78,8 @@ def check_rows(data: Data, objective: Sum, pool: Split | None, processes: Proces
     """Check that samples can be told apart where something needs it: memories of them, a pool, several processes.
 
     Raises:
-        UsageError: when they cannot, or memories have other rows than samples where several processes share them.
+        UsageError: when they cannot.
     """
-    remembering = [name for name, term in objective.named_terms() if term.memories]
-    if data.task == "multilabel" and processes.count > 1 and remembering:
-        raise UsageError(
-            f"{', '.join(remembering)}: {processes.count} processes cannot share memories of multi-label data"
-        )
     if data.train.has_rows:
         return
     needs = "samples that can be told apart, and those of a stream cannot; pass a Dataset with rows"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -11,7 +12,7 @@ from rich.console import Console
 from rich.progress import Progress
 from torch import Tensor, nn
 
-from preceptor.data import Data, check_views, seen_batch
+from preceptor.data import Data, check_views, seen_batches
 from preceptor.errors import UsageError
 from preceptor.labels import Encoding, LabelsOf, Manifest, write_labels
 from preceptor.models import observe
@@ -19,7 +20,15 @@ from preceptor.recipes.config import LabelRecipe
 from preceptor.recipes.data import load_data
 from preceptor.recipes.networks import fingerprint, reading_notes
 from preceptor.recipes.teachers import load_teachers
-from preceptor.training import Engine, LiveTeacher, TeacherSource, TeacherTeam, choose_engine, forward_flops
+from preceptor.training import (
+    Engine,
+    LiveTeacher,
+    TeacherSource,
+    TeacherTeam,
+    choose_engine,
+    forward_flops,
+    join_processes,
+)
 from preceptor.types import View
 
 __all__ = ["Labelled", "label"]
@@ -33,7 +42,7 @@ class Labelled:
         path: the folder; `labels=` of distill.
         manifest: what it holds.
         bytes: of all its files but the manifest.
-        asked: rows the teacher was asked about now; the others were there and whole.
+        asked: rows the teacher was asked about now, by all processes; the others were there and whole.
     """
 
     path: Path
@@ -45,7 +54,7 @@ class Labelled:
 def label(
     recipe: LabelRecipe, data: Data | None = None, teacher: nn.Module | None = None, *, show: bool = True
 ) -> Labelled:
-    """Store what the teacher says of every training sample in `recipe.views` views.
+    """Store what the teacher says of every training sample in `recipe.views` views; several processes share the work.
 
     Args:
         recipe: what to do.
@@ -73,7 +82,8 @@ def label(
     encoding = Encoding(data.num_classes, recipe.dtype, recipe.top)
     networks = [teacher] if teacher is not None else load_teachers(recipe.teacher, data)
     fingerprints = tuple(fingerprint(network) for network in networks)
-    with Progress(console=Console(stderr=True), disable=not show) as shown:
+    show = show and join_processes().is_first
+    with Progress(console=Console(stderr=True, quiet=not show), disable=not show) as shown:
         engine = choose_engine(recipe.device, recipe.precision, recipe.engine, partial(_note, shown))
         source, engine = _source(networks, recipe, data, engine)
         of = LabelsOf(
@@ -96,20 +106,25 @@ def label(
             _note(shown, note)
         task, asked = shown.add_task("label", total=of.samples * recipe.views), 0
 
-        def answer(number: int, rows: Tensor) -> Tensor:
+        def answers(wanted: Iterable[tuple[int, Tensor]]) -> Iterator[Tensor]:
             nonlocal asked
-            asked += len(rows)
-            shown_as = View(view, recipe.seed, number)
-            read = data.train.seen(rows, shown_as).to(engine.device)
-            batch = seen_batch(read, data.train, rows, shown_as, data.normalisation)
-            return source(batch).logits
+            seen = ((View(view, recipe.seed, number), rows) for number, rows in wanted)
+            for batch in seen_batches(data.train, seen, data.normalisation, engine.device, workers=recipe.workers):
+                asked += len(batch.inputs)
+                yield source(batch).logits
 
         manifest = write_labels(
-            recipe.out, wanted, answer, batch_size=recipe.batch_size, done=partial(shown.advance, task)
+            recipe.out,
+            wanted,
+            answers,
+            batch_size=recipe.batch_size,
+            done=partial(shown.advance, task),
+            part=engine.processes.part,
+            gather=engine.processes.exchange,
         )
     path = Path(recipe.out)
     size = sum((path / name).stat().st_size for name in manifest.shards)
-    return Labelled(path, manifest, size, asked)
+    return Labelled(path, manifest, size, sum(engine.processes.exchange(asked)))
 
 
 def _source(networks: list[nn.Module], recipe: LabelRecipe, data: Data, engine: Engine) -> tuple[TeacherSource, Engine]:

@@ -56,7 +56,7 @@ def run_stages(
             continue
         watcher.note(f"stage {name}: {stage.epochs} epochs before the run, training the {stage.trains}")
         objective = Sum(**{name: (1.0, stage.objective)})
-        objective.task = parts.learner.objective.task
+        objective.task, objective.num_classes = parts.learner.objective.task, parts.learner.objective.num_classes
         kind = Learner if stage.trains == "network" else Bystander
         learner = kind(parts.learner.network, engine.place(objective), parts.learner.forward_pass)
         settings = optimizer if stage.lr is None else replace(optimizer, lr=stage.lr)

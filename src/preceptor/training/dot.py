@@ -58,6 +58,15 @@ class DOT(torch.optim.Optimizer):
         if labels_loss is not None:
             labels_loss.backward()  # type: ignore[no-untyped-call]
 
+    def swap(self) -> None:
+        """Put the gradients of the other side into `grad`; what was there is kept beside it. A second call undoes the first."""
+        kept, self._of_teacher = self._of_teacher, {}
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                if parameter.grad is not None:
+                    self._of_teacher[parameter] = parameter.grad
+                parameter.grad = kept.get(parameter)
+
     @overload
     def step(self, closure: None = None) -> None: ...
     @overload

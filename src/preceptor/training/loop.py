@@ -165,7 +165,7 @@ def fit(
         Interrupted: after SIGINT or SIGTERM, once everything is saved.
     """
     processes = engine.processes
-    check_step(plan, optimizer, processes)
+    check_step(plan, optimizer)
     path = checkpoints / "last.pt"
     average = Average(plan.averaging, learner.network.model, plan.epochs, loader.num_batches)
     position, tally, best = Position(), Tally(learner.objective.running), Best()

@@ -6,9 +6,11 @@ batch and parts of a network may get no gradient, which a wrapper that hooks int
 
 from __future__ import annotations
 
+import atexit
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, distributed, nn
@@ -18,6 +20,7 @@ from preceptor.objectives.base import Objective
 
 __all__ = ["Processes", "join_processes", "padded"]
 
+Value = TypeVar("Value")
 _BUCKET = 2**23  # entries that travel at once
 
 
@@ -103,7 +106,15 @@ class Processes:
         everyone = self.gather(padded(values, max(lengths)))
         return torch.cat([part[:length] for part, length in zip(everyone, lengths, strict=True)])
 
-    def agree(self, objective: nn.Module, index: Tensor) -> None:
+    def exchange(self, value: Value) -> list[Value]:
+        """Return what each process has, in order; anything that can be pickled."""
+        if self.count == 1:
+            return [value]
+        values: list[Any] = [None] * self.count
+        distributed.all_gather_object(values, value)
+        return values
+
+    def agree(self, objective: Objective, index: Tensor) -> None:
         """Bring what objectives remember of single samples to the same state everywhere, after a step.
 
         Args:
@@ -112,14 +123,10 @@ class Processes:
         """
         if self.count == 1:
             return
-        remembering = [module for module in objective.modules() if isinstance(module, Objective) and module.memories]
-        if not remembering:
-            return
-        seen = self.rows(index)
-        for module in remembering:
-            for name in module.memories:
-                memory = module.get_buffer(name)
-                memory[seen] = self.rows(memory[index])
+        for memories, rows in objective.remembered(index):
+            seen = self.rows(rows)
+            for memory in memories:
+                memory[seen] = self.rows(memory[rows])
 
     def settle(self, learner: nn.Module) -> None:
         """Make the buffers that each process moves on its own, batch-norm statistics above all, their mean."""
@@ -147,7 +154,17 @@ def join_processes() -> Processes:
         return Processes()
     if not distributed.is_initialized():
         distributed.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+        atexit.register(_leave)
     return Processes(distributed.get_rank(), distributed.get_world_size())
+
+
+def _leave() -> None:
+    """Part from the others before this process ends: gloo's threads, still running then, could abort it.
+
+    NCCL would wait for the others, which a process that has failed must not do.
+    """
+    if distributed.is_initialized() and distributed.get_backend() == "gloo":
+        distributed.destroy_process_group()
 
 
 def padded(values: Tensor, rows: int) -> Tensor:

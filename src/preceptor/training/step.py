@@ -38,11 +38,11 @@ class Manner(Protocol):
     def accumulate(self) -> int: ...
 
 
-def check_step(plan: Manner, optimizer: torch.optim.Optimizer, processes: Processes) -> None:
+def check_step(plan: Manner, optimizer: torch.optim.Optimizer) -> None:
     """Check that an optimiser can take steps of this manner.
 
     Raises:
-        UsageError: for DOT, whose two gradients are neither clipped, nor added up, nor averaged.
+        UsageError: for DOT, whose two gradients are neither clipped nor added up.
     """
     if not isinstance(optimizer, DOT):
         return
@@ -53,10 +53,6 @@ def check_step(plan: Manner, optimizer: torch.optim.Optimizer, processes: Proces
     if plan.accumulate > 1:
         raise UsageError(
             f"accumulate: {plan.accumulate} cannot be used with optim=dot, which keeps two gradients apart"
-        )
-    if processes.count > 1:
-        raise UsageError(
-            f"optim=dot keeps two gradients apart and cannot be used by {processes.count} processes together"
         )
     if any(is_parted(parameter) for group in optimizer.param_groups for parameter in group["params"]):
         raise UsageError("sharding: all cannot be used with optim=dot, which goes backward twice through the network")
@@ -97,11 +93,11 @@ def take_step(
         if engine.processes.any(not bool(torch.isfinite(loss)), engine.device):
             return _culprit(terms)
         scale = part.share / len(parts)
-        _backward(loss if scale == 1 else loss * scale, terms, weights, learner, optimizer)
+        _backward(loss, terms, weights, scale, learner, optimizer)
         if part.share > 0:
             seen = {name: term.detach() for name, term in terms.items()}
             tally.add(logits.detach(), part.labels, loss.detach(), seen)
-    engine.processes.average_gradients(learner.parameters())
+    _average(learner, optimizer, engine.processes)
     if plan.clip_norm is not None:
         clip_gradients(learner.parameters(), plan.clip_norm)
     for group in optimizer.param_groups:
@@ -122,6 +118,7 @@ def _backward(
     loss: Tensor,
     terms: Mapping[str, Tensor],
     weights: Mapping[str, float],
+    scale: float,
     learner: Learner,
     optimizer: torch.optim.Optimizer,
 ) -> None:
@@ -130,9 +127,17 @@ def _backward(
         for name, objective in learner.objective.named_terms():
             if name in terms and weights[name] != 0.0:
                 sides[objective.uses_teacher][name] = terms[name]
-        optimizer.backward(*(total(side, weights) if side else None for side in sides.values()))
+        optimizer.backward(*(total(side, weights) * scale if side else None for side in sides.values()))
         return
-    loss.backward()  # type: ignore[no-untyped-call]
+    (loss if scale == 1 else loss * scale).backward()
+
+
+def _average(learner: Learner, optimizer: torch.optim.Optimizer, processes: Processes) -> None:
+    processes.average_gradients(learner.parameters())
+    if isinstance(optimizer, DOT):
+        optimizer.swap()
+        processes.average_gradients(learner.parameters())
+        optimizer.swap()
 
 
 def _culprit(terms: Mapping[str, Tensor]) -> str:

@@ -28,15 +28,21 @@ class Tally:
 
     def add(self, logits: Tensor, labels: Tensor | None, loss: Tensor, terms: Mapping[str, Tensor]) -> None:
         """Count one step (its time is counted by `add_seconds`)."""
-        rows, labelled, right = len(logits), 0, 0.0
+        rows, labelled, right = len(logits), 0, logits.new_zeros(())
         self.num_classes = logits.shape[1]
         if labels is not None and not labels.is_floating_point():
             labelled = len(labels)
             right = _rows_right(logits[:labelled], labels)
-        losses = [float(terms[name]) * rows if name in terms else 0.0 for name in self.terms]
-        counts = [rows if name in terms else 0 for name in self.terms]
-        sums = [rows, 0.0, float(loss) * rows, right, labelled, *losses, *counts]
-        self.values += torch.tensor(sums, dtype=torch.float64)
+        applied = [place for place, name in enumerate(self.terms) if name in terms]
+        found = [loss, right, *(terms[self.terms[place]] for place in applied)]
+        loss_now, right_now, *losses_now = torch.stack(
+            [value.float() for value in found]
+        ).tolist()  # one wait for the device
+        losses, counts = torch.zeros(2, len(self.terms), dtype=torch.float64)
+        losses[applied] = rows * torch.tensor(losses_now, dtype=torch.float64)
+        counts[applied] = rows
+        sums = torch.tensor([rows, 0.0, loss_now * rows, right_now, labelled], dtype=torch.float64)
+        self.values += torch.cat([sums, losses, counts])
 
     def over(self, processes: Processes, device: torch.device) -> Tally:
         """Return what all processes have seen together; seconds are their mean."""
@@ -89,7 +95,7 @@ class Tally:
         return {name: loss / count for name, loss, count in applied if count}
 
 
-def _rows_right(logits: Tensor, labels: Tensor) -> float:
+def _rows_right(logits: Tensor, labels: Tensor) -> Tensor:
     if labels.ndim == 1:
-        return float((logits.argmax(1) == labels).sum())
-    return float(((logits > 0) == (labels == 1)).double().mean(1).sum())
+        return (logits.argmax(1) == labels).sum()
+    return ((logits > 0) == (labels == 1)).float().mean(1).sum()

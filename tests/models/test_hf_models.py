@@ -90,6 +90,26 @@ def test_weights_in_the_folder_are_loaded_with_their_preprocessing(configs: Path
     assert torch.equal(again((pixels - mean) / std), model((pixels - mean) / std))
 
 
+def test_its_options_make_it_again_when_the_folder_is_gone(configs: Path, tmp_path: Path) -> None:
+    """With its own normalisation, as its weights want it, and what was said besides."""
+    transformers.ViTForImageClassification(transformers.ViTConfig(**VIT, num_labels=10)).save_pretrained(
+        configs / "vit"
+    )
+    preprocessor = {"image_mean": [0.5] * 3, "image_std": [0.25] * 3, "size": 16}
+    (configs / "vit" / "preprocessor_config.json").write_text(json.dumps(preprocessor))
+    before = adapted(configs / "vit", hidden_dropout_prob=0.25).eval()
+    save_weights(before, tmp_path / "weights.safetensors")
+    options = json.loads(json.dumps(before.options))  # as they lie in a file
+    (configs / "vit").rename(tmp_path / "elsewhere")
+    after = make(f"hf:{configs / 'vit'}", DIGITS, options, is_filled=True).eval()
+    assert isinstance(after, Adapted)
+    assert after.form == before.form
+    assert after.network.config.hidden_dropout_prob == 0.25
+    load_weights(after, tmp_path / "weights.safetensors")
+    inputs = torch.randn(3, 1, 8, 8)
+    assert torch.equal(after(inputs), before(inputs))
+
+
 @pytest.mark.parametrize(
     ("place", "options", "said"),
     [

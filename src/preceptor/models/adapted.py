@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import torch
@@ -34,6 +34,7 @@ class Adapted(Tapped):
         hint: what else should be known of how it reads.
         trained_classes: of the classifier that its weights come with, 0 where they come without; None: they come from no
             training.
+        options: keys of a model section that make it again without the files that it was named by; empty: it needs none.
 
     Raises:
         UsageError: when the samples cannot be made what it wants.
@@ -47,6 +48,7 @@ class Adapted(Tapped):
         form: Form,
         hint: str = "",
         trained_classes: int | None = None,
+        options: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__()
         self.network = network
@@ -56,6 +58,7 @@ class Adapted(Tapped):
         self.reading = Reading(samples, form)
         self.hint = hint
         self.trained_classes = trained_classes
+        self.options = dict(options or {})
 
     @property
     def note(self) -> str:
@@ -109,6 +112,7 @@ class Own:
         trained_classes: of the classifier that its weights come with, 0 where they come without; None: they come from no
             training.
         hint: what else should be known of how it reads.
+        options: see `Adapted`.
     """
 
     channels: int | None = None
@@ -118,6 +122,7 @@ class Own:
     std: tuple[float, ...] = ()
     trained_classes: int | None = None
     hint: str = ""
+    options: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,7 +205,8 @@ def adapt(name: str, network: nn.Module, samples: Samples, own: Own, wish: Wish,
         raise UsageError(
             f"model {name}: cannot read samples of shape {samples.shape} ({first_line(error)}){resizes}"
         ) from error
-    return Adapted(network, stages, samples, form, hint=hint, trained_classes=own.trained_classes)
+    options = {**own.options, "normalisation": "own" if is_own else "data"} if own.options and is_image else own.options
+    return Adapted(network, stages, samples, form, hint=hint, trained_classes=own.trained_classes, options=options)
 
 
 def present(network: nn.Module, trained_on: Samples, given: Samples) -> nn.Module:

@@ -75,6 +75,7 @@ def finish(
         "command": command_line(),
         "seed": recipe.seed,
         "test": metrics.as_dict(),
+        "test_name": data.test_name,
         "selected_epoch": course.selected_epoch,
         "validation": dict(course.validation),
         "train": {"loss": last["train"]["loss"], "accuracy": last["train"]["accuracy"]},

@@ -171,23 +171,31 @@ def test_int8_is_smaller_and_its_cost_is_said(runs: Path, tmp_path: Path, capsys
 
 def test_the_card_tells_the_runs_own_numbers(runs: Path, tmp_path: Path) -> None:
     hub = tmp_path / "hub"
-    export(runs / "s", tmp_path / "student.onnx", output="probabilities", hub_folder=hub, licence="mit")
+    export(runs / "s", tmp_path / "student.onnx", output="probabilities", hub_folder=hub, license="mit")
     record, card = RunFolder(runs / "s").read_result(), (hub / "README.md").read_text()
     front = next(yaml.safe_load_all(card.split("\n---\n")[0]))
     (result,) = front["model-index"][0]["results"]
     assert {each["type"]: each["value"] for each in result["metrics"]} == {
         name: value for name, value in record["test"].items() if name != "samples"
     }
-    assert (front["library_name"], front["license"], front["datasets"]) == ("preceptor", "mit", ["digits"])
+    assert (front["library_name"], front["license"], front["pipeline_tag"]) == (
+        "preceptor",
+        "mit",
+        "image-classification",
+    )
+    assert "datasets" not in front  # digits are no data set of the Hub
     assert front["tags"] == ["preceptor", "knowledge-distillation", "kd"]
-    teacher = RunFolder(runs / "t").read_result()["test"]["accuracy"]
+    teacher, seen = RunFolder(runs / "t").read_result()["test"]["accuracy"], record["normalisation"]
+    scaled = f"(pixels / 255 - {seen['mean']}) / {seen['std']}, channel by channel"
+    takes = f"float32 [batch, 1, 8, 8], normalised: {scaled}"
     for text in (
         f"A student of `convnet_m` (`t`, test accuracy {100 * teacher:.2f} %), distilled by `kd`",
         f"| accuracy | {100 * record['test']['accuracy']:.2f} % |",
         "| seed | 3 |",
         f"torch {record['versions']['torch']}",
         record["command"],
-        "- `student.onnx`",
+        f"| `student.onnx` | {takes} | probabilities [batch, 10] |",
+        f"| `model.safetensors` | {takes} | logits [batch, 10] |",
     ):
         assert text in card
     assert {path.name for path in hub.iterdir()} == {"README.md", "config.json", "model.safetensors", "student.onnx"}
@@ -246,7 +254,8 @@ def test_the_card_says_which_epoch_and_what_was_measured_of_it(kept: Result, tmp
     assert "test metric" not in text
     front, text = card_of(kept, tmp_path / "third", 3)  # the result's own weights
     assert front["model-index"][0]["results"][0]["dataset"]["split"] == "test"
-    assert "Read once, after training. The weights are those of epoch 3 of 3." in text
+    assert "The weights are those of epoch 3 of 3." in text
+    assert "Read once, after training." in text
 
 
 def test_a_kept_epoch_that_was_not_measured_claims_nothing(tmp_path: Path) -> None:

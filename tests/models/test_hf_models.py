@@ -104,7 +104,8 @@ def test_its_options_make_it_again_when_the_folder_is_gone(configs: Path, tmp_pa
     after = make(f"hf:{configs / 'vit'}", DIGITS, options, is_filled=True).eval()
     assert isinstance(after, Adapted)
     assert after.form == before.form
-    assert after.network.config.hidden_dropout_prob == 0.25
+    inner: Any = after.network
+    assert inner.config.hidden_dropout_prob == 0.25
     load_weights(after, tmp_path / "weights.safetensors")
     inputs = torch.randn(3, 1, 8, 8)
     assert torch.equal(after(inputs), before(inputs))

@@ -95,8 +95,9 @@ def test_any_module_any_dataset_any_objective(tmp_path: Path) -> None:
     )
     assert student.metrics.accuracy > 0.7
     assert isinstance(student.model, Mine)
-    with pytest.raises(UsageError, match=r"model: python:.*Mine was passed as a Python object"):
+    with pytest.raises(UsageError, match=r"was passed as a Python object \(python:.*Mine\), .* give it again: model="):
         preceptor.evaluate(tmp_path / "s")
+    assert preceptor.evaluate(tmp_path / "s", model=Mine(), data=Items()) == student.metrics
 
 
 def test_arrays_with_parts_of_their_own(tmp_path: Path) -> None:

@@ -26,6 +26,9 @@ app = typer.Typer(
 Words = Annotated[list[str] | None, typer.Argument(metavar="[key=value]...", help="settings, e.g. optim.lr=0.1")]
 Config = Annotated[Path | None, typer.Option("--config", help="a YAML file of settings; key=value words go on top")]
 Workers = Annotated[int, typer.Option(min=0, help="processes that read ahead, where samples are not held in memory")]
+Model = Annotated[
+    str | None, typer.Option(metavar="PKG.MODULE:FACTORY", help="the network, where it was passed from Python")
+]
 Help = Annotated[bool, typer.Option("--help", help="show every key, its type and its default")]
 _KEYS = {"add_help_option": False}
 
@@ -60,7 +63,10 @@ def evaluate(
         str, typer.Argument(help="a finished run's folder; an exported .safetensors or Hub folder with data=")
     ],
     words: Annotated[
-        list[str] | None, typer.Argument(metavar="[data...=value]...", help="other data to test on")
+        list[str] | None,
+        typer.Argument(
+            metavar="[data...=value]... [model=NAME]", help="other data to test on; the network, if passed from Python"
+        ),
     ] = None,
     workers: Workers = 0,
 ) -> None:
@@ -103,6 +109,7 @@ def curve(
 def export(
     run: Annotated[str, typer.Argument(help="a finished run's folder")],
     to: Annotated[Path | None, typer.Option(help="FILE.safetensors, FILE.onnx or FILE.pt2")] = None,
+    model: Model = None,
     epoch: Annotated[
         int | None, typer.Option(min=1, help="a kept epoch of the run (keep_every=N) instead of its result")
     ] = None,
@@ -113,9 +120,10 @@ def export(
     ] = "outside",
     int8: Annotated[bool, typer.Option("--int8", help="also FILE.int8.onnx, and what it costs on test")] = False,
     hub_folder: Annotated[Path | None, typer.Option(help="also a folder with a model card, for the Hub")] = None,
-    licence: Annotated[
-        str, typer.Option("--license", help="for the card: an identifier that the Hub knows")
-    ] = "unknown",
+    license: Annotated[str, typer.Option(help="for the card: an identifier that the Hub knows")] = "unknown",
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="replace another network's files in --hub-folder")
+    ] = False,
 ) -> None:
     """Write a run's network into a file that stands by itself, and check what it answers."""
     from preceptor.cli.export import export_verb  # noqa: PLC0415
@@ -123,26 +131,29 @@ def export(
     export_verb(
         run,
         to,
+        model=model,
         epoch=epoch,
         output=output,
         normalise=normalise,
         int8=int8,
         hub_folder=hub_folder,
-        licence=licence,
+        license=license,
+        overwrite=overwrite,
     )
 
 
 @app.command()
 def predict(
-    model: Annotated[Path, typer.Argument(help="an exported file, a folder for the Hub or a run folder")],
+    path: Annotated[Path, typer.Argument(help="an exported file, a folder for the Hub or a run folder")],
     images: Annotated[list[Path], typer.Argument(help="image files, or folders of them")],
     top: Annotated[int, typer.Option(min=1, help="how many classes to name of each image")] = 1,
+    model: Model = None,
     as_json: Annotated[bool, typer.Option("--json", help="print JSON instead of a table")] = False,
 ) -> None:
     """Say what an exported student sees in images."""
     from preceptor.cli.export import predict_verb  # noqa: PLC0415
 
-    predict_verb(model, images, top=top, as_json=as_json)
+    predict_verb(path, images, top=top, model=model, as_json=as_json)
 
 
 @app.command(name="list")

@@ -13,6 +13,7 @@ from preceptor.errors import UsageError
 from preceptor.files import write_text
 from preceptor.recipes.api import assess
 from preceptor.recipes.config import TeachRecipe
+from preceptor.recipes.networks import is_from_python
 from preceptor.recipes.overrides import make_recipe
 from preceptor.report import print_assessments, write_assessment_page
 from preceptor.runs import command_line, versions
@@ -35,8 +36,9 @@ def assess_verb(
     model = next((word.split("=", 1)[1] for word in settings if word.startswith("model=")), None)
     data_words = [word for word in settings if not word.startswith("model=")]
     data = make_recipe(TeachRecipe, {"model": "none"}, data_words).data.model_dump() if data_words else None
+    told = [model is not None and (Path(path).is_file() or is_from_python(Path(path))) for path in paths]
     found = assess(
-        *({"path": path, **({"model": model} if model is not None and Path(path).is_file() else {})} for path in paths),
+        *({"path": path, **({"model": model} if is_told else {})} for path, is_told in zip(paths, told, strict=True)),
         data=data,
         against=against,
         workers=workers,

@@ -23,23 +23,27 @@ def export_verb(
     run: str,
     to: Path | None,
     *,
+    model: str | None,
     epoch: int | None,
     output: Output,
     normalise: Normalise,
     int8: bool,
     hub_folder: Path | None,
-    licence: str,
+    license: str,
+    overwrite: bool,
 ) -> None:
     """Carry out `preceptor export`."""
     done = export(
         run,
         to,
+        model=model,
         epoch=epoch,
         output=output,
         normalise=normalise,
         int8=int8,
         hub_folder=hub_folder,
-        licence=licence,
+        license=license,
+        overwrite=overwrite,
     )
     table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
     if done.opset is not None:
@@ -65,13 +69,13 @@ def export_verb(
             console.print(f"{name}: {path}", highlight=False, markup=False)
 
 
-def predict_verb(model: Path, images: Sequence[Path], *, top: int, as_json: bool) -> None:
+def predict_verb(path: Path, images: Sequence[Path], *, top: int, model: str | None, as_json: bool) -> None:
     """Carry out `preceptor predict`.
 
     Raises:
         RunError: at the end, when an image could not be read: each is named.
     """
-    found = predict(model, *images, top=top)
+    found = predict(path, *images, top=top, model=model)
     resized = [one for one in found if one.resized_from is not None]
     if resized:
         sizes = sorted({one.resized_from[::-1] for one in resized if one.resized_from is not None})

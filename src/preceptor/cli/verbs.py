@@ -64,11 +64,15 @@ def label_verb(words: Sequence[str], config: Path | None, *, show_help: bool) ->
 def evaluate_verb(path: str, words: Sequence[str], *, workers: int) -> None:
     """Carry out `preceptor evaluate`."""
     bare, dotted = split_overrides(words)
-    wrong = [key for key in [*bare, *(word.split("=")[0] for word in dotted)] if key.split(".")[0] != "data"]
+    keys = [*bare, *(word.split("=")[0] for word in dotted)]
+    sections = {key.split(".")[0] for key in keys}
+    wrong = [key for key in keys if key.split(".")[0] not in {"data", "model"}]
     if wrong:
-        raise UsageError(f"{wrong[0]}: evaluate takes data=... and data.KEY=... only")
-    data = make_recipe(TeachRecipe, {"model": "none"}, words).data.model_dump() if words else None
-    metrics = evaluate(path, data=data, workers=workers)
+        raise UsageError(f"{wrong[0]}: evaluate takes data=..., data.KEY=..., model=NAME and model.KEY=... only")
+    recipe = make_recipe(TeachRecipe, {"data": "none", "model": "none"}, words)
+    data = recipe.data.model_dump() if "data" in sections else None
+    model = recipe.model.model_dump() if "model" in sections else None
+    metrics = evaluate(path, data=data, model=model, workers=workers)
     if join_processes().is_first:
         _print_metrics(metrics)
 

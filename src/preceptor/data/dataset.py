@@ -51,6 +51,7 @@ class Source:
         validation_share: default share of train to hold out.
         notes: choices the user should hear about.
         vocabulary: of texts: which token each number stands for.
+        test_name: what the data call the test part.
     """
 
     name: str
@@ -64,6 +65,7 @@ class Source:
     validation_share: float = 0.1
     notes: tuple[str, ...] = ()
     vocabulary: Vocabulary | None = None
+    test_name: str = "test"
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +89,7 @@ class Data:
             answers can be stored and compared, and leaves the truth out, which they do not see.
         notes: choices the user should hear about.
         vocabulary: of texts: which token each number stands for; None: the samples are no texts.
+        test_name: what the data call the test part: "val", where there is no other.
     """
 
     name: str
@@ -104,6 +107,7 @@ class Data:
     notes: tuple[str, ...]
     pool: Split | None = None
     vocabulary: Vocabulary | None = None
+    test_name: str = "test"
 
     @property
     def task(self) -> Task:
@@ -206,6 +210,7 @@ def assemble(
         notes=tuple(notes),
         pool=pool,
         vocabulary=source.vocabulary,
+        test_name=source.test_name,
     )
 
 

@@ -70,7 +70,7 @@ def folder(
     elif held_name is not None:
         validation, more = _read(parts[held_name], names, cut, skips=skip_unreadable)
         notes += more
-    return image_source("folder", str(root), names, (train, test, validation), notes)
+    return image_source("folder", str(root), names, (train, test, validation), notes, test_name=tested)
 
 
 def image_files(folder: Path) -> list[Path]:

@@ -89,7 +89,7 @@ def hf(
         test_part = splits[tested]
         notes += (f"hf: tested on the part {tested}",) if tested != "test" else ()
     if column is not None:
-        return image_source("hf", path, names, (whole, test_part, validation), notes)
+        return image_source("hf", path, names, (whole, test_part, validation), notes, test_name=tested or "test")
     found = source_of({"train": whole, "test": test_part, **({} if validation is None else {"validation": validation})})
     return Source(
         name=f"hf:{path}",
@@ -100,6 +100,7 @@ def hf(
         normalisation=found.normalisation,
         protocol=found.protocol,
         notes=(*notes, *found.notes),
+        test_name=tested or "test",
     )
 
 

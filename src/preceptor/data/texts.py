@@ -86,6 +86,7 @@ def text(
         protocol="text",
         notes=tuple(notes),
         vocabulary=written.vocabulary,
+        test_name=tested or "test",
     )
 
 

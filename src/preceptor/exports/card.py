@@ -4,61 +4,65 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from preceptor.errors import UsageError
+from preceptor.exports.hub import HubFile
+from preceptor.exports.onnx import INPUT
 from preceptor.models import Passport
-from preceptor.recipes.networks import WEIGHTS
+from preceptor.recipes.networks import PYTHON
 from preceptor.runs import RunFolder
 
-__all__ = ["hub_config", "model_card"]
+__all__ = ["model_card"]
 
 _SHOWN = {"accuracy", "top5"}  # in percent
-
-
-def hub_config(passport: Passport) -> str:
-    """Return config.json: the passport, under the name of the library that reads it."""
-    return json.dumps({"library_name": "preceptor", **passport.as_dict()}, indent=1) + "\n"
+_ON_THE_HUB = {"cifar10": "uoft-cs/cifar10", "cifar100": "uoft-cs/cifar100"}
+_KINDS = ("input_ids", "attention_mask", "token_type_ids")  # the rows of a text
+_FEW = 4  # channels whose mean and std the card spells out
 
 
 def model_card(
     config: Mapping[str, Any],
     record: Mapping[str, Any],
     passport: Passport,
-    files: Sequence[str],
+    files: Sequence[HubFile],
     *,
-    licence: str,
+    license: str,
+    outputs: int,
     epoch: int | None = None,
 ) -> str:
     """Return a README.md with its YAML front matter.
 
     Args:
         config: of the run.
-        record: its result.json: every number is from there.
+        record: its result.json: every number is from there, but for what was measured of a file.
         passport: of the network.
         files: that lie beside the card.
-        licence: an identifier that the Hub knows, or "unknown".
+        license: an identifier that the Hub knows, or "unknown".
+        outputs: of the network itself: 1 where it gives the log-odds of the second of two classes.
         epoch: a kept one whose weights it tells of, instead of the result's.
     """
-    model, measured = str(config["model"]["name"]), _measured(config, record, epoch)
+    measured = _measured(config, record, epoch)
     front = yaml.safe_dump(
-        _front(config, record, passport, licence, measured), sort_keys=False, allow_unicode=True, width=1000
+        _front(config, record, passport, license, measured), sort_keys=False, allow_unicode=True, width=1000
     )
     rows = [(name, _number(name, value)) for name, value in measured.scores.items()]
     parts = [
-        f"---\n{front}---\n\n# {model} on {_data_name(config)}\n",
+        f"---\n{front}---\n\n# {_model_name(config)} on {_data_name(config)}\n",
         _origin(config, record),
         *([_table((f"{measured.split} metric", "value"), rows)] if rows else []),
         f"{measured.words} {record['parameters']:,} parameters.\n",
-        f"## Use\n\n```python\n{_usage(passport)}```\n\n{_inputs(passport)}\n",
+        "## Files\n",
+        _files(passport, files, outputs),
+        f"Classes, in order: {_classes(passport)}.\n",
+        "## Use\n\nFOLDER is this folder, wherever it lies.\n",
+        *(f"```python\n{lines}```\n" for lines in _uses(passport, files)),
         "## Where it comes from\n",
         _table(("", ""), _provenance(config, record)),
-        "## Files\n",
-        "".join(f"- `{name}`\n" for name in files),
     ]
     return "\n".join(parts)
 
@@ -80,30 +84,42 @@ class _Measured:
 
 def _measured(config: Mapping[str, Any], record: Mapping[str, Any], epoch: int | None) -> _Measured:
     """Return what is known of a run's result, or of an epoch that it kept: that was measured on validation, if at all."""
-    result, epochs = _weights(config, record), len(record["history"])
+    result, epochs, how = _weights(config, record), len(record["history"]), _precision(record)
+    tested = str(record.get("test_name", "test"))
     if epoch is None or result == _those_of(epoch, epochs):
-        return _Measured("test", record["test"], f"Read once, after training. The weights are {result}.")
+        where = "" if tested == "test" else f" on the data's part `{tested}`, which is the test part"
+        return _Measured(tested, record["test"], f"Read once, after training{where}. {how} The weights are {result}.")
     scores: Mapping[str, float] = next((row["validation"] for row in record["history"] if row["epoch"] == epoch), {})
     words = f"The weights are {_those_of(epoch, epochs)}, kept on the way. Test was read for the run's result alone, {result}."
-    return _Measured("validation", scores, words)
+    return _Measured("validation", scores, f"{how} {words}" if scores else words)
+
+
+def _precision(record: Mapping[str, Any]) -> str:
+    if record["precision"] == "fp32":
+        return "The run measured it in float32, as the files are."
+    return (
+        f"The run measured it in {record['precision']}, and the files are float32: their answers, and so their metrics, "
+        "may differ a little."
+    )
 
 
 def _front(
-    config: Mapping[str, Any], record: Mapping[str, Any], passport: Passport, licence: str, measured: _Measured
+    config: Mapping[str, Any], record: Mapping[str, Any], passport: Passport, license: str, measured: _Measured
 ) -> dict[str, Any]:
-    data, method, task = _data_name(config), _method_name(config), _task(passport)
+    kind, method, task = str(config["data"]["name"]).partition(":")[0], _method_name(config), _task(passport)
     scores = {name: value for name, value in measured.scores.items() if name != "samples"}
     metrics = [{"type": name, "name": f"{measured.split} {name}", "value": value} for name, value in scores.items()]
-    result = {"task": task, "dataset": {"name": data, "type": data, "split": measured.split}, "metrics": metrics}
+    data = {"name": _data_name(config), "type": _ON_THE_HUB.get(kind, kind), "split": measured.split}
+    result = {"task": task, "dataset": data, "metrics": metrics}
     is_student = record["kind"] == "distill"
     return {
         "library_name": "preceptor",
-        "license": licence,
-        "pipeline_tag": task["type"],
+        "license": license,
+        **({"pipeline_tag": task["type"]} if passport.reads_images else {}),
         "tags": ["preceptor", *(["knowledge-distillation"] if is_student else []), method],
-        "datasets": [data],
-        "metrics": ["accuracy"],
-        **({"model-index": [{"name": str(config["model"]["name"]), "results": [result]}]} if scores else {}),
+        **({"datasets": [_ON_THE_HUB[kind]]} if kind in _ON_THE_HUB else {}),
+        **({"metrics": ["accuracy"]} if "accuracy" in scores else {}),
+        **({"model-index": [{"name": _model_name(config), "results": [result]}]} if scores else {}),
     }
 
 
@@ -124,9 +140,10 @@ def _teacher(config: Mapping[str, Any]) -> str:
     return " and ".join(_one_teacher(path, section["model"]) for path in paths)
 
 
-def _one_teacher(path: str | None, model: str | None) -> str:
-    if path is None:
-        return "a network passed from Python"
+def _one_teacher(path: str | None, section: str | Mapping[str, Any] | None) -> str:
+    model = section["name"] if isinstance(section, Mapping) else section
+    if path is None or path.startswith(PYTHON):
+        return "a network passed from Python" if model is None else f"`{model}`"
     name = Path(path).name
     try:
         folder = RunFolder(path)
@@ -171,25 +188,112 @@ def _task(passport: Passport) -> dict[str, str]:
     return {"type": f"{kind.lower()}-classification", "name": f"{kind} Classification"}
 
 
-def _usage(passport: Passport) -> str:
-    asked = 'predictions = preceptor.predict("FOLDER", "image.png", top=3)\n' if passport.input_dtype == "uint8" else ""
+def _files(passport: Passport, files: Sequence[HubFile], outputs: int) -> str:
+    """Return a table of what each file takes and returns."""
+    measured = any(file.accuracy is not None for file in files)
+    head = ("file", "takes", "returns", *(("accuracy of this very file",) if measured else ()))
+    rows = []
+    for file in files:
+        its = replace(passport, normalise=file.normalise, output=file.output)
+        returns = _returns(its, outputs if file.name.endswith(".safetensors") else len(passport.class_names))
+        found = "" if file.accuracy is None else f"{100 * file.accuracy:.2f} % of {file.samples:,} test samples"
+        rows.append((f"`{file.name}`", _takes(its), returns, *((found,) if measured else ())))
+    return _table(head, rows)
+
+
+def _takes(passport: Passport) -> str:
+    shape = f"[batch, {', '.join(map(str, passport.input_shape))}]"
+    if passport.vocabulary is not None:
+        rows = ", ".join(("token numbers", "their mask", "their sentence")[: passport.input_shape[0]])
+        return f"texts as float32 {shape}: {rows}, of a tokenizer of {passport.vocabulary.size:,} tokens"
+    is_pixels = passport.input_dtype == "uint8"
+    if passport.normalise == "inside":
+        return f"uint8 {shape}: pixels 0..255" if is_pixels else f"float32 {shape}: as the data hold them"
+    scaled = "pixels / 255" if is_pixels else "inputs"
+    if not passport.mean:
+        return f"float32 {shape}: {scaled if is_pixels else 'as the data hold them'}"
+    is_short = len(passport.mean) <= _FEW
+    mean, std = (list(passport.mean), list(passport.std)) if is_short else ("mean", "std")
+    where = "" if is_short else ", which stand in config.json"
+    each = "channel by channel" if len(passport.input_shape) > 1 else "column by column"
+    return f"float32 {shape}, normalised: ({scaled} - {mean}) / {std}, {each}{where}"
+
+
+def _returns(passport: Passport, outputs: int) -> str:
+    if outputs < len(passport.class_names):
+        return f"[batch, {outputs}], the log-odds of {passport.class_names[-1]}"
+    each = ", each class's own" if passport.output == "probabilities" and passport.task == "multilabel" else ""
+    return f"{passport.output} [batch, {outputs}]{each}"
+
+
+def _classes(passport: Passport) -> str:
+    return ", ".join(passport.class_names[:10]) + (", ..." if len(passport.class_names) > 10 else "")
+
+
+def _uses(passport: Passport, files: Sequence[HubFile]) -> list[str]:
+    """Return lines of Python that ask the files, for each way of asking that there is."""
+    ways = [_by_preceptor(passport)]
+    for suffix, lines in ((".onnx", _by_onnxruntime), (".pt2", _by_torch)):
+        first = next((file for file in files if file.name.endswith(suffix)), None)
+        if first is not None:
+            ways.append(lines(replace(passport, normalise=first.normalise, output=first.output), first.name))
+    return ways
+
+
+def _by_preceptor(passport: Passport) -> str:
+    again, note = _made_again(passport)
+    load = f'network = preceptor.load("FOLDER"{again}){note}\n'
+    if passport.reads_images:
+        return f'import preceptor\n\n{load}predictions = preceptor.predict("FOLDER", "image.png", top=3{again})\n'
+    if passport.vocabulary is None:
+        shape = ", ".join(map(str, (1, *passport.input_shape)))
+        return f"import preceptor\nimport torch\n\n{load}outputs = network(torch.zeros({shape}))  # your samples here\n"
+    kinds, length = passport.input_shape
+    pairs = kinds == len(_KINDS)
+    sentences = '["a sentence"], ["its pair"], return_token_type_ids=True' if pairs else '["a sentence"]'
     return (
-        "import preceptor\n\n"
-        f'network = preceptor.load("FOLDER")  # logits [batch, {len(passport.class_names)}]\n{asked}'
+        f"import preceptor\nimport torch\nimport transformers\n\n{load}"
+        'tokenizer = transformers.AutoTokenizer.from_pretrained("TOKENIZER")  # the one it was trained with\n'
+        f'tokens = tokenizer({sentences}, padding="max_length", truncation=True, max_length={length}, return_tensors="pt")\n'
+        f"outputs = network(torch.stack([tokens[kind] for kind in {_KINDS[:kinds]}], 1).float())\n"
     )
 
 
-def _inputs(passport: Passport) -> str:
-    shape = ", ".join(map(str, passport.input_shape))
-    scale = "pixels / 255" if passport.input_dtype == "uint8" else "the inputs as they are"
-    how = f"({scale} - {list(passport.mean)}) / {list(passport.std)}, channel by channel" if passport.mean else scale
-    classes = ", ".join(passport.class_names[:10]) + (", ..." if len(passport.class_names) > 10 else "")
-    if passport.vocabulary is not None:
-        rows = ", ".join(("token numbers", "their mask", "their sentence")[: passport.input_shape[0]])
-        takes = f"texts as float32 [batch, {shape}]: {rows}, of a tokenizer of {passport.vocabulary.size:,} tokens"
-    else:
-        takes = f"float32 [batch, {shape}], normalised: {how}"
-    return f"`{WEIGHTS}` takes {takes}. Classes, in order: {classes}."
+def _made_again(passport: Passport) -> tuple[str, str]:
+    """Return what `load` has to be told of a network that its file cannot make, and what that is."""
+    name = str(passport.model["name"])
+    if name.startswith(PYTHON):
+        return ", model=your_network", f"  # a torch.nn.Module, made as for training: {name.removeprefix(PYTHON)}"
+    if name.startswith("hf:"):
+        return ', model="hf:PLACE"', "  # the folder of its configuration"
+    return "", f"  # needs {name.partition(':')[0]}" if "." in name.partition(":")[0] else ""
+
+
+def _by_onnxruntime(passport: Passport, name: str) -> str:
+    dtype = "uint8" if passport.normalise == "inside" and passport.input_dtype == "uint8" else "float32"
+    return (
+        "import numpy\nimport onnxruntime\n\n"
+        f'session = onnxruntime.InferenceSession("{name}", providers=["CPUExecutionProvider"])\n'
+        f'{INPUT} = numpy.zeros({(1, *passport.input_shape)}, dtype="{dtype}")  # your samples here\n'
+        f'({passport.output},) = session.run(None, {{"{INPUT}": {INPUT}}})\n'
+    )
+
+
+def _by_torch(passport: Passport, name: str) -> str:
+    dtype = "uint8" if passport.normalise == "inside" and passport.input_dtype == "uint8" else "float32"
+    shape = ", ".join(map(str, (1, *passport.input_shape)))
+    return (
+        f'import torch\n\nprogram = torch.export.load("{name}").module()\n'
+        f"{passport.output} = program(torch.zeros({shape}, dtype=torch.{dtype}))  # your samples here\n"
+    )
+
+
+def _model_name(config: Mapping[str, Any]) -> str:
+    """Return the network's name; of an object its type, of a folder its last part."""
+    name = str(config["model"]["name"])
+    if name.startswith(PYTHON):
+        return name.rpartition(".")[2]
+    return f"hf:{Path(name).name}" if name.startswith("hf:") else name
 
 
 def _method_name(config: Mapping[str, Any]) -> str:
@@ -199,6 +303,8 @@ def _method_name(config: Mapping[str, Any]) -> str:
 
 def _data_name(config: Mapping[str, Any]) -> str:
     """Return the source's name; of a folder or file its last part, for the rest is of the machine it lay on."""
+    if str(config["data"]["name"]).startswith(PYTHON):
+        return "data passed from Python"
     kind, _, path = str(config["data"]["name"]).partition(":")
     return Path(path).name or kind
 
@@ -207,9 +313,13 @@ def _number(name: str, value: float) -> str:
     return f"{100 * value:.2f} %" if name in _SHOWN else f"{value:.5g}"
 
 
-def _table(head: tuple[str, str], rows: Sequence[tuple[str, str]]) -> str:
-    lines = [f"| {head[0]} | {head[1]} |", "|---|---|", *(f"| {name} | {_cell(value)} |" for name, value in rows)]
+def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
+    lines = [_row(head), "|" + "---|" * len(head), *(_row(row) for row in rows)]
     return "\n".join(lines) + "\n"
+
+
+def _row(cells: tuple[str, ...]) -> str:
+    return f"| {' | '.join(map(_cell, cells))} |"
 
 
 def _cell(value: str) -> str:

@@ -11,8 +11,9 @@ from torch import nn
 
 from preceptor.data import Split
 from preceptor.errors import RunError, UsageError
-from preceptor.exports.card import hub_config, model_card
-from preceptor.exports.deployed import Deployed, check_answers, trace
+from preceptor.exports.card import model_card
+from preceptor.exports.deployed import Deployed, check_answers, example, trace
+from preceptor.exports.hub import CARD, HubFile, HubFolder
 from preceptor.exports.onnx import OPSET, open_onnx, quantise, to_onnx
 from preceptor.exports.opened import Opened, run_passport
 from preceptor.exports.pt2 import open_pt2, to_pt2
@@ -20,7 +21,7 @@ from preceptor.files import write_atomically, write_text
 from preceptor.models import PASSPORT, Normalise, Output, Passport, load_weights, save_weights
 from preceptor.recipes.config import DataSection
 from preceptor.recipes.data import load_data
-from preceptor.recipes.networks import PYTHON, WEIGHTS, kept_weights, load_run_network
+from preceptor.recipes.networks import PYTHON, WEIGHTS, AnyModel, fingerprint, kept_weights, load_run_network, named
 from preceptor.recipes.result import Result
 from preceptor.runs import RunFolder
 
@@ -79,12 +80,14 @@ def export(
     run: str | Path | Result,
     to: str | Path | None = None,
     *,
+    model: AnyModel | None = None,
     epoch: int | None = None,
     output: Output = "logits",
     normalise: Normalise = "outside",
     int8: bool = False,
     hub_folder: str | Path | None = None,
-    licence: str = "unknown",
+    license: str = "unknown",
+    overwrite: bool = False,
 ) -> Exported:
     """Write a run's network, alone, into a file that stands by itself.
 
@@ -96,6 +99,8 @@ def export(
         run: a finished run's folder, or what `teach` or `distill` returned.
         to: FILE.safetensors, FILE.onnx (opset 18) or FILE.pt2 (torch.export); it is replaced. It may be left out where there is
             a `hub_folder`.
+        model: the run's network, where that was passed from Python, as for `preceptor.load`; a name goes into the file, which
+            then knows its network. What `teach` or `distill` returned has it.
         epoch: one that the run kept (keep_every=N), instead of its result.
         output: "logits" or "probabilities" [batch, classes]. For .onnx and .pt2.
         normalise: "outside": the file takes float32 samples that are normalised already: (pixels / 255 - mean) / std.
@@ -104,38 +109,43 @@ def export(
         int8: beside FILE.onnx write FILE.int8.onnx, by onnxruntime's dynamic quantisation, and measure both on the
             run's test split.
         hub_folder: a folder with the weights as model.safetensors, the file, config.json and a model card, ready to be
-            uploaded.
-        licence: an identifier that the Hub knows, for the card.
+            uploaded. It belongs to one network: more formats of that one are added to it.
+        license: an identifier that the Hub knows, for the card.
+        overwrite: delete what `export` wrote of another network into `hub_folder`.
 
     Raises:
         UsageError: for a run that is missing or unfinished, an epoch that it did not keep, another suffix, options that do
-            not go together, a network that cannot be traced or has an operator that ONNX has not, a missing extra.
+            not go together, a network that cannot be traced or has an operator that ONNX has not, a missing extra, a
+            `hub_folder` that is not empty and holds something else.
         RunError: when the file's answers differ from PyTorch's by more than 1e-4, or the disk refuses.
     """
     folder = RunFolder(run.path if isinstance(run, Result) else run)
     target = None if to is None else Path(to)
-    hub = None if hub_folder is None else Path(hub_folder)
-    _check(folder, target, hub, output=output, normalise=normalise, int8=int8)
+    _check(folder, target, has_hub=hub_folder is not None, output=output, normalise=normalise, int8=int8)
+    hub = None if hub_folder is None else HubFolder(Path(hub_folder))
     passport = replace(run_passport(folder), output=output, normalise=normalise)
     weights = folder.weights if epoch is None else kept_weights(folder, epoch, "epoch")
-    network, test = _network(run, folder, weights), _test_data(folder) if int8 else None
+    if model is not None and not isinstance(model, nn.Module):
+        passport = replace(passport, model=named(model).model_dump())
+    network, test = _network(run, folder, weights, model), _test_data(run, folder) if int8 else None
+    if hub is not None:
+        hub.check(fingerprint(network), overwrite=overwrite)
     written = Exported(None, 0)
     if target is not None:
         written = _write(network, passport, target)
         if test is not None:
             written = replace(written, quantised=_quantise(target, test))
     if hub is not None:
-        kept = [target, written.quantised.path if written.quantised else None]
-        beside = [path for path in kept if path is not None]
-        _write_hub(folder, network, passport, hub, beside, licence=licence, epoch=epoch)
-        written = replace(written, hub_folder=hub)
+        outputs = _width(network, passport)
+        _write_hub(hub, folder, network, passport, written, outputs, license=license, epoch=epoch)
+        written = replace(written, hub_folder=hub.path)
     return written
 
 
 def _check(
-    folder: RunFolder, to: Path | None, hub: Path | None, *, output: Output, normalise: Normalise, int8: bool
+    folder: RunFolder, to: Path | None, *, has_hub: bool, output: Output, normalise: Normalise, int8: bool
 ) -> None:
-    if to is None and hub is None:
+    if to is None and not has_hub:
         raise UsageError(f"export: say where to: --to FILE{', FILE'.join(_SUFFIXES)}, or --hub-folder FOLDER")
     if to is not None and to.suffix not in _SUFFIXES:
         raise UsageError(f"to: {to} is no FILE{', FILE'.join(_SUFFIXES)}")
@@ -144,13 +154,10 @@ def _check(
     for key, value, default in (("output", output, "logits"), ("normalise", normalise, "outside")):
         if value != default and (to is None or to.suffix == ".safetensors"):
             raise UsageError(f"{key}: {value} is for .onnx and .pt2; .safetensors hold the network's weights alone")
-    for path in (to and to.parent, hub):
-        if path is not None and path.exists() and not path.is_dir():
-            raise UsageError(f"export: {path} is a file, not a folder")
+    if to is not None and to.parent.exists() and not to.parent.is_dir():
+        raise UsageError(f"export: {to.parent} is a file, not a folder")
     if to is not None and to.resolve() == folder.weights.resolve():
         raise UsageError(f"to: {to} is the run's own weights file; choose another name")
-    if hub is not None and RunFolder(hub).config.exists():
-        raise UsageError(f"hub-folder: {hub} is a run folder; choose another")
 
 
 def _write(network: nn.Module, passport: Passport, to: Path) -> Exported:
@@ -171,22 +178,26 @@ def _write(network: nn.Module, passport: Passport, to: Path) -> Exported:
     return Exported(to, len(content), OPSET if to.suffix == ".onnx" else None, difference)
 
 
-def _network(run: str | Path | Result, folder: RunFolder, weights: Path) -> nn.Module:
+def _network(run: str | Path | Result, folder: RunFolder, weights: Path, model: AnyModel | None) -> nn.Module:
     """Return the run's network with these weights, whatever a Result's model has become since."""
-    if not isinstance(run, Result):
-        return load_run_network(folder, weights)[0].eval()
+    if not isinstance(run, Result) or model is not None:
+        return load_run_network(folder, weights, model=model)[0].eval()
     network = copy.deepcopy(run.model).cpu()
     load_weights(network, weights)
     return network.eval()
 
 
-def _test_data(folder: RunFolder) -> Split:
+def _test_data(run: str | Path | Result, folder: RunFolder) -> Split:
     section = DataSection(**folder.read_config()["data"])
-    if section.name.startswith(PYTHON):
-        raise UsageError("int8: the run's data were passed from Python, so what it costs cannot be measured")
+    given = run.data if isinstance(run, Result) else None
+    if given is None and section.name.startswith(PYTHON):
+        raise UsageError(
+            "int8: the run's data were passed from Python, so what it costs cannot be measured; export the Result that "
+            "teach or distill returned"
+        )
     if folder.read_result().get("task") == "multilabel":
         raise UsageError("int8: what it costs is measured as accuracy among classes, and these data are multi-label")
-    return load_data(section).test
+    return (given or load_data(section)).test
 
 
 def _quantise(path: Path, test: Split) -> Quantised:
@@ -214,26 +225,54 @@ def _quantise(path: Path, test: Split) -> Quantised:
 
 
 def _write_hub(
+    hub: HubFolder,
     folder: RunFolder,
     network: nn.Module,
     passport: Passport,
-    hub: Path,
-    files: list[Path],
+    written: Exported,
+    outputs: int,
     *,
-    licence: str,
+    license: str,
     epoch: int | None,
 ) -> None:
-    _make(hub)
-    plain = replace(passport, output="logits", normalise="outside")
-    save_weights(network, hub / WEIGHTS, metadata={"format": "pt", PASSPORT: plain.as_json()})
-    for path in files:
-        if path.suffix != ".safetensors" and path.resolve() != (hub / path.name).resolve():
+    """Write weights, the files beside them, config.json and the card that tells of all that lies there then."""
+    plain, identity = replace(passport, output="logits", normalise="outside"), fingerprint(network)
+    new = {} if written.path is None else _listed(written, written.path, passport)
+    listed = {file.name: file for file in hub.open_for(identity, list(new))}
+    save_weights(network, hub.path / WEIGHTS, metadata={"format": "pt", PASSPORT: plain.as_json()})
+    listed[WEIGHTS] = HubFile(WEIGHTS)
+    for path, file in new.items():
+        is_there = path.resolve() == (hub.path / path.name).resolve()
+        if not is_there and path.suffix == ".safetensors":
+            continue  # the same weights once more
+        if not is_there:
             content = path.read_bytes()
-            write_atomically(hub / path.name, lambda handle, content=content: handle.write(content))  # type: ignore[misc]
-    names = [WEIGHTS, *(path.name for path in files if path.suffix != ".safetensors")]
-    write_text(hub / "config.json", hub_config(plain))
-    card = model_card(folder.read_config(), folder.read_result(), plain, names, licence=licence, epoch=epoch)
-    write_text(hub / "README.md", card)
+            write_atomically(hub.path / path.name, lambda handle, content=content: handle.write(content))  # type: ignore[misc]
+        listed[path.name] = file
+    files = sorted(listed.values(), key=lambda file: (file.name != WEIGHTS, len(file.name), file.name))
+    hub.write_config(plain, identity, files)
+    card = model_card(
+        folder.read_config(), folder.read_result(), plain, files, license=license, outputs=outputs, epoch=epoch
+    )
+    write_text(hub.path / CARD, card)
+
+
+def _listed(written: Exported, path: Path, passport: Passport) -> dict[Path, HubFile]:
+    """Return what the folder tells of each file that was written."""
+    plain, small = HubFile(path.name, passport.output, passport.normalise), written.quantised
+    if small is None:
+        return {path: plain}
+    return {
+        path: replace(plain, accuracy=small.accuracy_before, samples=small.samples),
+        small.path: replace(plain, name=small.path.name, accuracy=small.accuracy, samples=small.samples),
+    }
+
+
+def _width(network: nn.Module, passport: Passport) -> int:
+    """Return how many outputs a network has."""
+    with torch.no_grad():
+        outputs: int = network(example(replace(passport, normalise="outside"), 2)).shape[1]
+    return outputs
 
 
 def _make(folder: Path) -> None:

@@ -15,10 +15,10 @@ from preceptor.exports.deployed import Answer, quiet
 from preceptor.extras import import_extra
 from preceptor.models import PASSPORT, Passport
 
-__all__ = ["OPSET", "open_onnx", "quantise", "to_onnx"]
+__all__ = ["INPUT", "OPSET", "open_onnx", "quantise", "to_onnx"]
 
 OPSET = 18  # what torch's exporter writes without converting
-_INPUT = "inputs"
+INPUT = "inputs"
 _EXTRA, _NEEDED_BY = "export", "export --to FILE.onnx"
 _MISSING = re.compile(r"No ONNX function found for <OpOverload\(op='([^']+)'")
 
@@ -41,7 +41,7 @@ def to_onnx(program: ExportedProgram, passport: Passport, network: str) -> bytes
             converted = torch.onnx.export(
                 program,
                 dynamo=True,
-                input_names=[_INPUT],
+                input_names=[INPUT],
                 output_names=[passport.output],
                 opset_version=OPSET,
                 verbose=False,
@@ -93,7 +93,7 @@ def open_onnx(source: Path | bytes, path: Path) -> tuple[Answer, Passport]:
     passport = Passport.from_json(session.get_modelmeta().custom_metadata_map.get(PASSPORT), path)
 
     def answer(samples: Tensor) -> Tensor:
-        return torch.from_numpy(session.run(None, {_INPUT: samples.numpy()})[0])
+        return torch.from_numpy(session.run(None, {INPUT: samples.numpy()})[0])
 
     return answer, passport
 

@@ -15,7 +15,7 @@ from preceptor.exports.deployed import Answer, Deployed, probabilities
 from preceptor.exports.onnx import open_onnx
 from preceptor.exports.pt2 import open_pt2
 from preceptor.models import Passport
-from preceptor.recipes.networks import is_run, load_exported, load_run_network
+from preceptor.recipes.networks import AnyModel, is_run, load_exported, load_run_network
 from preceptor.runs import RunFolder
 from preceptor.types import Vocabulary
 
@@ -48,8 +48,12 @@ class Opened:
         return outputs if self.passport.output == "probabilities" else probabilities(outputs, self.passport.task)
 
 
-def open_model(path: Path) -> Opened:
+def open_model(path: Path, model: AnyModel | None = None) -> Opened:
     """Return the model in a `.onnx`, `.pt2` or `.safetensors` file, a folder for the Hub or a run folder.
+
+    Args:
+        path: of any of them.
+        model: as for `preceptor.load`; a program needs none.
 
     Raises:
         UsageError: when it is missing or damaged, or was not written by this library.
@@ -63,7 +67,7 @@ def open_model(path: Path) -> Opened:
     if path.is_file() and path.suffix != ".safetensors":
         raise UsageError(f"{path}: is no .onnx, .pt2 or .safetensors file")
     is_there = path.exists() and is_run(path)
-    network, passport = _run_network(RunFolder(path)) if is_there else load_exported(path)
+    network, passport = _run_network(RunFolder(path), model) if is_there else load_exported(path, model)
     deployed = Deployed(network, passport).eval()
 
     def answer_by_network(samples: Tensor) -> Tensor:
@@ -74,8 +78,8 @@ def open_model(path: Path) -> Opened:
     return Opened(passport, answer_by_network)
 
 
-def _run_network(folder: RunFolder) -> tuple[nn.Module, Passport]:
-    return load_run_network(folder)[0], run_passport(folder)
+def _run_network(folder: RunFolder, model: AnyModel | None) -> tuple[nn.Module, Passport]:
+    return load_run_network(folder, model=model)[0], run_passport(folder)
 
 
 def run_passport(folder: RunFolder) -> Passport:
@@ -88,7 +92,7 @@ def run_passport(folder: RunFolder) -> Passport:
     if "class_names" not in record:
         raise UsageError(f"{folder.path}: does not record its class names and normalisation; run it again to export it")
     return Passport(
-        model=config["model"],
+        model=record.get("model", config["model"]),
         reuse=record.get("reuse"),
         class_names=tuple(record["class_names"]),
         input_shape=tuple(record["input_shape"]),

@@ -14,6 +14,7 @@ from preceptor.data import image_files, read_image
 from preceptor.errors import UsageError
 from preceptor.exports.opened import Opened, open_model
 from preceptor.models import Passport
+from preceptor.recipes.networks import AnyModel
 
 __all__ = ["Prediction", "predict"]
 
@@ -43,16 +44,17 @@ class Prediction:
         return asdict(self)
 
 
-def predict(model: str | Path, *images: str | Path, top: int = 1) -> list[Prediction]:
+def predict(path: str | Path, *images: str | Path, top: int = 1, model: AnyModel | None = None) -> list[Prediction]:
     """Return what a model says of image files, in the order given.
 
     Images are read in grey or colours as the model was trained; one of another size is scaled until it just covers the
     model's input and cropped to the centre. Pixels are normalised as the run's were.
 
     Args:
-        model: a `.onnx`, `.pt2` or `.safetensors` file or a folder for the Hub that `export` wrote, or a run folder.
+        path: a `.onnx`, `.pt2` or `.safetensors` file or a folder for the Hub that `export` wrote, or a run folder.
         images: files, or folders of which every image is taken, those below them too.
         top: how many classes to name of each image.
+        model: as for `preceptor.load`; programs (`.onnx`, `.pt2`) need none.
 
     Returns:
         A prediction each; of an image that cannot be read, one that says why.
@@ -62,15 +64,15 @@ def predict(model: str | Path, *images: str | Path, top: int = 1) -> list[Predic
     """
     if top < 1:
         raise UsageError(f"top: {top} is not at least 1")
-    opened = open_model(Path(model))
+    opened = open_model(Path(path), model)
     shape = opened.passport.input_shape
     if opened.passport.vocabulary is not None:
         raise UsageError(
-            f"{model}: reads texts as token numbers {shape}, and predict reads images; preceptor evaluate RUN data=text:FILE "
+            f"{path}: reads texts as token numbers {shape}, and predict reads images; preceptor evaluate RUN data=text:FILE "
             "measures it, preceptor.load gives the network"
         )
-    if len(shape) != 3 or shape[0] not in {1, 3} or opened.passport.input_dtype != "uint8":
-        raise UsageError(f"{model}: reads {opened.passport.input_dtype} inputs of shape {shape}, not 8-bit images")
+    if not opened.passport.reads_images:
+        raise UsageError(f"{path}: reads {opened.passport.input_dtype} inputs of shape {shape}, not 8-bit images")
     files = [file for given in images for file in _files(Path(given))]
     if not files:
         raise UsageError("predict: no image given; preceptor predict MODEL IMAGE_OR_FOLDER ...")

@@ -50,6 +50,11 @@ class Passport:
     normalise: Normalise = "outside"
     vocabulary: Vocabulary | None = None
 
+    @property
+    def reads_images(self) -> bool:
+        """Whether samples are 8-bit images, grey or in colours."""
+        return self.input_dtype == "uint8" and len(self.input_shape) == 3 and self.input_shape[0] in {1, 3}
+
     def as_dict(self) -> dict[str, Any]:
         """Return plain values."""
         return asdict(self)

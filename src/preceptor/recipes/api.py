@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, TypedDict
 
+from pydantic import ValidationError
 from torch import nn
 from torch.utils.data import Dataset
 from typing_extensions import Unpack
@@ -19,12 +20,22 @@ from preceptor.recipes.assess import Assessment, Candidate, assess_candidates, l
 from preceptor.recipes.config import DataSection, DistillRecipe, LabelRecipe, TeacherSection, TeachRecipe
 from preceptor.recipes.data import load_data
 from preceptor.recipes.finish import score
+from preceptor.recipes.knobs import explain
 from preceptor.recipes.label import Labelled
 from preceptor.recipes.label import label as run_label
-from preceptor.recipes.networks import PYTHON, check_task, is_run, load_exported, load_network, load_run_network
+from preceptor.recipes.networks import (
+    PYTHON,
+    AnyModel,
+    check_task,
+    is_run,
+    load_exported,
+    load_network,
+    load_run_network,
+)
 from preceptor.recipes.overrides import make_recipe
 from preceptor.recipes.result import Result
 from preceptor.recipes.run import Given, run
+from preceptor.recipes.teachers import load_teachers
 from preceptor.runs import RunFolder
 from preceptor.training import Engine, EngineName, Precision, Sharding, choose_engine
 
@@ -32,7 +43,6 @@ __all__ = ["AnyData", "AnyModel", "Training", "assess", "distill", "evaluate", "
 
 Settings = Mapping[str, Any]
 AnyData = str | Settings | Data | Dataset[Any] | Pair
-AnyModel = str | Settings | nn.Module
 
 
 class Training(TypedDict, total=False):
@@ -110,7 +120,8 @@ def teach(
         True
     """
     values = {**_sections(data, model, training, out), "objective": _section(objective)}
-    return run(make_recipe(TeachRecipe, values), _given(data, model, None, objective), show=progress)
+    given = _given(data, model, None, objective)
+    return replace(run(make_recipe(TeachRecipe, values), given, show=progress), data=given.data)
 
 
 def distill(
@@ -131,7 +142,8 @@ def distill(
         data: as for `teach`.
         teacher: a run folder, what `export` wrote (`.safetensors`, a folder for the Hub), a weights file with its network
             ({"path": "x.pth", "model": "wrn_40_2"}), a network that comes with weights ({"model": "hf:PLACE"}), the Result
-            of `teach`, or any nn.Module that returns logits. It is frozen and in eval mode throughout.
+            of `teach`, or any nn.Module that returns logits. It is frozen and in eval mode throughout. The model beside a
+            path may be a module: a copy of it gets the weights.
         labels: a folder that `label` made, read instead of asking a teacher; a teacher beside it is only compared.
         model: the student, as for `teach`.
         method: a name, a section ({"name": "kd", "temperature": 2.0}), or an Objective.
@@ -156,7 +168,7 @@ def distill(
         sections["unlabelled"] = _section(unlabelled)
         if not (isinstance(unlabelled, str) or _is_section(unlabelled)):
             given = replace(given, unlabelled=_loaded(unlabelled))
-    return run(make_recipe(DistillRecipe, sections), given, show=progress)
+    return replace(run(make_recipe(DistillRecipe, sections), given, show=progress), data=given.data)
 
 
 def label(
@@ -185,12 +197,20 @@ def label(
     return run_label(make_recipe(LabelRecipe, sections), given.data, given.teacher, show=progress)
 
 
-def evaluate(path: str | Path, *, data: AnyData | None = None, device: str = "auto", workers: int = 0) -> Metrics:
+def evaluate(
+    path: str | Path,
+    *,
+    data: AnyData | None = None,
+    model: AnyModel | None = None,
+    device: str = "auto",
+    workers: int = 0,
+) -> Metrics:
     """Return the metrics of a trained network on the test split.
 
     Args:
         path: a finished run's folder, a `.safetensors` file or a folder for the Hub that `export` wrote.
         data: what to test on; by default the run's own, and needed for what was exported.
+        model: as for `load`.
         device: "auto" or a torch device.
         workers: processes that read ahead, where samples are not held in memory.
 
@@ -200,8 +220,8 @@ def evaluate(path: str | Path, *, data: AnyData | None = None, device: str = "au
     folder = RunFolder(path)
     given = None if data is None else _loaded(data)
     if not is_run(folder.path):
-        return _evaluate_exported(folder.path, given, device, workers)
-    network, num_classes = load_run_network(folder, data=given)
+        return _evaluate_exported(folder.path, given, model, device, workers)
+    network, num_classes = load_run_network(folder, data=given, model=model)
     tested = given or _loaded(folder.read_config()["data"])
     if tested.num_classes != num_classes:
         raise UsageError(f"run {path} has {num_classes} classes, data {tested.name} has {tested.num_classes}")
@@ -220,8 +240,8 @@ def assess(
 
     Args:
         candidates: run folders, what `export` wrote, weights files with their network ({"path": "x.pth", "model":
-            "wrn_40_2"}), Results, or modules that return logits.
-        data: what to measure on; by default that of the first candidate, which then must be a run.
+            "wrn_40_2"}), Results, or modules that return logits. The model beside a path may be a module, as for `load`.
+        data: what to measure on; by default that of the first candidate, which then must be a run or a Result.
         against: a reference whose answers each candidate's are compared with: a student's teacher, say.
         device: "auto" or a torch device.
         workers: as for `evaluate`.
@@ -247,24 +267,27 @@ def assess(
     return assess_candidates(named, tested, engine, against=reference, workers=workers)
 
 
-def load(path: str | Path) -> nn.Module:
+def load(path: str | Path, *, model: AnyModel | None = None) -> nn.Module:
     """Return a trained network, a plain nn.Module in eval mode.
 
     Args:
         path: a finished run's folder, a `.safetensors` file or a folder for the Hub that `export` wrote.
+        model: its network, where that was passed from Python and cannot be made from its name: a module like it, of which
+            a copy gets the weights, a name PKG.MODULE:FACTORY, or a section with further keys.
 
     Raises:
-        UsageError: when it is missing, unfinished or damaged, or its network came from Python.
+        UsageError: when it is missing, unfinished or damaged, or its network is neither known nor given.
     """
     place = Path(path)
-    network, _ = load_run_network(RunFolder(place)) if is_run(place) else load_exported(place)
-    return network.eval()
+    if is_run(place):
+        return load_run_network(RunFolder(place), model=model)[0].eval()
+    return load_exported(place, model)[0].eval()
 
 
-def _evaluate_exported(path: Path, data: Data | None, device: str, workers: int) -> Metrics:
+def _evaluate_exported(path: Path, data: Data | None, model: AnyModel | None, device: str, workers: int) -> Metrics:
     if data is None:
         raise UsageError(f"evaluate: {path} is no run folder that knows its data; say data=...")
-    return _tested(load_network(path, None, data, key="model"), data, choose_engine(device), workers)
+    return _tested(load_network(path, model, data, key="model"), data, choose_engine(device), workers)
 
 
 def _tested(network: nn.Module, data: Data, engine: Engine, workers: int) -> Metrics:
@@ -276,16 +299,19 @@ def _candidate(given: str | Path | Settings | Result | nn.Module, number: int, d
         return Candidate(f"{type(given).__name__} ({number})" if number else type(given).__name__, given)
     if isinstance(given, Result):
         return Candidate(str(given.path), given.model, given.record.get("data_fingerprint"))
-    section = TeacherSection.model_validate(_section(str(given) if isinstance(given, Path) else given, key="path"))
-    assert isinstance(section.path, str)
-    return load_candidate(section.path, section.model, data)
+    section = _read_teacher(given, "assess")
+    if not isinstance(section.path, str):
+        raise UsageError(f"assess: a candidate is one network, got path {section.path}")
+    return load_candidate(section.path, _module_beside(given) or section.model, data)
 
 
-def _data_of(candidates: Sequence[str | Path | Settings | Result | nn.Module]) -> Settings:
-    """Return the data section of the first candidate's run."""
+def _data_of(candidates: Sequence[str | Path | Settings | Result | nn.Module]) -> Settings | Data:
+    """Return the data of the first candidate's run, or their section."""
     if not candidates:
         raise UsageError("assess: no network given")
     first = candidates[0]
+    if isinstance(first, Result) and first.data is not None:
+        return first.data
     path = first.path if isinstance(first, Result) else first.get("path") if isinstance(first, Mapping) else first
     if not isinstance(path, str | Path) or not Path(path).is_dir() or not is_run(Path(path)):
         raise UsageError("assess: give data=..., for the first network is not a run that knows its own")
@@ -298,7 +324,26 @@ def _teacher_section(teacher: str | Path | Settings | Result | nn.Module | None)
         return {}
     if isinstance(teacher, Result):
         return {"path": str(teacher.path)}
-    return _section(str(teacher) if isinstance(teacher, Path) else teacher, key="path")
+    section = _section(str(teacher) if isinstance(teacher, Path) else teacher, key="path")
+    path, beside = section.get("path"), _module_beside(teacher)
+    if isinstance(path, Path | Result):
+        section["path"] = str(path.path if isinstance(path, Result) else path)
+    elif isinstance(path, list | tuple):
+        section["path"] = [str(each) for each in path]
+    return section if beside is None else {**section, "model": _section(beside)["name"]}
+
+
+def _read_teacher(teacher: str | Path | Settings | Result | nn.Module | None, where: str) -> TeacherSection:
+    try:
+        return TeacherSection.model_validate(_teacher_section(teacher))
+    except ValidationError as error:
+        raise UsageError(explain(error, TeacherSection, where)) from error
+
+
+def _module_beside(teacher: object) -> nn.Module | None:
+    """Return the module in {"path": RUN, "model": module}."""
+    beside = teacher.get("model") if isinstance(teacher, Mapping) else None
+    return beside if isinstance(beside, nn.Module) else None
 
 
 def _sections(data: AnyData, model: AnyModel, training: Training, out: str | Path | None) -> dict[str, Any]:
@@ -331,10 +376,15 @@ def _given(
     objective: str | Settings | Objective,
 ) -> Given:
     named = isinstance(data, str) or _is_section(data)
+    given, beside = None if named else _loaded(data), _module_beside(teacher)
+    asked = teacher.model if isinstance(teacher, Result) else teacher if isinstance(teacher, nn.Module) else None
+    if beside is not None:
+        section = _read_teacher(teacher, "teacher")
+        (asked,) = load_teachers(section, given or _loaded(data), beside)
     return Given(
-        data=None if named else _loaded(data),
+        data=given,
         model=model if isinstance(model, nn.Module) else None,
-        teacher=teacher.model if isinstance(teacher, Result) else teacher if isinstance(teacher, nn.Module) else None,
+        teacher=asked,
         objective=objective if isinstance(objective, Objective) else None,
     )
 

@@ -13,7 +13,7 @@ from preceptor.assessment import Fidelity, Profile, compare, fit_temperature, pr
 from preceptor.data import Data, Split, plain_batches
 from preceptor.errors import UsageError
 from preceptor.recipes.config import ModelSection
-from preceptor.recipes.networks import is_run, load_network, reading_notes
+from preceptor.recipes.networks import AnyModel, is_run, load_network, reading_notes
 from preceptor.runs import RunFolder
 from preceptor.training import Engine, predict
 
@@ -76,8 +76,8 @@ class Assessment:
         }
 
 
-def load_candidate(path: str | Path, model: str | ModelSection | None, data: Data) -> Candidate:
-    """Return the network of a run folder, of what was exported, or of a weights file.
+def load_candidate(path: str | Path, model: AnyModel | ModelSection | None, data: Data) -> Candidate:
+    """Return the network of a run folder, of what was exported, or of a weights file; `model` as for `load_network`.
 
     Raises:
         UsageError: when it is missing, damaged, unfinished, or a bare file without the name of its network.

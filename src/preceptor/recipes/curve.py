@@ -66,7 +66,8 @@ def curve(recipe: DistillRecipe, *, show: bool = True, tell: Callable[[str], Non
     points: list[Point] = []
     for epoch in kept:
         tell(f"teacher epoch {epoch} ({len(points) + 1} of {len(kept)})")
-        teacher = Candidate(f"epoch {epoch}", load_run_network(folder, kept[epoch], data=data)[0])
+        network, _ = load_run_network(folder, kept[epoch], data=data, model=recipe.teacher.model, key="teacher.model")
+        teacher = Candidate(f"epoch {epoch}", network)
         (seen,) = assess_candidates([teacher], data, engine, workers=recipe.workers)
         out = f"{recipe.out}/epoch_{epoch:04d}"
         update = {"teacher": recipe.teacher.model_copy(update={"epoch": epoch}), "out": out, "resume": True}

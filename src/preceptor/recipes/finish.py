@@ -15,6 +15,7 @@ from preceptor.assessment import Metrics, measure, reliability
 from preceptor.data import Data, Split, plain_batches
 from preceptor.models import ReusedClassifier, load_weights, save_weights
 from preceptor.recipes.config import Recipe
+from preceptor.recipes.networks import spelled_out
 from preceptor.recipes.protocols import resolved
 from preceptor.recipes.result import Result
 from preceptor.runs import RunFolder, command_line, git_commit, versions
@@ -75,6 +76,7 @@ def finish(
         "command": command_line(),
         "seed": recipe.seed,
         "test": metrics.as_dict(),
+        "test_name": data.test_name,
         "selected_epoch": course.selected_epoch,
         "validation": dict(course.validation),
         "train": {"loss": last["train"]["loss"], "accuracy": last["train"]["accuracy"]},
@@ -93,6 +95,7 @@ def finish(
         "data_fingerprint": data.fingerprint,
         "truth_fingerprint": data.truth_fingerprint,
         **origin,
+        "model": spelled_out(recipe.model, model),
         "reuse": asdict(model.reuse) if isinstance(model, ReusedClassifier) else None,
         "device": str(engine.device),
         "precision": engine.precision,

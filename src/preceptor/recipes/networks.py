@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -34,9 +35,11 @@ from preceptor.types import Task, Vocabulary
 __all__ = [
     "PYTHON",
     "WEIGHTS",
+    "AnyModel",
     "check_task",
     "checked_run",
     "fingerprint",
+    "is_from_python",
     "is_run",
     "kept_weights",
     "load_exported",
@@ -47,12 +50,16 @@ __all__ = [
     "named",
     "reading_notes",
     "samples_of",
+    "spelled_out",
     "weights_of",
 ]
 
 PYTHON = "python:"  # how a configuration names an object that was passed from Python
 WEIGHTS = "model.safetensors"  # in a folder for the Hub, as the Hub's own loaders call it
 _PROGRAMS = (".onnx", ".pt2")
+
+AnyModel = str | Mapping[str, Any] | nn.Module
+_Model = AnyModel | ModelSection
 
 
 def samples_of(data: Data) -> Samples:
@@ -76,13 +83,22 @@ def make_network(section: ModelSection, samples: Samples, *, is_filled: bool = F
         UsageError: for an unknown name or option, one that only Python can provide, or outputs that do not fit the classes.
     """
     if section.name.startswith(PYTHON):
-        raise UsageError(f"model: {section.name} was passed as a Python object and cannot be made from its name")
+        raise UsageError(
+            f"model: {section.name} was passed as a Python object and cannot be made from its name; pass it again from "
+            "Python, or name it PKG.MODULE:FACTORY"
+        )
     outputs = samples.num_classes if section.logits is None else section.logits
     if outputs not in ({1, 2} if samples.num_classes == 2 else {samples.num_classes}):
         raise UsageError(
             f"model.logits: {outputs} for {samples.num_classes} classes; one a class, or 1 for two classes"
         )
     return make(section.name, replace(samples, num_classes=outputs), section.knobs, is_filled=is_filled)
+
+
+def spelled_out(section: ModelSection, network: nn.Module) -> dict[str, Any]:
+    """Return a network's section as plain values that make it again, also where the files it was named by are gone."""
+    inner = network.backbone.model if isinstance(network, ReusedClassifier) else network
+    return {**section.model_dump(mode="json"), **(inner.options if isinstance(inner, Adapted) else {})}
 
 
 def reading_notes(role: str, networks: Sequence[nn.Module]) -> list[str]:
@@ -95,7 +111,12 @@ def reading_notes(role: str, networks: Sequence[nn.Module]) -> list[str]:
 
 
 def load_run_network(
-    folder: RunFolder, weights: Path | None = None, *, data: Data | None = None
+    folder: RunFolder,
+    weights: Path | None = None,
+    *,
+    data: Data | None = None,
+    model: _Model | None = None,
+    key: str = "model",
 ) -> tuple[nn.Module, int]:
     """Return a finished run's network with its weights and its number of classes.
 
@@ -104,10 +125,13 @@ def load_run_network(
         weights: of a kept epoch instead of the result.
         data: that it will be given, where those may not be the run's own: images of another size or normalisation are
             made what it was trained on.
+        model: the network, where it was passed from Python: its name, its section, or one like it, of which a copy gets the
+            weights.
+        key: under which that is given, for messages.
 
     Raises:
         UsageError: when the folder holds no finished run, or a damaged one, the data's images cannot be made those of the
-            run, or its texts are of another tokenizer.
+            run, its texts are of another tokenizer, or the network is neither known nor given, or both.
     """
     config, result = folder.read_config(), folder.read_result()
     trained_on = Samples(
@@ -116,10 +140,12 @@ def load_run_network(
         *_normalisation(result, data),
         vocabulary=Vocabulary.read(result.get("vocabulary")),
     )
-    given = None if data is None else samples_of(data)
-    network = _filled(
-        config["model"], result.get("reuse"), weights or folder.weights, trained_on, given, f"run {folder.path}"
-    )
+    given, who = None if data is None else samples_of(data), f"run {folder.path}"
+    if model is not None and not config["model"]["name"].startswith(PYTHON):
+        name = type(model).__name__ if isinstance(model, nn.Module) else named(model).name
+        raise UsageError(f"{key}: {name} is not needed: run folder {folder.path} knows its network")
+    made_of = _described(result.get("model", config["model"]), model, who, key)
+    network = _filled(made_of, result.get("reuse"), weights or folder.weights, trained_on, given, who)
     return network, trained_on.num_classes
 
 
@@ -163,31 +189,35 @@ def is_run(path: Path) -> bool:
     return not path.is_file() and (RunFolder(path).config.exists() or not (path / WEIGHTS).exists())
 
 
+def is_from_python(path: Path) -> bool:
+    """Say whether the network of a run folder, or of what was exported, was passed from Python and is not known by a name."""
+    if path.exists() and is_run(path):
+        return str(RunFolder(path).read_config()["model"]["name"]).startswith(PYTHON)
+    weights = path / WEIGHTS if path.is_dir() else path
+    return _tells_its_network(weights) and str(read_passport(weights).model["name"]).startswith(PYTHON)
+
+
 def load_exported(
-    path: Path, model: str | ModelSection | None = None, *, data: Data | None = None
+    path: Path, model: _Model | None = None, *, data: Data | None = None, key: str = "model"
 ) -> tuple[nn.Module, Passport]:
     """Return the network that was exported as safetensors, into a file or a folder for the Hub, and what it tells of itself.
 
     Args:
         path: of either.
-        model: another way to make its network than the one it tells.
+        model: another way to make its network than the one it tells, as for `load_run_network`.
         data: as for `load_run_network`.
+        key: likewise.
 
     Raises:
         UsageError: when it is missing or damaged, or does not say which network it is, or as for `load_run_network`.
     """
     weights = weights_of(path)
     passport = read_passport(weights)
-    section = ModelSection(**passport.model) if model is None else named(model)
-    if section.name.startswith(PYTHON):
-        raise UsageError(
-            f"{path}: its network was passed as a Python object ({section.name}), so it cannot be made from its name; "
-            "say PKG.MODULE:FACTORY for it, or pass it again"
-        )
+    made_of = _described(passport.model, model, str(path), key)
     shape, mean, std = passport.input_shape, passport.mean, passport.std
     trained_on = Samples(len(passport.class_names), shape, mean, std, passport.vocabulary)
     given = None if data is None else samples_of(data)
-    return _filled(section.model_dump(), passport.reuse, weights, trained_on, given, str(path)), passport
+    return _filled(made_of, passport.reuse, weights, trained_on, given, str(path)), passport
 
 
 def weights_of(path: Path, where: str = "") -> Path:
@@ -213,13 +243,28 @@ def _tells_its_network(weights: Path) -> bool:
     return weights.suffix == ".safetensors" and PASSPORT in read_metadata(weights)
 
 
-def named(model: str | ModelSection) -> ModelSection:
+def named(model: str | Mapping[str, Any] | ModelSection) -> ModelSection:
     """Return the section of a network that may be given by its name alone."""
-    return ModelSection(name=model) if isinstance(model, str) else model
+    if isinstance(model, ModelSection):
+        return model
+    return ModelSection(name=model) if isinstance(model, str) else ModelSection.model_validate(dict(model))
+
+
+def _described(stated: Mapping[str, Any], model: _Model | None, who: str, key: str) -> ModelSection | nn.Module:
+    """Return what a network is made of: what was given, or what its run or file states."""
+    if model is not None:
+        return model if isinstance(model, nn.Module) else named(model)
+    section = ModelSection(**stated)
+    if section.name.startswith(PYTHON):
+        raise UsageError(
+            f"{who}: its network was passed as a Python object ({section.name}), so it cannot be made from its name; "
+            f"give it again: {key}=PKG.MODULE:FACTORY, or from Python {key}=NETWORK"
+        )
+    return section
 
 
 def _filled(
-    model: Mapping[str, Any],
+    model: ModelSection | nn.Module,
     reuse: Mapping[str, Any] | None,
     weights: Path,
     trained_on: Samples,
@@ -245,13 +290,20 @@ def _filled(
         raise UsageError(f"{who}: {error}") from error
 
 
-def _whole(model: Mapping[str, Any], samples: Samples, reuse: Mapping[str, Any] | None) -> nn.Module:
+def _whole(model: ModelSection | nn.Module, samples: Samples, reuse: Mapping[str, Any] | None) -> nn.Module:
     """Return a new network that weights will be loaded into, with its teacher's classifier where it reuses it."""
-    network = make_network(ModelSection(**model), samples, is_filled=True)
-    if reuse is None:
+    network = _new(model, samples)
+    if reuse is None or isinstance(network, ReusedClassifier):
         return network
     sizes = {**reuse, "teacher_size": tuple(reuse["teacher_size"])}
     return ReusedClassifier(network, Reuse(**sizes), samples.num_classes)
+
+
+def _new(model: ModelSection | nn.Module, samples: Samples) -> nn.Module:
+    """Return a network that weights will be loaded into: of one that was passed, a copy."""
+    if isinstance(model, nn.Module):
+        return copy.deepcopy(model).cpu()
+    return make_network(model, samples, is_filled=True)
 
 
 def _normalisation(result: Mapping[str, Any], data: Data | None) -> tuple[tuple[float, ...], tuple[float, ...]]:
@@ -262,12 +314,13 @@ def _normalisation(result: Mapping[str, Any], data: Data | None) -> tuple[tuple[
     return ((), ()) if data is None else (data.normalisation.mean, data.normalisation.std)
 
 
-def load_network(path: Path, model: str | ModelSection | None, data: Data, *, key: str = "teacher.model") -> nn.Module:
+def load_network(path: Path, model: _Model | None, data: Data, *, key: str = "teacher.model") -> nn.Module:
     """Return the network of a run folder, of what was exported from one, or of a weights file whose network is named.
 
     Args:
         path: of any of them.
-        model: the network's name, or its section: for a weights file, or in place of the one that an exported file names.
+        model: the network's name, its section, or one like it: for a weights file, for what was passed from Python, or in
+            place of the one that an exported file names.
         data: whose classes it must have.
         key: under which that name is given, for messages.
 
@@ -275,19 +328,17 @@ def load_network(path: Path, model: str | ModelSection | None, data: Data, *, ke
         UsageError: when it is missing, damaged, unfinished, or has another number of classes.
     """
     if path.exists() and is_run(path):
-        if model is not None:
-            raise UsageError(f"{key}: {named(model).name} is not needed: run folder {path} knows its network")
-        return checked_run(RunFolder(path), data)
+        return checked_run(RunFolder(path), data, model=model, key=key)
     weights = weights_of(path, "teacher: ")
     if _tells_its_network(weights):
-        network, passport = load_exported(path, model, data=data)
+        network, passport = load_exported(path, model, data=data, key=key)
         _check_classes(f"teacher {path}", len(passport.class_names), data)
         check_task(f"teacher {path}", passport.task, data)
         return network
     if model is None:
         hint = f"; of a folder of transformers: {key}=hf:{path}" if path.is_dir() else ""
         raise UsageError(f"teacher: {weights} is a bare weights file; say which network it is with {key}=NAME{hint}")
-    network = make_network(named(model), samples_of(data), is_filled=True)
+    network = _new(model if isinstance(model, nn.Module) else named(model), samples_of(data))
     load_weights(network, weights)
     return network
 
@@ -314,18 +365,27 @@ def load_start(network: nn.Module, path: Path, data: Data) -> str:
     return fingerprint(network)
 
 
-def checked_run(folder: RunFolder, data: Data, weights: Path | None = None) -> nn.Module:
+def checked_run(
+    folder: RunFolder,
+    data: Data,
+    weights: Path | None = None,
+    *,
+    model: _Model | None = None,
+    key: str = "teacher.model",
+) -> nn.Module:
     """Return a run's network for some data.
 
     Args:
         folder: of the run.
         data: whose classes and task it must have.
         weights: of a kept epoch instead of the result.
+        model: as for `load_run_network`.
+        key: likewise.
 
     Raises:
         UsageError: as for `load_run_network`, or when it has others.
     """
-    network, num_classes = load_run_network(folder, weights, data=data)
+    network, num_classes = load_run_network(folder, weights, data=data, model=model, key=key)
     _check_classes(f"teacher {folder.path}", num_classes, data)
     check_task(f"run {folder.path}", folder.read_result().get("task", "multiclass"), data)
     return network

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from torch import nn
 
 from preceptor.assessment import Metrics
+from preceptor.data import Data
 
 __all__ = ["Result"]
 
@@ -24,9 +25,11 @@ class Result:
         model: the trained network, a plain nn.Module in eval mode on the CPU.
         path: the run folder.
         record: all of result.json: per-epoch history, times, versions, command.
+        data: of the run, where they were passed from Python.
     """
 
     metrics: Metrics
     model: nn.Module
     path: Path
     record: Mapping[str, Any]
+    data: Data | None = field(default=None, repr=False)

@@ -16,20 +16,27 @@ from preceptor.runs import RunFolder
 __all__ = ["load_anchors", "load_teachers"]
 
 
-def load_teachers(section: TeacherSection, data: Data) -> list[nn.Module]:
+def load_teachers(section: TeacherSection, data: Data, model: nn.Module | None = None) -> list[nn.Module]:
     """Return the teachers that a section names, checked against the data's classes.
+
+    Args:
+        section: which.
+        data: that they will be asked about.
+        model: like the one teacher's network, in place of the name of it.
 
     Raises:
         UsageError: when one is missing, damaged, unfinished, or has another number of classes.
     """
+    if model is not None and (not isinstance(section.path, str) or section.anchors is not None):
+        raise UsageError("teacher.model: a network passed from Python goes with one path, and without anchors")
     if section.path is None and section.model is not None:
         return [_load_trained(section.model, data)]
     if section.path is None:
         raise UsageError("teacher: none given; teacher=RUN_FOLDER, or teacher=FILE.pth teacher.model=NAME")
     if section.epoch is not None:
-        return [_load_kept(section, section.epoch, data)]
+        return [_load_kept(section, section.epoch, data, model)]
     paths = (section.path,) if isinstance(section.path, str) else section.path
-    return [load_network(Path(path), section.model, data) for path in paths]
+    return [load_network(Path(path), model or section.model, data) for path in paths]
 
 
 def _load_trained(model: str | ModelSection, data: Data) -> nn.Module:
@@ -45,11 +52,11 @@ def _load_trained(model: str | ModelSection, data: Data) -> nn.Module:
     return network
 
 
-def _load_kept(section: TeacherSection, epoch: int, data: Data) -> nn.Module:
+def _load_kept(section: TeacherSection, epoch: int, data: Data, model: nn.Module | None) -> nn.Module:
     if not isinstance(section.path, str) or not Path(section.path).is_dir():
         raise UsageError(f"teacher.epoch: need one run folder as teacher, got {section.path}")
     folder = RunFolder(section.path)
-    return checked_run(folder, data, kept_weights(folder, epoch, "teacher.epoch"))
+    return checked_run(folder, data, kept_weights(folder, epoch, "teacher.epoch"), model=model or section.model)
 
 
 def load_anchors(section: TeacherSection, data: Data) -> list[nn.Module]:
@@ -71,4 +78,4 @@ def load_anchors(section: TeacherSection, data: Data) -> list[nn.Module]:
         raise UsageError(
             f"teacher.anchors: {folder.path} has kept epochs {there}, not {missing or 'any'}; teach with keep_every=N"
         )
-    return [checked_run(folder, data, kept[epoch]) for epoch in sorted(epochs)]
+    return [checked_run(folder, data, kept[epoch], model=section.model) for epoch in sorted(epochs)]

@@ -1,0 +1,135 @@
+"""The folder for the Hub: what `export` wrote into it, and what may be replaced there."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from preceptor.errors import RunError, UsageError
+from preceptor.files import write_text
+from preceptor.models import Normalise, Output, Passport
+from preceptor.recipes.networks import PYTHON, WEIGHTS
+from preceptor.runs import RunFolder
+
+__all__ = ["CARD", "HubFile", "HubFolder"]
+
+CARD, CONFIG = "README.md", "config.json"
+_LOAD_GIVEN = 'preceptor.load("FOLDER", model=your_network)'  # what was passed from Python is passed again
+_LIBRARY = "preceptor"
+
+
+@dataclass(frozen=True, slots=True)
+class HubFile:
+    """A file in the folder.
+
+    Attributes:
+        name: of it.
+        output: what it returns.
+        normalise: whether it normalises what it takes, or takes it normalised.
+        accuracy: share of `samples` of the test split that it gets right, where that was measured of this very file.
+        samples: on which it was.
+    """
+
+    name: str
+    output: Output = "logits"
+    normalise: Normalise = "outside"
+    accuracy: float | None = None
+    samples: int | None = None
+
+
+class HubFolder:
+    """A folder that belongs to one network; hidden files (`.git`) are not looked at.
+
+    Args:
+        path: the folder; it need not exist yet.
+
+    Raises:
+        UsageError: when there is something in it that `export` did not write, and nothing that it did.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        if path.exists() and not path.is_dir():
+            raise UsageError(f"export: {path} is a file, not a folder")
+        if RunFolder(path).config.exists():
+            raise UsageError(f"hub-folder: {path} is a run folder; choose another")
+        content = sorted(entry.name for entry in path.iterdir() if entry.name[0] != ".") if path.exists() else []
+        self._config = _read(path / CONFIG)
+        self._is_taken = bool(content)
+        if content and self._config.get("library_name") != _LIBRARY:
+            raise UsageError(
+                f"hub-folder: {path} is not empty and was not written by export ({content[0]}, ...); choose another folder"
+            )
+
+    def check(self, fingerprint: str, *, overwrite: bool) -> None:
+        """Check that the folder may hold a network.
+
+        Args:
+            fingerprint: of its weights.
+            overwrite: another network's files may be replaced.
+
+        Raises:
+            UsageError: when it holds another one, and may not be replaced.
+        """
+        if self._is_taken and not overwrite and not self._is_of(fingerprint):
+            raise UsageError(
+                f"hub-folder: {self.path} holds another network ({self._config.get('fingerprint')}, this one is "
+                f"{fingerprint}); choose another folder, or overwrite it (--overwrite)"
+            )
+
+    def open_for(self, fingerprint: str, spared: Sequence[Path]) -> tuple[HubFile, ...]:
+        """Make the folder, delete another network's files in it, and return which files of this one lie there.
+
+        Args:
+            fingerprint: of its weights.
+            spared: files that were just written.
+
+        Raises:
+            RunError: when the disk refuses.
+        """
+        files = self._files()
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            if self._is_of(fingerprint):
+                return tuple(file for file in files if (self.path / file.name).is_file())
+            fresh = {path.resolve() for path in spared}
+            old = [WEIGHTS, CONFIG, CARD, *(file.name for file in files)] if self._is_taken else []
+            for path in (self.path / name for name in old):
+                if path.resolve() not in fresh:
+                    path.unlink(missing_ok=True)
+        except OSError as error:
+            raise RunError(f"{self.path}: cannot be made ({error.strerror})") from error
+        return ()
+
+    def write_config(self, passport: Passport, fingerprint: str, files: Sequence[HubFile]) -> None:
+        """Write config.json: the passport, under the name of the library that reads it, and which files there are."""
+        values = {
+            "library_name": _LIBRARY,
+            **({"load": _LOAD_GIVEN} if str(passport.model["name"]).startswith(PYTHON) else {}),
+            **passport.as_dict(),
+            "fingerprint": fingerprint,
+            "files": [asdict(file) for file in files],
+        }
+        write_text(self.path / CONFIG, json.dumps(values, indent=1) + "\n")
+
+    def _is_of(self, fingerprint: str) -> bool:
+        return self._config.get("fingerprint") == fingerprint
+
+    def _files(self) -> tuple[HubFile, ...]:
+        try:
+            listed = [HubFile(**values) for values in self._config.get("files", ())]
+        except TypeError as error:
+            raise UsageError(f"{self.path / CONFIG}: its list of files cannot be read ({error})") from error
+        return tuple(file for file in listed if Path(file.name).name == file.name)  # nothing outside the folder
+
+
+def _read(path: Path) -> Mapping[str, Any]:
+    """Return what stands in a JSON file; nothing where there is none, or none that is a mapping."""
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return values if isinstance(values, dict) else {}

@@ -39,7 +39,7 @@ def test_given_parts_are_used(tmp_path: Path) -> None:
 def test_without_parts_a_fifth_is_test_and_it_is_said(tmp_path: Path) -> None:
     data = load(f"folder:{fill(tmp_path)}")
     assert torch.bincount(data.test.labels).tolist() == [1, 1]
-    assert any("2 of 10 images are test" in note for note in data.notes)
+    assert any("test: 2 of 10 samples, stratified, for folder:" in note for note in data.notes)
 
 
 def test_size_scales_the_shorter_side_and_crops_the_centre(tmp_path: Path) -> None:

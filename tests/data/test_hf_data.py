@@ -65,7 +65,7 @@ def test_files_of_parquet_and_one_part_alone(saved: Path, tmp_path: Path) -> Non
     part(range(100)).save_to_disk(str(tmp_path / "alone"))
     data = load(f"hf:{tmp_path / 'alone'}")
     assert len(data.test) == 20
-    assert any("20 of 100 samples are test" in note for note in data.notes)
+    assert any("test: 20 of 100 samples, stratified, for hf:" in note for note in data.notes)
 
 
 def test_columns_of_numbers_train_a_network(tmp_path: Path) -> None:

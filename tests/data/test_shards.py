@@ -117,7 +117,7 @@ def test_patterns_count_and_match(shards: Path) -> None:
 def test_without_test_shards_a_fifth_is_split_off(shards: Path) -> None:
     data = load(f"wds:{shards}/train-*.tar", options={"size": 8})
     assert len(data.test) == 80
-    assert any("80 of 400 samples are test" in note for note in data.notes)
+    assert any("test: 80 of 400 samples, stratified, for wds:" in note for note in data.notes)
     data = load(f"wds:{shards}/train-*.tar", options=options(shards, validation_shards=f"{shards}/test-000.tar"))
     assert (len(data.train), len(data.validation)) == (400, 80)
 

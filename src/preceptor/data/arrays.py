@@ -53,7 +53,7 @@ def npz(*, path: str) -> Source:
         raise UsageError(f"data {file}: needs x, y or x_train, y_train, x_test, y_test; it has {found}")
     held = next((suffix for suffix in _SUFFIXES["validation"] if f"x{suffix}" in arrays), None)
     validation = None if held is None else _split(arrays, held, where)
-    return _source(where, _split(arrays, "_train", where), _split(arrays, "_test", where), validation, ())
+    return _source(where, _split(arrays, "_train", where), _split(arrays, "_test", where), validation)
 
 
 def source_of(given: Dataset[Any] | Pair | Mapping[str, Any]) -> Source:
@@ -72,7 +72,7 @@ def source_of(given: Dataset[Any] | Pair | Mapping[str, Any]) -> Source:
             raise UsageError(f"data: the mapping has {', '.join(map(str, given))}; it takes train, test and validation")
         validation = given.get("validation")
         held = None if validation is None else _part(validation)
-        return _source("python", _part(given["train"], may_stream=True), _part(given["test"]), held, ())
+        return _source("python", _part(given["train"], may_stream=True), _part(given["test"]), held)
     if isinstance(given, IterableDataset | Stream):
         raise UsageError("data: no test part can be split off a stream; pass {'train': stream, 'test': ...}")
     return _cut("python", _part(given))
@@ -141,12 +141,10 @@ def _cut(name: str, whole: Split) -> Source:
     rows = held_out(whole.labels, round(_TEST_SHARE * len(whole)), 0, stream=9)
     is_test = torch.zeros(len(whole), dtype=torch.bool)
     is_test[rows] = True
-    how = "drawn" if whole.labels.ndim == 2 else "stratified"
-    note = f"test: {len(rows):,} of {len(whole):,} samples, {how} (no test part was given)"
-    return _source(name, whole.take(torch.nonzero(~is_test).flatten()), whole.take(rows), None, (note,))
+    return _source(name, whole.take(torch.nonzero(~is_test).flatten()), whole.take(rows), None, is_cut=True)
 
 
-def _source(name: str, train: Split, test: Split, validation: Split | None, notes: tuple[str, ...]) -> Source:
+def _source(name: str, train: Split, test: Split, validation: Split | None, *, is_cut: bool = False) -> Source:
     parts = [part for part in (train, test, validation) if part is not None]
     if min(len(train), len(test)) == 0:
         raise UsageError(f"{name}: {len(train)} training and {len(test)} test samples; both are needed")
@@ -164,7 +162,8 @@ def _source(name: str, train: Split, test: Split, validation: Split | None, note
         class_names=tuple(str(k) for k in range(num_classes)),
         normalisation=normalisation,
         protocol="vectors" if is_vectors else "default",
-        notes=(*notes, *described),
+        notes=described,
+        is_cut=is_cut,
     )
 
 

@@ -50,8 +50,7 @@ def folder(
         names = _classes(root)
         whole, notes = _read(root, names, cut, skips=skip_unreadable)
         train, test = a_fifth(whole)
-        note = f"folder: no train/ and test/ in {root}, so {len(test):,} of {len(whole):,} images are test, stratified"
-        return image_source("folder", str(root), names, (train, test, None), (note, *notes))
+        return image_source("folder", str(root), names, (train, test, None), notes, is_cut=True)
     names = _classes(parts["train"])
     for name, part in parts.items():
         if _classes(part) != names:
@@ -70,7 +69,7 @@ def folder(
     elif held_name is not None:
         validation, more = _read(parts[held_name], names, cut, skips=skip_unreadable)
         notes += more
-    return image_source("folder", str(root), names, (train, test, validation), notes)
+    return image_source("folder", str(root), names, (train, test, validation), notes, is_cut=False)
 
 
 def image_files(folder: Path) -> list[Path]:

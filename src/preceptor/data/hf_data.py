@@ -82,14 +82,12 @@ def hf(
             notes += left_out_note("hf", where, left_out)
     whole, validation = splits["train"], None if held_name == tested or held_name is None else splits[held_name]
     if tested is None:
-        number = len(whole)
         whole, test_part = a_fifth(whole)
-        notes += (f"hf: {len(test_part):,} of {number:,} samples are test, stratified (there is no test part)",)
     else:
         test_part = splits[tested]
         notes += (f"hf: tested on the part {tested}",) if tested != "test" else ()
     if column is not None:
-        return image_source("hf", path, names, (whole, test_part, validation), notes)
+        return image_source("hf", path, names, (whole, test_part, validation), notes, is_cut=tested is None)
     found = source_of({"train": whole, "test": test_part, **({} if validation is None else {"validation": validation})})
     return Source(
         name=f"hf:{path}",
@@ -100,6 +98,7 @@ def hf(
         normalisation=found.normalisation,
         protocol=found.protocol,
         notes=(*notes, *found.notes),
+        is_cut=tested is None,
     )
 
 

@@ -162,6 +162,8 @@ def image_source(
     class_names: tuple[str, ...],
     parts: tuple[Split, Split, Split | None],
     notes: tuple[str, ...],
+    *,
+    is_cut: bool,
 ) -> Source:
     """Return the data set that images make.
 
@@ -171,6 +173,7 @@ def image_source(
         class_names: one a class.
         parts: train, test and perhaps validation.
         notes: what the user should hear about.
+        is_cut: see `Source`.
 
     Raises:
         UsageError: when images of the parts, held in memory, differ in shape.
@@ -186,6 +189,7 @@ def image_source(
         view=RESIZED_CROP,
         protocol="photographs",
         notes=(*notes, f"{kind}: images are decoded as they are needed; normalised by ImageNet's mean and std"),
+        is_cut=is_cut,
     )
     if not isinstance(train, Arrays):
         return source

@@ -72,10 +72,8 @@ def wds(
     whole, tested, validation = _split(train, cut), parts.get("data.test"), parts.get("data.validation_shards")
     notes: tuple[str, ...] = (f"wds: {len(whole):,} training samples in {len(train.shards)} shards", *left_out)
     if tested is None:
-        number = len(whole)
         whole, tested = a_fifth(whole)
-        notes += (f"wds: {len(tested):,} of {number:,} samples are test, stratified (no data.test was given)",)
-    return image_source("wds", path, names, (whole, tested, validation), notes)
+    return image_source("wds", path, names, (whole, tested, validation), notes, is_cut=test is None)
 
 
 def shard_names(pattern: str, key: str) -> list[Path]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -17,7 +18,7 @@ from preceptor.data.crops import pixels_of
 from preceptor.errors import UsageError
 from preceptor.types import View
 
-__all__ = ["Arrays", "Items", "Split", "as_labels", "as_sample"]
+__all__ = ["Arrays", "Items", "Joined", "Split", "as_labels", "as_sample"]
 
 
 class Split(ABC):
@@ -80,6 +81,44 @@ class Arrays(Split):
     def take(self, index: Int[Tensor, " rows"]) -> Arrays:
         """Return the part that these rows make."""
         return Arrays(self.values[index], self.labels[index], None if self.truth is None else self.truth[index])
+
+
+class Joined(Split):
+    """Splits one after another, to be measured on: no view is made of them.
+
+    Args:
+        parts: at least one; of all or none the truth is known.
+        rows: which rows of all of them belong here; all by default.
+    """
+
+    def __init__(self, parts: Sequence[Split], rows: Int[Tensor, " samples"] | None = None) -> None:
+        self._parts = parts
+        labels, truths = torch.cat([part.labels for part in parts]), [part.truth for part in parts]
+        truth = torch.cat([each for each in truths if each is not None]) if None not in truths else None
+        self._rows = torch.arange(len(labels)) if rows is None else rows
+        self.labels = labels[self._rows]
+        self.truth = None if truth is None else truth[self._rows]
+
+    def inputs(self, index: Int[Tensor, " rows"]) -> Tensor:
+        """Return these rows."""
+        rows, first = self._rows[index], 0
+        found: list[Tensor] = []
+        places: list[Tensor] = []
+        for part in self._parts:
+            here = torch.nonzero((rows >= first) & (rows < first + len(part))).flatten()
+            if len(here):
+                found.append(part.inputs(rows[here] - first))
+                places.append(here)
+            first += len(part)
+        return torch.cat(found)[torch.cat(places).argsort()]
+
+    def take(self, index: Int[Tensor, " rows"]) -> Joined:
+        """Return the part that these rows make."""
+        return Joined(self._parts, self._rows[index])
+
+    def described(self) -> bytes:
+        """Return what distinguishes the samples of the parts."""
+        return b"\n".join(part.described() for part in self._parts)
 
 
 @runtime_checkable

@@ -10,7 +10,7 @@ from preceptor.data.pool import PolicyLoader, PooledLoader, pooled_sizes
 from preceptor.data.sources import SOURCES, from_objects, load, names
 from preceptor.data.split import Arrays, Items, Split
 from preceptor.data.stream import Stream, StreamLoader
-from preceptor.data.table_fit import TableFit
+from preceptor.data.table_fit import TableFit, read_rows
 
 __all__ = [
     "POLICIES",
@@ -42,6 +42,7 @@ __all__ = [
     "plain_batches",
     "pooled_sizes",
     "read_image",
+    "read_rows",
     "seen_batch",
     "seen_batches",
 ]

@@ -13,10 +13,10 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 from torch import Tensor
 
-from preceptor.data.columns import Columns
+from preceptor.data.columns import Columns, read_columns, with_gaps
 from preceptor.errors import UsageError
 
-__all__ = ["Categorical", "Numeric", "TableFit", "number"]
+__all__ = ["Categorical", "Numeric", "TableFit", "number", "read_rows"]
 
 Cells = Sequence[str | None]
 Values = NDArray[np.float64]
@@ -158,6 +158,21 @@ class TableFit:
             if own != its:
                 return f"column {own.name} is {own.in_words()} there, column {its.name} is {its.in_words()} here"
         return None
+
+
+def read_rows(path: str, fit: TableFit, key: str) -> tuple[Float[Tensor, "rows inputs"], tuple[str, ...]]:
+    """Return the inputs that the rows of a file make, which need no column of classes, and what the user should hear of them.
+
+    Args:
+        path: of the file, as for `read_columns`.
+        fit: how columns become numbers.
+        key: what messages begin with.
+
+    Raises:
+        UsageError: when the file cannot be read, or as for `TableFit.inputs`.
+    """
+    columns = with_gaps(read_columns(path, key))
+    return fit.inputs(columns, path), fit.notes(columns, path)
 
 
 def _encoded(encoders: Sequence[Numeric | Categorical], columns: Columns, path: str, missing: str) -> Tensor:

@@ -189,6 +189,9 @@ def _inputs(passport: Passport) -> str:
         takes = f"texts as float32 [batch, {shape}]: {rows}, of a tokenizer of {passport.vocabulary.size:,} tokens"
     else:
         takes = f"float32 [batch, {shape}], normalised: {how}"
+    if passport.table is not None:
+        columns = ", ".join(f"`{each['name']}`" for each in passport.table["encoders"])
+        takes += f"; `preceptor predict` makes that of a table's columns {columns} (`table` in config.json says how)"
     return f"`{WEIGHTS}` takes {takes}. Classes, in order: {classes}."
 
 

@@ -89,7 +89,9 @@ def _part(given: object, *, may_stream: bool = False) -> Split:
         return _split({"x": _numbers(given[0]), "y": _numbers(given[1])}, "", "data")
     if isinstance(given, Dataset):
         return Items(given)
-    raise UsageError(f"data: cannot use a {type(given).__name__}; pass a name, a Dataset, or (inputs, labels)")
+    raise UsageError(
+        f"data: cannot use an object of type {type(given).__name__}; pass a name, a Dataset, or (inputs, labels)"
+    )
 
 
 def _split(arrays: Mapping[str, NDArray[Any]], suffix: str, where: str) -> Arrays:
@@ -162,7 +164,7 @@ def _source(name: str, train: Split, test: Split, validation: Split | None, *, i
         class_names=tuple(str(k) for k in range(num_classes)),
         normalisation=normalisation,
         protocol="vectors" if is_vectors else "default",
-        notes=described,
+        notes=(*_unseen(train, num_classes), *described),
         is_cut=is_cut,
     )
 
@@ -176,6 +178,15 @@ def _num_classes(parts: list[Split], name: str) -> set[int]:
     if widths != {0}:
         return widths
     return {1 + max(int(part.labels.max()) for part in parts if len(part))}
+
+
+def _unseen(train: Split, num_classes: int) -> tuple[str, ...]:
+    """Return a note on classes without training samples, where there are any: labels may not count from 0."""
+    if train.labels.ndim == 2 or not train.has_rows:
+        return ()
+    unseen = torch.nonzero(torch.bincount(train.labels, minlength=num_classes) == 0).flatten().tolist()
+    few = ", ".join(map(str, unseen[:5])) + ", ..." * (len(unseen) > 5)
+    return (f"labels: of {num_classes} classes, no training sample has {few}",) if unseen else ()
 
 
 def _normalisation(train: Split) -> tuple[Normalisation, bool]:

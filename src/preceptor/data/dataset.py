@@ -197,8 +197,10 @@ def assemble(
         train, test, limit, labelled_fraction = source.train, train, None, None
         notes.append(f"test: {len(test):,} samples, for {source.name} has no test part and nothing is trained")
     if limit is not None and limit < len(train):
-        notes.append(f"limit: {limit:,} of {len(train):,} training samples, {how}")
+        classes, of = train.labels.unique(), f"{limit:,} of {len(train):,} training samples"
         train = train.take(stratified(train.labels, limit, split_seed, stream=1))
+        lost = 0 if train.labels.ndim == 2 else len(classes) - len(train.labels.unique())
+        notes.append(f"limit: {of}, {how}" + (f"; {lost:,} of {len(classes):,} classes have none" if lost else ""))
     pool = None
     if labelled_fraction is not None:
         chosen = stratified(train.labels, max(1, round(labelled_fraction * len(train))), split_seed, stream=3)

@@ -143,7 +143,8 @@ def readable(
 
 def left_out_note(kind: str, place: str, names: Sequence[str]) -> tuple[str, ...]:
     """Return a note on the unreadable images of a place that are left out, where there are any."""
-    return (f"{kind}: {len(names):,} unreadable images of {place} are left out: {_first(names)}",) if names else ()
+    images = "image" if len(names) == 1 else "images"
+    return (f"{kind}: left out of {place}: {len(names):,} unreadable {images}: {_first(names)}",) if names else ()
 
 
 def _first(names: Sequence[str]) -> str:

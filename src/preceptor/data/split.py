@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -152,11 +152,13 @@ class Items(Split):
 
     def inputs(self, index: Int[Tensor, " rows"]) -> Tensor:
         """Read and stack these rows."""
-        rows = [as_sample(self._dataset[int(row)][0]) for row in self._rows[index]]
-        for row, sample in zip(index.tolist(), rows, strict=True):
+        items = self._rows[index].tolist()
+        rows = [as_sample(self._pair(item)[0]) for item in items]
+        for item, sample in zip(items, rows, strict=True):
             if sample.shape != rows[0].shape:
                 raise UsageError(
-                    f"data: sample {row} has shape {tuple(sample.shape)}, another has {tuple(rows[0].shape)}"
+                    f"data: item {item} of the Dataset has shape {tuple(sample.shape)}, item {items[0]} has "
+                    f"{tuple(rows[0].shape)}"
                 )
         return torch.stack(rows)
 
@@ -168,7 +170,17 @@ class Items(Split):
         is_changed = isinstance(self._dataset, _HasTargetTransform) and self._dataset.target_transform is not None
         if isinstance(self._dataset, _HasTargets) and not is_changed:
             return as_labels(np.asarray(self._dataset.targets)[self._rows.numpy()], "data")
-        return as_labels(np.asarray([self._dataset[int(row)][1] for row in self._rows]), "data")
+        return as_labels(np.asarray([self._pair(item)[1] for item in self._rows.tolist()]), "data")
+
+    def _pair(self, item: int) -> Sequence[Any]:
+        """Return an item, whose input and label come first."""
+        found = self._dataset[item]
+        if not isinstance(found, tuple | list) or len(found) < 2:
+            keys = f" with keys {', '.join(map(repr, found))}" if isinstance(found, Mapping) else ""
+            raise UsageError(
+                f"data: item {item} of the Dataset is of type {type(found).__name__}{keys}, expected (input, label)"
+            )
+        return found
 
 
 def as_sample(value: Any) -> Tensor:

@@ -103,7 +103,9 @@ class Stream(IterableDataset[Any]):
     "given", [{"train": 7, "test": (X, Y)}, Stream(), {"train": (X, Y)}, {"train": (X, Y), "test": (X, Y), "extra": 1}]
 )
 def test_other_objects_are_refused(given: Any) -> None:
-    with pytest.raises(UsageError, match=r"cannot use a int|split off a stream|it takes train, test and validation"):
+    with pytest.raises(
+        UsageError, match=r"cannot use an object of type int|split off a stream|it takes train, test and validation"
+    ):
         from_objects(given)
 
 
@@ -121,3 +123,13 @@ def test_float_images_with_the_colours_last_are_turned_and_normalised_by_channel
     assert data.input_shape == (3, 6, 5)
     assert data.normalisation.std is not None
     np.testing.assert_allclose(data.normalisation.std, [1, 2, 3], rtol=0.15)
+
+
+def test_classes_without_training_samples_are_said() -> None:
+    data = from_objects((np.random.default_rng(0).normal(size=(60, 3)), 1 + np.arange(60) % 3))
+    assert "labels: of 4 classes, no training sample has 0" in data.notes
+
+
+def test_a_limit_says_how_many_classes_it_loses() -> None:
+    data = from_objects((np.random.default_rng(0).normal(size=(80, 3)), np.arange(80) % 4), limit=1)
+    assert any(note.endswith("training samples, stratified; 3 of 4 classes have none") for note in data.notes)

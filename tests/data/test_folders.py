@@ -39,7 +39,7 @@ def test_given_parts_are_used(tmp_path: Path) -> None:
 def test_without_parts_a_fifth_is_test_and_it_is_said(tmp_path: Path) -> None:
     data = load(f"folder:{fill(tmp_path)}")
     assert torch.bincount(data.test.labels).tolist() == [1, 1]
-    assert any("2 of 10 images are test" in note for note in data.notes)
+    assert any("test: 2 of 10 samples, stratified, for folder:" in note for note in data.notes)
 
 
 def test_size_scales_the_shorter_side_and_crops_the_centre(tmp_path: Path) -> None:
@@ -64,7 +64,7 @@ def test_sizes_that_differ_are_named(tmp_path: Path) -> None:
 def test_classes_that_differ_are_named(tmp_path: Path) -> None:
     fill(tmp_path / "train", "ab")
     fill(tmp_path / "test", "ac")
-    with pytest.raises(UsageError, match=r"classes of train/ and test/ differ: b, c"):
+    with pytest.raises(UsageError, match=r"classes of train/ and test/ differ: only in train/: b; only in test/: c"):
         load(f"folder:{tmp_path}")
 
 
@@ -83,7 +83,7 @@ def test_empty_missing_and_lonely_folders_are_named(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="gone: no such folder"):
         load(f"folder:{tmp_path / 'gone'}")
     fill(tmp_path, "a")
-    with pytest.raises(UsageError, match="has 1 class folders, at least 2"):
+    with pytest.raises(UsageError, match="has 1 class folder, at least 2"):
         load(f"folder:{tmp_path}")
     (tmp_path / "b").mkdir()
     with pytest.raises(UsageError, match="b holds no images"):

@@ -65,7 +65,7 @@ def test_files_of_parquet_and_one_part_alone(saved: Path, tmp_path: Path) -> Non
     part(range(100)).save_to_disk(str(tmp_path / "alone"))
     data = load(f"hf:{tmp_path / 'alone'}")
     assert len(data.test) == 20
-    assert any("20 of 100 samples are test" in note for note in data.notes)
+    assert any("test: 20 of 100 samples, stratified, for hf:" in note for note in data.notes)
 
 
 def test_columns_of_numbers_train_a_network(tmp_path: Path) -> None:
@@ -77,12 +77,12 @@ def test_columns_of_numbers_train_a_network(tmp_path: Path) -> None:
         "digit": [str(label) for label in table.target[:500]],
     }
     datasets.Dataset.from_dict(columns).save_to_disk(str(tmp_path / "d"))
-    section = {"name": f"hf:{tmp_path / 'd'}", "label": "digit"}
-    data = load(section["name"], options={"label": "digit"})
+    section = {"name": f"hf:{tmp_path / 'd'}", "target": "digit"}
+    data = load(section["name"], options={"target": "digit"})
     assert data.input_shape == (65,)
     result = preceptor.teach(data=section, model="mlp", epochs=15, out=tmp_path / "t", progress=False)
     assert result.metrics.accuracy > 0.7
-    assert load(section["name"], options={"label": "digit", "features": ["mean"]}).input_shape == (1,)
+    assert load(section["name"], options={"target": "digit", "features": ["mean"]}).input_shape == (1,)
 
 
 def test_a_student_of_images_on_demand(saved: Path, tmp_path: Path) -> None:
@@ -109,9 +109,9 @@ def test_without_a_test_part_validation_is_tested_on(tmp_path: Path) -> None:
 def test_what_is_wrong_is_named(saved: Path, tmp_path: Path) -> None:
     for given, message in (
         ({"test": "exam"}, r"data\.test: .* has no part 'exam'; it has train, test"),
-        ({"label": "kind"}, r"data\.label: .* has no column 'kind'; it has image, label"),
+        ({"target": "kind"}, r"data\.target: .* has no column 'kind'; it has image, label"),
         ({"image": "photo"}, r"data\.image: .* has no column 'photo'"),
-        ({"image": "label"}, r"train: row 0 of column label is a int"),
+        ({"image": "label"}, r"train: row 0 of column label is of type int, no image"),
         ({"size": 0}, r"data\.size: 0 is not at least 1"),
     ):
         with pytest.raises(UsageError, match=message):
@@ -132,7 +132,7 @@ def test_what_is_wrong_is_named(saved: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("columns", "given", "message"),
     [
-        ({"a": [1.0, 2.0], "b": [0, 1]}, {}, r"data\.label: .* has columns a, b; say which"),
+        ({"a": [1.0, 2.0], "b": [0, 1]}, {}, r"data\.target: .* has columns a, b; say which"),
         ({"a": ["x", "y"], "label": [0, 1]}, {}, "has no column of images or numbers beside label"),
         ({"a": [[1.0], [2.0, 3.0]], "label": [0, 1]}, {}, "column a of .* lists of several lengths"),
         ({"a": [1.0, float("nan")], "label": [0, 1]}, {}, "column a of .* has no finite number in row 1"),
@@ -168,7 +168,7 @@ def broken(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_unreadable_images_are_left_out_when_asked(broken: Path, options: dict[str, Any]) -> None:
     data = load(f"hf:{broken}", options={**options, "skip_unreadable": True}, validation=0)
     assert (len(data.train), len(data.test)) == (97, 40)
-    assert any("3 unreadable images of" in note and note.endswith(": row 2, row 5, row 7") for note in data.notes)
+    assert any("3 unreadable images: " in note and note.endswith(": row 2, row 5, row 7") for note in data.notes)
     table, kept = load_digits(), [row for row in range(100) if row not in {2, 5, 7}]
     assert data.train.labels.tolist() == table.target[kept].tolist()
     expected = torch.from_numpy((table.images[kept] / 16 * 255).astype(np.uint8))

@@ -102,7 +102,7 @@ def test_a_truncated_file_is_one_line(tmp_path: Path) -> None:
 
 def test_something_else_than_a_mapping_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(pickle.dumps([1, 2]))
-    with pytest.raises(UsageError, match="holds a list, expected a mapping"):
+    with pytest.raises(UsageError, match="holds an object of type list, expected a mapping"):
         read_pickle(tmp_path / "file")
 
 

@@ -144,7 +144,7 @@ def test_unreadable_images_are_left_out_and_counted(tmp_path: Path) -> None:
     for options in ({"size": 8}, {"size": 8, "held": True}):
         data = load(f"folder:{tmp_path}", options={**options, "skip_unreadable": True}, validation=0)
         assert len(data.train) + len(data.test) == 9
-        assert any("1 unreadable images" in note and "b/3.png" in note for note in data.notes)
+        assert any("1 unreadable image: " in note and "b/3.png" in note for note in data.notes)
     for row in range(5):
         (tmp_path / "b" / f"{row}.png").write_bytes(b"no image")
     with pytest.raises(UsageError, match="b holds no images, 5 unreadable"):
@@ -152,7 +152,7 @@ def test_unreadable_images_are_left_out_and_counted(tmp_path: Path) -> None:
 
 
 def test_what_cannot_be_is_refused(tree: Path) -> None:
-    with pytest.raises(UsageError, match=r"data\.centre: 0 is not in \(0, 1\]"):
+    with pytest.raises(UsageError, match=r"data\.centre: 0\.0 is not in \(0, 1\]"):
         load(f"folder:{tree}", options={"size": 8, "centre": 0})
     with pytest.raises(UsageError, match=r"data\.held: false needs data\.size"):
         load(f"folder:{tree}", options={"held": False})

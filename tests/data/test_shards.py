@@ -117,7 +117,7 @@ def test_patterns_count_and_match(shards: Path) -> None:
 def test_without_test_shards_a_fifth_is_split_off(shards: Path) -> None:
     data = load(f"wds:{shards}/train-*.tar", options={"size": 8})
     assert len(data.test) == 80
-    assert any("80 of 400 samples are test" in note for note in data.notes)
+    assert any("test: 80 of 400 samples, stratified, for wds:" in note for note in data.notes)
     data = load(f"wds:{shards}/train-*.tar", options=options(shards, validation_shards=f"{shards}/test-000.tar"))
     assert (len(data.train), len(data.validation)) == (400, 80)
 
@@ -131,7 +131,7 @@ def test_what_is_wrong_with_a_shard_is_named(shards: Path, tmp_path: Path) -> No
     write(file, range(20), label="json")
     refused(r"a\.tar: sample 00000 has no \.cls file")
     write(file, range(20))
-    refused(r"a\.tar: sample 00000 has no \.target file", label="target")
+    refused(r"a\.tar: sample 00000 has no \.target file", target="target")
     with tarfile.open(file, "a") as shard:
         add(shard, "x.cls", b"3")
     refused(r"sample x has no image")
@@ -167,7 +167,7 @@ def test_unreadable_images_are_left_out_when_asked(held: bool, shards: Path, tmp
     rows = torch.arange(40)
     assert found.train.inputs(rows).equal(whole.train.inputs(rows))
     (note,) = [note for note in found.notes if "unreadable" in note]
-    assert note.startswith(f"wds: 4 unreadable images of {tmp_path}/*.tar are left out: {tmp_path}/0.tar: bad0, ")
+    assert note.startswith(f"wds: left out of {tmp_path}/*.tar: 4 unreadable images: {tmp_path}/0.tar: bad0, ")
     assert note.endswith(f"{tmp_path}/1.tar: bad0, ...")
     with pytest.raises(
         UsageError, match=r"\d\.tar: bad\d: no readable image .*data\.skip_unreadable=true leaves such out"

@@ -9,7 +9,7 @@ from PIL import Image
 from torch.utils.data import Dataset
 
 from preceptor.data import Arrays, Items
-from preceptor.data.split import as_labels
+from preceptor.data.split import Joined, as_labels
 from preceptor.errors import UsageError
 
 
@@ -84,5 +84,39 @@ class Ragged(Dataset[Any]):
 
 
 def test_samples_of_different_shape_are_named() -> None:
-    with pytest.raises(UsageError, match=r"sample 1 has shape \(3,\), another has \(2,\)"):
+    with pytest.raises(UsageError, match=r"item 1 of the Dataset has shape \(3,\), item 0 has \(2,\)"):
         Items(Ragged()).inputs(torch.arange(3))
+
+
+class Named(Ragged):
+    """Gives mappings, as data sets of other libraries do."""
+
+    def __getitem__(self, row: int) -> Any:
+        inputs, label = super().__getitem__(row)
+        return {"image": inputs, "label": label}
+
+
+def test_items_that_are_no_pairs_are_named() -> None:
+    with pytest.raises(
+        UsageError, match=r"item 0 of the Dataset is of type dict with keys 'image', 'label', expected \(input"
+    ):
+        Items(Named())
+
+
+def test_an_item_is_named_as_its_owner_counts_it() -> None:
+    part = Items(Ragged()).take(torch.tensor([1, 0]))
+    with pytest.raises(UsageError, match=r"item 0 of the Dataset has shape \(2,\), item 1 has \(3,\)"):
+        part.inputs(torch.tensor([0, 1]))
+
+
+def test_splits_one_after_another() -> None:
+    first = Arrays(torch.arange(3.0)[:, None], torch.tensor([0, 1, 2]))
+    whole = Joined([first, Arrays(10 + torch.arange(2.0)[:, None], torch.tensor([3, 4]), None)])
+    assert whole.labels.tolist() == [0, 1, 2, 3, 4]
+    assert whole.inputs(torch.tensor([4, 0, 3, 2])).flatten().tolist() == [11, 0, 10, 2]
+    part = whole.take(torch.tensor([3, 1]))
+    assert (part.labels.tolist(), part.inputs(torch.tensor([1, 0])).flatten().tolist()) == ([3, 1], [1, 10])
+    known = Joined([Arrays(first.values, first.labels, torch.eye(3)), Arrays(first.values, first.labels, torch.eye(3))])
+    assert known.truth is not None
+    assert known.take(torch.tensor([4])).truth.argmax(1).tolist() == [1]  # type: ignore[union-attr]
+    assert whole.truth is None

@@ -150,7 +150,7 @@ class Uneven(IterableDataset[Sample]):
 
 @pytest.mark.parametrize("workers", [0, 1])
 def test_streams_that_break_their_word_are_named_in_one_line(workers: int) -> None:
-    with pytest.raises(UsageError, match=r"sample 0 of the stream is a Tensor, expected \(input, label\)"):
+    with pytest.raises(UsageError, match=r"sample 0 of the stream is of type Tensor, expected \(input, label\)"):
         Stream(Bare())
     with pytest.raises(UsageError, match=r"sample 3 of the stream has shape \(3,\), another \(2,\)"):
         Stream(Uneven())

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import csv
+import json
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,8 @@ import torch
 from sklearn.datasets import load_digits
 
 import preceptor
-from preceptor.data import load
+from preceptor.data import TableFit, load
+from preceptor.data.table_fit import Numeric
 from preceptor.errors import UsageError
 
 ROWS = [
@@ -136,7 +138,7 @@ def test_tables_that_do_not_fit_are_named(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"data\.test: .*test\.csv has no column 'colour'"):
         load(f"table:{train}", options=options(other))
     write(other, [{**ROWS[0], "kind": "maybe"}])
-    with pytest.raises(UsageError, match=r"class 'maybe' is not among the training rows'"):
+    with pytest.raises(UsageError, match=r"class 'maybe' is not among those of the training rows: no, yes"):
         load(f"table:{train}", options=options(other))
     write(other, [{**ROWS[0], "age": "old"}])
     with pytest.raises(UsageError, match=r"'old' in row 1 of column age is no number"):
@@ -170,3 +172,73 @@ def test_names_and_measurements_are_no_classes_or_categories(tmp_path: Path) -> 
     rows = [{"gap": "", "kind": str(k % 2)} for k in range(60)]
     with pytest.raises(UsageError, match=r"column gap has no value in any training row"):
         load(f"table:{write(file, rows)}", options={"target": "kind"})
+
+
+def test_a_fit_reads_another_file_as_its_own(tmp_path: Path) -> None:
+    own = load(f"table:{write(tmp_path / 'own.csv', ROWS)}", options=options(), validation=0)
+    assert own.table is not None
+    fit = TableFit.read(json.loads(json.dumps(own.table.as_dict())), "here")
+    assert fit == own.table
+    rows = [{"kind": "yes", "colour": "red", "more": "x", "age": str(1000 * k)} for k in range(1, 6)]
+    other = load(f"table:{write(tmp_path / 'other.csv', rows)}", fit=fit, validation=0, trained_on=())
+    assert other.class_names == ("no", "yes")  # though one of them has no row
+    age = fit.encoders[0]
+    assert isinstance(age, Numeric)
+    ages = (1000 * torch.arange(1, 6) - age.mean) / age.std
+    seen = other.test.inputs(torch.arange(5))
+    assert sorted(seen[:, 0].tolist()) == pytest.approx(ages.tolist())
+    assert seen.shape[1] == own.input_shape[0]
+    assert any("other.csv: not used: more" in note for note in other.notes)
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ({"age": "1", "kind": "no"}, r"other\.csv has no column 'colour'; the network needs it"),
+        ({"age": "1", "colour": "teal", "kind": "no"}, r"column colour has none of the categories .*, but 'teal'"),
+        ({"age": "old", "colour": "red", "kind": "no"}, r"'old' in row 1 of column age is no number"),
+        ({"age": "1", "colour": "red", "kind": "c"}, r"class 'c' is not among those of the training rows: no, yes"),
+    ],
+)
+def test_a_file_that_a_fit_cannot_read_is_refused(tmp_path: Path, row: dict[str, str], message: str) -> None:
+    fit = load(f"table:{write(tmp_path / 'own.csv', ROWS)}", options=options(), validation=0).table
+    with pytest.raises(UsageError, match=message):
+        load(f"table:{write(tmp_path / 'other.csv', [row] * 5)}", fit=fit)
+
+
+def test_unknown_categories_of_some_rows_are_said(tmp_path: Path) -> None:
+    fit = load(f"table:{write(tmp_path / 'own.csv', ROWS)}", options=options(), validation=0).table
+    rows = [{"age": "1", "colour": colour, "kind": "no"} for colour in ("red", "teal", "red", "grey", "red")]
+    notes = load(f"table:{write(tmp_path / 'other.csv', rows)}", fit=fit).notes
+    assert any(
+        "2 of 5 rows have a category of column colour" in note and note.endswith("'grey', 'teal'") for note in notes
+    )
+
+
+def test_what_is_no_fit_is_refused(tmp_path: Path) -> None:
+    file = write(tmp_path / "own.csv", ROWS)
+    with pytest.raises(
+        UsageError, match=r"data\.fit: .*empty is neither the folder of a finished run nor one for the Hub"
+    ):
+        load(f"table:{file}", options=options(fit=str(tmp_path / "empty")))
+    (tmp_path / "result.json").write_text('{"table": {"target": "kind"}}')
+    with pytest.raises(
+        UsageError, match=r"data\.fit: .*result\.json: its description of a table's columns cannot be read"
+    ):
+        load(f"table:{file}", options=options(fit=str(tmp_path)))
+    (tmp_path / "result.json").write_text("{}")
+    with pytest.raises(UsageError, match=r"data\.fit: .* was not trained on a table"):
+        load(f"table:{file}", options=options(fit=str(tmp_path)))
+    with pytest.raises(UsageError, match=r"data\.target: is needed by table"):
+        load(f"table:{file}")
+
+
+def test_the_first_difference_of_two_fits_is_named(tmp_path: Path) -> None:
+    first = load(f"table:{write(tmp_path / 'a.csv', ROWS)}", options=options(), validation=0).table
+    older = [{**row, "age": str(int(row["age"]) + 10)} for row in ROWS]
+    second = load(f"table:{write(tmp_path / 'b.csv', older)}", options=options(), validation=0).table
+    without = load(f"table:{tmp_path / 'a.csv'}", options={"target": "kind", "ignore": ["id", "age"]}).table
+    assert first is not None and second is not None and without is not None  # noqa: PT018
+    assert first.differs(first) is None
+    assert "column age is numbers with mean" in str(first.differs(second))
+    assert first.differs(without) == "column age is there only"

@@ -115,3 +115,35 @@ def test_mistakes(
     said = capsys.readouterr().err
     assert message in said
     assert said.count("\n") == 1
+
+
+@pytest.mark.parametrize("suffix", [".safetensors", ".onnx", ".pt2", ""])
+def test_rows_of_a_table_are_read_as_in_the_run(
+    suffix: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    generator = np.random.default_rng(0)
+    rows = [
+        (100 * a, "red" if b > 0 else "blue", "up" if a > 0 else "down") for a, b in generator.normal(size=(120, 2))
+    ]
+    (tmp_path / "own.csv").write_text("a,colour,kind\n" + "".join(f"{a},{colour},{kind}\n" for a, colour, kind in rows))
+    run = preceptor.teach(
+        data={"name": f"table:{tmp_path / 'own.csv'}", "target": "kind"},
+        model="mlp",
+        epochs=20,
+        batch_size=16,
+        out=tmp_path / "run",
+        progress=False,
+    )
+    model = run.path
+    if suffix:
+        model = tmp_path / f"student{suffix}"
+        preceptor.export(run, model)
+    (tmp_path / "new.csv").write_text("colour,a\nred,200\nblue,-200\npink,150\n")
+    found = preceptor.predict(model, tmp_path / "new.csv")
+    assert [one.classes for one in found] == [("up",), ("down",), ("up",)]
+    assert found[1].image.endswith("new.csv: row 2")
+    assert "1 of 3 rows have a category of column colour that no training row has" in capsys.readouterr().err
+    assert main(["predict", str(model), str(tmp_path / "new.csv")]) == 0
+    (tmp_path / "short.csv").write_text("colour\nred\n")
+    assert main(["predict", str(model), str(tmp_path / "short.csv")]) == 2
+    assert "has no column 'a'; the network needs it" in capsys.readouterr().err

@@ -177,7 +177,7 @@ def test_a_teacher_that_does_not_fit(teacher: preceptor.Result, tmp_path: Path) 
         given: dict[str, object] = {"data": SMALL, "model": "convnet_s", "out": tmp_path / "run", "progress": False}
         preceptor.distill(**{**given, **arguments})  # type: ignore[arg-type]
 
-    with pytest.raises(UsageError, match=re.escape(f"teacher {teacher.path} has 10 classes, data gaussian has 3")):
+    with pytest.raises(UsageError, match=re.escape(f"run {teacher.path} has 10 classes, data gaussian has 3")):
         distil(teacher=teacher.path, data=data, model="mlp")
     with pytest.raises(UsageError, match="no such run folder or file"):
         distil(teacher="runs/none")

@@ -10,6 +10,7 @@ from preceptor.data.pool import PolicyLoader, PooledLoader, pooled_sizes
 from preceptor.data.sources import SOURCES, from_objects, load, names
 from preceptor.data.split import Arrays, Items, Split
 from preceptor.data.stream import Stream, StreamLoader
+from preceptor.data.table_fit import TableFit, read_rows
 
 __all__ = [
     "POLICIES",
@@ -32,6 +33,7 @@ __all__ = [
     "Split",
     "Stream",
     "StreamLoader",
+    "TableFit",
     "check_views",
     "from_objects",
     "image_files",
@@ -40,5 +42,6 @@ __all__ = [
     "plain_batches",
     "pooled_sizes",
     "read_image",
+    "read_rows",
     "seen_batches",
 ]

@@ -53,7 +53,7 @@ def npz(*, path: str) -> Source:
         raise UsageError(f"data {file}: needs x, y or x_train, y_train, x_test, y_test; it has {found}")
     held = next((suffix for suffix in _SUFFIXES["validation"] if f"x{suffix}" in arrays), None)
     validation = None if held is None else _split(arrays, held, where)
-    return _source(where, _split(arrays, "_train", where), _split(arrays, "_test", where), validation, ())
+    return _source(where, _split(arrays, "_train", where), _split(arrays, "_test", where), validation)
 
 
 def source_of(given: Dataset[Any] | Pair | Mapping[str, Any]) -> Source:
@@ -72,7 +72,7 @@ def source_of(given: Dataset[Any] | Pair | Mapping[str, Any]) -> Source:
             raise UsageError(f"data: the mapping has {', '.join(map(str, given))}; it takes train, test and validation")
         validation = given.get("validation")
         held = None if validation is None else _part(validation)
-        return _source("python", _part(given["train"], may_stream=True), _part(given["test"]), held, ())
+        return _source("python", _part(given["train"], may_stream=True), _part(given["test"]), held)
     if isinstance(given, IterableDataset | Stream):
         raise UsageError("data: no test part can be split off a stream; pass {'train': stream, 'test': ...}")
     return _cut("python", _part(given))
@@ -89,7 +89,9 @@ def _part(given: object, *, may_stream: bool = False) -> Split:
         return _split({"x": _numbers(given[0]), "y": _numbers(given[1])}, "", "data")
     if isinstance(given, Dataset):
         return Items(given)
-    raise UsageError(f"data: cannot use a {type(given).__name__}; pass a name, a Dataset, or (inputs, labels)")
+    raise UsageError(
+        f"data: cannot use an object of type {type(given).__name__}; pass a name, a Dataset, or (inputs, labels)"
+    )
 
 
 def _split(arrays: Mapping[str, NDArray[Any]], suffix: str, where: str) -> Arrays:
@@ -141,12 +143,10 @@ def _cut(name: str, whole: Split) -> Source:
     rows = held_out(whole.labels, round(_TEST_SHARE * len(whole)), 0, stream=9)
     is_test = torch.zeros(len(whole), dtype=torch.bool)
     is_test[rows] = True
-    how = "drawn" if whole.labels.ndim == 2 else "stratified"
-    note = f"test: {len(rows):,} of {len(whole):,} samples, {how} (no test part was given)"
-    return _source(name, whole.take(torch.nonzero(~is_test).flatten()), whole.take(rows), None, (note,))
+    return _source(name, whole.take(torch.nonzero(~is_test).flatten()), whole.take(rows), None, is_cut=True)
 
 
-def _source(name: str, train: Split, test: Split, validation: Split | None, notes: tuple[str, ...]) -> Source:
+def _source(name: str, train: Split, test: Split, validation: Split | None, *, is_cut: bool = False) -> Source:
     parts = [part for part in (train, test, validation) if part is not None]
     if min(len(train), len(test)) == 0:
         raise UsageError(f"{name}: {len(train)} training and {len(test)} test samples; both are needed")
@@ -164,7 +164,8 @@ def _source(name: str, train: Split, test: Split, validation: Split | None, note
         class_names=tuple(str(k) for k in range(num_classes)),
         normalisation=normalisation,
         protocol="vectors" if is_vectors else "default",
-        notes=(*notes, *described),
+        notes=(*_unseen(train, num_classes), *described),
+        is_cut=is_cut,
     )
 
 
@@ -177,6 +178,15 @@ def _num_classes(parts: list[Split], name: str) -> set[int]:
     if widths != {0}:
         return widths
     return {1 + max(int(part.labels.max()) for part in parts if len(part))}
+
+
+def _unseen(train: Split, num_classes: int) -> tuple[str, ...]:
+    """Return a note on classes without training samples, where there are any: labels may not count from 0."""
+    if train.labels.ndim == 2 or not train.has_rows:
+        return ()
+    unseen = torch.nonzero(torch.bincount(train.labels, minlength=num_classes) == 0).flatten().tolist()
+    few = ", ".join(map(str, unseen[:5])) + ", ..." * (len(unseen) > 5)
+    return (f"labels: of {num_classes} classes, no training sample has {few}",) if unseen else ()
 
 
 def _normalisation(train: Split) -> tuple[Normalisation, bool]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +11,8 @@ import torch
 from jaxtyping import Float, Int, Shaped
 from torch import Tensor
 
-from preceptor.data.split import Arrays, Split
+from preceptor.data.split import Arrays, Joined, Split
+from preceptor.data.table_fit import TableFit
 from preceptor.data.views import ORDER, draws
 from preceptor.errors import UsageError
 from preceptor.types import Task, Vocabulary
@@ -52,6 +54,8 @@ class Source:
         notes: choices the user should hear about.
         vocabulary: of texts: which token each number stands for.
         test_name: what the data call the test part.
+        table: of tables: how their columns became numbers.
+        is_cut: whether test was split from the samples of train, for the source has one part only.
     """
 
     name: str
@@ -66,6 +70,8 @@ class Source:
     notes: tuple[str, ...] = ()
     vocabulary: Vocabulary | None = None
     test_name: str = "test"
+    table: TableFit | None = None
+    is_cut: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +96,8 @@ class Data:
         notes: choices the user should hear about.
         vocabulary: of texts: which token each number stands for; None: the samples are no texts.
         test_name: what the data call the test part: "val", where there is no other.
+        source_fingerprint: of all samples of a source that has one part only, however that was cut; None: it has parts.
+        table: of tables: how their columns became numbers.
     """
 
     name: str
@@ -108,6 +116,8 @@ class Data:
     pool: Split | None = None
     vocabulary: Vocabulary | None = None
     test_name: str = "test"
+    source_fingerprint: str | None = None
+    table: TableFit | None = None
 
     @property
     def task(self) -> Task:
@@ -139,6 +149,7 @@ def assemble(
     test_limit: int | None,
     split_seed: int,
     labelled_fraction: float | None = None,
+    trained_on: Collection[str] | None = None,
 ) -> Data:
     """Return the data set that a source makes under these rules.
 
@@ -150,18 +161,22 @@ def assemble(
         split_seed: of all these choices.
         labelled_fraction: share of the training samples whose labels are known, stratified, smaller shares being parts of
             larger ones; the others become the pool.
+        trained_on: not None: networks are measured and not trained, so that all samples of a source of one part are test,
+            less those held out. But not of sources with one of these `source_fingerprint`s: they were trained on those.
 
     Raises:
         UsageError: for a share out of its range, a limit below 1, or no training or test samples.
     """
-    if labelled_fraction is not None and not 0 < labelled_fraction < 1:
-        raise UsageError(f"data.labelled_fraction: {labelled_fraction} is not in (0, 1)")
-    if validation is not None and not 0 <= validation < 1:
-        raise UsageError(f"data.validation: {validation} is not in [0, 1)")
-    for key, value in (("limit", limit), ("test_limit", test_limit)):
-        if value is not None and value < 1:
-            raise UsageError(f"data.{key}: {value} is not at least 1")
+    _check_rules(validation, limit, test_limit, labelled_fraction)
     notes, train, held, share = list(source.notes), source.train, source.validation, 0.0
+    test, whole_fingerprint = source.test, fingerprint(train, source.test) if source.is_cut else None
+    is_measured = source.is_cut and trained_on is not None and whole_fingerprint not in trained_on
+    if is_measured:
+        train = test = Joined([source.train, source.test])
+    elif source.is_cut:
+        of = f"{len(test):,} of {len(train) + len(test):,} samples"
+        kind = "drawn" if train.labels.ndim == 2 else "stratified"
+        notes.append(f"test: {of}, {kind}, for {source.name} has no test part")
     if not train.has_rows:
         _check_stream(validation, limit, labelled_fraction)
         held = held or Arrays(train.inputs(torch.empty(0, dtype=torch.int64)), torch.empty(0, dtype=torch.int64))
@@ -177,23 +192,27 @@ def assemble(
     if held is None:
         share = source.validation_share if validation is None else validation
         chosen = held_out(train.labels, round(share * len(train)), split_seed, stream=0)
-        notes.append(f"validation: {len(chosen):,} of {len(train):,} training samples, {how}, seed {split_seed}")
+        what = "samples" if is_measured else "training samples"
+        notes += [f"validation: {len(chosen):,} of {len(train):,} {what}, {how}, seed {split_seed}"] if share else []
         held, train = train.take(chosen), train.take(_rest(chosen, len(train)))
     elif validation:
         notes.append(f"validation: {source.name} has its own {len(held):,} samples; the share {validation} is not used")
+    if is_measured:
+        train, test, limit, labelled_fraction = source.train, train, None, None
+        notes.append(f"test: {len(test):,} samples, for {source.name} has no test part and nothing is trained")
     if limit is not None and limit < len(train):
-        notes.append(f"limit: {limit:,} of {len(train):,} training samples, {how}")
+        classes, of = train.labels.unique(), f"{limit:,} of {len(train):,} training samples"
         train = train.take(stratified(train.labels, limit, split_seed, stream=1))
+        lost = 0 if train.labels.ndim == 2 else len(classes) - len(train.labels.unique())
+        notes.append(f"limit: {of}, {how}" + (f"; {lost:,} of {len(classes):,} classes have none" if lost else ""))
     pool = None
     if labelled_fraction is not None:
         chosen = stratified(train.labels, max(1, round(labelled_fraction * len(train))), split_seed, stream=3)
         notes.append(f"labelled: {len(chosen):,} of {len(train):,} training samples, stratified")
         train, pool = train.take(chosen), train.take(_rest(chosen, len(train)))
-    if len(train) == 0 or len(source.test) == 0:
-        raise UsageError(
-            f"data {source.name}: {len(train)} training and {len(source.test)} test samples; both are needed"
-        )
-    held, test = _at_most(held, test_limit, split_seed), _at_most(source.test, test_limit, split_seed)
+    if len(train) == 0 or len(test) == 0:
+        raise UsageError(f"data {source.name}: {len(train)} training and {len(test)} test samples; both are needed")
+    held, test = _at_most(held, test_limit, split_seed), _at_most(test, test_limit, split_seed)
     return Data(
         name=source.name,
         train=train,
@@ -211,7 +230,21 @@ def assemble(
         pool=pool,
         vocabulary=source.vocabulary,
         test_name=source.test_name,
+        source_fingerprint=whole_fingerprint,
+        table=source.table,
     )
+
+
+def _check_rules(
+    validation: float | None, limit: int | None, test_limit: int | None, labelled_fraction: float | None
+) -> None:
+    if labelled_fraction is not None and not 0 < labelled_fraction < 1:
+        raise UsageError(f"data.labelled_fraction: {labelled_fraction} is not in (0, 1)")
+    if validation is not None and not 0 <= validation < 1:
+        raise UsageError(f"data.validation: {validation} is not in [0, 1)")
+    for key, value in (("limit", limit), ("test_limit", test_limit)):
+        if value is not None and value < 1:
+            raise UsageError(f"data.{key}: {value} is not at least 1")
 
 
 def _check_stream(validation: float | None, limit: int | None, labelled_fraction: float | None) -> None:

@@ -50,13 +50,13 @@ def folder(
         names = _classes(root)
         whole, notes = _read(root, names, cut, skips=skip_unreadable)
         train, test = a_fifth(whole)
-        note = f"folder: no train/ and test/ in {root}, so {len(test):,} of {len(whole):,} images are test, stratified"
-        return image_source("folder", str(root), names, (train, test, None), (note, *notes))
+        return image_source("folder", str(root), names, (train, test, None), notes, is_cut=True)
     names = _classes(parts["train"])
     for name, part in parts.items():
-        if _classes(part) != names:
-            differing = sorted(set(_classes(part)) ^ set(names))
-            raise UsageError(f"data.path: {root}: classes of train/ and {name}/ differ: {', '.join(differing[:5])}")
+        if (others := _classes(part)) != names:
+            sides = {"train": sorted(set(names) - set(others)), name: sorted(set(others) - set(names))}
+            only = "; ".join(f"only in {side}/: {', '.join(there[:5])}" for side, there in sides.items() if there)
+            raise UsageError(f"data.path: {root}: classes of train/ and {name}/ differ: {only}")
     held_name = next((name for name in _VALIDATION_NAMES if name in parts), None)
     tested = "test" if "test" in parts else held_name
     if tested is None:
@@ -100,7 +100,8 @@ class _Files:
 def _classes(root: Path) -> tuple[str, ...]:
     names = tuple(sorted(entry.name for entry in root.iterdir() if entry.is_dir() and not entry.name.startswith(".")))
     if len(names) < 2:
-        raise UsageError(f"data.path: {root} has {len(names)} class folders, at least 2 are needed")
+        folders = "class folder" if len(names) == 1 else "class folders"
+        raise UsageError(f"data.path: {root} has {len(names)} {folders}, at least 2 are needed")
     return names
 
 

@@ -33,7 +33,7 @@ _LABEL_NAMES = ("label", "labels", "fine_label", "target")
 def hf(
     *,
     path: str,
-    label: str | None = None,
+    target: str | None = None,
     image: str | None = None,
     features: str | Sequence[str] | None = None,
     test: str | None = None,
@@ -46,7 +46,7 @@ def hf(
 
     Args:
         path: the folder; of files, the first word of a name says which part it belongs to: train, test, validation.
-        label: the column of classes; by default the one that is declared as such, or is called label.
+        target: the column of classes; by default the one that is declared as such, or is called label.
         image: the column of images; by default the one that is declared as such.
         features: columns of numbers to learn from, where there are no images; by default all that hold numbers.
         test: the part to test on; without it, test, else validation, else a fifth of the samples.
@@ -66,7 +66,7 @@ def hf(
     held_name = next((name for name in _VALIDATION_NAMES if name in parts), None)
     tested = test or ("test" if "test" in parts else held_name)
     wanted = {"train": train, **{name: parts[name] for name in (tested, held_name) if name is not None}}
-    target = _target(train, label, path, library)
+    target = _target(train, target, path, library)
     names, labels = _labels(wanted, target, path, library)
     column = _image_column(train, image, path, library)
     if column is None and skip_unreadable:
@@ -82,14 +82,13 @@ def hf(
             notes += left_out_note("hf", where, left_out)
     whole, validation = splits["train"], None if held_name == tested or held_name is None else splits[held_name]
     if tested is None:
-        number = len(whole)
         whole, test_part = a_fifth(whole)
-        notes += (f"hf: {len(test_part):,} of {number:,} samples are test, stratified (there is no test part)",)
     else:
         test_part = splits[tested]
         notes += (f"hf: tested on the part {tested}",) if tested != "test" else ()
     if column is not None:
-        return image_source("hf", path, names, (whole, test_part, validation), notes, test_name=tested or "test")
+        three = (whole, test_part, validation)
+        return image_source("hf", path, names, three, notes, test_name=tested or "test", is_cut=tested is None)
     found = source_of({"train": whole, "test": test_part, **({} if validation is None else {"validation": validation})})
     return Source(
         name=f"hf:{path}",
@@ -101,6 +100,7 @@ def hf(
         protocol=found.protocol,
         notes=(*notes, *found.notes),
         test_name=tested or "test",
+        is_cut=tested is None,
     )
 
 
@@ -132,15 +132,15 @@ def _part_of(file: Path, root: Path) -> str:
     return next((word for word in words if word in _PARTS), "train")
 
 
-def _target(part: Any, label: str | None, path: str, library: ModuleType) -> str:
-    if label is not None:
-        _check_column(part, label, "data.label", path)
-        return label
+def _target(part: Any, target: str | None, path: str, library: ModuleType) -> str:
+    if target is not None:
+        _check_column(part, target, "data.target", path)
+        return target
     declared = [name for name, kind in part.features.items() if isinstance(kind, library.ClassLabel)]
     called = [name for name in _LABEL_NAMES if name in part.features]
     if len(declared) == 1 or called:
         return str((called if len(declared) != 1 else declared)[0])
-    raise UsageError(f"data.label: {path} has columns {', '.join(part.features)}; say which holds the class")
+    raise UsageError(f"data.target: {path} has columns {', '.join(part.features)}; say which holds the class")
 
 
 def _image_column(part: Any, image: str | None, path: str, library: ModuleType) -> str | None:
@@ -174,7 +174,7 @@ def _labels(
     """Return the classes, and the labels of each part."""
     found: dict[str, list[Any]] = {}
     for name, part in parts.items():
-        _check_column(part, target, "data.label", f"{path}: {name}")
+        _check_column(part, target, "data.target", f"{path}: {name}")
         found[name] = list(part[target])
     if isinstance(found["train"][0], str):
         names, _ = class_labels(found["train"], f"{path}: train", target)
@@ -211,7 +211,7 @@ class _Rows:
         if image is None:
             raise UnreadableError(f"data.path: {name}: no readable image (there is none){LEAVE_OUT}")
         if not isinstance(image, Image.Image):
-            raise UsageError(f"data.image: {name} of column {self._column} is a {type(image).__name__}")
+            raise UsageError(f"data.image: {name} of column {self._column} is of type {type(image).__name__}, no image")
         return in_colours(image, name)
 
 

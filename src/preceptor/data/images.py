@@ -143,7 +143,8 @@ def readable(
 
 def left_out_note(kind: str, place: str, names: Sequence[str]) -> tuple[str, ...]:
     """Return a note on the unreadable images of a place that are left out, where there are any."""
-    return (f"{kind}: {len(names):,} unreadable images of {place} are left out: {_first(names)}",) if names else ()
+    images = "image" if len(names) == 1 else "images"
+    return (f"{kind}: left out of {place}: {len(names):,} unreadable {images}: {_first(names)}",) if names else ()
 
 
 def _first(names: Sequence[str]) -> str:
@@ -164,6 +165,7 @@ def image_source(
     notes: tuple[str, ...],
     *,
     test_name: str = "test",
+    is_cut: bool = False,
 ) -> Source:
     """Return the data set that images make.
 
@@ -174,6 +176,7 @@ def image_source(
         parts: train, test and perhaps validation.
         notes: what the user should hear about.
         test_name: what the data call the test part.
+        is_cut: see `Source`.
 
     Raises:
         UsageError: when images of the parts, held in memory, differ in shape.
@@ -190,6 +193,7 @@ def image_source(
         protocol="photographs",
         notes=(*notes, f"{kind}: images are decoded as they are needed; normalised by ImageNet's mean and std"),
         test_name=test_name,
+        is_cut=is_cut,
     )
     if not isinstance(train, Arrays):
         return source

@@ -154,7 +154,7 @@ def read_pickle(path: Path) -> dict[str, Any]:
         reason = " ".join(str(error).split()) or repr(error)
         raise UsageError(f"data {path}: damaged or truncated ({reason})") from error
     if not isinstance(content, dict):
-        raise UsageError(f"data {path}: holds a {type(content).__name__}, expected a mapping")
+        raise UsageError(f"data {path}: holds an object of type {type(content).__name__}, expected a mapping")
     return {_name(key): _plain(value, path) for key, value in content.items()}
 
 

@@ -41,7 +41,7 @@ def wds(
     size: int | None = None,
     held: bool | None = None,
     centre: float = 0.875,
-    label: str = "cls",
+    target: str = "cls",
     skip_unreadable: bool = False,
 ) -> Source:
     """Images in WebDataset shards: PATTERN of local .tar files, as in train-{000..146}.tar or train-*.tar.
@@ -53,13 +53,13 @@ def wds(
         size: as for folder.
         held: as for folder.
         centre: as for folder.
-        label: suffix of the file in which a sample's class stands, a whole number.
+        target: suffix of the file in which a sample's class stands, a whole number.
         skip_unreadable: as for folder.
     """
     cut = Cut(size, centre, held)
-    train = _listed(path, "data.path", label)
+    train = _listed(path, "data.path", target)
     given = {"data.test": test, "data.validation_shards": validation_shards}
-    listed = {key: _listed(pattern, key, label) for key, pattern in given.items() if pattern is not None}
+    listed = {key: _listed(pattern, key, target) for key, pattern in given.items() if pattern is not None}
     num_classes = 1 + max(int(part.labels.max()) for part in (train, *listed.values()))
     names = tuple(str(number) for number in range(max(num_classes, 2)))
     left_out: tuple[str, ...] = ()
@@ -72,10 +72,8 @@ def wds(
     whole, tested, validation = _split(train, cut), parts.get("data.test"), parts.get("data.validation_shards")
     notes: tuple[str, ...] = (f"wds: {len(whole):,} training samples in {len(train.shards)} shards", *left_out)
     if tested is None:
-        number = len(whole)
         whole, tested = a_fifth(whole)
-        notes += (f"wds: {len(tested):,} of {number:,} samples are test, stratified (no data.test was given)",)
-    return image_source("wds", path, names, (whole, tested, validation), notes)
+    return image_source("wds", path, names, (whole, tested, validation), notes, is_cut=test is None)
 
 
 def shard_names(pattern: str, key: str) -> list[Path]:
@@ -140,16 +138,16 @@ def _split(listed: _Listed, cut: Cut) -> Split:
     )
 
 
-def _listed(pattern: str, key: str, label: str) -> _Listed:
+def _listed(pattern: str, key: str, target: str) -> _Listed:
     shards = shard_names(pattern, key)
     places: list[tuple[int, int, int]] = []
     labels: list[int] = []
     names: list[bytes] = []
     for number, shard in enumerate(shards):
-        for name, image, label_text in _samples(shard, key, label):
+        for name, image, label_text in _samples(shard, key, target):
             if not label_text.isdecimal():
                 raise UsageError(
-                    f"{key}: {shard}: {name}.{label} holds {label_text[:20]!r}, expected a whole number from 0"
+                    f"{key}: {shard}: {name}.{target} holds {label_text[:20]!r}, expected a whole number from 0"
                 )
             places.append((number, image.offset_data, image.size))
             labels.append(int(label_text))
@@ -158,7 +156,7 @@ def _listed(pattern: str, key: str, label: str) -> _Listed:
     return _Listed(shards, shard_of, offsets, lengths, torch.tensor(labels), np.array(names))
 
 
-def _samples(shard: Path, key: str, label: str) -> list[tuple[str, tarfile.TarInfo, str]]:
+def _samples(shard: Path, key: str, target: str) -> list[tuple[str, tarfile.TarInfo, str]]:
     """Return the name of each sample of a shard, where its image lies, and what stands in its label's file."""
     images: dict[str, tarfile.TarInfo] = {}
     texts: dict[str, str] = {}
@@ -170,7 +168,7 @@ def _samples(shard: Path, key: str, label: str) -> list[tuple[str, tarfile.TarIn
                 if not member.isfile() or not stem:
                     continue
                 name = str(place.parent / stem)
-                if suffix.lower() == label:
+                if suffix.lower() == target:
                     content = opened.extractfile(member)
                     texts[name] = "" if content is None else content.read(64).decode("utf-8", "replace").strip()
                 elif f".{suffix.lower()}" in IMAGE_SUFFIXES:
@@ -180,6 +178,6 @@ def _samples(shard: Path, key: str, label: str) -> list[tuple[str, tarfile.TarIn
     if not images:
         raise UsageError(f"{key}: {shard}: holds no images")
     if lonely := sorted(set(images) ^ set(texts)):
-        lacks = f"no .{label} file" if lonely[0] in images else "no image"
+        lacks = f"no .{target} file" if lonely[0] in images else "no image"
         raise UsageError(f"{key}: {shard}: sample {lonely[0]} has {lacks}")
     return [(name, image, texts[name]) for name, image in images.items()]

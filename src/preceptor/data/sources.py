@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from os import PathLike
 from typing import Any, get_type_hints
 
@@ -22,6 +22,7 @@ from preceptor.data.gaussian import gaussian
 from preceptor.data.hf_data import hf
 from preceptor.data.mixed_features import mixed_features
 from preceptor.data.shards import wds
+from preceptor.data.table_fit import TableFit
 from preceptor.data.tables import table
 from preceptor.data.texts import text
 from preceptor.errors import UsageError
@@ -55,6 +56,8 @@ def load(
     split_seed: int = 0,
     labelled_fraction: float | None = None,
     options: Mapping[str, Any] | None = None,
+    fit: TableFit | None = None,
+    trained_on: Collection[str] | None = None,
 ) -> Data:
     """Return a data set by name, cut into train, validation and test.
 
@@ -66,6 +69,8 @@ def load(
         split_seed: of these choices.
         labelled_fraction: share of the training samples whose labels are known; the others become `Data.pool`.
         options: of the source.
+        fit: stands in for the option `fit`, where the source has it and it was not given.
+        trained_on: as for `assemble`, where networks are measured.
 
     Raises:
         UsageError: for an unknown name or option, and for anything wrong with the files.
@@ -82,8 +87,9 @@ def load(
     if colon and not path:
         raise UsageError(f"data: {name!r} names no path; write {kind}:PATH")
     make = SOURCES[kind]
-    given = {**(options or {}), **({"path": path} if colon else {})}
     knobs = inspect.signature(make).parameters
+    fitted = {"fit": fit.as_dict()} if fit is not None and "fit" in knobs else {}
+    given = {**fitted, **(options or {}), **({"path": path} if colon else {})}
     unknown = sorted(set(given) - set(knobs))
     if unknown:
         raise UsageError(f"data.{unknown[0]}: {kind} has no such key; it has {', '.join(knobs) or 'none'}")
@@ -97,6 +103,7 @@ def load(
         test_limit=test_limit,
         split_seed=split_seed,
         labelled_fraction=labelled_fraction,
+        trained_on=trained_on,
     )
 
 
@@ -106,9 +113,17 @@ def from_objects(
     validation: float | None = None,
     limit: int | None = None,
     split_seed: int = 0,
+    trained_on: Collection[str] | None = None,
 ) -> Data:
     """Return a data set from objects: see `source_of` for what is taken; the rest is as for `load`."""
-    return assemble(source_of(given), validation=validation, limit=limit, test_limit=None, split_seed=split_seed)
+    return assemble(
+        source_of(given),
+        validation=validation,
+        limit=limit,
+        test_limit=None,
+        split_seed=split_seed,
+        trained_on=trained_on,
+    )
 
 
 def _checked(make: Callable[..., Source], given: Mapping[str, Any]) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -17,7 +18,7 @@ from preceptor.data.crops import pixels_of
 from preceptor.errors import UsageError
 from preceptor.types import View
 
-__all__ = ["Arrays", "Items", "Split", "as_labels", "as_sample"]
+__all__ = ["Arrays", "Items", "Joined", "Split", "as_labels", "as_sample"]
 
 
 class Split(ABC):
@@ -82,6 +83,44 @@ class Arrays(Split):
         return Arrays(self.values[index], self.labels[index], None if self.truth is None else self.truth[index])
 
 
+class Joined(Split):
+    """Splits one after another, to be measured on: no view is made of them.
+
+    Args:
+        parts: at least one; of all or none the truth is known.
+        rows: which rows of all of them belong here; all by default.
+    """
+
+    def __init__(self, parts: Sequence[Split], rows: Int[Tensor, " samples"] | None = None) -> None:
+        self._parts = parts
+        labels, truths = torch.cat([part.labels for part in parts]), [part.truth for part in parts]
+        truth = torch.cat([each for each in truths if each is not None]) if None not in truths else None
+        self._rows = torch.arange(len(labels)) if rows is None else rows
+        self.labels = labels[self._rows]
+        self.truth = None if truth is None else truth[self._rows]
+
+    def inputs(self, index: Int[Tensor, " rows"]) -> Tensor:
+        """Return these rows."""
+        rows, first = self._rows[index], 0
+        found: list[Tensor] = []
+        places: list[Tensor] = []
+        for part in self._parts:
+            here = torch.nonzero((rows >= first) & (rows < first + len(part))).flatten()
+            if len(here):
+                found.append(part.inputs(rows[here] - first))
+                places.append(here)
+            first += len(part)
+        return torch.cat(found)[torch.cat(places).argsort()]
+
+    def take(self, index: Int[Tensor, " rows"]) -> Joined:
+        """Return the part that these rows make."""
+        return Joined(self._parts, self._rows[index])
+
+    def described(self) -> bytes:
+        """Return what distinguishes the samples of the parts."""
+        return b"\n".join(part.described() for part in self._parts)
+
+
 @runtime_checkable
 class _HasTargets(Protocol):
     """What torchvision's data sets have: all labels at once."""
@@ -113,11 +152,13 @@ class Items(Split):
 
     def inputs(self, index: Int[Tensor, " rows"]) -> Tensor:
         """Read and stack these rows."""
-        rows = [as_sample(self._dataset[int(row)][0]) for row in self._rows[index]]
-        for row, sample in zip(index.tolist(), rows, strict=True):
+        items = self._rows[index].tolist()
+        rows = [as_sample(self._pair(item)[0]) for item in items]
+        for item, sample in zip(items, rows, strict=True):
             if sample.shape != rows[0].shape:
                 raise UsageError(
-                    f"data: sample {row} has shape {tuple(sample.shape)}, another has {tuple(rows[0].shape)}"
+                    f"data: item {item} of the Dataset has shape {tuple(sample.shape)}, item {items[0]} has "
+                    f"{tuple(rows[0].shape)}"
                 )
         return torch.stack(rows)
 
@@ -129,7 +170,17 @@ class Items(Split):
         is_changed = isinstance(self._dataset, _HasTargetTransform) and self._dataset.target_transform is not None
         if isinstance(self._dataset, _HasTargets) and not is_changed:
             return as_labels(np.asarray(self._dataset.targets)[self._rows.numpy()], "data")
-        return as_labels(np.asarray([self._dataset[int(row)][1] for row in self._rows]), "data")
+        return as_labels(np.asarray([self._pair(item)[1] for item in self._rows.tolist()]), "data")
+
+    def _pair(self, item: int) -> Sequence[Any]:
+        """Return an item, whose input and label come first."""
+        found = self._dataset[item]
+        if not isinstance(found, tuple | list) or len(found) < 2:
+            keys = f" with keys {', '.join(map(repr, found))}" if isinstance(found, Mapping) else ""
+            raise UsageError(
+                f"data: item {item} of the Dataset is of type {type(found).__name__}{keys}, expected (input, label)"
+            )
+        return found
 
 
 def as_sample(value: Any) -> Tensor:

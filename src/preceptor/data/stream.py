@@ -235,7 +235,7 @@ def _stacked(samples: Sequence[Any], position: int) -> tuple[Tensor, Tensor]:
     for place, sample in enumerate(samples, start=position):
         if not isinstance(sample, tuple | list) or len(sample) != 2:
             raise UsageError(
-                f"data: sample {place} of the stream is a {type(sample).__name__}, expected (input, label)"
+                f"data: sample {place} of the stream is of type {type(sample).__name__}, expected (input, label)"
             )
     inputs = [as_sample(sample[0]) for sample in samples]
     for place, each in enumerate(inputs, start=position):

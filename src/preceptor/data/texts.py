@@ -71,7 +71,6 @@ def text(
         splits[name] = Arrays(written(_column(columns, column, file), others), labels)
     if tested is None:
         train, test = a_fifth(splits["train"])
-        notes.append(f"text: {len(test):,} of {len(splits['train']):,} sentences are test, stratified (no test part)")
     else:
         train, test = splits["train"], splits[tested]
         notes += [f"text: tested on {tested}, and validation is split from train"] if tested == held else []
@@ -85,6 +84,7 @@ def text(
         class_names=names,
         protocol="text",
         notes=tuple(notes),
+        is_cut=tested is None,
         vocabulary=written.vocabulary,
         test_name=tested or "test",
     )

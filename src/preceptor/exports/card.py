@@ -206,6 +206,9 @@ def _takes(passport: Passport) -> str:
     if passport.vocabulary is not None:
         rows = ", ".join(("token numbers", "their mask", "their sentence")[: passport.input_shape[0]])
         return f"texts as float32 {shape}: {rows}, of a tokenizer of {passport.vocabulary.size:,} tokens"
+    if passport.table is not None:
+        columns = ", ".join(f"`{each['name']}`" for each in passport.table["encoders"])
+        return f"float32 {shape}: what `preceptor predict` makes of columns {columns} (`table` in config.json says how)"
     is_pixels = passport.input_dtype == "uint8"
     if passport.normalise == "inside":
         return f"uint8 {shape}: pixels 0..255" if is_pixels else f"float32 {shape}: as the data hold them"
@@ -245,6 +248,8 @@ def _by_preceptor(passport: Passport) -> str:
     load = f'network = preceptor.load("FOLDER"{again}){note}\n'
     if passport.reads_images:
         return f'import preceptor\n\n{load}predictions = preceptor.predict("FOLDER", "image.png", top=3{again})\n'
+    if passport.table is not None:
+        return f'import preceptor\n\n{load}predictions = preceptor.predict("FOLDER", "table.csv", top=3{again})\n'
     if passport.vocabulary is None:
         shape = ", ".join(map(str, (1, *passport.input_shape)))
         return f"import preceptor\nimport torch\n\n{load}outputs = network(torch.zeros({shape}))  # your samples here\n"
@@ -264,8 +269,6 @@ def _made_again(passport: Passport) -> tuple[str, str]:
     name = str(passport.model["name"])
     if name.startswith(PYTHON):
         return ", model=your_network", f"  # a torch.nn.Module, made as for training: {name.removeprefix(PYTHON)}"
-    if name.startswith("hf:"):
-        return ', model="hf:PLACE"', "  # the folder of its configuration"
     return "", f"  # needs {name.partition(':')[0]}" if "." in name.partition(":")[0] else ""
 
 

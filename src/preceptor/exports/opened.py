@@ -101,4 +101,6 @@ def run_passport(folder: RunFolder) -> Passport:
         mean=tuple(record["normalisation"]["mean"]),
         std=tuple(record["normalisation"]["std"]),
         vocabulary=Vocabulary.read(record.get("vocabulary")),
+        table=record.get("table"),
+        source_fingerprint=record.get("source_fingerprint"),
     )

@@ -1,4 +1,4 @@
-"""`preceptor predict` and `preceptor.predict`: what a model says of image files."""
+"""`preceptor predict` and `preceptor.predict`: what a model says of image files, or of the rows of a table."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from preceptor.data import image_files, read_image
+from preceptor.data import TableFit, image_files, read_image, read_rows
 from preceptor.errors import UsageError
 from preceptor.exports.opened import Opened, open_model
 from preceptor.models import Passport
 from preceptor.recipes.networks import AnyModel
+from preceptor.recipes.progress import show_notes
 
 __all__ = ["Prediction", "predict"]
 
@@ -23,10 +24,10 @@ _BATCH_SIZE = 256
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """What a model says of one image.
+    """What a model says of one image, or of one row of a table.
 
     Attributes:
-        image: its file.
+        image: its file; of a row its file and number, counted from 1.
         classes: the likeliest, first the likeliest; empty where the image could not be read.
         probabilities: of these classes.
         resized_from: height and width of the file's image, where they are not what the model reads.
@@ -48,11 +49,12 @@ def predict(path: str | Path, *images: str | Path, top: int = 1, model: AnyModel
     """Return what a model says of image files, in the order given.
 
     Images are read in grey or colours as the model was trained; one of another size is scaled until it just covers the
-    model's input and cropped to the centre. Pixels are normalised as the run's were.
+    model's input and cropped to the centre. Pixels are normalised as the run's were. A table's columns are found by their names
+    and become numbers as they did in the run; a column of classes is not needed.
 
     Args:
         path: a `.onnx`, `.pt2` or `.safetensors` file or a folder for the Hub that `export` wrote, or a run folder.
-        images: files, or folders of which every image is taken, those below them too.
+        images: files, or folders of which every image is taken, those below them too; of a table .csv, .tsv or .parquet files.
         top: how many classes to name of each image.
         model: as for `preceptor.load`; programs (`.onnx`, `.pt2`) need none.
 
@@ -60,7 +62,8 @@ def predict(path: str | Path, *images: str | Path, top: int = 1, model: AnyModel
         A prediction each; of an image that cannot be read, one that says why.
 
     Raises:
-        UsageError: for a model that cannot be read or does not read images, no image, or a `top` below 1.
+        UsageError: for a model that cannot be read or reads neither images nor tables, no image, a table that lacks a column, or
+            a `top` below 1.
     """
     if top < 1:
         raise UsageError(f"top: {top} is not at least 1")
@@ -71,6 +74,9 @@ def predict(path: str | Path, *images: str | Path, top: int = 1, model: AnyModel
             f"{path}: reads texts as token numbers {shape}, and predict reads images; preceptor evaluate RUN data=text:FILE "
             "measures it, preceptor.load gives the network"
         )
+    if opened.passport.table is not None and images:
+        fit = TableFit.read(opened.passport.table, str(path))
+        return [prediction for given in images for prediction in _predict_rows(opened, fit, Path(given), top)]
     if not opened.passport.reads_images:
         raise UsageError(f"{path}: reads {opened.passport.input_dtype} inputs of shape {shape}, not 8-bit images")
     files = [file for given in images for file in _files(Path(given))]
@@ -81,6 +87,13 @@ def predict(path: str | Path, *images: str | Path, top: int = 1, model: AnyModel
         for start in range(0, len(files), _BATCH_SIZE)
         for prediction in _predict(opened, files[start : start + _BATCH_SIZE], top)
     ]
+
+
+def _predict_rows(opened: Opened, fit: TableFit, file: Path, top: int) -> list[Prediction]:
+    inputs, notes = read_rows(str(file), fit, "predict")
+    show_notes(notes)
+    answers = [answer for rows in inputs.split(_BATCH_SIZE) for answer in _ask(opened, rows, top)]
+    return [Prediction(f"{file}: row {number}", *answer) for number, answer in enumerate(answers, start=1)]
 
 
 def _files(given: Path) -> list[Path]:

@@ -36,6 +36,8 @@ class Passport:
         task: "multilabel" where each output is a question of its own; "binary" or "multiclass" where classes exclude each other.
         normalise: whether the file takes samples as they are and normalises them, or takes them normalised.
         vocabulary: of texts: which token each number stands for.
+        table: of tables: how their columns became numbers, as plain values.
+        source_fingerprint: of all samples of the source, where test was split from its only part.
     """
 
     model: Mapping[str, Any]
@@ -49,6 +51,8 @@ class Passport:
     task: Task = "multiclass"
     normalise: Normalise = "outside"
     vocabulary: Vocabulary | None = None
+    table: Mapping[str, Any] | None = None
+    source_fingerprint: str | None = None
 
     @property
     def reads_images(self) -> bool:

@@ -16,6 +16,7 @@ from preceptor.assessment import Metrics
 from preceptor.data import Data, Pair, from_objects
 from preceptor.errors import UsageError
 from preceptor.objectives.base import Objective
+from preceptor.recipes.agreement import Learned, check_agreement, place_of
 from preceptor.recipes.assess import Assessment, Candidate, assess_candidates, load_candidate
 from preceptor.recipes.config import DataSection, DistillRecipe, LabelRecipe, TeacherSection, TeachRecipe
 from preceptor.recipes.data import load_data
@@ -26,18 +27,19 @@ from preceptor.recipes.label import label as run_label
 from preceptor.recipes.networks import (
     PYTHON,
     AnyModel,
-    check_task,
     is_run,
+    learned_at,
     load_exported,
     load_network,
     load_run_network,
 )
 from preceptor.recipes.overrides import make_recipe
+from preceptor.recipes.progress import show_notes
 from preceptor.recipes.result import Result
 from preceptor.recipes.run import Given, run
 from preceptor.recipes.teachers import load_teachers
 from preceptor.runs import RunFolder
-from preceptor.training import Engine, EngineName, Precision, Sharding, choose_engine
+from preceptor.training import EngineName, Precision, Sharding, choose_engine
 
 __all__ = ["AnyData", "AnyModel", "Training", "assess", "distill", "evaluate", "label", "load", "teach"]
 
@@ -204,29 +206,32 @@ def evaluate(
     model: AnyModel | None = None,
     device: str = "auto",
     workers: int = 0,
+    progress: bool = True,
 ) -> Metrics:
     """Return the metrics of a trained network on the test split.
 
     Args:
         path: a finished run's folder, a `.safetensors` file or a folder for the Hub that `export` wrote.
-        data: what to test on; by default the run's own, and needed for what was exported.
+        data: what to test on; by default the run's own, and needed for what was exported. Of data that have one part only, and
+            are not those that the network was trained on, all samples.
         model: as for `load`.
         device: "auto" or a torch device.
         workers: processes that read ahead, where samples are not held in memory.
+        progress: show on standard error what is to be known of the data.
 
     Raises:
-        UsageError: when it is missing, unfinished or damaged, or the data have other classes.
+        UsageError: when it is missing, unfinished or damaged, or the data have other classes, or other columns of a table.
     """
-    folder = RunFolder(path)
-    given = None if data is None else _loaded(data)
-    if not is_run(folder.path):
-        return _evaluate_exported(folder.path, given, model, device, workers)
-    network, num_classes = load_run_network(folder, data=given, model=model)
-    tested = given or _loaded(folder.read_config()["data"])
-    if tested.num_classes != num_classes:
-        raise UsageError(f"run {path} has {num_classes} classes, data {tested.name} has {tested.num_classes}")
-    check_task(f"run {path}", folder.read_result().get("task", "multiclass"), tested)
-    return _tested(network, tested, choose_engine(device, folder.read_result()["precision"]), workers)
+    place = Path(path)
+    if data is None and not is_run(place):
+        raise UsageError(f"evaluate: {path} is no run folder that knows its data; say data=...")
+    tested = _measured_on(data, [learned_at(place)], RunFolder(place), holds_out=False)
+    engine = choose_engine(device, RunFolder(place).read_result()["precision"] if is_run(place) else "auto")
+    network = load_network(place, model, tested, key="model")
+    if progress and engine.processes.is_first:
+        show_notes(tested.notes)
+    rows = 256 * engine.processes.count
+    return score(engine.place(network), tested.test, tested, engine, rows, workers=workers)[0]
 
 
 def assess(
@@ -235,16 +240,19 @@ def assess(
     against: str | Path | Settings | Result | nn.Module | None = None,
     device: str = "auto",
     workers: int = 0,
+    progress: bool = True,
 ) -> list[Assessment]:
     """Measure how good networks are as teachers, without distilling from them, all on the same data.
 
     Args:
         candidates: run folders, what `export` wrote, weights files with their network ({"path": "x.pth", "model":
             "wrn_40_2"}), Results, or modules that return logits. The model beside a path may be a module, as for `load`.
-        data: what to measure on; by default that of the first candidate, which then must be a run or a Result.
+        data: what to measure on; by default that of the first candidate, which then must be a run or a Result. Of data that
+            have one part only, and are none that a candidate was trained on, all samples but those held out for validation.
         against: a reference whose answers each candidate's are compared with: a student's teacher, say.
         device: "auto" or a torch device.
         workers: as for `evaluate`.
+        progress: as for `evaluate`.
 
     Returns:
         An assessment each, in the order given: validation and test profiles, the temperature that calibrates.
@@ -256,12 +264,16 @@ def assess(
         >>> import tempfile
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     teacher = teach(data="digits", model="convnet_s", epochs=1, out=f"{folder}/t", progress=False)
-        ...     (found,) = assess(teacher)
+        ...     (found,) = assess(teacher, progress=False)
         >>> found.temperature > 0 and found.test.metrics.samples == teacher.metrics.samples
         True
     """
-    tested = _loaded(_data_of(candidates) if data is None else data)
+    own = _first_data(candidates) if data is None else None
+    data, run_of_data = (own, None) if isinstance(own, Data) else (data, own)
+    tested = _measured_on(data, [_learned(candidate) for candidate in candidates], run_of_data, holds_out=True)
     engine = choose_engine(device)
+    if progress and engine.processes.is_first:
+        show_notes(tested.notes)
     reference = None if against is None else _candidate(against, 0, tested)
     named = [_candidate(candidate, number, tested) for number, candidate in enumerate(candidates, start=1)]
     return assess_candidates(named, tested, engine, against=reference, workers=workers)
@@ -284,20 +296,48 @@ def load(path: str | Path, *, model: AnyModel | None = None) -> nn.Module:
     return load_exported(place, model)[0].eval()
 
 
-def _evaluate_exported(path: Path, data: Data | None, model: AnyModel | None, device: str, workers: int) -> Metrics:
-    if data is None:
-        raise UsageError(f"evaluate: {path} is no run folder that knows its data; say data=...")
-    return _tested(load_network(path, model, data, key="model"), data, choose_engine(device), workers)
+def _measured_on(
+    data: AnyData | None, known: Sequence[Learned | None], run: RunFolder | None, *, holds_out: bool
+) -> Data:
+    """Return data to measure networks on.
+
+    Args:
+        data: passed or named; None: the run's.
+        known: what the networks know of those that they were trained on.
+        run: whose data are the default.
+        holds_out: whether validation is looked at too; otherwise those samples are test, where that was not cut for training.
+
+    Raises:
+        UsageError: for anything wrong with the data.
+    """
+    if isinstance(data, Data):
+        return data
+    learned = [each for each in known if each is not None]
+    sources = {each.source for each in learned if each.source is not None}
+    if data is not None and not (isinstance(data, str) or _is_section(data)):
+        return from_objects(data, validation=None if holds_out else 0.0, trained_on=sources)
+    assert data is not None or run is not None
+    section = _data_section(run.read_config()["data"] if data is None and run is not None else data)
+    if not holds_out:
+        section = section.model_copy(update={"validation": 0.0, "limit": None, "labelled_fraction": None})
+    is_own = data is None or place_of(section.model_dump()) in {each.place for each in learned}
+    fit = next((each.table for each in learned if each.table is not None), None)
+    return load_data(section, fit=fit, trained_on=None if is_own else sources)
 
 
-def _tested(network: nn.Module, data: Data, engine: Engine, workers: int) -> Metrics:
-    return score(engine.place(network), data.test, data, engine, 256 * engine.processes.count, workers=workers)[0]
+def _learned(candidate: str | Path | Settings | Result | nn.Module) -> Learned | None:
+    """Return what a candidate knows of the data that it was trained on."""
+    if isinstance(candidate, nn.Module):
+        return None
+    path = candidate.path if isinstance(candidate, Result) else _teacher_section(candidate).get("path")
+    return learned_at(Path(path)) if isinstance(path, str | Path) else None
 
 
 def _candidate(given: str | Path | Settings | Result | nn.Module, number: int, data: Data) -> Candidate:
     if isinstance(given, nn.Module):
         return Candidate(f"{type(given).__name__} ({number})" if number else type(given).__name__, given)
     if isinstance(given, Result):
+        check_agreement(f"run {given.path}", Learned.of_run(RunFolder(given.path)), data)
         return Candidate(str(given.path), given.model, given.record.get("data_fingerprint"))
     section = _read_teacher(given, "assess")
     if not isinstance(section.path, str):
@@ -305,8 +345,8 @@ def _candidate(given: str | Path | Settings | Result | nn.Module, number: int, d
     return load_candidate(section.path, _module_beside(given) or section.model, data)
 
 
-def _data_of(candidates: Sequence[str | Path | Settings | Result | nn.Module]) -> Settings | Data:
-    """Return the data of the first candidate's run, or their section."""
+def _first_data(candidates: Sequence[str | Path | Settings | Result | nn.Module]) -> Data | RunFolder:
+    """Return the data of the first candidate, or its run."""
     if not candidates:
         raise UsageError("assess: no network given")
     first = candidates[0]
@@ -315,8 +355,7 @@ def _data_of(candidates: Sequence[str | Path | Settings | Result | nn.Module]) -
     path = first.path if isinstance(first, Result) else first.get("path") if isinstance(first, Mapping) else first
     if not isinstance(path, str | Path) or not Path(path).is_dir() or not is_run(Path(path)):
         raise UsageError("assess: give data=..., for the first network is not a run that knows its own")
-    section: Settings = RunFolder(path).read_config()["data"]
-    return section
+    return RunFolder(path)
 
 
 def _teacher_section(teacher: str | Path | Settings | Result | nn.Module | None) -> dict[str, Any]:
@@ -380,7 +419,7 @@ def _given(
     asked = teacher.model if isinstance(teacher, Result) else teacher if isinstance(teacher, nn.Module) else None
     if beside is not None:
         section = _read_teacher(teacher, "teacher")
-        (asked,) = load_teachers(section, given or _loaded(data), beside)
+        (asked,) = load_teachers(section, given or _loaded(data), model=beside)
     return Given(
         data=given,
         model=model if isinstance(model, nn.Module) else None,
@@ -393,8 +432,12 @@ def _loaded(data: AnyData) -> Data:
     if isinstance(data, Data):
         return data
     if isinstance(data, str) or _is_section(data):
-        section = DataSection.model_validate(_section(data))
-        if section.name.startswith(PYTHON):
-            raise UsageError(f"data: {section.name} was passed as a Python object; pass it again as data=...")
-        return load_data(section)
+        return load_data(_data_section(data))
     return from_objects(data)
+
+
+def _data_section(data: object) -> DataSection:
+    section = DataSection.model_validate(_section(data))
+    if section.name.startswith(PYTHON):
+        raise UsageError(f"data: {section.name} was passed as a Python object; pass it again as data=...")
+    return section

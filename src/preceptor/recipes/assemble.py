@@ -17,6 +17,7 @@ from preceptor.objectives.base import Offer, Setting
 from preceptor.objectives.distill import METHODS
 from preceptor.objectives.teacher import OBJECTIVES
 from preceptor.objectives.weighted import Sum
+from preceptor.recipes.agreement import check_number
 from preceptor.recipes.config import DistillRecipe, Recipe
 from preceptor.recipes.networks import fingerprint, reading_notes
 from preceptor.recipes.teachers import load_anchors, load_teachers
@@ -90,7 +91,7 @@ def find_teachers(recipe: Recipe, given: nn.Module | None, store: LabelStore | N
     if store is not None:
         return Staff(store=store)
     anchors = () if given is not None else load_anchors(recipe.teacher, data)
-    return Staff([given] if given is not None else load_teachers(recipe.teacher, data), anchors)
+    return Staff(load_teachers(recipe.teacher, data, given=given), anchors)
 
 
 def _check_multilabel(objective: Sum) -> None:
@@ -252,7 +253,4 @@ def _offer(outputs: Outputs | None) -> Offer:
 def _check_classes(setting: Setting, data: Data) -> None:
     for role, outputs in (("model", setting.student), ("teacher", setting.teacher)):
         for answer in () if outputs is None else (outputs, *outputs.members):
-            if answer.logits.shape[1] != data.num_classes:
-                raise UsageError(
-                    f"{role} has {answer.logits.shape[1]} classes, data {data.name} has {data.num_classes}"
-                )
+            check_number(role, answer.logits.shape[1], data)

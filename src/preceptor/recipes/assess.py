@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from preceptor.assessment import Fidelity, Profile, compare, fit_temperature, profile
 from preceptor.data import Data, Split, plain_batches
 from preceptor.errors import UsageError
+from preceptor.recipes.agreement import check_number
 from preceptor.recipes.config import ModelSection
 from preceptor.recipes.networks import AnyModel, is_run, load_network, reading_notes
 from preceptor.runs import RunFolder
@@ -151,8 +152,5 @@ def _logits(candidate: Candidate, split: Split, data: Data, engine: Engine, work
     part, rows = engine.processes.part, _BATCH_SIZE * engine.processes.count
     batches = plain_batches(split, data.normalisation, rows, engine.device, workers=workers, part=part)
     logits = predict(engine.place(candidate.network), batches, engine)
-    if logits.shape[1] != data.num_classes:
-        raise UsageError(
-            f"assess: {candidate.name} has {logits.shape[1]} classes, data {data.name} has {data.num_classes}"
-        )
+    check_number(f"assess: {candidate.name}", logits.shape[1], data)
     return logits

@@ -11,7 +11,7 @@ from preceptor.errors import UsageError
 from preceptor.recipes.assess import Candidate, assess_candidates
 from preceptor.recipes.config import DistillRecipe
 from preceptor.recipes.data import load_data
-from preceptor.recipes.networks import load_run_network
+from preceptor.recipes.networks import checked_run
 from preceptor.recipes.run import run
 from preceptor.runs import RunFolder
 from preceptor.training import choose_engine
@@ -66,7 +66,7 @@ def curve(recipe: DistillRecipe, *, show: bool = True, tell: Callable[[str], Non
     points: list[Point] = []
     for epoch in kept:
         tell(f"teacher epoch {epoch} ({len(points) + 1} of {len(kept)})")
-        network, _ = load_run_network(folder, kept[epoch], data=data, model=recipe.teacher.model, key="teacher.model")
+        network = checked_run(folder, data, kept[epoch], model=recipe.teacher.model, key="teacher.model")
         teacher = Candidate(f"epoch {epoch}", network)
         (seen,) = assess_candidates([teacher], data, engine, workers=recipe.workers)
         out = f"{recipe.out}/epoch_{epoch:04d}"

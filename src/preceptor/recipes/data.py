@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from preceptor import data as data_room
-from preceptor.data import Data
+from preceptor.data import Data, TableFit
 from preceptor.recipes.config import DataSection
 
 __all__ = ["load_data"]
 
 
-def load_data(section: DataSection) -> Data:
-    """Return the data that a section names."""
+def load_data(section: DataSection, *, fit: TableFit | None = None, trained_on: Collection[str] | None = None) -> Data:
+    """Return the data that a section names; the rest is as for `preceptor.data.load`."""
     return data_room.load(
         section.name,
         validation=section.validation,
@@ -19,4 +21,6 @@ def load_data(section: DataSection) -> Data:
         split_seed=section.split_seed,
         labelled_fraction=section.labelled_fraction,
         options=section.knobs,
+        fit=fit,
+        trained_on=trained_on,
     )

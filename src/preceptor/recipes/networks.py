@@ -28,20 +28,21 @@ from preceptor.models import (
     read_metadata,
     read_passport,
 )
+from preceptor.recipes.agreement import Learned, check_agreement
 from preceptor.recipes.config import ModelSection
 from preceptor.runs import RunFolder
-from preceptor.types import Task, Vocabulary
+from preceptor.types import Vocabulary
 
 __all__ = [
     "PYTHON",
     "WEIGHTS",
     "AnyModel",
-    "check_task",
     "checked_run",
     "fingerprint",
     "is_from_python",
     "is_run",
     "kept_weights",
+    "learned_at",
     "load_exported",
     "load_network",
     "load_run_network",
@@ -149,6 +150,20 @@ def load_run_network(
     return network, trained_on.num_classes
 
 
+def learned_at(path: Path) -> Learned | None:
+    """Return what a run or an exported file knows of the data that it was trained on; None: a bare weights file.
+
+    Raises:
+        UsageError: when there is nothing, or a run that has not finished.
+    """
+    weights = weights_of(path)
+    if is_run(path):
+        return Learned.of_run(RunFolder(path))
+    if weights.suffix != ".safetensors" or PASSPORT not in read_metadata(weights):
+        return None
+    return Learned.of_passport(read_passport(weights), path)
+
+
 def kept_weights(folder: RunFolder, epoch: int, key: str) -> Path:
     """Return the weights file of an epoch that a run kept.
 
@@ -165,23 +180,6 @@ def kept_weights(folder: RunFolder, epoch: int, key: str) -> Path:
         there = ", ".join(str(number) for number in kept) or "none"
         raise UsageError(f"{key}: {folder.path} has kept epochs {there}, not {epoch}; teach with keep_every=N")
     return kept[epoch]
-
-
-def check_task(who: str, task: Task, data: Data) -> None:
-    """Check that a network and some data agree whether classes exclude each other.
-
-    Args:
-        who: the network, for the message.
-        task: that it was trained for.
-        data: that it shall be used with.
-
-    Raises:
-        UsageError: when they do not.
-    """
-    is_multilabel = task == "multilabel"
-    if is_multilabel != (data.task == "multilabel"):
-        kinds = ("multi-label", "one class a sample") if is_multilabel else ("one class a sample", "multi-label")
-        raise UsageError(f"{who} is of {kinds[0]} data, and data {data.name} is {kinds[1]}")
 
 
 def is_run(path: Path) -> bool:
@@ -332,8 +330,7 @@ def load_network(path: Path, model: _Model | None, data: Data, *, key: str = "te
     weights = weights_of(path, "teacher: ")
     if _tells_its_network(weights):
         network, passport = load_exported(path, model, data=data, key=key)
-        _check_classes(f"teacher {path}", len(passport.class_names), data)
-        check_task(f"teacher {path}", passport.task, data)
+        check_agreement(str(path), Learned.of_passport(passport, path), data)
         return network
     if model is None:
         hint = f"; of a folder of transformers: {key}=hf:{path}" if path.is_dir() else ""
@@ -352,16 +349,13 @@ def load_start(network: nn.Module, path: Path, data: Data) -> str:
         data: whose classes a run must have had.
 
     Raises:
-        UsageError: when it is missing, damaged, unfinished, does not fit, or has another number of classes.
+        UsageError: when it is missing, damaged, unfinished, does not fit, or has other classes.
     """
     weights = weights_of(path, "start_from: ")
-    if path.is_dir() and is_run(path):
-        folder = RunFolder(path)
-        weights = folder.weights
-        _check_classes(f"start_from: {path}", int(folder.read_result()["num_classes"]), data)
-    elif _tells_its_network(weights):
-        _check_classes(f"start_from: {path}", len(read_passport(weights).class_names), data)
-    load_weights(network, weights)
+    learned = learned_at(path)
+    if learned is not None:
+        check_agreement(f"start_from: {path}", learned, data)
+    load_weights(network, RunFolder(path).weights if is_run(path) else weights)
     return fingerprint(network)
 
 
@@ -385,15 +379,9 @@ def checked_run(
     Raises:
         UsageError: as for `load_run_network`, or when it has others.
     """
-    network, num_classes = load_run_network(folder, weights, data=data, model=model, key=key)
-    _check_classes(f"teacher {folder.path}", num_classes, data)
-    check_task(f"run {folder.path}", folder.read_result().get("task", "multiclass"), data)
+    network, _ = load_run_network(folder, weights, data=data, model=model, key=key)
+    check_agreement(f"run {folder.path}", Learned.of_run(folder), data)
     return network
-
-
-def _check_classes(who: str, num_classes: int, data: Data) -> None:
-    if num_classes != data.num_classes:
-        raise UsageError(f"{who} has {num_classes} classes, data {data.name} has {data.num_classes}")
 
 
 def fingerprint(network: nn.Module) -> str:

@@ -16,7 +16,7 @@ from preceptor.training.checkpoint import Position
 from preceptor.training.loop import EpochRow, Plan
 from preceptor.training.tally import Tally
 
-__all__ = ["Bar", "Display", "Lines", "Silent", "TensorBoard", "Together", "display"]
+__all__ = ["Bar", "Display", "Lines", "Silent", "TensorBoard", "Together", "display", "show_notes"]
 
 _REFRESH_SECONDS = 0.2
 
@@ -197,3 +197,10 @@ def display(title: str, *, show: bool) -> Display:
     if console.is_terminal:
         return Bar(title, console)
     return Lines(title, lambda line: console.print(line, markup=False, highlight=False, soft_wrap=True))
+
+
+def show_notes(lines: Sequence[str]) -> None:
+    """Print lines on standard error as the notes of a run are."""
+    console = Console(stderr=True)
+    for line in lines:
+        console.print(f"note: {line}", markup=False, highlight=False, soft_wrap=True)

@@ -40,7 +40,7 @@ def open_labels(recipe: DistillRecipe, folder: str, teacher: nn.Module | None, d
     if recipe.data.view not in {None, of.view}:
         differences.append(f"data.view: {of.view} there, {recipe.data.view} here")
     if teacher is not None or recipe.teacher.path is not None:
-        networks = [teacher] if teacher is not None else load_teachers(recipe.teacher, data)
+        networks = load_teachers(recipe.teacher, data, given=teacher)
         asked = [fingerprint(network) for network in networks]
         if asked != list(of.teachers):
             differences.append(f"teacher: {', '.join(of.teachers)} there, {', '.join(asked)} here")

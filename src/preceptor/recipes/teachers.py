@@ -9,24 +9,32 @@ from torch import nn
 from preceptor.data import Data
 from preceptor.errors import UsageError
 from preceptor.models import Adapted
+from preceptor.recipes.agreement import Learned, check_agreement, check_number
 from preceptor.recipes.config import ModelSection, TeacherSection
-from preceptor.recipes.networks import checked_run, kept_weights, load_network, make_network, named, samples_of
+from preceptor.recipes.networks import PYTHON, checked_run, kept_weights, load_network, make_network, named, samples_of
 from preceptor.runs import RunFolder
 
 __all__ = ["load_anchors", "load_teachers"]
 
 
-def load_teachers(section: TeacherSection, data: Data, model: nn.Module | None = None) -> list[nn.Module]:
+def load_teachers(
+    section: TeacherSection, data: Data, *, given: nn.Module | None = None, model: nn.Module | None = None
+) -> list[nn.Module]:
     """Return the teachers that a section names, checked against the data's classes.
 
     Args:
-        section: which.
+        section: names them.
         data: that they will be asked about.
+        given: the one teacher, where it was passed from Python; the section may name the run that it is of.
         model: like the one teacher's network, in place of the name of it.
 
     Raises:
-        UsageError: when one is missing, damaged, unfinished, or has another number of classes.
+        UsageError: when one is missing, damaged, unfinished, or has other classes.
     """
+    if given is not None:
+        if isinstance(section.path, str) and not section.path.startswith(PYTHON):
+            check_agreement(f"run {section.path}", Learned.of_run(RunFolder(section.path)), data)
+        return [given]
     if model is not None and (not isinstance(section.path, str) or section.anchors is not None):
         raise UsageError("teacher.model: a network passed from Python goes with one path, and without anchors")
     if section.path is None and section.model is not None:
@@ -47,8 +55,7 @@ def _load_trained(model: str | ModelSection, data: Data) -> nn.Module:
     if not classes:
         lacks = "trained weights" if classes is None else "a trained classifier"
         raise UsageError(f"teacher.model: {section.name} comes without {lacks}; name a file of them: teacher=FILE")
-    if classes != data.num_classes:
-        raise UsageError(f"teacher {section.name} has {classes} classes, data {data.name} has {data.num_classes}")
+    check_number(f"teacher {section.name}", classes, data)
     return network
 
 

@@ -21,6 +21,7 @@ __all__ = ["model_card"]
 
 _SHOWN = {"accuracy", "top5"}  # in percent
 _ON_THE_HUB = {"cifar10": "uoft-cs/cifar10", "cifar100": "uoft-cs/cifar100"}
+_VISION = {"timm", "torchvision"}
 _KINDS = ("input_ids", "attention_mask", "token_type_ids")  # the rows of a text
 _FEW = 4  # channels whose mean and std the card spells out
 
@@ -266,7 +267,9 @@ def _made_again(passport: Passport) -> tuple[str, str]:
         return ", model=your_network", f"  # a torch.nn.Module, made as for training: {name.removeprefix(PYTHON)}"
     if name.startswith("hf:"):
         return ', model="hf:PLACE"', "  # the folder of its configuration"
-    return "", f"  # needs {name.partition(':')[0]}" if "." in name.partition(":")[0] else ""
+    kind, colon, _ = name.partition(":")
+    needed = "preceptor[vision]" if kind in _VISION else f"the module {kind}" if colon else None
+    return "", "" if needed is None else f"  # needs {needed}"
 
 
 def _by_onnxruntime(passport: Passport, name: str) -> str:

@@ -25,7 +25,11 @@ from preceptor.cli import main
         (["teach", "data=digits", "model=convnet_s", "epochs=x"], 2, "error: epochs: input should be a valid integer"),
         (["teach", "data=cifar10", "model=resnet8"], 2, "error: data.root: is needed by cifar10"),
         (["evaluate", "runs/none"], 2, "error: runs/none: no such run folder"),
-        (["evaluate", "runs/none", "epochs=3"], 2, "error: epochs: evaluate takes data=... and data.KEY=... only"),
+        (
+            ["evaluate", "runs/none", "epochs=3"],
+            2,
+            "error: epochs: evaluate takes data=..., data.KEY=..., model=NAME and model.KEY=... only",
+        ),
         (["teach", "--config", "none.yaml"], 2, "error: config none.yaml: cannot be read"),
         (["tech"], 2, "error: No such command 'tech'"),
         (["list", "nothing"], 2, "error: Invalid value"),

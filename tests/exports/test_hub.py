@@ -73,11 +73,13 @@ def test_a_fresh_clone_counts_as_empty(runs: Path, tmp_path: Path) -> None:
 
 def test_more_formats_of_the_same_network_are_added(runs: Path, tmp_path: Path) -> None:
     hub = tmp_path / "hub"
-    preceptor.export(runs / "a", tmp_path / "s.onnx", output="probabilities", normalise="inside", hub_folder=hub)
+    pixels: dict[str, Any] = {"output": "probabilities", "normalise": "inside"}
+    preceptor.export(runs / "a", tmp_path / "s.onnx", hub_folder=hub, license="mit", **pixels)
     preceptor.export(runs / "a", hub / "s.pt2", hub_folder=hub)
     preceptor.export(runs / "a", hub / "again.safetensors", hub_folder=hub)
     assert names(hub) == {*HUB, "s.onnx", "s.pt2", "again.safetensors"}
-    text, _ = said(hub)
+    text, front = said(hub)
+    assert front["license"] == "mit"
     normalised = "float32 [batch, 1, 8, 8], normalised: (pixels / 255 - "
     assert "| `s.onnx` | uint8 [batch, 1, 8, 8]: pixels 0..255 | probabilities [batch, 10] |" in text
     for name in ("model.safetensors", "again.safetensors", "s.pt2"):
@@ -98,6 +100,7 @@ def test_another_network_is_refused_or_takes_all_of_the_folder(runs: Path, tmp_p
     assert not (tmp_path / "b.onnx").exists()
     preceptor.export(runs / "b", hub / "b.onnx", hub_folder=hub, overwrite=True)
     assert names(hub) == {*HUB, "b.onnx", "notes.txt"}
+    assert said(hub)[1]["license"] == "unknown"
     assert "a.onnx" not in said(hub)[0]
 
 

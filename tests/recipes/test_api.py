@@ -95,8 +95,10 @@ def test_any_module_any_dataset_any_objective(tmp_path: Path) -> None:
     )
     assert student.metrics.accuracy > 0.7
     assert isinstance(student.model, Mine)
-    with pytest.raises(UsageError, match=r"was passed as a Python object \(python:.*Mine\), .* give it again: model="):
+    with pytest.raises(UsageError, match=r"data: python:.*Items was passed as a Python object; pass it again as data="):
         preceptor.evaluate(tmp_path / "s")
+    with pytest.raises(UsageError, match=r"was passed as a Python object \(python:.*Mine\), .* give it again: model="):
+        preceptor.evaluate(tmp_path / "s", data=Items())
     assert preceptor.evaluate(tmp_path / "s", model=Mine(), data=Items()) == student.metrics
 
 

@@ -20,7 +20,7 @@ from preceptor.recipes.networks import fingerprint
 DATA: dict[str, Any] = {"name": "digits", "limit": 200, "test_limit": 80}
 WORDS = ["data=digits", "data.limit=200", "data.test_limit=80"]
 NAME = "networks_of_mine:make"
-AGAIN = r"give it again: model=PKG\.MODULE:FACTORY, or from Python model=NETWORK"
+AGAIN = r"give it again: (model=|--model )PKG\.MODULE:FACTORY, or from Python the network itself as model$"
 
 
 def make(classes: int = 10) -> nn.Module:
@@ -78,7 +78,7 @@ def test_the_ways_out_are_named(run: preceptor.Result, tmp_path: Path) -> None:
             with pytest.raises(UsageError, match=AGAIN):
                 ask(place)
         with pytest.raises(
-            UsageError, match=r"again: teacher\.model=PKG\.MODULE:FACTORY, or from Python teacher\.model="
+            UsageError, match=r"again: teacher\.model=PKG\.MODULE:FACTORY, or .* itself as teacher\.model$"
         ):
             distil(place, tmp_path / "no")
     with pytest.raises(UsageError, match=AGAIN):

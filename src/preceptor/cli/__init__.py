@@ -120,7 +120,9 @@ def export(
     ] = "outside",
     int8: Annotated[bool, typer.Option("--int8", help="also FILE.int8.onnx, and what it costs on test")] = False,
     hub_folder: Annotated[Path | None, typer.Option(help="also a folder with a model card, for the Hub")] = None,
-    license: Annotated[str, typer.Option(help="for the card: an identifier that the Hub knows")] = "unknown",
+    license: Annotated[
+        str | None, typer.Option(help="for the card: an identifier that the Hub knows (default: as before, or unknown)")
+    ] = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="replace another network's files in --hub-folder")
     ] = False,

@@ -29,7 +29,7 @@ def export_verb(
     normalise: Normalise,
     int8: bool,
     hub_folder: Path | None,
-    license: str,
+    license: str | None,
     overwrite: bool,
 ) -> None:
     """Carry out `preceptor export`."""

@@ -21,6 +21,7 @@ __all__ = ["model_card"]
 
 _SHOWN = {"accuracy", "top5"}  # in percent
 _ON_THE_HUB = {"cifar10": "uoft-cs/cifar10", "cifar100": "uoft-cs/cifar100"}
+_EXTRAS = {"timm": "vision", "torchvision": "vision", "hf": "hf"}
 _KINDS = ("input_ids", "attention_mask", "token_type_ids")  # the rows of a text
 _FEW = 4  # channels whose mean and std the card spells out
 
@@ -269,7 +270,9 @@ def _made_again(passport: Passport) -> tuple[str, str]:
     name = str(passport.model["name"])
     if name.startswith(PYTHON):
         return ", model=your_network", f"  # a torch.nn.Module, made as for training: {name.removeprefix(PYTHON)}"
-    return "", f"  # needs {name.partition(':')[0]}" if "." in name.partition(":")[0] else ""
+    kind, colon, _ = name.partition(":")
+    needed = f"preceptor[{_EXTRAS[kind]}]" if kind in _EXTRAS else f"the module {kind}" if colon else None
+    return "", "" if needed is None else f"  # needs {needed}"
 
 
 def _by_onnxruntime(passport: Passport, name: str) -> str:

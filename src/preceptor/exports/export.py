@@ -86,7 +86,7 @@ def export(
     normalise: Normalise = "outside",
     int8: bool = False,
     hub_folder: str | Path | None = None,
-    license: str = "unknown",
+    license: str | None = None,
     overwrite: bool = False,
 ) -> Exported:
     """Write a run's network, alone, into a file that stands by itself.
@@ -110,7 +110,8 @@ def export(
             run's test split.
         hub_folder: a folder with the weights as model.safetensors, the file, config.json and a model card, ready to be
             uploaded. It belongs to one network: more formats of that one are added to it.
-        license: an identifier that the Hub knows, for the card.
+        license: an identifier that the Hub knows, for the card; by default what `hub_folder` said of this network before, or
+            unknown.
         overwrite: delete what `export` wrote of another network into `hub_folder`.
 
     Raises:
@@ -181,7 +182,7 @@ def _write(network: nn.Module, passport: Passport, to: Path) -> Exported:
 def _network(run: str | Path | Result, folder: RunFolder, weights: Path, model: AnyModel | None) -> nn.Module:
     """Return the run's network with these weights, whatever a Result's model has become since."""
     if not isinstance(run, Result) or model is not None:
-        return load_run_network(folder, weights, model=model)[0].eval()
+        return load_run_network(folder, weights, model=model, key="--model")[0].eval()
     network = copy.deepcopy(run.model).cpu()
     load_weights(network, weights)
     return network.eval()
@@ -232,7 +233,7 @@ def _write_hub(
     written: Exported,
     outputs: int,
     *,
-    license: str,
+    license: str | None,
     epoch: int | None,
 ) -> None:
     """Write weights, the files beside them, config.json and the card that tells of all that lies there then."""
@@ -250,9 +251,10 @@ def _write_hub(
             write_atomically(hub.path / path.name, lambda handle, content=content: handle.write(content))  # type: ignore[misc]
         listed[path.name] = file
     files = sorted(listed.values(), key=lambda file: (file.name != WEIGHTS, len(file.name), file.name))
-    hub.write_config(plain, identity, files)
+    licensed = license or hub.license_of(identity) or "unknown"
+    hub.write_config(plain, identity, files, licensed)
     card = model_card(
-        folder.read_config(), folder.read_result(), plain, files, license=license, outputs=outputs, epoch=epoch
+        folder.read_config(), folder.read_result(), plain, files, license=licensed, outputs=outputs, epoch=epoch
     )
     write_text(hub.path / CARD, card)
 

@@ -80,6 +80,11 @@ class HubFolder:
                 f"{fingerprint}); choose another folder, or overwrite it (--overwrite)"
             )
 
+    def license_of(self, fingerprint: str) -> str | None:
+        """Return what the folder says of a network's license; None where it holds another network."""
+        said = self._config.get("license") if self._is_of(fingerprint) else None
+        return None if said is None else str(said)
+
     def open_for(self, fingerprint: str, spared: Sequence[Path]) -> tuple[HubFile, ...]:
         """Make the folder, delete another network's files in it, and return which files of this one lie there.
 
@@ -104,13 +109,14 @@ class HubFolder:
             raise RunError(f"{self.path}: cannot be made ({error.strerror})") from error
         return ()
 
-    def write_config(self, passport: Passport, fingerprint: str, files: Sequence[HubFile]) -> None:
+    def write_config(self, passport: Passport, fingerprint: str, files: Sequence[HubFile], license: str) -> None:
         """Write config.json: the passport, under the name of the library that reads it, and which files there are."""
         values = {
             "library_name": _LIBRARY,
             **({"load": _LOAD_GIVEN} if str(passport.model["name"]).startswith(PYTHON) else {}),
             **passport.as_dict(),
             "fingerprint": fingerprint,
+            "license": license,
             "files": [asdict(file) for file in files],
         }
         write_text(self.path / CONFIG, json.dumps(values, indent=1) + "\n")

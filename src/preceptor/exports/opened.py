@@ -67,7 +67,7 @@ def open_model(path: Path, model: AnyModel | None = None) -> Opened:
     if path.is_file() and path.suffix != ".safetensors":
         raise UsageError(f"{path}: is no .onnx, .pt2 or .safetensors file")
     is_there = path.exists() and is_run(path)
-    network, passport = _run_network(RunFolder(path), model) if is_there else load_exported(path, model)
+    network, passport = _run_network(RunFolder(path), model) if is_there else load_exported(path, model, key="--model")
     deployed = Deployed(network, passport).eval()
 
     def answer_by_network(samples: Tensor) -> Tensor:
@@ -79,7 +79,7 @@ def open_model(path: Path, model: AnyModel | None = None) -> Opened:
 
 
 def _run_network(folder: RunFolder, model: AnyModel | None) -> tuple[nn.Module, Passport]:
-    return load_run_network(folder, model=model)[0], run_passport(folder)
+    return load_run_network(folder, model=model, key="--model")[0], run_passport(folder)
 
 
 def run_passport(folder: RunFolder) -> Passport:

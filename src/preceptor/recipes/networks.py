@@ -128,7 +128,7 @@ def load_run_network(
             made what it was trained on.
         model: the network, where it was passed from Python: its name, its section, or one like it, of which a copy gets the
             weights.
-        key: under which that is given, for messages.
+        key: under which that is given, for messages; an option of the command line with its dashes.
 
     Raises:
         UsageError: when the folder holds no finished run, or a damaged one, the data's images cannot be made those of the
@@ -254,9 +254,10 @@ def _described(stated: Mapping[str, Any], model: _Model | None, who: str, key: s
         return model if isinstance(model, nn.Module) else named(model)
     section = ModelSection(**stated)
     if section.name.startswith(PYTHON):
+        word = f"{key} " if key.startswith("--") else f"{key}="
         raise UsageError(
             f"{who}: its network was passed as a Python object ({section.name}), so it cannot be made from its name; "
-            f"give it again: {key}=PKG.MODULE:FACTORY, or from Python {key}=NETWORK"
+            f"give it again: {word}PKG.MODULE:FACTORY, or from Python the network itself as {key.lstrip('-')}"
         )
     return section
 

@@ -72,7 +72,7 @@ def test_teach_distill_evaluate(tmp_path: Path, capsys: pytest.CaptureFixture[st
     accuracy = [line for line in first.out.splitlines() if "accuracy" in line]
     assert accuracy[0] in capsys.readouterr().out
     assert main(["distill", *words]) == 2
-    assert "holds a finished run; overwrite=true" in capsys.readouterr().err
+    assert "holds a finished run; overwrite=True" in capsys.readouterr().err
     config = yaml.safe_load((tmp_path / "s" / "config.yaml").read_text())
     assert config["method"]["kd"]["temperature"] == 2.0
     assert config["optim"]["lr"] == 0.1

@@ -106,7 +106,7 @@ def test_a_finished_run_is_given_back_not_repeated(tmp_path: Path) -> None:
     again = preceptor.teach(data=SMALL, model="convnet_s", epochs=1, out=tmp_path / "run", progress=False, resume=True)
     assert (tmp_path / "run" / "result.json").stat().st_mtime_ns == written
     assert again.metrics == first.metrics
-    with pytest.raises(UsageError, match="holds a finished run; overwrite=true"):
+    with pytest.raises(UsageError, match="holds a finished run; overwrite=True"):
         preceptor.teach(data=SMALL, model="convnet_s", epochs=1, out=tmp_path / "run", progress=False)
 
 

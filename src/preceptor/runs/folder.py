@@ -118,8 +118,8 @@ class RunFolder:
         elif content and resume:
             self._check_same(config)
         elif content:
-            state = "a finished run" if self.is_finished else "an unfinished run (resume=true goes on with it)"
-            raise UsageError(f"out: {self.path} holds {state}; overwrite=true starts it anew")
+            state = "a finished run" if self.is_finished else "an unfinished run (resume=True goes on with it)"
+            raise UsageError(f"out: {self.path} holds {state}; overwrite=True starts it anew")
         write_text(self.config, yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True))
 
     def read_config(self) -> dict[str, Any]:

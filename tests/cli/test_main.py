@@ -29,6 +29,11 @@ from preceptor.cli import main
         (["teach", "--config", "none.yaml"], 2, "error: config none.yaml: cannot be read"),
         (["tech"], 2, "error: No such command 'tech'"),
         (["list", "nothing"], 2, "error: Invalid value"),
+        (
+            ["distill", "data=digits", "teacher=timm:resnet10t", "model=convnet_s"],
+            2,
+            "error: teacher: timm:resnet10t is no run folder or file; a network's name is given as teacher.model=timm:resnet10t",
+        ),
         (["demo", "--seeds", "0"], 2, "error: Invalid value"),
     ],
 )

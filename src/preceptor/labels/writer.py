@@ -48,13 +48,22 @@ def write_labels(
         RunError: when the disk refuses.
     """
     path = Path(folder)
+    check_folder(path)
+    with kept_to_this_process(path):
+        return _write(path, _claim(path, manifest), answer, batch_size, done)
+
+
+def check_folder(path: Path) -> None:
+    """Check that labels may be written into a folder, as far as that shows before it is known which.
+
+    Raises:
+        UsageError: when it is a file, or holds something else.
+    """
     if path.exists() and not path.is_dir():
         raise UsageError(f"out: {path} is a file, not a folder")
     content = sorted({entry.name for entry in path.iterdir()} - {LOCK}) if path.exists() else []
     if content and "manifest.json" not in content:
         raise UsageError(f"out: {path} is not empty and holds no labels ({content[0]}, ...); choose another folder")
-    with kept_to_this_process(path):
-        return _write(path, _claim(path, manifest), answer, batch_size, done)
 
 
 def _write(path: Path, manifest: Manifest, answer: Answer, batch_size: int, done: Callable[[int], None]) -> Manifest:

@@ -108,7 +108,7 @@ def teach(
         >>> 0 <= teacher.metrics.accuracy <= 1
         True
     """
-    values = {**_sections(data, model, training, out), "objective": _section(objective)}
+    values = {**_sections(data, model, training, out), "objective": _section("objective", objective)}
     return run(make_recipe(TeachRecipe, values), _given(data, model, None, objective), show=progress)
 
 
@@ -146,13 +146,13 @@ def distill(
     sections = {
         **_sections(data, model, training, out),
         "teacher": _teacher_section(teacher),
-        "method": _section(method),
+        "method": _section("method", method),
     }
     if labels is not None:
         sections["labels"] = str(labels)
     given = _given(data, model, teacher, method)
     if unlabelled is not None:
-        sections["unlabelled"] = _section(unlabelled)
+        sections["unlabelled"] = _section("unlabelled", unlabelled)
         if not (isinstance(unlabelled, str) or _is_section(unlabelled)):
             given = replace(given, unlabelled=_loaded(unlabelled))
     return run(make_recipe(DistillRecipe, sections), given, show=progress)
@@ -179,7 +179,7 @@ def label(
         UsageError: for anything wrong with the arguments, or a folder that holds other labels: each difference is named.
         RunError: when the disk refuses.
     """
-    sections = {"data": _section(data), "teacher": _teacher_section(teacher), "out": str(out), **settings}
+    sections = {"data": _section("data", data), "teacher": _teacher_section(teacher), "out": str(out), **settings}
     given = _given(data, "", teacher, "")
     return run_label(make_recipe(LabelRecipe, sections), given.data, given.teacher, show=progress)
 
@@ -275,7 +275,9 @@ def _candidate(given: str | Path | Settings | Result | nn.Module, number: int, d
         return Candidate(f"{type(given).__name__} ({number})" if number else type(given).__name__, given)
     if isinstance(given, Result):
         return Candidate(str(given.path), given.model, given.record.get("data_fingerprint"))
-    section = TeacherSection.model_validate(_section(str(given) if isinstance(given, Path) else given, key="path"))
+    section = TeacherSection.model_validate(
+        _section("candidate", str(given) if isinstance(given, Path) else given, key="path")
+    )
     assert isinstance(section.path, str)
     return load_candidate(section.path, section.model, data)
 
@@ -297,11 +299,11 @@ def _teacher_section(teacher: str | Path | Settings | Result | nn.Module | None)
         return {}
     if isinstance(teacher, Result):
         return {"path": str(teacher.path)}
-    return _section(str(teacher) if isinstance(teacher, Path) else teacher, key="path")
+    return _section("teacher", str(teacher) if isinstance(teacher, Path) else teacher, key="path")
 
 
 def _sections(data: AnyData, model: AnyModel, training: Training, out: str | Path | None) -> dict[str, Any]:
-    values = {"data": _section(data), "model": _section(model), **training}
+    values = {"data": _section("data", data), "model": _section("model", model), **training}
     if out is not None:
         values["out"] = str(out)
     start = training.get("start_from")
@@ -310,8 +312,10 @@ def _sections(data: AnyData, model: AnyModel, training: Training, out: str | Pat
     return values
 
 
-def _section(value: object, key: str = "name") -> dict[str, Any]:
+def _section(role: str, value: object, key: str = "name") -> dict[str, Any]:
     """Return a configuration section for a name, a section, or an object (which is recorded by its type)."""
+    if isinstance(value, type):
+        raise UsageError(f"{role}: {value.__name__} is a class, expected an object of it: {value.__name__}(...)")
     if isinstance(value, str):
         return {key: value}
     if isinstance(value, Mapping) and _is_section(value, key):
@@ -342,7 +346,7 @@ def _loaded(data: AnyData) -> Data:
     if isinstance(data, Data):
         return data
     if isinstance(data, str) or _is_section(data):
-        section = DataSection.model_validate(_section(data))
+        section = DataSection.model_validate(_section("data", data))
         if section.name.startswith(PYTHON):
             raise UsageError(f"data: {section.name} was passed as a Python object; pass it again as data=...")
         return load_data(section)

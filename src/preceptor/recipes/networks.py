@@ -23,6 +23,7 @@ from preceptor.models import (
     Samples,
     load_weights,
     make,
+    names,
     present,
     read_metadata,
     read_passport,
@@ -274,6 +275,8 @@ def load_network(path: Path, model: str | ModelSection | None, data: Data, *, ke
         if model is not None:
             raise UsageError(f"{key}: {named(model).name} is not needed: run folder {path} knows its network")
         return checked_run(RunFolder(path), data)
+    if not path.exists() and key == "teacher.model" and (":" in str(path) or str(path) in names()):
+        raise UsageError(f"teacher: {path} is no run folder or file; a network's name is given as {key}={path}")
     weights = weights_of(path, "teacher: ")
     if weights.suffix == ".safetensors" and PASSPORT in read_metadata(weights):
         network, passport = load_exported(path, model, data=data)

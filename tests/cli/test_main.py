@@ -122,6 +122,9 @@ def test_lists(what: str, names: list[str], capsys: pytest.CaptureFixture[str]) 
         (["methods", "function_matching"], ["method.temperature", "1.0"]),
         (["objectives", "brier"], ["objective.weight"]),
         (["data", "gaussian"], ["data.variance     6.0"]),
+        (["models", "mlp"], ["model.widths", "(128, 128)", "model.logits"]),
+        (["models", "timm:resnet10t"], ["any network of timm", "model.pretrained", "model.resolution"]),
+        (["models", "mine:network"], ["any importable callable", "what the factory takes"]),
     ],
 )
 def test_one_name_and_its_keys(words: list[str], said: list[str], capsys: pytest.CaptureFixture[str]) -> None:
@@ -129,6 +132,13 @@ def test_one_name_and_its_keys(words: list[str], said: list[str], capsys: pytest
     out = capsys.readouterr().out
     for text in said:
         assert text in out
+
+
+def test_a_list_of_nothing_is_the_help(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["list"]) == 0
+    said = capsys.readouterr()
+    assert "inputs, data or presets" in " ".join(said.out.split())
+    assert "error" not in said.err
 
 
 def test_a_name_that_is_not_there(capsys: pytest.CaptureFixture[str]) -> None:

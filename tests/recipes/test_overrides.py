@@ -72,6 +72,13 @@ def test_all_bad_keys_are_named_at_once() -> None:
     assert len(str(caught.value).splitlines()) == 3
 
 
+def test_one_assistant_may_stand_alone() -> None:
+    words = [*NEEDED, "teacher=runs/t", "method=takd"]
+    assert make_recipe(DistillRecipe, overrides=[*words, "teacher.assistants=resnet14"]).teacher.assistants == (
+        "resnet14",
+    )
+
+
 def test_the_configuration_of_another_kind_of_run_is_refused_as_such() -> None:
     with pytest.raises(UsageError, match=r"^configuration: is that of a distill run, not of teach$"):
         make_recipe(TeachRecipe, {"kind": "distill", "data": "digits", "teacher": {"path": "t"}, "model": "mlp"})

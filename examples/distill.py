@@ -3,7 +3,9 @@
 import preceptor
 
 teacher = "runs/example-teacher"  # of teach.py
-student = preceptor.distill(data="digits", teacher=teacher, model="convnet_s", method="dkd", out="runs/example-student")
+student = preceptor.distill(
+    data="digits", teacher=teacher, model="convnet_s", method="dkd", out="runs/example-student", overwrite=True
+)
 
 metrics = student.metrics
 print(f"accuracy {metrics.accuracy:.3f}, NLL {metrics.nll:.3f}, Brier {metrics.brier:.3f}, ECE {metrics.ece:.3f}")

@@ -1,5 +1,9 @@
 """The library's losses in a Lightning module (pip install lightning)."""
 
+from preceptor.extras import fit_torchvision
+
+fit_torchvision()  # which lightning imports: before it, for where torchvision and torch are not built for one another
+
 import lightning
 import torch
 from torch.utils.data import DataLoader, TensorDataset

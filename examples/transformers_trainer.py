@@ -1,5 +1,9 @@
 """The library's losses in a subclass of transformers' Trainer (pip install 'preceptor[hf]' accelerate)."""
 
+from preceptor.extras import fit_torchvision
+
+fit_torchvision()  # which transformers imports: before it, for where torchvision and torch are not built for one another
+
 from typing import Any
 
 import torch

@@ -42,7 +42,7 @@ table = load_digits()
 images = torch.tensor(table.images, dtype=torch.float32)[:, None] / 16
 data = TensorDataset(images, torch.tensor(table.target))
 
-teacher = preceptor.teach(data=data, model=Teacher(), epochs=15, out="runs/own-teacher")
+teacher = preceptor.teach(data=data, model=Teacher(), epochs=15, out="runs/own-teacher", overwrite=True)
 student = preceptor.distill(
     data=data,
     teacher=teacher,
@@ -50,5 +50,6 @@ student = preceptor.distill(
     method={"name": "at", "weight": 100.0, "pairs": {"layers.4": "body.5"}, "kd": {"weight": 1.0}},
     epochs=15,
     out="runs/own-student",
+    overwrite=True,
 )
 print(f"teacher {teacher.metrics.accuracy:.3f}, student {student.metrics.accuracy:.3f}")

@@ -1,7 +1,8 @@
-"""The examples run as they stand, and come to something."""
+"""The examples run as a user runs them, `python examples/NAME`, and come to something."""
 
 from __future__ import annotations
 
+import ast
 import importlib.util
 import os
 import re
@@ -15,21 +16,42 @@ EXAMPLES = Path(__file__).parents[1] / "examples"
 NEEDS = {"lightning_module.py": "lightning", "transformers_trainer.py": "transformers"}
 
 
-@pytest.mark.parametrize(
-    "name", ["own_loop.py", "lightning_module.py", "transformers_trainer.py", "your_own_method.py"]
-)
-def test_an_example_learns(name: str, tmp_path: Path) -> None:
+def run(name: str, folder: Path) -> str:
+    """Return what an example printed in a process of its own."""
     needed = NEEDS.get(name)
     if needed is not None and importlib.util.find_spec(needed) is None:
         pytest.skip(f"{needed} is not installed")
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    # lightning and transformers import torchvision where it is installed, also one that does not fit this torch
-    first = "import_torchvision(needed_by='the test')" if needed and importlib.util.find_spec("torchvision") else "None"
-    program = f"import runpy; from preceptor.extras import import_torchvision; {first}; runpy.run_path({str(EXAMPLES / name)!r})"
     done = subprocess.run(
-        [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=False, env=environment
+        [sys.executable, str(EXAMPLES / name)],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+        env=environment,
     )
     assert done.returncode == 0, done.stderr
-    found = re.search(r"(?:test accuracy|student) (0\.\d+)", done.stdout)
-    assert found is not None, done.stdout
+    return done.stdout
+
+
+@pytest.mark.parametrize(
+    "name", ["own_loop.py", "lightning_module.py", "transformers_trainer.py", "your_own_method.py", "your_own_model.py"]
+)
+def test_an_example_learns(name: str, tmp_path: Path) -> None:
+    said = run(name, tmp_path)
+    found = re.search(r"(?:test accuracy|student) (0\.\d+)", said)
+    assert found is not None, said
     assert float(found[1]) > 0.7
+
+
+@pytest.mark.parametrize("name", sorted(path.name for path in EXAMPLES.glob("*.py")))
+def test_an_example_can_be_run_again(name: str) -> None:
+    """Every run of an example replaces the one before it."""
+    calls = [
+        node
+        for node in ast.walk(ast.parse((EXAMPLES / name).read_text()))
+        if isinstance(node, ast.Call) and ast.unparse(node.func) in {"preceptor.teach", "preceptor.distill"}
+    ]
+    assert calls
+    for call in calls:
+        assert "overwrite=True" in [ast.unparse(word) for word in call.keywords], ast.unparse(call)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import importlib
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -9,25 +10,35 @@ import pytest
 import torch
 
 from preceptor.errors import UsageError
-from preceptor.extras import import_extra, import_torchvision
+from preceptor.extras import import_extra, import_torchvision, with_torchvision
 
 CHECK = """
-import sys, warnings
 import torch
 from preceptor.extras import import_torchvision
-with warnings.catch_warnings(record=True) as heard:
-    warnings.simplefilter("always")
-    vision = import_torchvision(needed_by="a test")
-    again = import_torchvision(needed_by="a test")
-assert vision is again
-said = [str(one.message) for one in heard if "torchvision's compiled operators" in str(one.message)]
-assert len(said) == 1, said
+vision = import_torchvision(needed_by="a test")
+assert vision is import_torchvision(needed_by="a test")
 network = vision.models.squeezenet1_1(num_classes=7).eval()
 assert network(torch.zeros(1, 3, 64, 64)).shape == (1, 7)
 from torchvision.transforms import v2
 assert v2.Resize([4, 4])(torch.zeros(3, 8, 8)).shape == (3, 4, 4)
 import timm
 assert timm.create_model("resnet10t", num_classes=3).num_classes == 3
+"""
+
+BERT = """
+from transformers import BertConfig, BertForSequenceClassification
+
+def network(num_classes, vocabulary_size):
+    sizes = dict(hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16)
+    return BertForSequenceClassification(BertConfig(vocab_size=vocabulary_size, num_labels=num_classes, **sizes))
+"""
+MADE = """
+import torch
+from preceptor.models import Samples, make, observe
+from preceptor.types import Vocabulary
+
+network = make("bert_of_mine:network", Samples(3, (2, 6), vocabulary=Vocabulary(9, 0, "of a test"))).eval()
+assert observe(network)(torch.ones(2, 2, 6, dtype=torch.long)).logits.shape == (2, 3)
 """
 
 
@@ -42,7 +53,16 @@ def test_torchvision_is_usable_where_its_operators_are_missing_and_says_so_once(
     """Where torchvision fits, its compiled library would define the operators a second time: so only where it fails."""
     if not fails_here():
         pytest.skip("torchvision's compiled operators fit this torch")
-    subprocess.run([sys.executable, "-c", CHECK], check=True)
+    done = subprocess.run([sys.executable, "-c", CHECK], check=True, capture_output=True, text=True)
+    (said,) = [line for line in done.stderr.splitlines() if "compiled operators" in line]
+    assert said.startswith("note: torchvision's compiled operators do not fit this torch")
+
+
+@pytest.mark.skipif(find_spec("transformers") is None, reason="needs the extra hf")
+def test_a_factory_of_ones_own_may_import_what_imports_torchvision(tmp_path: Path) -> None:
+    (tmp_path / "bert_of_mine.py").write_text(BERT)
+    done = subprocess.run([sys.executable, "-c", MADE], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 def test_any_other_failure_of_torchvision_is_passed_on(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -55,6 +75,24 @@ def test_any_other_failure_of_torchvision_is_passed_on(monkeypatch: pytest.Monke
     monkeypatch.setattr(sys, "meta_path", [Finder(), *sys.meta_path])
     with pytest.raises(RuntimeError, match="another processor"):
         import_torchvision(needed_by="a test")
+
+
+def test_what_failed_of_torchvision_alone_is_tried_again() -> None:
+    tries: list[int] = []
+
+    def fails() -> None:
+        tries.append(1)
+        try:
+            raise RuntimeError("operator torchvision::nms does not exist")
+        except RuntimeError as error:
+            raise ModuleNotFoundError("Could not import module 'BertModel'") from error  # as transformers does
+
+    with pytest.raises(ModuleNotFoundError, match="BertModel"):
+        with_torchvision(fails)
+    assert len(tries) == 2
+    with pytest.raises(ModuleNotFoundError, match="no_such_package"):
+        with_torchvision(lambda: importlib.import_module("no_such_package"))
+    assert with_torchvision(lambda: 7) == 7
 
 
 def test_a_missing_package_names_its_extra() -> None:

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import importlib
+import logging
 import sys
-import warnings
+from collections.abc import Callable
+from importlib.util import find_spec
 from types import ModuleType
+from typing import TypeVar
 
 import torch
 
 from preceptor.errors import UsageError
 
-__all__ = ["import_extra", "import_torchvision"]
+__all__ = ["fit_torchvision", "import_extra", "import_torchvision", "with_torchvision"]
 
+_Result = TypeVar("_Result")
 _MISSING_OPERATOR = "operator torchvision::nms does not exist"
 _SCHEMA = "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
 _kept: list[torch.library.Library] = []  # what a library defines goes away with it
@@ -43,18 +47,15 @@ def import_torchvision(*, needed_by: str) -> ModuleType:
     """Return torchvision, also where its compiled operators do not fit the torch that is installed.
 
     Its wheels from PyPI are compiled for torch with CUDA; beside a torch for the CPU alone `import torchvision` fails, and
-    with it that of timm and of transformers' image models. After exactly that failure the two operators that it asks for
-    are declared, and the import is tried again: networks, transforms and data sets work, the compiled operators (nms,
-    roi_align, ...) do not.
+    with it that of timm, of lightning and of most of transformers. After exactly that failure the two operators that it
+    asks for are declared, one line on standard error says so, and the import is tried again: networks, transforms and data
+    sets work, the compiled operators (nms, roi_align, ...) do not.
 
     Args:
         needed_by: what the user asked for, for the message.
 
     Raises:
         UsageError: when it is not installed.
-
-    Warns:
-        RuntimeWarning: once, when the operators are missing.
     """
     try:
         return import_extra("torchvision", "vision", needed_by=needed_by)
@@ -67,10 +68,36 @@ def import_torchvision(*, needed_by: str) -> ModuleType:
     for operator in ("nms", "qnms"):
         library.define(operator + _SCHEMA)
     _kept.append(library)
-    warnings.warn(
-        "torchvision's compiled operators do not fit this torch: networks, transforms and data sets work, nms and its like "
-        "do not; a torchvision wheel from the index that torch came from has them",
-        RuntimeWarning,
-        stacklevel=2,
+    # a warning would come with the path and text of some line of ours
+    logging.getLogger("preceptor").warning(
+        "note: torchvision's compiled operators do not fit this torch: networks, transforms and data sets work, nms and its "
+        "like do not; a torchvision wheel from the index that torch came from has them"
     )
     return importlib.import_module("torchvision")
+
+
+def fit_torchvision() -> None:
+    """Make torchvision importable, where it is installed, as `import_torchvision` does.
+
+    To be called before the import of a package that imports torchvision by itself: lightning, transformers, timm.
+    """
+    if find_spec("torchvision") is not None:
+        import_torchvision(needed_by="torchvision")
+
+
+def with_torchvision(action: Callable[[], _Result]) -> _Result:
+    """Return what an action returns; one that failed because torchvision does not fit torch is tried again once it does.
+
+    Args:
+        action: imports code that is not ours, or runs it.
+    """
+    try:
+        return action()
+    except (ImportError, RuntimeError) as error:
+        cause: BaseException | None = error  # transformers raises an ImportError of its own from it
+        while cause is not None and _MISSING_OPERATOR not in str(cause):
+            cause = cause.__cause__ or cause.__context__
+        if cause is None:
+            raise
+    fit_torchvision()
+    return action()

@@ -33,6 +33,11 @@ from preceptor.cli import main
         (["teach", "--config", "none.yaml"], 2, "error: config none.yaml: cannot be read"),
         (["tech"], 2, "error: No such command 'tech'"),
         (["list", "nothing"], 2, "error: Invalid value"),
+        (
+            ["distill", "data=digits", "teacher=timm:resnet10t", "model=convnet_s"],
+            2,
+            "error: teacher: timm:resnet10t is no run folder or file; a network's name is given as teacher.model=timm:resnet10t",
+        ),
         (["demo", "--seeds", "0"], 2, "error: Invalid value"),
     ],
 )
@@ -76,7 +81,7 @@ def test_teach_distill_evaluate(tmp_path: Path, capsys: pytest.CaptureFixture[st
     accuracy = [line for line in first.out.splitlines() if "accuracy" in line]
     assert accuracy[0] in capsys.readouterr().out
     assert main(["distill", *words]) == 2
-    assert "holds a finished run; overwrite=true" in capsys.readouterr().err
+    assert "holds a finished run; overwrite=True" in capsys.readouterr().err
     config = yaml.safe_load((tmp_path / "s" / "config.yaml").read_text())
     assert config["method"]["kd"]["temperature"] == 2.0
     assert config["optim"]["lr"] == 0.1
@@ -121,6 +126,9 @@ def test_lists(what: str, names: list[str], capsys: pytest.CaptureFixture[str]) 
         (["methods", "function_matching"], ["method.temperature", "1.0"]),
         (["objectives", "brier"], ["objective.weight"]),
         (["data", "gaussian"], ["data.variance     6.0"]),
+        (["models", "mlp"], ["model.widths", "(128, 128)", "model.logits"]),
+        (["models", "timm:resnet10t"], ["any network of timm", "model.pretrained", "model.resolution"]),
+        (["models", "mine:network"], ["any importable callable", "what the factory takes"]),
     ],
 )
 def test_one_name_and_its_keys(words: list[str], said: list[str], capsys: pytest.CaptureFixture[str]) -> None:
@@ -128,6 +136,13 @@ def test_one_name_and_its_keys(words: list[str], said: list[str], capsys: pytest
     out = capsys.readouterr().out
     for text in said:
         assert text in out
+
+
+def test_a_list_of_nothing_is_the_help(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["list"]) == 0
+    said = capsys.readouterr()
+    assert "inputs, data or presets" in " ".join(said.out.split())
+    assert "error" not in said.err
 
 
 def test_a_name_that_is_not_there(capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,6 +6,7 @@ import torch
 from preceptor.cli import main
 from preceptor.errors import UsageError
 from preceptor.models import PREFIXES, Adapted, Samples, create, make
+from preceptor.types import Vocabulary
 
 
 def test_a_name_without_a_prefix_is_of_the_zoo_and_stays_as_it_is() -> None:
@@ -15,6 +16,12 @@ def test_a_name_without_a_prefix_is_of_the_zoo_and_stays_as_it_is() -> None:
     created = create("mlp", num_classes=3, input_shape=(5,), options={"widths": [4]})
     assert not isinstance(named, Adapted)
     assert all(torch.equal(mine, its) for mine, its in zip(named.parameters(), created.parameters(), strict=True))
+
+
+@pytest.mark.parametrize("name", ["mlp", "resnet8"])
+def test_the_zoo_reads_no_texts(name: str) -> None:
+    with pytest.raises(UsageError, match=f"model: {name} cannot read texts, .* hf:FOLDER or PKG.MODULE:FACTORY can"):
+        make(name, Samples(2, (2, 6), vocabulary=Vocabulary(9, 0, "of a test")))
 
 
 @pytest.mark.parametrize("name", ["timm:", ":factory"])

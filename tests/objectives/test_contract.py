@@ -277,6 +277,65 @@ def test_compiled_is_the_same(room: str, key: str, entry: Entry, compiled: dict[
     assert key not in compiled, compiled[key]
 
 
+@pytest.fixture(scope="module")
+def refused() -> dict[str, dict[str, str]]:
+    """What each objective says of wrong tensors, by key and wrong argument, without run-time type checks, as users have it."""
+    script = f"""
+import inspect, json, sys
+sys.path[:0] = [{str(TESTS)!r}, {str(TESTS.parent)!r}]
+import torch
+from test_contract import ROOMS, make, make_step
+said = {{}}
+for room, entries in ROOMS.items():
+    for key, entry in entries.items():
+        objective, step = make(entry, make_step(room, key))
+        takes = inspect.signature(objective.forward).parameters
+        logits, labels = step.student.logits.detach(), step.batch.labels
+        maps = list(step.student.features.values())[:2]
+        right = dict(logits=logits, student_logits=logits, teacher_logits=logits, labels=labels, index=step.batch.index, epoch=2)
+        right |= dict(student_maps=maps, teacher_maps=maps)
+        if key == "ensemble":
+            right["teacher_logits"] = [logits, logits]
+        wrong = []
+        if "student_logits" in takes:
+            wrong += [("student_logits", "shape", logits[:, :3]), ("student_logits", "kind", logits.long())]
+        if "labels" in takes and takes["labels"].default is inspect.Parameter.empty:
+            columns = torch.nn.functional.one_hot(labels, logits.shape[1])
+            wrong += [("labels", "floats", labels.float()), ("labels", "columns", columns), ("labels", "few", labels[:2])]
+        if "student_maps" in takes and key != "semckd":
+            wrong += [("student_maps", "bare", maps[0]), ("student_maps", "vectors", [logits, logits])]
+        for name, what, value in wrong:
+            given = {{each: right[each] for each in takes if each in right}} | {{name: value}}
+            try:
+                objective(**given)
+            except ValueError as error:
+                said.setdefault(key, {{}})[name + " " + what] = str(error)
+            except Exception as error:
+                said.setdefault(key, {{}})[name + " " + what] = repr(error)
+            else:
+                said.setdefault(key, {{}})[name + " " + what] = "nothing"
+print(json.dumps(said))
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    said: dict[str, dict[str, str]] = json.loads(done.stdout.splitlines()[-1])
+    return said
+
+
+@every
+def test_wrong_tensors_are_refused_by_name(
+    room: str, key: str, entry: Entry, refused: dict[str, dict[str, str]]
+) -> None:
+    """Logits of other classes or of whole numbers, labels that are no classes, a map where a list of them is due."""
+    takes = set(inspect.signature(entry.objective.forward).parameters)
+    if key not in refused:
+        assert key == "semckd" or not takes & {"student_logits", "student_maps"}
+        pytest.skip("it takes neither logits of two networks, nor labels, nor lists of maps")
+    for wrong, said in refused[key].items():
+        assert said.startswith(wrong.split()[0]), f"{wrong}: {said}"
+        assert wrong != "student_logits shape" or f"shapes ({BATCH}, 3) and ({BATCH}, {CLASSES})" in said
+
+
 @every
 def test_double_precision_is_kept(room: str, key: str, entry: Entry) -> None:
     objective, step = make(entry, make_step(room, key))

@@ -159,6 +159,7 @@ def test_a_run_made_again_from_its_own_configuration_is_the_same(tmp_path: Path)
         ({"stop_at": "best_val_nll", "data": {"name": "digits", "validation": 0}}, r"needs a validation split"),
         ({"device": "cuda:7"}, r"device: 'cuda:7' cannot be used here"),
         ({"model": Mine(classes=7)}, r"model has 7 classes, data digits has 10"),
+        ({"model": nn.Linear}, r"model: Linear is a class, expected an object of it: Linear\(...\)"),
         ({"model": nn.Identity()}, r"model Identity returned a tensor \(2, 1, 8, 8\)"),
     ],
 )
@@ -170,6 +171,69 @@ def test_what_is_wrong_is_named_and_nothing_is_left_behind(
         preceptor.teach(**{**given, **arguments})  # type: ignore[arg-type]
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "run").exists()
+
+
+def test_a_folder_that_cannot_be_had_is_said_before_anything_is_read(teacher: preceptor.Result, tmp_path: Path) -> None:
+    """The data are not there either: who looked at them first would say so."""
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "thesis.tex").touch()
+    (tmp_path / "file").touch()
+    missing: dict[str, str] = {"name": "cifar100", "root": "/nowhere"}
+    for out, message in (
+        (teacher.path, "holds a finished run; overwrite=True"),
+        (tmp_path / "other", r"is not empty and holds no run \(thesis.tex"),
+        (tmp_path / "file", "is a file, not a folder"),
+    ):
+        with pytest.raises(UsageError, match=message):
+            preceptor.teach(data=missing, model="resnet8", out=out, progress=False)
+        with pytest.raises(UsageError, match=message):
+            preceptor.distill(data=missing, teacher="/nowhere", model="resnet8", out=out, progress=False)
+    with pytest.raises(UsageError, match="is not empty and holds no labels"):
+        preceptor.label(data=missing, teacher="/nowhere", out=tmp_path / "other", progress=False)
+
+
+def test_what_is_hardly_meant_is_said(
+    teacher: preceptor.Result, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def said(verb: str, objective: str | dict[str, object]) -> str:
+        given = {"data": "digits", "model": "convnet_s", "epochs": 1, "out": tmp_path / "run", "overwrite": True}
+        if verb == "distill":
+            preceptor.distill(teacher=teacher, method=objective, **given)  # type: ignore[arg-type]
+        else:
+            preceptor.teach(objective=objective, start_from=teacher, **{**given, "model": "convnet_m"})  # type: ignore[arg-type]
+        return " ".join(capsys.readouterr().err.split())
+
+    assert "warning: no term looks at the teacher (brier)" in said("distill", "brier")
+    assert "warning: term kd has weight -0.01" in said("distill", {"name": "kd", "weight": -0.01})
+    assert "warning: term" not in said("teach", "mcmi")  # which is meant to be made large
+    plain = said("distill", "kd")
+    assert "looks at the teacher" not in plain
+    assert "has weight" not in plain
+
+
+@pytest.mark.parametrize(
+    ("pairs", "message"),
+    [
+        ({"layer9": "blocks.0"}, "student's feature layer9: ConvNet has no such feature"),
+        ({"blocks.0": "layer9"}, "teacher's feature layer9: ConvNet has no such feature"),
+        (
+            {"block1:5x5": "block1"},
+            r"student's feature block1:5x5: block1 takes no marks; .* module's path: blocks\.0:5x5",
+        ),
+    ],
+)
+def test_a_feature_that_is_not_there_is_named_with_its_network(
+    teacher: preceptor.Result, tmp_path: Path, pairs: dict[str, str], message: str
+) -> None:
+    with pytest.raises(UsageError, match=message):
+        preceptor.distill(
+            data="digits",
+            teacher=teacher,
+            model="convnet_s",
+            method={"name": "at", "pairs": pairs},
+            out=tmp_path / "run",
+            progress=False,
+        )
 
 
 def test_a_teacher_that_does_not_fit(teacher: preceptor.Result, tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from preceptor.errors import UsageError
-from preceptor.recipes.config import DistillRecipe, TeachRecipe
+from preceptor.recipes.config import DistillRecipe, LabelRecipe, TeachRecipe
 from preceptor.recipes.overrides import make_recipe, read_yaml
 
 NEEDED = ["data=digits", "model=convnet_s"]
@@ -70,6 +70,20 @@ def test_all_bad_keys_are_named_at_once() -> None:
     with pytest.raises(UsageError) as caught:
         make_recipe(TeachRecipe, overrides=["modl=a", "epochs=x", "data=digits"])
     assert len(str(caught.value).splitlines()) == 3
+
+
+def test_one_assistant_may_stand_alone() -> None:
+    words = [*NEEDED, "teacher=runs/t", "method=takd"]
+    assert make_recipe(DistillRecipe, overrides=[*words, "teacher.assistants=resnet14"]).teacher.assistants == (
+        "resnet14",
+    )
+
+
+def test_the_configuration_of_another_kind_of_run_is_refused_as_such() -> None:
+    with pytest.raises(UsageError, match=r"^configuration: is that of a distill run, not of teach$"):
+        make_recipe(TeachRecipe, {"kind": "distill", "data": "digits", "teacher": {"path": "t"}, "model": "mlp"})
+    with pytest.raises(UsageError, match=r"^configuration: is that of a teach run$"):
+        make_recipe(LabelRecipe, {"kind": "teach", "data": "digits", "model": "mlp"})
 
 
 @pytest.mark.parametrize(

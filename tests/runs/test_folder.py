@@ -22,12 +22,12 @@ def test_a_folder_with_a_run_is_refused_resumed_or_overwritten(tmp_path: Path) -
     folder = RunFolder(tmp_path / "run")
     folder.claim(CONFIG, resume=False, overwrite=False)
     folder.append({"epoch": 1})
-    with pytest.raises(UsageError, match=r"holds an unfinished run \(resume=true"):
+    with pytest.raises(UsageError, match=r"holds an unfinished run \(resume=True"):
         folder.claim(CONFIG, resume=False, overwrite=False)
     folder.claim(CONFIG, resume=True, overwrite=False)
     assert folder.history() == [{"epoch": 1}]
     folder.write_result({"seconds": 1.0})
-    with pytest.raises(UsageError, match="holds a finished run; overwrite=true"):
+    with pytest.raises(UsageError, match="holds a finished run; overwrite=True"):
         folder.claim(CONFIG, resume=False, overwrite=False)
     folder.claim(CONFIG, resume=False, overwrite=True)
     assert folder.history() == []

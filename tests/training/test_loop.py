@@ -106,7 +106,7 @@ def test_a_finished_run_is_given_back_not_repeated(tmp_path: Path) -> None:
     again = preceptor.teach(data=SMALL, model="convnet_s", epochs=1, out=tmp_path / "run", progress=False, resume=True)
     assert (tmp_path / "run" / "result.json").stat().st_mtime_ns == written
     assert again.metrics == first.metrics
-    with pytest.raises(UsageError, match="holds a finished run; overwrite=true"):
+    with pytest.raises(UsageError, match="holds a finished run; overwrite=True"):
         preceptor.teach(data=SMALL, model="convnet_s", epochs=1, out=tmp_path / "run", progress=False)
 
 
@@ -197,11 +197,13 @@ class Flat(Objective):
 def test_a_run_that_has_not_begun_to_learn_after_a_tenth_of_its_steps_says_so(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    settings = {"data": "digits", "model": "convnet_m", "epochs": 5, "batch_size": 16, "schedule": "constant"}
+    settings = {"data": "digits", "model": "convnet_m", "epochs": 8, "batch_size": 16, "schedule": "constant"}
     preceptor.teach(objective=Flat(), out=tmp_path / "flat", **settings)  # type: ignore[arg-type]
     said = capsys.readouterr().err
     assert said.count("% after a tenth of all steps, near chance for 10 classes") == 1
     preceptor.teach(out=tmp_path / "fine", **settings)  # type: ignore[arg-type]
+    assert "near chance" not in capsys.readouterr().err
+    preceptor.teach(data="digits", model="convnet_s", epochs=3, out=tmp_path / "short")  # a few steps are no evidence
     assert "near chance" not in capsys.readouterr().err
 
 

@@ -160,10 +160,16 @@ def predict(
 
 @app.command(name="list")
 def list_(
-    what: Annotated[Literal["models", "objectives", "methods", "inputs", "data", "presets"], typer.Argument()],
+    context: typer.Context,
+    what: Annotated[
+        Literal["models", "objectives", "methods", "inputs", "data", "presets"] | None, typer.Argument()
+    ] = None,
     name: Annotated[str | None, typer.Argument(help="one of them: its keys and where it comes from")] = None,
 ) -> None:
-    """List what can be named: models, objectives, methods, data or presets."""
+    """List what can be named: models, objectives, methods, inputs, data or presets."""
+    if what is None:
+        typer.echo(context.get_help())
+        return
     from preceptor.cli.tables import list_verb  # noqa: PLC0415
 
     list_verb(what, name)

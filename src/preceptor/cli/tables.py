@@ -24,6 +24,17 @@ from preceptor.recipes.procedures import PROCEDURES
 __all__ = ["list_verb"]
 
 
+_READING = {
+    "normalisation": "data; own: that of its weights, where they come with one",
+    "resolution": "the data's size, or the one it insists on",
+}
+_KEYS = {
+    "timm:NAME": {"pretrained": "False", **_READING, "others": "what timm.create_model takes"},
+    "torchvision:NAME": {"weights": "None", **_READING, "others": "what torchvision.models.get_model takes"},
+    "hf:PLACE": {"pretrained": "True where there are weights", **_READING, "others": "what its configuration holds"},
+    "PKG.MODULE:FACTORY": {**_READING, "others": "what the factory takes"},
+}
+
 Registry = Literal["models", "objectives", "methods", "inputs", "data", "presets"]
 
 
@@ -45,11 +56,14 @@ def list_verb(what: Registry, name: str | None = None) -> None:
         "presets": _presets,
     }
     Console().print(tables[what]())
-    if what in {"objectives", "methods", "inputs", "data"}:
+    if what != "presets":
         Console().print(f"\nKeys of one of them: preceptor list {what} NAME", markup=False, highlight=False)
 
 
 def _explain(what: Registry, name: str) -> None:
+    if what == "models":
+        _explain_model(name)
+        return
     entries: dict[str, Entry] = {"objectives": OBJECTIVES, "methods": {**METHODS, **PROCEDURES}}.get(what, {})
     role = {"objectives": "objective", "methods": "method", "inputs": "inputs", "data": "data"}.get(what)
     registries: dict[str, Mapping[str, Any]] = {"data": data.SOURCES, "inputs": data.POLICIES}
@@ -68,6 +82,24 @@ def _explain(what: Registry, name: str) -> None:
             table.add_row(f"{role}.{other}.weight", _weight(weight))
     for knob, value in {**knob_defaults(make), **(entry.knobs if entry is not None else {})}.items():
         table.add_row(f"{role}.{knob}", "(needed)" if value is inspect.Parameter.empty else str(value))
+    console.print(table)
+
+
+def _explain_model(name: str) -> None:
+    """Print the further keys of a network: of the zoo's all, of other libraries' those that do not depend on the network."""
+    kind, colon, _ = name.partition(":")
+    console, table = Console(), _table("key", "default")
+    if colon:
+        prefix = next((each for each in models.PREFIXES if each.startswith(f"{kind}:")), "PKG.MODULE:FACTORY")
+        console.print(f"{models.PREFIXES[prefix]}\n", markup=False, highlight=False)
+        for key, default in _KEYS[prefix].items():
+            table.add_row(f"model.{key}" if key != "others" else "(others)", default)
+    else:
+        knobs = models.knobs(name)
+        console.print(f"{models.names()[name]}\n", markup=False, highlight=False)
+        for knob, value in knobs.items():
+            table.add_row(f"model.{knob}", "(needed)" if value is inspect.Parameter.empty else str(value))
+    table.add_row("model.logits", "one a class; 1 for two classes: the log-odds of class 1")
     console.print(table)
 
 

@@ -108,9 +108,9 @@ def _print_help(verb: Verb) -> None:
         default = "needed" if field.is_required() else f"default {_short(field.default)}"
         table.add_row(Text(key), Text(f"{field.description} [{_type_name(field)}; {default}]"))
     console.print(table)
-    bare = " ".join(sorted(_BARE & set(_RECIPES[verb].model_fields)))
+    bare = ", ".join(sorted(_BARE & set(_RECIPES[verb].model_fields)))
     console.print(
-        f"\nA bare {bare} is short for its first key: data=cifar100 is data.name=cifar100.\n"
+        f"\nBare, {bare} are short for their first keys: data=cifar100 is data.name=cifar100.\n"
         "data, model, objective and method take further keys of what they name: `preceptor list methods kd` shows them.\n"
         f"`preceptor config {verb}` prints all of it as YAML.",
         markup=False,

@@ -3,6 +3,6 @@
 from preceptor.labels.encoding import Encoding
 from preceptor.labels.manifest import LabelsOf, Manifest
 from preceptor.labels.store import LabelStore
-from preceptor.labels.writer import write_labels
+from preceptor.labels.writer import check_folder, write_labels
 
-__all__ = ["Encoding", "LabelStore", "LabelsOf", "Manifest", "write_labels"]
+__all__ = ["Encoding", "LabelStore", "LabelsOf", "Manifest", "check_folder", "write_labels"]

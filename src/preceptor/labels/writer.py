@@ -135,13 +135,22 @@ def _write(path: Path, file: _File, parts: Sequence[Sequence[NDArray[Any]]], man
     return manifest
 
 
-def _claim(path: Path, wanted: Manifest, kept: ExitStack) -> Manifest:
-    """Take the folder, until `kept` is closed, and return the manifest with the files that are there and whole."""
+def check_folder(path: Path) -> None:
+    """Check that labels may be written into a folder, as far as that shows before it is known which.
+
+    Raises:
+        UsageError: when it is a file, or holds something else.
+    """
     if path.exists() and not path.is_dir():
         raise UsageError(f"out: {path} is a file, not a folder")
     content = sorted({entry.name for entry in path.iterdir()} - {LOCK}) if path.exists() else []
     if content and "manifest.json" not in content:
         raise UsageError(f"out: {path} is not empty and holds no labels ({content[0]}, ...); choose another folder")
+
+
+def _claim(path: Path, wanted: Manifest, kept: ExitStack) -> Manifest:
+    """Take the folder, until `kept` is closed, and return the manifest with the files that are there and whole."""
+    check_folder(path)
     kept.enter_context(kept_to_this_process(path))
     whole: dict[str, str] = {}
     rows_per_shard, views = wanted.rows_per_shard, wanted.views

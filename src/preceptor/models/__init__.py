@@ -9,7 +9,7 @@ from preceptor.models.reused import Reuse, ReusedClassifier
 from preceptor.models.taps import Observed, Tapped, feature_names, logits_of, observe
 from preceptor.models.text import TextClassifier, random_texts
 from preceptor.models.weights import load_weights, read_metadata, save_weights
-from preceptor.models.zoo import create, names, parameter_count
+from preceptor.models.zoo import create, knobs, names, parameter_count
 
 __all__ = [
     "PASSPORT",
@@ -27,6 +27,7 @@ __all__ = [
     "create",
     "feature_names",
     "find_classifier",
+    "knobs",
     "load_weights",
     "logits_of",
     "make",

@@ -155,7 +155,8 @@ def images_of(name: str, samples: Samples) -> tuple[int, int, int]:
         UsageError: when they are none.
     """
     if len(samples.shape) != 3:
-        raise UsageError(f"model: {name} is for images, and the samples have shape {samples.shape}; try mlp")
+        hint = "; try mlp" if samples.vocabulary is None else ""
+        raise UsageError(f"model: {name} is for images, and the samples have shape {samples.shape}{hint}")
     channels, height, width = samples.shape
     return channels, height, width
 

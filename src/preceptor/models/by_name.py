@@ -54,6 +54,10 @@ def make(
     """
     kind, colon, rest = name.partition(":")
     options = options or {}
+    if not colon and name in zoo.ZOO and samples.vocabulary is not None:
+        raise UsageError(
+            f"model: {name} cannot read texts, whose tokens are numbers without an order; hf:FOLDER or PKG.MODULE:FACTORY can"
+        )
     if not colon:
         return zoo.create(name, num_classes=samples.num_classes, input_shape=samples.shape, options=options)
     if not kind or not rest:

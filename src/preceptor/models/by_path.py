@@ -10,12 +10,14 @@ import importlib
 import inspect
 import sys
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from torch import nn
 
 from preceptor.errors import UsageError
+from preceptor.extras import with_torchvision
 from preceptor.models.adapted import REFUSALS, Own, adapt, first_line, hear_wish
 from preceptor.models.reading import Samples
 from preceptor.models.text import TextClassifier, reads_texts
@@ -51,7 +53,7 @@ def make(name: str, samples: Samples, options: Mapping[str, Any], *, is_filled: 
     }
     given = {**{key: value for key, value in known.items() if key in parameters}, **rest}
     try:
-        network = factory(**given)
+        network = with_torchvision(partial(factory, **given))
     except REFUSALS as error:
         words = ", ".join(f"{key}={value}" for key, value in given.items())
         raise UsageError(f"model: {name}({words}) failed: {type(error).__name__}: {first_line(error)}") from error
@@ -67,7 +69,7 @@ def _find(name: str) -> Any:
     if (here := str(Path.cwd())) not in sys.path:
         sys.path.append(here)
     try:
-        module = importlib.import_module(path)
+        module = with_torchvision(partial(importlib.import_module, path))
     except (ImportError, ValueError, SyntaxError) as error:
         raise UsageError(f"model: {name}: cannot import {path}: {first_line(error)}") from error
     found: Any = module

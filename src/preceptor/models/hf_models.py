@@ -8,7 +8,6 @@ that the hub's cache on this machine holds; nothing is downloaded. Further keys 
 
 from __future__ import annotations
 
-import contextlib
 import difflib
 import json
 from collections.abc import Mapping, Sequence
@@ -20,7 +19,7 @@ import torch
 from torch import nn
 
 from preceptor.errors import UsageError
-from preceptor.extras import import_extra, import_torchvision
+from preceptor.extras import fit_torchvision, import_extra
 from preceptor.models.adapted import REFUSALS, Own, adapt, first_line, hear_wish, images_of
 from preceptor.models.hf_texts import check_tokenizer, fit_texts, of_texts
 from preceptor.models.reading import Samples
@@ -61,9 +60,7 @@ def make(name: str, samples: Samples, options: Mapping[str, Any], *, is_filled: 
     if vocabulary is None:
         images_of(title, samples)
     transformers = import_extra("transformers", "hf", needed_by=title)
-    # it works without torchvision, and fails beside one that cannot be imported
-    with contextlib.suppress(UsageError):
-        import_torchvision(needed_by=title)
+    fit_torchvision()
     wish, rest = hear_wish(options)
     place = _stated(title, rest) or _find(name, transformers)
     is_pretrained = bool(rest.pop("pretrained", place.weights is not None)) and place.folder is not None

@@ -235,6 +235,10 @@ def _place(model: nn.Module, name: str) -> tuple[nn.Module, bool, tuple[_Mark, .
     if dotted not in modules:
         dotted = inside + dotted
     if dotted not in modules or not name.partition(":")[0]:
+        base, _, mark = name.partition(":")
+        if mark and base in named:
+            path = named[base].partition(":")[0].removeprefix(inside)
+            raise UsageError(f"feature {name}: {base} takes no marks; they stand behind a module's path: {path}:{mark}")
         known = [*named, *(key.removeprefix(inside) for key in modules if key and f"{key}." != inside)]
         near = difflib.get_close_matches(name.partition(":")[0], known, n=3, cutoff=0.4) or known[:5]
         raise UsageError(

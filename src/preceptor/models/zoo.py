@@ -29,6 +29,7 @@ __all__ = ["ZOO", "ZooEntry", "create", "names", "parameter_count"]
 _X4 = (32, 64, 128, 256)
 _SMALL = (1, 8, 8)
 _INPUT_SHAPE = "input_shape"
+_OF_SAMPLES = {"num_classes", "in_channels", _INPUT_SHAPE}  # known from the data
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +110,23 @@ def create(
     return entry.make(num_classes=num_classes, in_channels=shape[0], **knobs)
 
 
+def knobs(name: str) -> dict[str, Any]:
+    """Return the further keys of a network and their defaults; `inspect.Parameter.empty` for one that is needed.
+
+    Raises:
+        UsageError: for an unknown name.
+
+    Example:
+        >>> knobs("mlp")
+        {'widths': (128, 128)}
+    """
+    if name not in ZOO:
+        raise UsageError(f"model: unknown name {name!r}; {_hint(name)}")
+    entry = ZOO[name]
+    parameters = inspect.signature(entry.make).parameters
+    return {key: parameters[key].default for key in entry.keywords if key not in _OF_SAMPLES}
+
+
 def names() -> dict[str, str]:
     """Return each network's name and description."""
     return {name: entry.description for name, entry in ZOO.items()}
@@ -135,7 +153,7 @@ def _hint(name: str) -> str:
 
 
 def _check_options(name: str, entry: ZooEntry, options: Mapping[str, object]) -> dict[str, object]:
-    own = {key: hint for key, hint in entry.keywords.items() if key not in {"num_classes", "in_channels", _INPUT_SHAPE}}
+    own = {key: hint for key, hint in entry.keywords.items() if key not in _OF_SAMPLES}
     checked = {}
     for key, value in options.items():
         if key not in own:

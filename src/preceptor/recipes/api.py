@@ -121,7 +121,7 @@ def teach(
         >>> 0 <= teacher.metrics.accuracy <= 1
         True
     """
-    values = {**_sections(data, model, training, out), "objective": _section(objective)}
+    values = {**_sections(data, model, training, out), "objective": _section("objective", objective)}
     given = _given(data, model, None, objective)
     return replace(run(make_recipe(TeachRecipe, values), given, show=progress), data=given.data)
 
@@ -161,13 +161,13 @@ def distill(
     sections = {
         **_sections(data, model, training, out),
         "teacher": _teacher_section(teacher),
-        "method": _section(method),
+        "method": _section("method", method),
     }
     if labels is not None:
         sections["labels"] = str(labels)
     given = _given(data, model, teacher, method)
     if unlabelled is not None:
-        sections["unlabelled"] = _section(unlabelled)
+        sections["unlabelled"] = _section("unlabelled", unlabelled)
         if not (isinstance(unlabelled, str) or _is_section(unlabelled)):
             given = replace(given, unlabelled=_loaded(unlabelled))
     return replace(run(make_recipe(DistillRecipe, sections), given, show=progress), data=given.data)
@@ -194,7 +194,7 @@ def label(
         UsageError: for anything wrong with the arguments, or a folder that holds other labels: each difference is named.
         RunError: when the disk refuses.
     """
-    sections = {"data": _section(data), "teacher": _teacher_section(teacher), "out": str(out), **settings}
+    sections = {"data": _section("data", data), "teacher": _teacher_section(teacher), "out": str(out), **settings}
     given = _given(data, "", teacher, "")
     return run_label(make_recipe(LabelRecipe, sections), given.data, given.teacher, show=progress)
 
@@ -363,13 +363,13 @@ def _teacher_section(teacher: str | Path | Settings | Result | nn.Module | None)
         return {}
     if isinstance(teacher, Result):
         return {"path": str(teacher.path)}
-    section = _section(str(teacher) if isinstance(teacher, Path) else teacher, key="path")
+    section = _section("teacher", str(teacher) if isinstance(teacher, Path) else teacher, key="path")
     path, beside = section.get("path"), _module_beside(teacher)
     if isinstance(path, Path | Result):
         section["path"] = str(path.path if isinstance(path, Result) else path)
     elif isinstance(path, list | tuple):
         section["path"] = [str(each) for each in path]
-    return section if beside is None else {**section, "model": _section(beside)["name"]}
+    return section if beside is None else {**section, "model": _section("teacher.model", beside)["name"]}
 
 
 def _read_teacher(teacher: str | Path | Settings | Result | nn.Module | None, where: str) -> TeacherSection:
@@ -386,7 +386,7 @@ def _module_beside(teacher: object) -> nn.Module | None:
 
 
 def _sections(data: AnyData, model: AnyModel, training: Training, out: str | Path | None) -> dict[str, Any]:
-    values = {"data": _section(data), "model": _section(model), **training}
+    values = {"data": _section("data", data), "model": _section("model", model), **training}
     if out is not None:
         values["out"] = str(out)
     start = training.get("start_from")
@@ -395,8 +395,10 @@ def _sections(data: AnyData, model: AnyModel, training: Training, out: str | Pat
     return values
 
 
-def _section(value: object, key: str = "name") -> dict[str, Any]:
+def _section(role: str, value: object, key: str = "name") -> dict[str, Any]:
     """Return a configuration section for a name, a section, or an object (which is recorded by its type)."""
+    if isinstance(value, type):
+        raise UsageError(f"{role}: {value.__name__} is a class, expected an object of it: {value.__name__}(...)")
     if isinstance(value, str):
         return {key: value}
     if isinstance(value, Mapping) and _is_section(value, key):
@@ -437,7 +439,7 @@ def _loaded(data: AnyData) -> Data:
 
 
 def _data_section(data: object) -> DataSection:
-    section = DataSection.model_validate(_section(data))
+    section = DataSection.model_validate(_section("data", data))
     if section.name.startswith(PYTHON):
         raise UsageError(f"data: {section.name} was passed as a Python object; pass it again as data=...")
     return section

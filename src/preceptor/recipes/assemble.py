@@ -151,11 +151,11 @@ def assemble(
     sample = next(plain_batches(data.train, data.normalisation, 2, engine.device)).inputs
 
     def setting(student: nn.Module, names: Sequence[str] | None, teacher_names: Sequence[str] | None) -> Setting:
-        answers = [_dry(teacher, teacher_names, sample, engine) for teacher in staff.networks]
+        answers = [_dry(teacher, teacher_names, sample, engine, "teacher") for teacher in staff.networks]
         return Setting(
             num_samples=len(data.train) + (0 if pool is None else len(pool)),
             num_classes=data.num_classes,
-            student=_dry(student, names, sample, engine),
+            student=_dry(student, names, sample, engine, "student"),
             teacher=_first_answers(answers, staff, data, engine),
             model=student,
             teacher_model=staff.networks[0] if staff.networks else None,
@@ -227,9 +227,12 @@ def _source(
     return TeacherRoute(route, switches)
 
 
-def _dry(network: nn.Module, names: Sequence[str] | None, sample: Tensor, engine: Engine) -> Outputs:
+def _dry(network: nn.Module, names: Sequence[str] | None, sample: Tensor, engine: Engine, who: str) -> Outputs:
     """Return what a network says of the sample, in eval mode; None as names: with every feature that it offers."""
-    observed = observe(network, feature_names(network, preactivation=True) if names is None else names)
+    try:
+        observed = observe(network, feature_names(network, preactivation=True) if names is None else names)
+    except UsageError as error:
+        raise UsageError(f"{who}'s {error}") from error  # which names a feature
     was_training = network.training
     engine.place(observed).eval()
     with torch.no_grad(), engine.autocast():

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from preceptor.training import AveragingName, EngineName, Precision, Sharding
 
@@ -102,7 +102,7 @@ class TeacherSection(Section):
     model: Annotated[
         str | ModelSection | None,
         Field(
-            description="the network, for a bare weights file or one that comes with weights; its keys: model.name, ..."
+            description="the network, for a bare weights file or one that comes with weights; keys: teacher.model.name, ..."
         ),
     ] = None
     epoch: Annotated[
@@ -118,6 +118,7 @@ class TeacherSection(Section):
     ] = None
     assistants: Annotated[
         tuple[str, ...],
+        BeforeValidator(lambda given: (given,) if isinstance(given, str) else given),
         Field(description="networks between teacher and student, largest first, each distilled from the one before"),
     ] = ()
     truth: Annotated[bool, Field(description="learn from the true label distribution, where the data know it")] = False

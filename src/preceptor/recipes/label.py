@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from preceptor.data import Data, check_views, seen_batches
 from preceptor.errors import UsageError
-from preceptor.labels import Encoding, LabelsOf, Manifest, write_labels
+from preceptor.labels import Encoding, LabelsOf, Manifest, check_folder, write_labels
 from preceptor.models import observe
 from preceptor.recipes.config import LabelRecipe
 from preceptor.recipes.data import load_data
@@ -66,6 +66,7 @@ def label(
         UsageError: for anything wrong with the recipe, or a folder that holds other labels.
         RunError: when the disk refuses.
     """
+    check_folder(Path(recipe.out))
     data = data or load_data(recipe.data)
     if recipe.teacher.truth or recipe.teacher.anchors is not None or recipe.teacher.assistants:
         raise UsageError("teacher: labels are made of networks as they are, without truth, anchors or assistants")

@@ -24,6 +24,7 @@ from preceptor.models import (
     Samples,
     load_weights,
     make,
+    names,
     present,
     read_metadata,
     read_passport,
@@ -328,6 +329,8 @@ def load_network(path: Path, model: _Model | None, data: Data, *, key: str = "te
     """
     if path.exists() and is_run(path):
         return checked_run(RunFolder(path), data, model=model, key=key)
+    if not path.exists() and key == "teacher.model" and (":" in str(path) or str(path) in names()):
+        raise UsageError(f"teacher: {path} is no run folder or file; a network's name is given as {key}={path}")
     weights = weights_of(path, "teacher: ")
     if _tells_its_network(weights):
         network, passport = load_exported(path, model, data=data, key=key)

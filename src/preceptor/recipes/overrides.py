@@ -16,7 +16,7 @@ from omegaconf.errors import OmegaConfBaseException
 from pydantic import ValidationError
 
 from preceptor.errors import UsageError
-from preceptor.recipes.config import Section
+from preceptor.recipes.config import Recipe, Section
 from preceptor.recipes.knobs import explain
 from preceptor.recipes.presets import complete
 
@@ -54,6 +54,10 @@ def make_recipe(kind: type[_Recipe], values: Mapping[str, Any] | None = None, ov
         >>> recipe.data.name, recipe.optim.lr
         ('digits', 0.01)
     """
+    stated = (values or {}).get("kind")
+    own = kind.kind if issubclass(kind, Recipe) else None
+    if stated is not None and stated != own:
+        raise UsageError(f"configuration: is that of a {stated} run{'' if own is None else f', not of {own}'}")
     merged = {key: _spread(key, value) for key, value in (values or {}).items() if key != "kind"}
     bare, dotted = split_overrides(overrides)
     merged.update({key: _spread(key, value) for key, value in bare.items()})

@@ -43,7 +43,7 @@ from preceptor.recipes.protocols import PROTOCOLS, fill, resolved
 from preceptor.recipes.result import Result
 from preceptor.recipes.stages import run_stages
 from preceptor.recipes.stored import open_labels
-from preceptor.recipes.terms import build_sum, resolve_terms
+from preceptor.recipes.terms import build_sum, resolve_terms, unlikely
 from preceptor.runs import RunFolder
 from preceptor.training import (
     Course,
@@ -51,6 +51,7 @@ from preceptor.training import (
     Plan,
     choose_engine,
     fit,
+    join_processes,
 )
 
 __all__ = ["Given", "run"]
@@ -88,6 +89,7 @@ def run(
         UsageError: for anything wrong with the recipe, its files or its folder.
         RunError: when the run has to stop: see `fit`.
     """
+    folder = _folder(recipe)
     data = given.data or load_data(recipe.data)
     store = None
     if isinstance(recipe, DistillRecipe) and recipe.labels is not None:
@@ -111,14 +113,14 @@ def run(
     model = given.model or make_network(recipe.model, samples_of(data), is_filled=is_filled)
     start = None if recipe.start_from is None else load_start(model, Path(recipe.start_from), data)
     staff = find_teachers(recipe, given.teacher, store, data)
-    folder = RunFolder(recipe.out or _default_out(recipe))
     show = show and engine.processes.is_first
     with display(title or _title(recipe), show=show) as shown, folder, _own_record(folder, engine, recipe) as record:
         engine = replace(engine, tell=shown.note)
         rows = policy.rows(resolved(recipe.batch_size, "batch_size"))
         parts = assemble(model, objective, staff, recipe, data, engine, pool=pool, rows=rows)
         engine = parts.engine
-        for note in (*data.notes, *beyond, *parts.notes, f"engine: {engine}"):
+        odd = unlikely(objective, has_teacher=isinstance(recipe, DistillRecipe))
+        for note in (*data.notes, *beyond, *odd, *parts.notes, f"engine: {engine}"):
             shown.note(note)
         views = None if store is None else Shown(store.manifest.of.view_seed, store.views)
         loaders = make_loaders(recipe, data, pool, policy, objective, engine, views)
@@ -143,6 +145,14 @@ def run(
             "start_fingerprint": start,
         }
         return finish(parts.learner, course, recipe, data, engine, record, started, origin)
+
+
+def _folder(recipe: _AnyRecipe) -> RunFolder:
+    """Return the run's folder, once it is clear that it can be had: before anything that takes time."""
+    folder = RunFolder(recipe.out or _default_out(recipe))
+    if join_processes().is_first:
+        folder.check(resume=recipe.resume, overwrite=recipe.overwrite)
+    return folder
 
 
 def _check(recipe: _AnyRecipe, data: Data) -> None:

@@ -23,7 +23,7 @@ from preceptor.recipes.config import ObjectiveSection
 from preceptor.recipes.knobs import check_knobs, did_you_mean, knob_defaults
 from preceptor.recipes.procedures import PROCEDURES
 
-__all__ = ["build_sum", "resolve_terms"]
+__all__ = ["build_sum", "resolve_terms", "unlikely"]
 
 _NUMBER = TypeAdapter(float)
 _ALL: Mapping[str, Entry] = {**OBJECTIVES, **METHODS, **PROCEDURES}
@@ -77,6 +77,31 @@ def build_sum(terms: Mapping[str, Mapping[str, Any]]) -> Sum:
     if all(weight == 0.0 for weight, _ in built.values()):
         raise UsageError(f"every term has weight 0: {', '.join(terms)}")
     return Sum(**built)
+
+
+def unlikely(objective: Sum, *, has_teacher: bool) -> tuple[str, ...]:
+    """Return what of a sum is hardly meant, a line each: a teacher that nothing looks at, a loss that is made large.
+
+    Args:
+        objective: of the run.
+        has_teacher: whether there is one.
+    """
+    lines = []
+    if has_teacher and not any(term.uses_teacher for _, term in objective.named_terms()):
+        lines.append(
+            f"warning: no term looks at the teacher ({', '.join(objective.weight_of)}): labels alone are learnt"
+        )
+    for name, term in objective.named_terms():
+        weight = objective.weight_of[name]
+        peak = weight.peak if isinstance(weight, Schedule) else weight
+        is_meant = any(type(term) is entry.objective and _is_below(entry.weight) for entry in _ALL.values())
+        if peak < 0 and not is_meant:
+            lines.append(f"warning: term {name} has weight {peak:g}: it is made as large as can be, not small")
+    return tuple(lines)
+
+
+def _is_below(weight: Weight) -> bool:
+    return isinstance(weight, float) and weight < 0
 
 
 def _named(

@@ -93,6 +93,28 @@ class RunFolder:
         """Whether the run has come to its end."""
         return self.result.exists()
 
+    def check(self, *, resume: bool, overwrite: bool) -> list[str]:
+        """Return the names of what is in the folder, if a run may be written there; nothing is changed.
+
+        Args:
+            resume: it would go on with what is there.
+            overwrite: it would delete an earlier run's files.
+
+        Raises:
+            UsageError: when it is a file, holds something else, or a run that is neither gone on with nor deleted.
+        """
+        if self.path.exists() and not self.path.is_dir():
+            raise UsageError(f"out: {self.path} is a file, not a folder")
+        content = sorted({entry.name for entry in self.path.iterdir()} - {LOCK}) if self.path.exists() else []
+        if content and not self.config.exists():
+            raise UsageError(
+                f"out: {self.path} is not empty and holds no run ({content[0]}, ...); choose another folder"
+            )
+        if content and not (resume or overwrite):
+            state = "a finished run" if self.is_finished else "an unfinished run (resume=True goes on with it)"
+            raise UsageError(f"out: {self.path} holds {state}; overwrite=True starts it anew")
+        return content
+
     def claim(self, config: Mapping[str, Any], *, resume: bool, overwrite: bool) -> None:
         """Make the folder this run's own, to the end of its `with` block, and write its configuration.
 
@@ -104,22 +126,13 @@ class RunFolder:
         Raises:
             UsageError: when the folder is not empty and may not be used, or another process uses it.
         """
-        if self.path.exists() and not self.path.is_dir():
-            raise UsageError(f"out: {self.path} is a file, not a folder")
-        content = sorted({entry.name for entry in self.path.iterdir()} - {LOCK}) if self.path.exists() else []
-        if content and not self.config.exists():
-            raise UsageError(
-                f"out: {self.path} is not empty and holds no run ({content[0]}, ...); choose another folder"
-            )
+        content = self.check(resume=resume, overwrite=overwrite)
         self._kept.close()  # of an earlier claim
         self._kept.enter_context(kept_to_this_process(self.path))
         if content and overwrite:
             self._clear()
-        elif content and resume:
-            self._check_same(config)
         elif content:
-            state = "a finished run" if self.is_finished else "an unfinished run (resume=true goes on with it)"
-            raise UsageError(f"out: {self.path} holds {state}; overwrite=true starts it anew")
+            self._check_same(config)
         write_text(self.config, yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True))
 
     def read_config(self) -> dict[str, Any]:

@@ -31,6 +31,8 @@ from preceptor.types import Batch, Clock
 
 __all__ = ["Course", "EpochRow", "Interrupted", "Journal", "Plan", "Watcher", "fit"]
 
+_CHANCE_ROWS, _CHANCE_STEPS = 500, 50  # fewer are no evidence that a network does not learn
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -201,7 +203,7 @@ def fit(
                 if position.step == first_step and engine.compiles:
                     watcher.note(f"engine: the first step, which compiles, took {now - began:.1f} s")
                 if position.step == math.ceil(total_steps / 10) and learner.objective.task != "multilabel":
-                    _warn_near_chance(tally, watcher)
+                    _warn_near_chance(tally, position.step, watcher)
                 began = now
                 if plan.checkpoint_every_steps and position.step % plan.checkpoint_every_steps == 0:
                     save()
@@ -249,10 +251,13 @@ def _last_good(path: Path) -> str:
     return f"the last good checkpoint is {path}" if path.exists() else "no checkpoint had been written yet"
 
 
-def _warn_near_chance(tally: Tally, watcher: Watcher) -> None:
-    num_classes = tally.num_classes
+def _warn_near_chance(tally: Tally, step: int, watcher: Watcher) -> None:
+    """Say that nothing has been learnt where the rows of this epoch are evidence of it: many, after many steps, at chance."""
+    num_classes, rows = tally.num_classes, tally.num_labelled
+    if tally.accuracy is None or rows < _CHANCE_ROWS or step < _CHANCE_STEPS:
+        return
     chance = 1 / num_classes
-    if tally.accuracy is not None and tally.num_labelled >= 200 and tally.accuracy < chance + min(chance / 2, 0.05):
+    if tally.accuracy < chance + 3 * math.sqrt(chance * (1 - chance) / rows):  # what luck alone gives
         watcher.note(
             f"warning: training accuracy is {100 * tally.accuracy:.1f} % after a tenth of all steps, near chance for "
             f"{num_classes} classes: this objective has not begun to learn at this rate"

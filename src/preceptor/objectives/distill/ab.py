@@ -17,6 +17,7 @@ from preceptor.divergences import promote
 from preceptor.objectives.base import Objective, Offer, Setting, Stage, Taps
 from preceptor.objectives.connectors import Regressor
 from preceptor.objectives.features import Pairing
+from preceptor.objectives.given import check_levels, check_shapes
 from preceptor.objectives.knobs import at_least, positive
 from preceptor.types import Step
 
@@ -53,11 +54,10 @@ def ab_loss(
         0.006
     """
     margin = positive(margin, "margin")
-    shapes = [[tuple(maps.shape) for maps in side] for side in (student_maps, teacher_maps)]
-    if shapes[0] != shapes[1] or not student_maps:
-        raise ValueError(f"student_maps and teacher_maps: shapes {shapes[0]} and {shapes[1]}; equal, at least one")
+    check_levels(student_maps, teacher_maps)
     levels = []
     for student, teacher in zip(student_maps, teacher_maps, strict=True):
+        check_shapes(student, teacher, "student_maps and teacher_maps", " (after the connectors)")
         mine, is_on = promote(student), teacher > 0
         hinge = torch.where(is_on, (margin - mine).clamp_min(0), (mine + margin).clamp_min(0))
         levels.append(hinge.square().sum() / len(mine))
@@ -79,6 +79,7 @@ class AB(Objective):
 
     def forward(self, student_maps: Sequence[Tensor], teacher_maps: Sequence[Tensor]) -> Tensor:
         """Return the loss of maps before the ReLU; before `build`, of equal shapes."""
+        check_levels(student_maps, teacher_maps)
         connected = [connector(maps) for connector, maps in zip(self.connectors, student_maps, strict=False)]
         return ab_loss(connected or student_maps, teacher_maps, margin=self.margin)
 

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from preceptor.divergences import promote
 from preceptor.objectives.base import Objective, Offer, Setting, Taps, teacher_outputs
 from preceptor.objectives.features import need
+from preceptor.objectives.given import check_embeddings
 from preceptor.objectives.knobs import at_least
 from preceptor.types import Step
 
@@ -57,6 +58,7 @@ class CC(Objective):
 
     def forward(self, student_embedding: Tensor, teacher_embedding: Tensor) -> Tensor:
         """Return the loss of pooled features [batch, dim]; before `build`, of equal widths."""
+        check_embeddings(student_embedding, teacher_embedding)
         student, teacher = promote(student_embedding), promote(teacher_embedding.detach())
         with torch.autocast(student.device.type, enabled=False):
             return cc_loss(self.student_embed(student), self.teacher_embed(teacher))

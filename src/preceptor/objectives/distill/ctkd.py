@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from preceptor.divergences import kl, log_soften, promote
 from preceptor.objectives.base import Objective, teacher_outputs
+from preceptor.objectives.given import check_logits
 from preceptor.objectives.knobs import at_least, positive
 from preceptor.types import Clock, Step
 
@@ -45,7 +46,7 @@ def ctkd_loss(
         nats a sample, batch mean; 0 where the rows differ by a constant only.
 
     Raises:
-        ValueError: for a start or scale that is not above 0.
+        ValueError: for a start or scale that is not above 0, or logits of different shapes.
 
     Example:
         >>> raw = torch.zeros(1, requires_grad=True)
@@ -53,6 +54,7 @@ def ctkd_loss(
         >>> raw.grad.item() < 0  # against the true gradient, which is positive
         True
     """
+    check_logits(student_logits, teacher_logits)
     turned: Tensor = _Reverse.apply(promote(raw_temperature), reversal)  # type: ignore[no-untyped-call]
     temperature = positive(start, "start") + positive(scale, "scale") * turned.sigmoid()
     divergence = kl(log_soften(teacher_logits.detach(), temperature), log_soften(student_logits, temperature))

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from preceptor.divergences import log_soften, promote
 from preceptor.objectives.base import Objective, Setting, teacher_outputs
+from preceptor.objectives.given import check_logits
 from preceptor.objectives.knobs import positive
 from preceptor.types import Step
 
@@ -49,7 +50,7 @@ def dist_loss(
         column counts as uncorrelated. The second part depends on which samples share a batch.
 
     Raises:
-        ValueError: for a temperature that is not above 0.
+        ValueError: for a temperature that is not above 0, or logits of different shapes.
 
     Example:
         >>> import torch
@@ -57,6 +58,7 @@ def dist_loss(
         >>> round(dist_loss(one, one.flip(1), temperature=1.0).item(), 4)  # opposite in rows and in columns
         4.0
     """
+    check_logits(student_logits, teacher_logits)
     temperature = positive(temperature, "temperature")
     both = (student_logits, teacher_logits.detach())
     if by_class:

@@ -16,6 +16,7 @@ from torch import Tensor
 from preceptor.divergences import kl, log_soften, other_classes, promote
 from preceptor.objectives.base import Objective, labels_of, teacher_outputs
 from preceptor.objectives.fallback import kd_where_unlabelled
+from preceptor.objectives.given import check_classes, check_logits
 from preceptor.objectives.knobs import positive
 from preceptor.types import Step
 
@@ -48,13 +49,16 @@ def dkd_loss(
         nats a sample, batch mean; 0 where the rows differ by a constant only.
 
     Raises:
-        ValueError: for a temperature that is not above 0, or fewer than two classes.
+        ValueError: for a temperature that is not above 0, fewer than two classes, logits of different shapes, or labels
+            that are no classes.
 
     Example:
         >>> same = torch.tensor([[2.0, 1.0, 0.0]])
         >>> dkd_loss(same, same, torch.tensor([0])).item()
         0.0
     """
+    check_logits(student_logits, teacher_logits)
+    check_classes(labels, student_logits)
     temperature = positive(temperature, "temperature")
     if student_logits.shape[1] < 2:
         raise ValueError(f"student_logits: {student_logits.shape[1]} classes, dkd needs at least 2")
@@ -87,7 +91,7 @@ class DKD(Objective):
 
     def forward(self, student_logits: Tensor, teacher_logits: Tensor, labels: Tensor) -> Tensor:
         """Return the loss of logits [batch, classes] with labels [batch]."""
-        if student_logits.shape[1] == 2 and not self._has_warned:
+        if student_logits.shape[-1] == 2 and not self._has_warned:
             self._has_warned = True
             warnings.warn("dkd with two classes: the non-target part is 0, only the target part remains", stacklevel=2)
         return dkd_loss(

@@ -18,6 +18,7 @@ from torch import Tensor
 from preceptor.divergences import kl, log_soften, promote
 from preceptor.errors import UsageError
 from preceptor.objectives.base import Objective, Setting, teacher_outputs
+from preceptor.objectives.given import check_logits
 from preceptor.objectives.knobs import one_of, positive
 from preceptor.types import Outputs, Step
 
@@ -49,7 +50,8 @@ def ensemble_loss(
         nats a sample, batch mean; 0 where the student equals that mean ("loss": only where all teachers agree).
 
     Raises:
-        ValueError: for no teacher, weights that do not fit, an unknown mode, or a temperature that is not above 0.
+        ValueError: for no teacher, weights that do not fit, an unknown mode, a temperature that is not above 0, or logits of
+            different shapes.
 
     Example:
         >>> one, other = torch.tensor([[2.0, 0.0]]), torch.tensor([[0.0, 2.0]])
@@ -57,6 +59,8 @@ def ensemble_loss(
         True
     """
     temperature = positive(temperature, "temperature")
+    for answers in teacher_logits:
+        check_logits(student_logits, answers)
     shares = _shares(weights, len(teacher_logits))
     log_student = log_soften(student_logits, temperature)
     if one_of(mode, _MODES, "mode") == "logit":

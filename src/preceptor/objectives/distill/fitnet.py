@@ -18,6 +18,7 @@ from preceptor.divergences import promote
 from preceptor.objectives.base import Objective, Offer, Setting, Taps
 from preceptor.objectives.connectors import Regressor
 from preceptor.objectives.features import Pairing
+from preceptor.objectives.given import check_levels, check_shapes
 from preceptor.types import Step
 
 __all__ = ["FitNet", "fitnet_loss"]
@@ -41,9 +42,7 @@ def fitnet_loss(student_map: Float[Tensor, "*shape"], teacher_map: Float[Tensor,
         >>> fitnet_loss(torch.zeros(1, 2), torch.tensor([[1.0, 3.0]])).item()
         5.0
     """
-    if student_map.shape != teacher_map.shape:
-        shapes = f"{tuple(student_map.shape)} and {tuple(teacher_map.shape)}"
-        raise ValueError(f"student_map and teacher_map: shapes {shapes} differ (after the regressor)")
+    check_shapes(student_map, teacher_map, "student_map and teacher_map", " (after the regressor)")
     return (promote(student_map) - promote(teacher_map.detach())).square().mean()
 
 
@@ -60,6 +59,7 @@ class FitNet(Objective):
 
     def forward(self, student_maps: Sequence[Tensor], teacher_maps: Sequence[Tensor]) -> Tensor:
         """Return the sum over levels of maps [batch, channels, height, width]; before `build`, of equal shapes."""
+        check_levels(student_maps, teacher_maps)
         regressed = [regressor(maps) for regressor, maps in zip(self.regressors, student_maps, strict=False)]
         levels = zip(regressed or student_maps, teacher_maps, strict=True)
         return torch.stack([fitnet_loss(student, teacher) for student, teacher in levels]).sum()

@@ -19,6 +19,7 @@ from preceptor.errors import UsageError
 from preceptor.objectives.base import Objective, Offer, Setting, Stage, Taps
 from preceptor.objectives.connectors import pool_to_smaller
 from preceptor.objectives.features import Pairing
+from preceptor.objectives.given import check_neighbours
 from preceptor.objectives.knobs import at_least
 from preceptor.types import Step
 
@@ -45,11 +46,7 @@ def fsp_loss(
         >>> fsp_loss(maps, [2 * maps[0], maps[1]]).item()
         1.0
     """
-    channels = [[maps.shape[1] for maps in side] for side in (student_maps, teacher_maps)]
-    if len(student_maps) < 2 or channels[0] != channels[1]:
-        raise ValueError(
-            f"student_maps and teacher_maps: channels {channels[0]} and {channels[1]}; equal, at least two"
-        )
+    check_neighbours(student_maps, teacher_maps)
     flows = zip(_flows(student_maps), _flows([maps.detach() for maps in teacher_maps]), strict=True)
     return torch.stack([(mine - its).square().mean() for mine, its in flows]).sum()
 

@@ -18,6 +18,7 @@ from preceptor.divergences import promote
 from preceptor.objectives.base import Objective, Offer, Setting, Stage, Taps, teacher_outputs
 from preceptor.objectives.connectors import pool_to_smaller
 from preceptor.objectives.features import Pairing, as_map
+from preceptor.objectives.given import check_maps
 from preceptor.objectives.knobs import at_least, one_of, positive
 from preceptor.types import Step
 
@@ -93,6 +94,7 @@ class FT(Objective):
 
     def forward(self, student_map: Tensor, teacher_map: Tensor) -> Tensor:
         """Return the loss of maps [batch, channels, height, width]; the paraphraser is frozen."""
+        check_maps(student_map, teacher_map)
         with torch.no_grad():
             factor = self.paraphraser(teacher_map)
         return ft_loss(promote(self.translator(student_map)), promote(factor), power=self.power)

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from preceptor.divergences import promote
 from preceptor.objectives.base import Objective, Offer, Setting, Taps
 from preceptor.objectives.features import Pairing
+from preceptor.objectives.given import check_maps
 from preceptor.types import Step
 
 __all__ = ["ICKD", "ickd_loss"]
@@ -71,6 +72,7 @@ class ICKD(Objective):
 
     def forward(self, student_map: Tensor, teacher_map: Tensor) -> Tensor:
         """Return the loss of maps [batch, channels, height, width] with equal channels."""
+        check_maps(student_map, teacher_map)
         return ickd_loss(student_map, teacher_map)
 
     def taps(self, student: Offer, teacher: Offer) -> Taps:

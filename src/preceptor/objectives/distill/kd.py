@@ -11,6 +11,7 @@ from torch import Tensor
 
 from preceptor.divergences import soft_kl
 from preceptor.objectives.base import Objective, teacher_outputs
+from preceptor.objectives.given import check_logits
 from preceptor.objectives.knobs import positive
 from preceptor.types import Step
 
@@ -34,13 +35,14 @@ def kd_loss(
         nats a sample, summed over classes, batch mean; 0 where the rows differ by a constant only.
 
     Raises:
-        ValueError: for a temperature that is not above 0.
+        ValueError: for a temperature that is not above 0, or logits of different shapes.
 
     Example:
         >>> import torch
         >>> round(kd_loss(torch.tensor([[0.0, 0.0]]), torch.tensor([[2.0, 0.0]]), temperature=1.0).item(), 6)
         0.327813
     """
+    check_logits(student_logits, teacher_logits)
     return soft_kl(student_logits, teacher_logits, positive(temperature, "temperature")).mean()
 
 

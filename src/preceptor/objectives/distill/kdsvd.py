@@ -21,6 +21,7 @@ from preceptor.divergences import promote
 from preceptor.errors import UsageError
 from preceptor.objectives.base import Objective, Offer, Setting, Taps
 from preceptor.objectives.features import Pairing
+from preceptor.objectives.given import check_neighbours
 from preceptor.types import Step
 
 __all__ = ["KDSVD", "kdsvd_loss"]
@@ -53,10 +54,7 @@ def kdsvd_loss(
         >>> kdsvd_loss(maps, maps).item() < 1e-9
         True
     """
-    channels = [[maps.shape[1] for maps in side] for side in (student_maps, teacher_maps)]
-    if len(student_maps) < 2 or channels[0] != channels[1]:
-        seen = f"channels {channels[0]} and {channels[1]}"
-        raise ValueError(f"student_maps and teacher_maps: {seen}; equal, at least two")
+    check_neighbours(student_maps, teacher_maps)
     theirs = [_upright(_right_vectors(maps.detach(), 1)) for maps in teacher_maps]
     mine = [_nearest(_right_vectors(maps, _CANDIDATES), its) for maps, its in zip(student_maps, theirs, strict=True)]
     relations = zip(itertools.pairwise(mine), itertools.pairwise(theirs), strict=True)

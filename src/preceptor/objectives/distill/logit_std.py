@@ -14,6 +14,7 @@ from torch import Tensor
 
 from preceptor.divergences import each_class, promote, soft_kl
 from preceptor.objectives.base import Objective, Setting, teacher_outputs
+from preceptor.objectives.given import check_logits
 from preceptor.objectives.knobs import positive
 from preceptor.types import Step
 
@@ -43,7 +44,7 @@ def logit_std_loss(
         uniform distribution.
 
     Raises:
-        ValueError: for a temperature that is not above 0, or fewer than 2 classes.
+        ValueError: for a temperature that is not above 0, fewer than 2 classes, or logits of different shapes.
 
     Example:
         >>> import torch
@@ -52,6 +53,7 @@ def logit_std_loss(
         True
     """
     temperature = positive(temperature, "temperature")
+    check_logits(student_logits, teacher_logits)
     if student_logits.shape[1] < 2:
         raise ValueError(f"student_logits: {student_logits.shape[1]} classes, logit_std needs at least 2")
     student, teacher = _standardized(student_logits), _standardized(teacher_logits.detach())

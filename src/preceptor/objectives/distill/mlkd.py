@@ -21,6 +21,7 @@ from torch.nn import functional
 from preceptor.divergences import kl, log_soften, promote
 from preceptor.errors import UsageError
 from preceptor.objectives.base import Objective, labels_of, teacher_outputs
+from preceptor.objectives.given import check_logits
 from preceptor.objectives.knobs import one_of, positive
 from preceptor.types import Outputs, Step
 
@@ -48,13 +49,14 @@ def mlkd_loss(
         nats a sample for the first part, squared Frobenius distances for the others; 0 where the rows differ by a constant.
 
     Raises:
-        ValueError: for no temperature, or one that is not above 0.
+        ValueError: for no temperature, one that is not above 0, or logits of different shapes.
 
     Example:
         >>> same = torch.tensor([[2.0, 1.0, 0.0]])
         >>> mlkd_loss(same, same).item()
         0.0
     """
+    check_logits(student_logits, teacher_logits)
     rows, classes, samples = (part.sum() for part in _parts(student_logits, teacher_logits, temperatures))
     return rows / len(student_logits) + classes / student_logits.shape[1] + samples / len(student_logits)
 

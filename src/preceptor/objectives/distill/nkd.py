@@ -13,6 +13,7 @@ from torch import Tensor
 from preceptor.divergences import log_soften, other_classes, promote
 from preceptor.objectives.base import Objective, labels_of, teacher_outputs
 from preceptor.objectives.fallback import kd_where_unlabelled
+from preceptor.objectives.given import check_classes, check_logits
 from preceptor.objectives.knobs import positive
 from preceptor.types import Step
 
@@ -42,7 +43,7 @@ def nkd_loss(
         nats a sample, batch mean: cross-entropies.
 
     Raises:
-        ValueError: for a temperature that is not above 0.
+        ValueError: for a temperature that is not above 0, logits of different shapes, or labels that are no classes.
 
     Example:
         >>> import torch
@@ -50,6 +51,8 @@ def nkd_loss(
         >>> round(nkd_loss(logits, logits, labels).item(), 4)  # 0.5 log 2
         0.3466
     """
+    check_logits(student_logits, teacher_logits)
+    check_classes(labels, student_logits)
     temperature = positive(temperature, "temperature")
     student, teacher = promote(student_logits), promote(teacher_logits.detach())
     target = labels[:, None]

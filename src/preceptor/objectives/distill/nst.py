@@ -17,6 +17,7 @@ from preceptor.divergences import promote
 from preceptor.objectives.base import Objective, Offer, Setting, Taps
 from preceptor.objectives.connectors import pool_to_smaller
 from preceptor.objectives.features import Pairing
+from preceptor.objectives.given import check_levels
 from preceptor.types import Step
 
 __all__ = ["NST", "nst_loss"]
@@ -43,8 +44,7 @@ def nst_loss(
         >>> nst_loss([one], [5 * one.flip(1)]).item()
         0.0
     """
-    if len(student_maps) != len(teacher_maps) or not student_maps:
-        raise ValueError(f"student_maps and teacher_maps: {len(student_maps)} and {len(teacher_maps)} levels")
+    check_levels(student_maps, teacher_maps)
     total = student_maps[0].new_zeros((), dtype=promote(student_maps[0]).dtype)
     for student, teacher in zip(student_maps, teacher_maps, strict=True):
         mine, its = (_patterns(maps) for maps in pool_to_smaller(promote(student), promote(teacher.detach())))

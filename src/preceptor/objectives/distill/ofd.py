@@ -20,6 +20,7 @@ from preceptor.models import Tapped
 from preceptor.objectives.base import Objective, Offer, Setting, Taps
 from preceptor.objectives.connectors import pool_to
 from preceptor.objectives.features import Pairing, maps_of
+from preceptor.objectives.given import check_levels, check_shapes
 from preceptor.types import Step
 
 __all__ = ["OFD", "ofd_loss", "ofd_margin"]
@@ -50,9 +51,7 @@ def ofd_loss(
         >>> ofd_loss(torch.tensor([[[[-5.0, 1.0]]]]), torch.tensor([[[[-9.0, -9.0]]]]), torch.tensor([-1.0])).item()
         4.0
     """
-    if student_map.shape != teacher_map.shape:
-        shapes = f"{tuple(student_map.shape)} and {tuple(teacher_map.shape)}"
-        raise ValueError(f"student_map and teacher_map: shapes {shapes} differ (after the connector)")
+    check_shapes(student_map, teacher_map, "student_map and teacher_map", " (after the connector)")
     if margin.shape != teacher_map.shape[1:2]:
         raise ValueError(f"margin: shape {tuple(margin.shape)} for maps of {teacher_map.shape[1]} channels")
     student, teacher = promote(student_map), promote(teacher_map.detach())
@@ -107,6 +106,7 @@ class OFD(Objective):
 
     def forward(self, student_maps: Sequence[Tensor], teacher_maps: Sequence[Tensor]) -> Tensor:
         """Return the sum over levels of maps before the ReLU; after `build`."""
+        check_levels(student_maps, teacher_maps)
         depth, losses = len(student_maps), []
         for level, (student, teacher, connector) in enumerate(
             zip(student_maps, teacher_maps, self.connectors, strict=True)

@@ -13,6 +13,7 @@ from torch import Tensor
 from preceptor.divergences import promote
 from preceptor.objectives.base import Objective, Offer, Taps, teacher_outputs
 from preceptor.objectives.features import need
+from preceptor.objectives.given import check_embeddings
 from preceptor.types import Step
 
 __all__ = ["PKT", "pkt_loss"]
@@ -33,11 +34,15 @@ def pkt_loss(
         nats, mean over all batch^2 pairs, each with itself included; 0 where all cosines are equal. Rounding may take it
         below 0 by 1e-9.
 
+    Raises:
+        ValueError: for batches of different size.
+
     Example:
         >>> one = torch.tensor([[1.0, 0.0], [0.0, 1.0]])
         >>> abs(pkt_loss(3 * one, one).item()) < 1e-7
         True
     """
+    check_embeddings(student_embedding, teacher_embedding)
     student = _neighbours(promote(student_embedding))
     teacher = _neighbours(promote(teacher_embedding.detach()))
     return (teacher * torch.log((teacher + _FLOOR) / (student + _FLOOR))).mean()

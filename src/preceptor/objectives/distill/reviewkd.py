@@ -19,6 +19,7 @@ from torch.nn import functional
 from preceptor.divergences import promote
 from preceptor.objectives.base import Objective, Offer, Setting, Taps, teacher_outputs
 from preceptor.objectives.features import Pairing, need
+from preceptor.objectives.given import check_levels
 from preceptor.objectives.knobs import at_least
 from preceptor.types import Step
 
@@ -100,6 +101,7 @@ class ReviewKD(Objective):
 
     def forward(self, student_maps: Sequence[Tensor], teacher_maps: Sequence[Tensor]) -> Tensor:
         """Return the loss of maps, shallow to deep, the pooled features as 1 x 1 maps last; after `build`."""
+        check_levels(student_maps, teacher_maps)
         if self.training and len(student_maps[0]) == 1:
             if not self._has_warned:
                 self._has_warned = True

@@ -18,6 +18,7 @@ from torch.utils.checkpoint import checkpoint
 from preceptor.divergences import promote
 from preceptor.objectives.base import Objective, Offer, Taps, teacher_outputs
 from preceptor.objectives.features import need
+from preceptor.objectives.given import check_embeddings
 from preceptor.types import Step
 
 __all__ = ["RKD", "rkd_loss"]
@@ -53,9 +54,8 @@ def rkd_loss(
         >>> round(rkd_loss(3 * corner.flip(1), corner).item(), 9)
         0.0
     """
+    check_embeddings(student_embedding, teacher_embedding)
     student, teacher = promote(student_embedding), promote(teacher_embedding.detach())
-    if len(student) != len(teacher):
-        raise ValueError(f"student_embedding and teacher_embedding: batches of {len(student)} and {len(teacher)}")
     with torch.autocast(student.device.type, enabled=False):
         student_distances, teacher_distances, angle = _relations(student, teacher)
         distance = functional.smooth_l1_loss(_over_mean(student_distances), _over_mean(teacher_distances))

@@ -18,6 +18,7 @@ from preceptor.models.reused import Reuse, ReusedClassifier
 from preceptor.objectives.base import Objective, Offer, Setting, Taps, teacher_outputs
 from preceptor.objectives.connectors import pool_to_smaller
 from preceptor.objectives.features import Pairing, as_map, maps_of, need
+from preceptor.objectives.given import check_maps
 from preceptor.objectives.knobs import at_least
 from preceptor.types import Step
 
@@ -64,6 +65,7 @@ class SimKD(Objective):
 
     def forward(self, student_map: Tensor, teacher_map: Tensor) -> Tensor:
         """Return the loss of maps [batch, channels, height, width]."""
+        check_maps(student_map, teacher_map)
         return simkd_loss(student_map, teacher_map)
 
     def remodel(self, model: nn.Module, setting: Setting) -> nn.Module:

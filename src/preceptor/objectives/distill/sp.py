@@ -16,6 +16,7 @@ from torch.nn import functional
 from preceptor.divergences import promote
 from preceptor.objectives.base import Objective, Offer, Setting, Taps
 from preceptor.objectives.features import Pairing
+from preceptor.objectives.given import check_rows
 from preceptor.types import Step
 
 __all__ = ["SP", "sp_loss"]
@@ -31,11 +32,15 @@ def sp_loss(student_map: Float[Tensor, "batch ..."], teacher_map: Float[Tensor, 
     Returns:
         squared Frobenius distance over batch^2; 0 where the similarities are equal, whatever the scale of all features.
 
+    Raises:
+        ValueError: for batches of different size.
+
     Example:
         >>> one = torch.tensor([[1.0, 0.0], [0.0, 1.0]])
         >>> round(sp_loss(one, torch.ones(2, 3)).item(), 4)  # 2 (1 - 0.7071)^2 + 2 0.7071^2 over 4
         0.2929
     """
+    check_rows(student_map, teacher_map, "student_map and teacher_map")
     return (_similarity(student_map) - _similarity(teacher_map.detach())).square().mean()
 
 

@@ -16,6 +16,7 @@ from preceptor.errors import UsageError
 from preceptor.models import find_classifier
 from preceptor.objectives.base import Objective, Offer, Setting, Taps, teacher_outputs
 from preceptor.objectives.features import Pairing, as_map, need
+from preceptor.objectives.given import check_logits, check_shapes
 from preceptor.types import Step
 
 __all__ = ["SRRL", "srrl_loss"]
@@ -41,11 +42,18 @@ def srrl_loss(
     Returns:
         squared distances, means over all elements; 0 where both are equal.
 
+    Raises:
+        ValueError: for shapes that differ.
+
     Example:
         >>> import torch
         >>> srrl_loss(torch.ones(1, 2), torch.zeros(1, 2), torch.ones(1, 3), torch.zeros(1, 3), logit_weight=5.0).item()
         6.0
     """
+    check_shapes(
+        student_embedding, teacher_embedding, "student_embedding and teacher_embedding", " (after the connector)"
+    )
+    check_logits(student_logits, teacher_logits)
     features = (promote(student_embedding) - promote(teacher_embedding.detach())).square().mean()
     logits = (promote(student_logits) - promote(teacher_logits.detach())).square().mean()
     return features + logit_weight * logits

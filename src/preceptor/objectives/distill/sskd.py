@@ -15,6 +15,7 @@ from torch.nn import functional
 from preceptor.divergences import kl, log_soften, promote
 from preceptor.objectives.base import Objective, Offer, Setting, Stage, Taps, labels_of, teacher_outputs
 from preceptor.objectives.features import need
+from preceptor.objectives.given import check_classes, check_logits
 from preceptor.objectives.knobs import at_least, positive
 from preceptor.objectives.rotations import ROTATIONS, all_views
 from preceptor.types import Outputs, Step
@@ -77,13 +78,16 @@ def sskd_tf_loss(
         nats a row kept; 0 where the rows differ by a constant only, or none is kept.
 
     Raises:
-        ValueError: for a temperature that is not above 0, or a ratio out of [0, 1].
+        ValueError: for a temperature that is not above 0, a ratio out of [0, 1], logits of different shapes, or labels that
+            are no classes.
 
     Example:
         >>> logits = torch.tensor([[2.0, 0.0]])
         >>> sskd_tf_loss(logits, logits, torch.tensor([0])).item()
         0.0
     """
+    check_logits(student_logits, teacher_logits)
+    check_classes(labels, student_logits)
     return _kept_kl(student_logits, teacher_logits, labels, positive(temperature, "temperature"), keep_ratio)
 
 

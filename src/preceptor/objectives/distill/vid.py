@@ -18,6 +18,7 @@ from preceptor.divergences import promote
 from preceptor.objectives.base import Objective, Offer, Setting, Taps
 from preceptor.objectives.connectors import pool_to_smaller
 from preceptor.objectives.features import Pairing
+from preceptor.objectives.given import check_levels, check_shapes
 from preceptor.types import Step
 
 __all__ = ["VID", "vid_loss"]
@@ -49,9 +50,7 @@ def vid_loss(
         >>> round(vid_loss(torch.ones(1, 1, 1, 1), raw, torch.zeros(1, 1, 1, 1)).item(), 6)
         0.5
     """
-    if predicted_mean.shape != teacher_map.shape:
-        shapes = f"{tuple(predicted_mean.shape)} and {tuple(teacher_map.shape)}"
-        raise ValueError(f"predicted_mean and teacher_map: shapes {shapes} differ (after the regressor)")
+    check_shapes(predicted_mean, teacher_map, "predicted_mean and teacher_map", " (after the regressor)")
     if raw_scale.shape != teacher_map.shape[1:2]:
         raise ValueError(f"raw_scale: shape {tuple(raw_scale.shape)} for maps of {teacher_map.shape[1]} channels")
     variance = (functional.softplus(promote(raw_scale)) + _FLOOR)[:, None, None]
@@ -82,6 +81,7 @@ class VID(Objective):
 
     def forward(self, student_maps: Sequence[Tensor], teacher_maps: Sequence[Tensor]) -> Tensor:
         """Return the sum over levels of maps [batch, channels, height, width]; after `build`."""
+        check_levels(student_maps, teacher_maps)
         losses = []
         levels = zip(student_maps, teacher_maps, self.regressors, self.raw_scales, strict=True)
         for student, teacher, regressor, raw_scale in levels:

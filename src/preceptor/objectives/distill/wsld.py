@@ -15,6 +15,7 @@ from torch.nn import functional
 from preceptor.divergences import kl, log_soften, promote
 from preceptor.objectives.base import Objective, labels_of, teacher_outputs
 from preceptor.objectives.fallback import kd_where_unlabelled
+from preceptor.objectives.given import check_classes, check_logits
 from preceptor.objectives.knobs import positive
 from preceptor.types import Step
 
@@ -42,13 +43,15 @@ def wsld_loss(
         nats a sample, batch mean; the weights, in [0, 1), have no gradient.
 
     Raises:
-        ValueError: for a temperature that is not above 0.
+        ValueError: for a temperature that is not above 0, logits of different shapes, or labels that are no classes.
 
     Example:
         >>> logits, labels = torch.tensor([[1.0, 0.0]]), torch.tensor([0])
         >>> wsld_loss(logits, logits, labels, zero_at_equality=True).item()
         0.0
     """
+    check_logits(student_logits, teacher_logits)
+    check_classes(labels, student_logits)
     temperature = positive(temperature, "temperature")
     student, teacher = promote(student_logits), promote(teacher_logits.detach())
     hardness = functional.cross_entropy(student.detach(), labels, reduction="none")

@@ -21,6 +21,7 @@ from torch import Tensor
 
 from preceptor.divergences import log_soften, promote, targets
 from preceptor.objectives.base import Objective, targets_of
+from preceptor.objectives.given import check_targets
 from preceptor.objectives.knobs import one_of
 from preceptor.types import Step
 
@@ -47,7 +48,7 @@ def brier_loss(
         squared probability a sample (no nats), batch mean, in [0, 2] for "sum"; 0 only when p is the one-hot label.
 
     Raises:
-        ValueError: for an unknown variant.
+        ValueError: for an unknown variant, or labels that are neither classes nor distributions over the classes.
 
     Example:
         >>> import torch
@@ -55,6 +56,7 @@ def brier_loss(
         0.5
     """
     one_of(variant, get_args(Variant), "variant")
+    check_targets(labels, logits)
     target = targets(labels, logits.shape[1])
     if variant == "logit_mse":
         return (promote(logits) - target).square().mean()

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from preceptor.divergences import log_soften
 from preceptor.objectives.base import Objective, Setting, labels_of
+from preceptor.objectives.given import check_classes
 from preceptor.objectives.knobs import one_of
 from preceptor.types import Step
 
@@ -90,10 +91,11 @@ class ConfidenceRanking(Objective):
         """Return the loss of logits [batch, classes] of the samples `index`; in training, count which were right.
 
         Raises:
-            ValueError: before `build`, which makes the counters.
+            ValueError: before `build`, which makes the counters, and for labels that are no classes.
         """
         if len(self.times_right) == 0:
             raise ValueError("confidence_ranking has no counters yet: call build(setting) first")
+        check_classes(labels, logits)
         least = self.times_right.min()
         span = max(epoch - 1, 1) - least
         history = torch.where(span > 0, (self.times_right[index] - least) / span.clamp_min(1e-12), 0.0)

@@ -17,6 +17,7 @@ from torch.nn import functional
 from preceptor.divergences import log_soften, promote, targets
 from preceptor.errors import UsageError
 from preceptor.objectives.base import Objective, Setting, targets_of
+from preceptor.objectives.given import check_targets
 from preceptor.objectives.knobs import one_of
 from preceptor.types import Step
 
@@ -39,11 +40,15 @@ def cross_entropy_loss(
     Returns:
         nats a sample, batch mean; 0 in the limit of a confident right answer.
 
+    Raises:
+        ValueError: for labels that are neither classes nor distributions over the classes.
+
     Example:
         >>> import torch
         >>> round(cross_entropy_loss(torch.tensor([[0.0, 0.0]]), torch.tensor([1])).item(), 6)
         0.693147
     """
+    check_targets(labels, logits)
     if class_weights is None:
         return functional.cross_entropy(promote(logits), labels)
     weighted = targets(labels, logits.shape[1]) * class_weights.to(promote(logits))

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from preceptor.divergences import log_soften, targets
 from preceptor.objectives.base import Objective, targets_of
+from preceptor.objectives.given import check_targets
 from preceptor.types import Step
 
 __all__ = ["LabelSmoothing", "label_smoothing_loss"]
@@ -35,7 +36,7 @@ def label_smoothing_loss(
         nats a sample, batch mean; smallest, not 0, at the smoothed target.
 
     Raises:
-        ValueError: for a smoothing outside [0, 1).
+        ValueError: for a smoothing outside [0, 1), or labels that are neither classes nor distributions over the classes.
 
     Example:
         >>> import torch
@@ -44,6 +45,7 @@ def label_smoothing_loss(
     """
     if not 0 <= smoothing < 1:
         raise ValueError(f"smoothing: {smoothing} is not in [0, 1)")
+    check_targets(labels, logits)
     log_given = log_soften(logits)
     num_classes = logits.shape[1]
     on_label = (targets(labels, num_classes) * log_given).sum(1)

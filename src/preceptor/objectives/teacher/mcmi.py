@@ -22,6 +22,7 @@ from torch.nn import functional
 
 from preceptor.divergences import kl, log_soften, promote
 from preceptor.objectives.base import Objective, Setting, labels_of
+from preceptor.objectives.given import check_classes
 from preceptor.objectives.knobs import one_of
 from preceptor.types import Step
 
@@ -47,11 +48,15 @@ def mcmi_loss(
     Returns:
         nats a sample, batch mean; at least 0, and 0 where every answer is its class's centroid.
 
+    Raises:
+        ValueError: for labels that are no classes.
+
     Example:
         >>> centroids = torch.tensor([[0.75, 0.25], [0.5, 0.5]])
         >>> round(mcmi_loss(torch.tensor([[0.0, 0.0]]), torch.tensor([0]), centroids).item(), 6)
         0.143841
     """
+    check_classes(labels, logits)
     log_given = log_soften(logits)
     log_centroids = promote(centroids.detach()).clamp_min(_FLOOR).log()
     return kl(log_given, log_centroids[labels].to(log_given.dtype)).mean()

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -192,3 +193,10 @@ def test_numbers_have_no_unreadable_images(tmp_path: Path) -> None:
     datasets.Dataset.from_dict({"a": [1.0, 2.0], "label": [0, 1]}).save_to_disk(str(tmp_path / "d"))
     with pytest.raises(UsageError, match=r"data\.skip_unreadable: .* has no column of images; data\.image=COLUMN"):
         load(f"hf:{tmp_path / 'd'}", options={"skip_unreadable": True})
+
+
+def test_an_image_that_is_cut_off_in_the_test_part_is_named_at_once(broken: Path, tmp_path: Path) -> None:
+    shutil.copy(broken / "train.parquet", tmp_path / "test.parquet")
+    shutil.copy(broken / "test.parquet", tmp_path / "train.parquet")
+    with pytest.raises(UsageError, match=r"test: row 2: no readable image .*; .*: test: row 5: .*; .*: test: row 7: "):
+        load(f"hf:{tmp_path}", options={"size": 8}, validation=0)

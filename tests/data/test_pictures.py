@@ -156,3 +156,27 @@ def test_what_cannot_be_is_refused(tree: Path) -> None:
         load(f"folder:{tree}", options={"size": 8, "centre": 0})
     with pytest.raises(UsageError, match=r"data\.held: false needs data\.size"):
         load(f"folder:{tree}", options={"held": False})
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpg", "gif", "webp", "bmp"])
+@pytest.mark.parametrize("share", [0.3, 0.7, 0.95])
+def test_what_is_cut_off_in_val_or_test_is_found_before_anything_is_trained(
+    tmp_path: Path, suffix: str, share: float
+) -> None:
+    generator = np.random.default_rng(0)
+    for name in ("train/a", "train/b", "val/a", "val/b", "test/a", "test/b"):
+        (tmp_path / name).mkdir(parents=True)
+        for row in range(4):
+            pixels = generator.integers(0, 255, (24, 24, 3)).astype(np.uint8)
+            Image.fromarray(pixels).save(tmp_path / name / f"{row}.{suffix}")
+    assert len(load(f"folder:{tmp_path}", options={"size": 8}).test) == 8
+    whole = {name: (tmp_path / name).read_bytes() for name in (f"val/b/1.{suffix}", f"test/a/2.{suffix}")}
+    for name, content in whole.items():
+        (tmp_path / name).write_bytes(content[: int(share * len(content))])
+        with pytest.raises(
+            UsageError, match=rf"{name}: no readable image .*; data\.skip_unreadable=true leaves such out"
+        ):
+            load(f"folder:{tmp_path}", options={"size": 8})
+        (tmp_path / name).write_bytes(content)
+    (tmp_path / f"train/a/3.{suffix}").write_bytes(b"no image")  # which training meets by itself
+    load(f"folder:{tmp_path}", options={"size": 8})

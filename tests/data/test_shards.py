@@ -173,3 +173,15 @@ def test_unreadable_images_are_left_out_when_asked(held: bool, shards: Path, tmp
         UsageError, match=r"\d\.tar: bad\d: no readable image .*data\.skip_unreadable=true leaves such out"
     ):
         load(pattern, options=given, validation=0).train.inputs(torch.arange(44))
+
+
+def test_an_image_that_is_cut_off_in_the_test_shards_is_named_at_once(shards: Path, tmp_path: Path) -> None:
+    image = io.BytesIO()
+    pixels = np.random.default_rng(0).integers(0, 255, (24, 24, 3)).astype(np.uint8)
+    Image.fromarray(pixels).save(image, "png")
+    with tarfile.open(tmp_path / "test.tar", "w") as shard:
+        for name, content in (("whole", image.getvalue()), ("half", image.getvalue()[:900])):
+            add(shard, f"{name}.png", content)
+            add(shard, f"{name}.cls", b"1")
+    with pytest.raises(UsageError, match=r"test\.tar: half: no readable image"):
+        load(f"wds:{shards}/train-000.tar", options={"size": 8, "test": str(tmp_path / "test.tar")})

@@ -165,7 +165,8 @@ def assemble(
             less those held out. But not of sources with one of these `source_fingerprint`s: they were trained on those.
 
     Raises:
-        UsageError: for a share out of its range, a limit below 1, or no training or test samples.
+        UsageError: for a share out of its range, a limit below 1, no training or test samples, or some of validation or test
+            that cannot be read.
     """
     _check_rules(validation, limit, test_limit, labelled_fraction)
     notes, train, held, share = list(source.notes), source.train, source.validation, 0.0
@@ -213,6 +214,8 @@ def assemble(
     if len(train) == 0 or len(test) == 0:
         raise UsageError(f"data {source.name}: {len(train)} training and {len(test)} test samples; both are needed")
     held, test = _at_most(held, test_limit, split_seed), _at_most(test, test_limit, split_seed)
+    for part in (held, test):
+        part.check()  # training meets its own samples soon, but these after an epoch, or at the very end
     return Data(
         name=source.name,
         train=train,

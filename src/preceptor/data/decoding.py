@@ -2,21 +2,50 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from PIL import Image, UnidentifiedImageError
 
 from preceptor.errors import UsageError
 
-__all__ = ["LEAVE_OUT", "UNREADABLE", "UnreadableError", "decode", "in_colours"]
+__all__ = ["ENDS", "FEW", "LEAVE_OUT", "UNREADABLE", "UnreadableError", "decode", "ends_well", "in_colours", "together"]
 
 LEAVE_OUT = "; data.skip_unreadable=true leaves such out"
+FEW = 3  # images that are named where many cannot be read
+ENDS = 32  # bytes from each end of a file by which `ends_well` judges
+_WHERE = "data.path: "
 # what Pillow raises on what is no image, or half of one
 UNREADABLE = (OSError, UnidentifiedImageError, SyntaxError, ValueError, Image.DecompressionBombError)
 
 
 class UnreadableError(UsageError):
     """A file that is no image, or a damaged one."""
+
+
+def together(errors: Sequence[UnreadableError]) -> UsageError:
+    """Return one error of one line on one or several images that cannot be read."""
+    if len(errors) == 1:
+        return errors[0]
+    lines = [str(error).removesuffix(LEAVE_OUT) for error in errors]
+    return UsageError(f"{'; '.join([lines[0], *(line.removeprefix(_WHERE) for line in lines[1:])])}{LEAVE_OUT}")
+
+
+def ends_well(first: bytes, last: bytes, length: int) -> bool:
+    """Say whether a file is surely not cut off, by its ends: of PNG, JPEG, GIF and WebP; of other formats it is not sure.
+
+    Args:
+        first: its first bytes.
+        last: its last bytes.
+        length: of all of it.
+    """
+    if first.startswith(b"\x89PNG"):
+        return b"IEND" in last
+    if first.startswith(b"\xff\xd8"):
+        return b"\xff\xd9" in last
+    if first.startswith(b"GIF8"):
+        return last.endswith(b";")
+    return first.startswith(b"RIFF") and length >= 8 + int.from_bytes(first[4:8], "little")
 
 
 def decode(file: Any, name: str, *, where: str = "data.path: ", advice: str = "") -> Image.Image:

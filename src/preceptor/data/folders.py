@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from preceptor.data.dataset import Source
-from preceptor.data.decoding import LEAVE_OUT, decode
+from preceptor.data.decoding import ENDS, LEAVE_OUT, decode, ends_well
 from preceptor.data.images import Cut, a_fifth, image_source, image_split, left_out_note, readable
 from preceptor.data.split import Split
 from preceptor.errors import UsageError
@@ -96,6 +96,17 @@ class _Files:
         path = self.path(number)
         return decode(path, path, advice=LEAVE_OUT)
 
+    def is_whole(self, number: int) -> bool:
+        """Say whether a file is surely not cut off, by its ends."""
+        try:
+            with Path(self.path(number)).open("rb", buffering=0) as opened:
+                length = os.fstat(opened.fileno()).st_size
+                first = opened.read(ENDS)
+                opened.seek(max(0, length - ENDS))
+                return ends_well(first, opened.read(ENDS), length)
+        except OSError:
+            return False
+
 
 def _classes(root: Path) -> tuple[str, ...]:
     names = tuple(sorted(entry.name for entry in root.iterdir() if entry.is_dir() and not entry.name.startswith(".")))
@@ -121,5 +132,5 @@ def _read(root: Path, names: tuple[str, ...], cut: Cut, *, skips: bool) -> tuple
         if not (labels == label).any():
             bad = f", {len(found[name])} unreadable" if found[name] else ""
             raise UsageError(f"data.path: {root / name} holds no images{bad}")
-    split = image_split(read, labels, cut, name_of=read.path, described=described)
+    split = image_split(read, labels, cut, name_of=read.path, is_whole=read.is_whole, described=described)
     return split, left_out_note("folder", str(root), left_out)

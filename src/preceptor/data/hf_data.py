@@ -16,7 +16,7 @@ from torch import Tensor
 
 from preceptor.data.arrays import source_of
 from preceptor.data.dataset import Source
-from preceptor.data.decoding import LEAVE_OUT, UNREADABLE, UnreadableError, in_colours
+from preceptor.data.decoding import ENDS, LEAVE_OUT, UNREADABLE, UnreadableError, ends_well, in_colours
 from preceptor.data.images import Cut, a_fifth, image_source, image_split, left_out_note, readable
 from preceptor.data.split import Arrays, Split, as_labels
 from preceptor.data.tables import class_labels
@@ -78,7 +78,7 @@ def hf(
         if column is None:
             splits[name] = _numbers(part, labels[name], _features(part, features, target, path), path)
         else:
-            splits[name], left_out = _images(part, labels[name], column, cut, where, skips=skip_unreadable)
+            splits[name], left_out = _images(part, labels[name], column, cut, where, library, skips=skip_unreadable)
             notes += left_out_note("hf", where, left_out)
     whole, validation = splits["train"], None if held_name == tested or held_name is None else splits[held_name]
     if tested is None:
@@ -191,8 +191,10 @@ def _labels(
 class _Rows:
     """Reads the images of a column by their number among those that are kept."""
 
-    def __init__(self, part: Any, column: str, where: str, kept: NDArray[np.int64]) -> None:
-        self._part = part.select_columns([column])
+    def __init__(self, part: Any, column: str, where: str, kept: NDArray[np.int64], library: ModuleType) -> None:
+        self._part = self._stored = part.select_columns([column])
+        if isinstance(self._part.features[column], library.Image):
+            self._stored = self._part.cast_column(column, library.Image(decode=False))
         self._column = column
         self._where = where
         self._kept = kept
@@ -200,6 +202,12 @@ class _Rows:
     def name(self, number: int) -> str:
         """Return what an image is called."""
         return f"{self._where}: row {self._kept[number]}"
+
+    def is_whole(self, number: int) -> bool:
+        """Say whether an image is surely not cut off, by the ends of what is stored."""
+        stored = self._stored[int(self._kept[number])][self._column]
+        content = stored["bytes"] if isinstance(stored, Mapping) else None
+        return content is not None and ends_well(content[:ENDS], content[-ENDS:], len(content))
 
     def __call__(self, number: int) -> Image.Image:
         name = self.name(number)
@@ -215,14 +223,16 @@ class _Rows:
         return in_colours(image, name)
 
 
-def _images(part: Any, labels: Tensor, column: str, cut: Cut, where: str, *, skips: bool) -> tuple[Split, list[str]]:
+def _images(
+    part: Any, labels: Tensor, column: str, cut: Cut, where: str, library: ModuleType, *, skips: bool
+) -> tuple[Split, list[str]]:
     """Return the images of a part, and the names of those that are left out."""
     left_out: list[str] = []
-    read = _Rows(part, column, where, np.arange(len(labels)))
+    read = _Rows(part, column, where, np.arange(len(labels)), library)
     if skips:
         kept, left_out = readable(read, len(labels), name_of=lambda number: f"row {number}")
-        labels, read = labels[kept], _Rows(part, column, where, kept.numpy())
-    return image_split(read, labels, cut, name_of=read.name), left_out
+        labels, read = labels[kept], _Rows(part, column, where, kept.numpy(), library)
+    return image_split(read, labels, cut, name_of=read.name, is_whole=read.is_whole), left_out
 
 
 def _numbers(part: Any, labels: Tensor, columns: Sequence[str], path: str) -> Arrays:

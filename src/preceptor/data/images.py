@@ -16,7 +16,7 @@ from torch import Tensor
 
 from preceptor.data.crops import centre_crop, pixels_of
 from preceptor.data.dataset import Normalisation, Source, held_out
-from preceptor.data.decoding import LEAVE_OUT, UnreadableError
+from preceptor.data.decoding import FEW, UnreadableError, together
 from preceptor.data.pictures import RESIZED_CROP, Pictures
 from preceptor.data.split import Arrays, Split
 from preceptor.errors import UsageError
@@ -25,9 +25,7 @@ __all__ = ["PHOTOGRAPHS", "Cut", "a_fifth", "image_source", "image_split", "left
 
 PHOTOGRAPHS = Normalisation((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))  # ImageNet's, which published weights expect
 _TEST_SHARE = 0.2
-_WHERE = "data.path: "
 _AT_ONCE = 1024  # images that wait to be decoded
-_FEW = 3  # images that are named where many cannot be read
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +65,7 @@ def image_split(
     cut: Cut,
     *,
     name_of: Callable[[int], str],
+    is_whole: Callable[[int], bool],
     described: NDArray[Any] | None = None,
     blocks: Tensor | None = None,
 ) -> Split:
@@ -77,6 +76,7 @@ def image_split(
         labels: int64 classes.
         cut: how they come to one size.
         name_of: what one is called in messages.
+        is_whole: see `Pictures`.
         described: see `Pictures`.
         blocks: see `Pictures`.
 
@@ -86,7 +86,9 @@ def image_split(
     """
     if not cut.is_held:
         assert cut.size is not None
-        return Pictures(read, labels, size=cut.size, centre=cut.centre, described=described, blocks=blocks)
+        return Pictures(
+            read, labels, size=cut.size, centre=cut.centre, is_whole=is_whole, described=described, blocks=blocks
+        )
     images: list[Tensor] = []
     bad: list[UnreadableError] = []
     for number in range(len(labels)):
@@ -94,7 +96,7 @@ def image_split(
             whole = read(number)
         except UnreadableError as error:
             bad.append(error)
-            if len(bad) == _FEW:
+            if len(bad) == FEW:
                 break
             continue
         image = pixels_of(whole if cut.size is None else centre_crop(whole, cut.size, cut.centre))
@@ -105,7 +107,7 @@ def image_split(
             )
         images.append(image)
     if bad:
-        raise bad[0] if len(bad) == 1 else UsageError(_several(bad))
+        raise together(bad)
     return Arrays(torch.stack(images), labels)
 
 
@@ -148,13 +150,7 @@ def left_out_note(kind: str, place: str, names: Sequence[str]) -> tuple[str, ...
 
 
 def _first(names: Sequence[str]) -> str:
-    return ", ".join(names[:_FEW]) + ", ..." * (len(names) > _FEW)
-
-
-def _several(errors: Sequence[UnreadableError]) -> str:
-    """Return one line on several images that cannot be read."""
-    lines = [str(error).removesuffix(LEAVE_OUT) for error in errors]
-    return f"{'; '.join([lines[0], *(line.removeprefix(_WHERE) for line in lines[1:])])}{LEAVE_OUT}"
+    return ", ".join(names[:FEW]) + ", ..." * (len(names) > FEW)
 
 
 def image_source(

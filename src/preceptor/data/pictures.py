@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.utils.data import get_worker_info
 
 from preceptor.data.crops import centre_crop, pixels_of, random_box, resized_crop
+from preceptor.data.decoding import FEW, UnreadableError, together
 from preceptor.data.split import Split
 from preceptor.data.views import box_draws, is_mirrored
 from preceptor.types import View
@@ -22,6 +23,7 @@ from preceptor.types import View
 __all__ = ["RESIZED_CROP", "Pictures"]
 
 RESIZED_CROP = "random_resized_crop_flip"
+_AT_ONCE = 256  # images that one thread checks
 
 
 class Pictures(Split):
@@ -35,6 +37,7 @@ class Pictures(Split):
         labels: int64 classes.
         size: side of what is seen, in pixels.
         centre: share of the shorter side that is seen from the centre.
+        is_whole: whether one is surely not cut off, which is seen without decoding it; None: of none it is.
         numbers: of the images that belong here; all by default.
         described: a name of each number, by which images are told apart in the fingerprint.
         blocks: which part of the storage each image lies in; parts are read one after another.
@@ -49,6 +52,7 @@ class Pictures(Split):
         *,
         size: int,
         centre: float,
+        is_whole: Callable[[int], bool] | None = None,
         numbers: Int[Tensor, " samples"] | None = None,
         described: NDArray[Any] | None = None,
         blocks: Int[Tensor, " samples"] | None = None,
@@ -58,6 +62,7 @@ class Pictures(Split):
         self.truth = None
         self._size = size
         self._centre = centre
+        self._is_whole = is_whole
         self._numbers = torch.arange(len(labels)) if numbers is None else numbers
         self._described = described
         self.blocks = blocks
@@ -89,6 +94,7 @@ class Pictures(Split):
             self.labels[index],
             size=self._size,
             centre=self._centre,
+            is_whole=self._is_whole,
             numbers=self._numbers[index],
             described=self._described,
             blocks=None if self.blocks is None else self.blocks[index],
@@ -97,6 +103,29 @@ class Pictures(Split):
     def described(self) -> bytes:
         """Return what distinguishes these images from others."""
         return b"" if self._described is None else b"\n".join(self._described[self._numbers.numpy()].tolist())
+
+    def check(self) -> None:
+        """Decode every image that may be cut off, going by the ends of its file.
+
+        Raises:
+            UsageError: when some cannot be decoded; the first are named.
+        """
+        bad: list[UnreadableError] = []
+        with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
+            for found in pool.map(self._unreadable, self._numbers.split(_AT_ONCE)):
+                bad += found
+        if bad:
+            raise together(bad[:FEW])
+
+    def _unreadable(self, numbers: Tensor) -> list[UnreadableError]:
+        bad = []
+        for number in numbers.tolist():
+            if self._is_whole is None or not self._is_whole(number):
+                try:
+                    self._read(number)
+                except UnreadableError as error:
+                    bad.append(error)
+        return bad
 
     def _image(self, row: int) -> Image.Image:
         return self._read(int(self._numbers[row]))

@@ -22,7 +22,7 @@ from PIL import Image
 from torch import Tensor
 
 from preceptor.data.dataset import Source
-from preceptor.data.decoding import LEAVE_OUT, decode
+from preceptor.data.decoding import ENDS, LEAVE_OUT, decode, ends_well
 from preceptor.data.folders import IMAGE_SUFFIXES
 from preceptor.data.images import Cut, a_fifth, image_source, image_split, left_out_note, readable
 from preceptor.data.split import Split
@@ -115,6 +115,15 @@ class _Listed:
             opened.seek(int(self.offset[number]))
             return decode(io.BytesIO(opened.read(int(self.length[number]))), self.name(number), advice=LEAVE_OUT)
 
+    def is_whole(self, number: int) -> bool:
+        """Say whether an image is surely not cut off, by the ends of its file."""
+        start, length = int(self.offset[number]), int(self.length[number])
+        with self.shards[self.shard[number]].open("rb", buffering=0) as opened:
+            opened.seek(start)
+            first = opened.read(min(ENDS, length))
+            opened.seek(start + max(0, length - ENDS))
+            return ends_well(first, opened.read(min(ENDS, length)), length)
+
 
 def _readable(listed: _Listed, pattern: str) -> tuple[_Listed, tuple[str, ...]]:
     """Return what can be decoded, and a note on what cannot."""
@@ -134,7 +143,13 @@ def _readable(listed: _Listed, pattern: str) -> tuple[_Listed, tuple[str, ...]]:
 def _split(listed: _Listed, cut: Cut) -> Split:
     blocks = torch.from_numpy(listed.shard)
     return image_split(
-        listed, listed.labels, cut, name_of=listed.name, described=listed.names, blocks=None if cut.is_held else blocks
+        listed,
+        listed.labels,
+        cut,
+        name_of=listed.name,
+        is_whole=listed.is_whole,
+        described=listed.names,
+        blocks=None if cut.is_held else blocks,
     )
 
 

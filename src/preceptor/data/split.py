@@ -53,6 +53,14 @@ class Split(ABC):
     def take(self, index: Int[Tensor, " rows"]) -> Split:
         """Return the part that these rows make."""
 
+    def check(self) -> None:
+        """Check that the samples can be read, as far as that costs little.
+
+        Raises:
+            UsageError: when some cannot.
+        """
+        return
+
     def described(self) -> bytes:
         """Return what else than labels and inputs distinguishes these samples from others: names of files, say."""
         return b""
@@ -115,6 +123,11 @@ class Joined(Split):
     def take(self, index: Int[Tensor, " rows"]) -> Joined:
         """Return the part that these rows make."""
         return Joined(self._parts, self._rows[index])
+
+    def check(self) -> None:
+        """Check the parts."""
+        for part in self._parts:
+            part.check()
 
     def described(self) -> bytes:
         """Return what distinguishes the samples of the parts."""

@@ -92,7 +92,7 @@ def predict_verb(path: Path, images: Sequence[Path], *, top: int, model: str | N
 
 def _print(found: Sequence[Prediction]) -> None:
     table = Table(box=None, padding=(0, 2, 0, 0))
-    table.add_column("image", overflow="fold")
+    table.add_column("of", overflow="fold")
     table.add_column("class")
     table.add_column("probability", justify="right")
     for one in found:

@@ -19,6 +19,7 @@ from preceptor.exports.opened import Opened, run_passport
 from preceptor.exports.pt2 import open_pt2, to_pt2
 from preceptor.files import write_atomically, write_text
 from preceptor.models import PASSPORT, Normalise, Output, Passport, load_weights, save_weights
+from preceptor.recipes.agreement import Learned
 from preceptor.recipes.config import DataSection
 from preceptor.recipes.data import load_data
 from preceptor.recipes.networks import PYTHON, WEIGHTS, AnyModel, fingerprint, kept_weights, load_run_network, named
@@ -198,7 +199,7 @@ def _test_data(run: str | Path | Result, folder: RunFolder) -> Split:
         )
     if folder.read_result().get("task") == "multilabel":
         raise UsageError("int8: what it costs is measured as accuracy among classes, and these data are multi-label")
-    return (given or load_data(section)).test
+    return (given or load_data(section, fit=Learned.of_run(folder).table)).test
 
 
 def _quantise(path: Path, test: Split) -> Quantised:

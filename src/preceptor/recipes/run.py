@@ -150,8 +150,8 @@ def run(
 def _folder(recipe: _AnyRecipe) -> RunFolder:
     """Return the run's folder, once it is clear that it can be had: before anything that takes time."""
     folder = RunFolder(recipe.out or _default_out(recipe))
-    if join_processes().is_first:
-        folder.check(resume=recipe.resume, overwrite=recipe.overwrite)
+    folder.check(resume=recipe.resume, overwrite=recipe.overwrite)
+    join_processes().wait()  # so that nobody looks once the first has claimed it
     return folder
 
 

@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
-from test_processes import alone, assert_same_run, curve, words
 from torch import nn
 
 import preceptor
@@ -19,7 +18,7 @@ from preceptor.errors import UsageError
 from preceptor.runs import RunFolder
 from preceptor.training import choose_engine
 from preceptor.training.sharding import clip_gradients, own_part, parted, whole_state
-from torchrun import ENVIRONMENT, command, torchrun
+from torchrun import ENVIRONMENT, alone, assert_same_run, command, curve, torchrun, words
 
 BLOCKS = """
 import copy, sys

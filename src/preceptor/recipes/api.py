@@ -329,7 +329,7 @@ def _learned(candidate: str | Path | Settings | Result | nn.Module) -> Learned |
     """Return what a candidate knows of the data that it was trained on."""
     if isinstance(candidate, nn.Module):
         return None
-    path = candidate.path if isinstance(candidate, Result) else _teacher_section(candidate).get("path")
+    path = candidate.path if isinstance(candidate, Result) else _read_teacher(candidate, "assess").path
     return learned_at(Path(path)) if isinstance(path, str | Path) else None
 
 

@@ -153,7 +153,12 @@ def join_processes() -> Processes:
     if count == 1 or not distributed.is_available():
         return Processes()
     if not distributed.is_initialized():
-        distributed.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+        number = int(os.environ.get("LOCAL_RANK", "0"))
+        has_gpu = torch.cuda.is_available() and number < torch.cuda.device_count() and distributed.is_nccl_available()
+        if has_gpu:
+            torch.cuda.set_device(number)
+        # with both, what lies on the CPU travels by gloo, also where networks run on GPUs
+        distributed.init_process_group("cpu:gloo,cuda:nccl" if has_gpu else "gloo")
         atexit.register(_leave)
     return Processes(distributed.get_rank(), distributed.get_world_size())
 
@@ -163,7 +168,7 @@ def _leave() -> None:
 
     NCCL would wait for the others, which a process that has failed must not do.
     """
-    if distributed.is_initialized() and distributed.get_backend() == "gloo":
+    if distributed.is_initialized() and not torch.cuda.is_initialized():
         distributed.destroy_process_group()
 
 

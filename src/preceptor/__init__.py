@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from preceptor.errors import PreceptorError, RunError, UsageError
     from preceptor.exports.export import export
     from preceptor.exports.predict import predict
-    from preceptor.recipes.api import assess, distill, evaluate, label, load, teach
+    from preceptor.recipes.api import distill, label, teach
+    from preceptor.recipes.measuring import assess, evaluate, load
     from preceptor.recipes.result import Result
 
 __all__ = [
@@ -39,12 +40,12 @@ _HOME = {
     "Result": "preceptor.recipes.result",
     "RunError": "preceptor.errors",
     "UsageError": "preceptor.errors",
-    "assess": "preceptor.recipes.api",
+    "assess": "preceptor.recipes.measuring",
     "distill": "preceptor.recipes.api",
-    "evaluate": "preceptor.recipes.api",
+    "evaluate": "preceptor.recipes.measuring",
     "export": "preceptor.exports.export",
     "label": "preceptor.recipes.api",
-    "load": "preceptor.recipes.api",
+    "load": "preceptor.recipes.measuring",
     "predict": "preceptor.exports.predict",
     "teach": "preceptor.recipes.api",
 }

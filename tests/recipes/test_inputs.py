@@ -19,7 +19,7 @@ from preceptor.data import POLICIES, load
 from preceptor.errors import UsageError
 from preceptor.objectives.base import Objective
 from preceptor.objectives.distill import METHODS
-from preceptor.recipes.api import AnyData
+from preceptor.recipes.passed import AnyData
 from preceptor.recipes.procedures import PROCEDURES
 
 DATA = {"name": "digits", "limit": 192, "test_limit": 32, "validation": 0.0}

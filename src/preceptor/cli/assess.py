@@ -11,8 +11,8 @@ from rich.console import Console
 
 from preceptor.errors import UsageError
 from preceptor.files import write_text
-from preceptor.recipes.api import assess
 from preceptor.recipes.config import TeachRecipe
+from preceptor.recipes.measuring import assess
 from preceptor.recipes.networks import is_from_python
 from preceptor.recipes.overrides import make_recipe
 from preceptor.report import print_assessments, write_assessment_page

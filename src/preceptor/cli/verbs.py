@@ -16,9 +16,9 @@ from rich.text import Text
 
 from preceptor.assessment import Metrics
 from preceptor.errors import UsageError
-from preceptor.recipes.api import evaluate
 from preceptor.recipes.config import DistillRecipe, LabelRecipe, TeachRecipe
 from preceptor.recipes.label import label
+from preceptor.recipes.measuring import evaluate
 from preceptor.recipes.overrides import make_recipe, read_yaml, split_overrides
 from preceptor.recipes.run import run
 from preceptor.training import join_processes

@@ -87,8 +87,9 @@ def assess(
 
     Example:
         >>> import tempfile
+        >>> import preceptor
         >>> with tempfile.TemporaryDirectory() as folder:
-        ...     teacher = teach(data="digits", model="convnet_s", epochs=1, out=f"{folder}/t", progress=False)
+        ...     teacher = preceptor.teach(data="digits", model="convnet_s", epochs=1, out=f"{folder}/t", progress=False)
         ...     (found,) = assess(teacher, progress=False)
         >>> found.temperature > 0 and found.test.metrics.samples == teacher.metrics.samples
         True

@@ -128,9 +128,10 @@ def export(
     ] = False,
 ) -> None:
     """Write a run's network into a file that stands by itself, and check what it answers."""
-    from preceptor.cli.export import export_verb  # noqa: PLC0415
+    from preceptor.cli.export import show_exported  # noqa: PLC0415
+    from preceptor.exports.export import export as write  # noqa: PLC0415
 
-    export_verb(
+    done = write(
         run,
         to,
         model=model,
@@ -142,6 +143,7 @@ def export(
         license=license,
         overwrite=overwrite,
     )
+    show_exported(done)
 
 
 @app.command()

@@ -12,39 +12,14 @@ from rich.table import Table
 from rich.text import Text
 
 from preceptor.errors import RunError
-from preceptor.exports.export import export
+from preceptor.exports.export import Exported
 from preceptor.exports.predict import Prediction, predict
-from preceptor.models import Normalise, Output
 
-__all__ = ["export_verb", "predict_verb"]
+__all__ = ["predict_verb", "show_exported"]
 
 
-def export_verb(
-    run: str,
-    to: Path | None,
-    *,
-    model: str | None,
-    epoch: int | None,
-    output: Output,
-    normalise: Normalise,
-    int8: bool,
-    hub_folder: Path | None,
-    license: str | None,
-    overwrite: bool,
-) -> None:
-    """Carry out `preceptor export`."""
-    done = export(
-        run,
-        to,
-        model=model,
-        epoch=epoch,
-        output=output,
-        normalise=normalise,
-        int8=int8,
-        hub_folder=hub_folder,
-        license=license,
-        overwrite=overwrite,
-    )
+def show_exported(done: Exported) -> None:
+    """Print what `preceptor export` wrote."""
     table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
     if done.opset is not None:
         table.add_row("opset", str(done.opset))

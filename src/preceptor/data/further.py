@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from jaxtyping import Float, UInt8
@@ -19,9 +20,6 @@ from torch.nn import functional
 from preceptor.data.views import VIEWS, ViewOf, crop, draws, flip
 
 __all__ = ["FURTHER_VIEWS", "further_view", "strengthen"]
-
-_ROTATED = {"rotated_90": 1, "rotated_180": 2, "rotated_270": 3}
-FURTHER_VIEWS = ("strong", *_ROTATED)
 
 _TURNED, _STRONG, _OPERATIONS = 100, 110, 120  # streams of random numbers; rotations use one each
 _MAGNITUDE = 10 / 30
@@ -36,9 +34,7 @@ def further_view(name: str, base: str) -> ViewOf:
     Raises:
         KeyError: for a name that is not in FURTHER_VIEWS.
     """
-    if name == "strong":
-        return _strong(base)
-    return _rotated(_ROTATED[name], base)
+    return _VIEWS[name](base)
 
 
 def strengthen(
@@ -154,3 +150,11 @@ _OPS: tuple[Callable[[Images, Tensor], Images], ...] = (
     _warp(lambda sign: (0 * sign + 1, 0 * sign, sign * _SHIFT, 0 * sign, 0 * sign + 1, 0 * sign)),
     _warp(lambda sign: (0 * sign + 1, 0 * sign, 0 * sign, 0 * sign, 0 * sign + 1, sign * _SHIFT)),
 )
+
+_VIEWS: dict[str, Callable[[str], ViewOf]] = {
+    "strong": _strong,
+    "rotated_90": partial(_rotated, 1),
+    "rotated_180": partial(_rotated, 2),
+    "rotated_270": partial(_rotated, 3),
+}
+FURTHER_VIEWS = tuple(_VIEWS)

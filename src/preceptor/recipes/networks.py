@@ -160,9 +160,7 @@ def learned_at(path: Path) -> Learned | None:
     weights = weights_of(path)
     if is_run(path):
         return Learned.of_run(RunFolder(path))
-    if weights.suffix != ".safetensors" or PASSPORT not in read_metadata(weights):
-        return None
-    return Learned.of_passport(read_passport(weights), path)
+    return Learned.of_passport(read_passport(weights), path) if _tells_its_network(weights) else None
 
 
 def kept_weights(folder: RunFolder, epoch: int, key: str) -> Path:

@@ -111,7 +111,7 @@ def main() -> None:
 def _knobs(key: str) -> dict[str, object]:
     """Return the defaults that a method was measured with (CRD's number of negatives among them)."""
     from preceptor.objectives.distill import METHODS  # noqa: PLC0415
-    from preceptor.recipes.knobs import knob_defaults  # noqa: PLC0415
+    from preceptor.signature import knob_defaults  # noqa: PLC0415
 
     return knob_defaults(METHODS[key].objective)
 

@@ -27,8 +27,8 @@ from step_speed import machine
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from preceptor.data.crops import pixels_of, random_box, resized_crop
-from preceptor.data.views import box_draws
+from preceptor.data.augment.views import box_draws
+from preceptor.data.images.crops import pixels_of, random_box, resized_crop
 from preceptor.labels import Encoding
 from preceptor.models import Samples, make
 from preceptor.objectives.base import Objective, Setting

@@ -25,11 +25,11 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import torch
 from PIL import Image
 from safetensors.torch import load_file
-from sentences import reviews, save_bert, save_tokenizer, write
 from sklearn.datasets import load_digits
-from torchrun import torchrun
 
 import preceptor
+from sentences import reviews, save_bert, save_tokenizer, write
+from torchrun import torchrun
 
 DATA = {"name": "digits", "limit": 320, "test_limit": 100, "view": "crop_flip"}
 COMMON: dict[str, Any] = {"data": DATA, "epochs": 2, "batch_size": 48, "engine": "plain", "seed": 3, "progress": False}
@@ -87,7 +87,15 @@ def two_ranks(out: Path, *words: str, verb: str = "teach") -> Path:
 
 
 def killed_and_resumed(out: Path, *words: str) -> Path:
-    keys = ["data=digits", "data.view=crop_flip", "model=convnet_s", "epochs=4", "batch_size=16", "engine=plain", "seed=3"]
+    keys = [
+        "data=digits",
+        "data.view=crop_flip",
+        "model=convnet_s",
+        "epochs=4",
+        "batch_size=16",
+        "engine=plain",
+        "seed=3",
+    ]
     command = [sys.executable, "-m", "preceptor", *words, *keys, "checkpoint_every_steps=7", f"out={out}"]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     while not (out / "metrics.jsonl").exists():
@@ -124,9 +132,13 @@ def runs(at: Path) -> dict[str, Callable[[Path], Path]]:
         "teach-soteacher-ema": lambda out: teach(out, objective="soteacher", averaging={"name": "ema", "start": 1}),
         "teach-confidence_ranking": lambda out: teach(out, objective="confidence_ranking", stop_at="best_val_nll"),
         "teach-mcmi": lambda out: teach(out, objective="mcmi", start_from=t, model="convnet_m", optim={"lr": 0.001}),
-        "teach-mixup-accumulate": lambda out: teach(out, inputs="mixup", accumulate=3, clip_norm=1.0, model="resnet8x4"),
+        "teach-mixup-accumulate": lambda out: teach(
+            out, inputs="mixup", accumulate=3, clip_norm=1.0, model="resnet8x4"
+        ),
         "teach-folder": lambda out: teach(out, data={"name": photos, "size": 16}, model="resnet8"),
-        "teach-folder-in-memory": lambda out: teach(out, data={"name": photos, "size": 12}, inputs="cutmix", batch_size=40),
+        "teach-folder-in-memory": lambda out: teach(
+            out, data={"name": photos, "size": 12}, inputs="cutmix", batch_size=40
+        ),
         "teach-table": lambda out: teach(out, data={"name": cells, "target": "label"}, model="mlp"),
         "teach-text": lambda out: teach(out, data=text, model=bert),
         "teach-bf16": lambda out: teach(out, precision="bf16", model="mlp"),

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from preceptor.config.procedures import PROCEDURES
 from preceptor.objectives.distill import METHODS
 from preceptor.objectives.teacher import OBJECTIVES
-from preceptor.recipes.procedures import PROCEDURES
 
 ROOT = Path(__file__).parents[1]
 HEADINGS = ["## When to use", "## Settings", "## Cost", "## When it fails"]

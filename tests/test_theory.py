@@ -19,7 +19,7 @@ from preceptor.assessment import distance_to_truth, measure
 from preceptor.data import load
 from preceptor.divergences import log_soften
 from preceptor.objectives.teacher import brier_loss, cross_entropy_loss
-from preceptor.training.learner import together
+from preceptor.training.teachers import together
 from preceptor.types import Outputs
 
 Loss = Callable[[Tensor, Tensor], Tensor]

@@ -13,8 +13,8 @@ from pathlib import Path
 
 from run import CHANGES, LEFT_OUT, TRAINING, preceptor
 
+from preceptor.config.procedures import PROCEDURES
 from preceptor.objectives.distill import METHODS
-from preceptor.recipes.procedures import PROCEDURES
 
 STEPS = 30
 

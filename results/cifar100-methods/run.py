@@ -13,8 +13,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from preceptor.config.procedures import PROCEDURES
 from preceptor.objectives.distill import METHODS
-from preceptor.recipes.procedures import PROCEDURES
 
 HERE = Path(__file__).parent
 TRAINING = ["batch_size=64", "schedule=one_cycle", "precision=bf16", "data=cifar100"]

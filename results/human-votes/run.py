@@ -19,12 +19,12 @@ import yaml
 from scipy import stats
 
 import preceptor
+from preceptor.artifacts.load import load_teachers
 from preceptor.assessment import Profile, distance_to_truth
+from preceptor.config.sections import DataSection, TeacherSection
 from preceptor.data import Data
-from preceptor.recipes.config import DataSection, TeacherSection
-from preceptor.recipes.data import load_data
-from preceptor.recipes.networks import load_teachers
 from preceptor.report import figures, paired_gain
+from preceptor.runner.data import load_data
 
 HERE = Path(__file__).parent
 SCORES = ("NLL", "Brier", "ECE", "MSE", "KL", "TV")

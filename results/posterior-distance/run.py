@@ -25,11 +25,11 @@ from torch import Tensor
 from torch.nn import functional
 
 import preceptor
+from preceptor.artifacts.load import load_run_network
+from preceptor.artifacts.run_folder import RunFolder
 from preceptor.assessment import distance_to_truth
 from preceptor.data import Arrays, Data, load
-from preceptor.recipes.networks import load_run_network
 from preceptor.report import figures, paired_gain
-from preceptor.runs import RunFolder
 
 HERE = Path(__file__).parent
 PUBLISHED, OURS = 32, 128  # samples a batch

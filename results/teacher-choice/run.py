@@ -18,9 +18,9 @@ from torch import Tensor, nn
 
 import preceptor
 from preceptor.assessment import fit_temperature, profile
+from preceptor.config.sections import DataSection
 from preceptor.data import Data, plain_batches
-from preceptor.recipes.config import DataSection
-from preceptor.recipes.data import load_data
+from preceptor.runner.data import load_data
 from preceptor.training import choose_engine, predict
 
 HERE = Path(__file__).parent

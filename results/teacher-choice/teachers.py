@@ -10,9 +10,9 @@ from typing import Any
 from torch import Tensor, nn
 
 import preceptor
+from preceptor.artifacts.load import load_teachers
+from preceptor.config.sections import TeacherSection
 from preceptor.data import Data
-from preceptor.recipes.config import TeacherSection
-from preceptor.recipes.networks import load_teachers
 
 __all__ = ["BENCHES", "KINDS", "Bench", "Divided", "kept_epoch", "train", "trained"]
 

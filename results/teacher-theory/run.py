@@ -23,11 +23,11 @@ from scipy import stats
 from torch import Tensor, nn
 
 import preceptor
+from preceptor.artifacts.load import load_run_network
+from preceptor.artifacts.run_folder import RunFolder
 from preceptor.assessment import distance_to_truth
 from preceptor.data import Data, load
-from preceptor.recipes.networks import load_run_network
 from preceptor.report import figures, paired_gain
-from preceptor.runs import RunFolder
 
 HERE = Path(__file__).parent
 Rows = list[dict[str, Any]]

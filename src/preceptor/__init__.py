@@ -10,12 +10,12 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from preceptor.api.measuring import assess, evaluate, load
+    from preceptor.api.training import distill, label, teach
     from preceptor.errors import PreceptorError, RunError, UsageError
     from preceptor.exports.export import export
     from preceptor.exports.predict import predict
-    from preceptor.recipes.api import distill, label, teach
-    from preceptor.recipes.measuring import assess, evaluate, load
-    from preceptor.recipes.result import Result
+    from preceptor.runner.result import Result
 
 __all__ = [
     "PreceptorError",
@@ -37,17 +37,17 @@ __version__ = version("preceptor")
 
 _HOME = {
     "PreceptorError": "preceptor.errors",
-    "Result": "preceptor.recipes.result",
+    "Result": "preceptor.runner.result",
     "RunError": "preceptor.errors",
     "UsageError": "preceptor.errors",
-    "assess": "preceptor.recipes.measuring",
-    "distill": "preceptor.recipes.api",
-    "evaluate": "preceptor.recipes.measuring",
+    "assess": "preceptor.api.measuring",
+    "distill": "preceptor.api.training",
+    "evaluate": "preceptor.api.measuring",
     "export": "preceptor.exports.export",
-    "label": "preceptor.recipes.api",
-    "load": "preceptor.recipes.measuring",
+    "label": "preceptor.api.training",
+    "load": "preceptor.api.measuring",
     "predict": "preceptor.exports.predict",
-    "teach": "preceptor.recipes.api",
+    "teach": "preceptor.api.training",
 }
 
 

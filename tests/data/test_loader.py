@@ -21,7 +21,7 @@ from preceptor.data import (
     plain_batches,
     seen_batches,
 )
-from preceptor.data.views import VIEWS
+from preceptor.data.augment.views import VIEWS
 from preceptor.errors import UsageError
 from preceptor.types import Batch, View
 

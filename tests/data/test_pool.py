@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from preceptor.data import Arrays, Loader, Normalisation, PolicyLoader, PooledLoader, load, pooled_sizes
-from preceptor.data.policies import Mixup
+from preceptor.data.augment.policies import Mixup
 from preceptor.errors import UsageError
 
 

@@ -15,14 +15,14 @@ import yaml
 from torch import Tensor, nn
 
 import preceptor
+from preceptor.artifacts.provenance import fingerprint
+from preceptor.artifacts.run_folder import RunFolder
 from preceptor.cli import main
 from preceptor.data import Normalisation
 from preceptor.exports.export import export
 from preceptor.exports.opened import open_model
 from preceptor.models import ReusedClassifier, load_weights, read_metadata
-from preceptor.recipes.networks import fingerprint
-from preceptor.recipes.result import Result
-from preceptor.runs import RunFolder
+from preceptor.runner.result import Result
 
 SIZES = (1, 3, 17)
 DATA: dict[str, Any] = {"name": "digits", "limit": 600}

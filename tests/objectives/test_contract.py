@@ -18,10 +18,10 @@ import torch
 from torch import Tensor, nn
 
 import preceptor.objectives
-from preceptor.data.further import FURTHER_VIEWS
+from preceptor.data.augment.extra_views import FURTHER_VIEWS
 from preceptor.errors import UsageError
 from preceptor.models import observe
-from preceptor.models.small import ConvNet
+from preceptor.models.zoo.small import ConvNet
 from preceptor.objectives.base import Objective, Offer, Setting, Taps
 from preceptor.objectives.distill import METHODS
 from preceptor.objectives.entry import Entry

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from preceptor.training import Processes
+from preceptor.distributed import Processes
 from preceptor.training.tally import Tally
 
 LOGITS = torch.tensor([[2.0, 1.0, 0.0], [0.0, 1.0, 3.0], [1.0, 5.0, 0.0]])

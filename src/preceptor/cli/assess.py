@@ -9,15 +9,15 @@ from pathlib import Path
 
 from rich.console import Console
 
+from preceptor.api.measuring import assess
+from preceptor.artifacts.identify import is_from_python
+from preceptor.artifacts.provenance import command_line, versions
+from preceptor.config.overrides import make_recipe
+from preceptor.config.sections import TeachRecipe
+from preceptor.distributed import join_processes
 from preceptor.errors import UsageError
 from preceptor.files import write_text
-from preceptor.recipes.config import TeachRecipe
-from preceptor.recipes.measuring import assess
-from preceptor.recipes.networks import is_from_python
-from preceptor.recipes.overrides import make_recipe
 from preceptor.report import print_assessments, write_assessment_page
-from preceptor.runs import command_line, versions
-from preceptor.training import join_processes
 
 __all__ = ["assess_verb"]
 

@@ -8,14 +8,15 @@ from pathlib import Path
 
 from rich.console import Console
 
+from preceptor.artifacts.provenance import command_line, versions
+from preceptor.artifacts.run_folder import RunFolder
+from preceptor.config.overrides import make_recipe
+from preceptor.config.sections import DistillRecipe
+from preceptor.distributed import join_processes
 from preceptor.errors import UsageError
 from preceptor.files import write_text
-from preceptor.recipes.config import DistillRecipe
-from preceptor.recipes.curve import curve
-from preceptor.recipes.overrides import make_recipe
 from preceptor.report import print_curve, write_curve_page
-from preceptor.runs import RunFolder, command_line, versions
-from preceptor.training import join_processes
+from preceptor.runner.curve import curve
 
 __all__ = ["curve_verb"]
 

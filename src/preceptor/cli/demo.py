@@ -9,12 +9,12 @@ from pathlib import Path
 import torch
 from rich.console import Console
 
+from preceptor.artifacts.provenance import command_line
+from preceptor.config.overrides import make_recipe
+from preceptor.config.sections import DistillRecipe, TeachRecipe
 from preceptor.errors import UsageError
-from preceptor.recipes.config import DistillRecipe, TeachRecipe
-from preceptor.recipes.overrides import make_recipe
-from preceptor.recipes.run import run
 from preceptor.report import BASELINE, print_summary, summarise_demo, write_demo_page
-from preceptor.runs import command_line
+from preceptor.runner.run import run
 
 __all__ = ["demo_verb"]
 

@@ -11,15 +11,15 @@ from rich.table import Table
 from rich.text import Text
 
 from preceptor import data, models
+from preceptor.config.presets import PRESETS
+from preceptor.config.procedures import PROCEDURES
 from preceptor.errors import UsageError
 from preceptor.objectives.distill import METHODS
 from preceptor.objectives.entry import Entry
 from preceptor.objectives.schedules import Schedule
 from preceptor.objectives.teacher import OBJECTIVES, SUMS
 from preceptor.objectives.weighted import Weight
-from preceptor.recipes.knobs import did_you_mean, knob_defaults
-from preceptor.recipes.presets import PRESETS
-from preceptor.recipes.procedures import PROCEDURES
+from preceptor.signature import did_you_mean, knob_defaults
 
 __all__ = ["list_verb"]
 

@@ -14,14 +14,14 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from preceptor.api.measuring import evaluate
 from preceptor.assessment import Metrics
+from preceptor.config.overrides import make_recipe, read_yaml, split_overrides
+from preceptor.config.sections import DistillRecipe, LabelRecipe, TeachRecipe
+from preceptor.distributed import join_processes
 from preceptor.errors import UsageError
-from preceptor.recipes.config import DistillRecipe, LabelRecipe, TeachRecipe
-from preceptor.recipes.label import label
-from preceptor.recipes.measuring import evaluate
-from preceptor.recipes.overrides import make_recipe, read_yaml, split_overrides
-from preceptor.recipes.run import run
-from preceptor.training import join_processes
+from preceptor.runner.label import label
+from preceptor.runner.run import run
 
 __all__ = ["config_verb", "evaluate_verb", "label_verb", "run_verb"]
 
@@ -129,7 +129,7 @@ def _leaves(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, Fie
 
 def _type_name(field: FieldInfo) -> str:
     name = str(field.annotation) if not isinstance(field.annotation, type) else field.annotation.__name__
-    for noise in ("typing.", "preceptor.recipes.config.", "Literal", "Optional", "Union"):
+    for noise in ("typing.", "preceptor.config.sections.", "Literal", "Optional", "Union"):
         name = name.replace(noise, "")
     return name.replace(" | None", "").strip("[]") if name.startswith("[") else name.replace(" | None", "")
 

@@ -1,16 +1,16 @@
 """Data: sources, the rules that cut them, keyed augmentation, batches."""
 
-from preceptor.data.arrays import Pair
+from preceptor.data.augment.policies import POLICIES, KDPlus, MixPatch, Policy, Real
 from preceptor.data.dataset import Data, Normalisation, Source
-from preceptor.data.folders import image_files
+from preceptor.data.images.pixels import read_image
 from preceptor.data.loader import Batches, Loader, Shown, check_views, plain_batches, seen_batches
-from preceptor.data.pixels import read_image
-from preceptor.data.policies import POLICIES, KDPlus, MixPatch, Policy, Real
 from preceptor.data.pool import PolicyLoader, PooledLoader, pooled_sizes
-from preceptor.data.sources import SOURCES, from_objects, load, names
+from preceptor.data.sources.arrays import Pair
+from preceptor.data.sources.folders import image_files
+from preceptor.data.sources.registry import SOURCES, from_objects, load, names
+from preceptor.data.sources.stream import Stream, StreamLoader
+from preceptor.data.sources.table_fit import TableFit, read_rows
 from preceptor.data.split import Arrays, Items, Split
-from preceptor.data.stream import Stream, StreamLoader
-from preceptor.data.table_fit import TableFit, read_rows
 
 __all__ = [
     "POLICIES",

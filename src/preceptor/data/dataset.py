@@ -11,9 +11,9 @@ import torch
 from jaxtyping import Float, Int, Shaped
 from torch import Tensor
 
+from preceptor.data.augment.views import ORDER, draws
+from preceptor.data.sources.table_fit import TableFit
 from preceptor.data.split import Arrays, Joined, Split
-from preceptor.data.table_fit import TableFit
-from preceptor.data.views import ORDER, draws
 from preceptor.errors import UsageError
 from preceptor.types import Task, Vocabulary
 

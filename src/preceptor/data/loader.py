@@ -13,10 +13,10 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from preceptor.data.augment.extra_views import further_view
+from preceptor.data.augment.views import ORDER, VIEWS, draws
 from preceptor.data.dataset import Normalisation
-from preceptor.data.further import further_view
 from preceptor.data.split import Arrays, Split
-from preceptor.data.views import ORDER, VIEWS, draws
 from preceptor.errors import UsageError
 from preceptor.types import Batch, View
 

@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import torch
 
+from preceptor.data.augment.policies import Policy
 from preceptor.data.loader import Batches, Loader
-from preceptor.data.policies import Policy
 from preceptor.data.split import Split
 from preceptor.errors import UsageError
 from preceptor.types import Batch

@@ -14,7 +14,7 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from preceptor.data.crops import pixels_of
+from preceptor.data.images.crops import pixels_of
 from preceptor.errors import UsageError
 from preceptor.types import View
 

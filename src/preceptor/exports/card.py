@@ -10,12 +10,12 @@ from typing import Any
 
 import yaml
 
+from preceptor.artifacts.identify import PYTHON
+from preceptor.artifacts.run_folder import RunFolder
 from preceptor.errors import UsageError
 from preceptor.exports.hub import HubFile
 from preceptor.exports.onnx import INPUT
 from preceptor.models import Passport
-from preceptor.recipes.networks import PYTHON
-from preceptor.runs import RunFolder
 
 __all__ = ["model_card"]
 

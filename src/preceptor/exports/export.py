@@ -9,6 +9,13 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from preceptor.artifacts.compatibility import Learned
+from preceptor.artifacts.create import AnyModel, named
+from preceptor.artifacts.identify import PYTHON, WEIGHTS, kept_weights
+from preceptor.artifacts.load import load_run_network
+from preceptor.artifacts.provenance import fingerprint
+from preceptor.artifacts.run_folder import RunFolder
+from preceptor.config.sections import DataSection
 from preceptor.data import Split
 from preceptor.errors import RunError, UsageError
 from preceptor.exports.card import model_card
@@ -19,12 +26,8 @@ from preceptor.exports.opened import Opened, run_passport
 from preceptor.exports.pt2 import open_pt2, to_pt2
 from preceptor.files import write_atomically, write_text
 from preceptor.models import PASSPORT, Normalise, Output, Passport, load_weights, save_weights
-from preceptor.recipes.agreement import Learned
-from preceptor.recipes.config import DataSection
-from preceptor.recipes.data import load_data
-from preceptor.recipes.networks import PYTHON, WEIGHTS, AnyModel, fingerprint, kept_weights, load_run_network, named
-from preceptor.recipes.result import Result
-from preceptor.runs import RunFolder
+from preceptor.runner.data import load_data
+from preceptor.runner.result import Result
 
 __all__ = ["Exported", "Quantised", "export"]
 

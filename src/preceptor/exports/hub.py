@@ -8,11 +8,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from preceptor.artifacts.identify import PYTHON, WEIGHTS
+from preceptor.artifacts.run_folder import RunFolder
 from preceptor.errors import RunError, UsageError
 from preceptor.files import write_text
 from preceptor.models import Normalise, Output, Passport
-from preceptor.recipes.networks import PYTHON, WEIGHTS
-from preceptor.runs import RunFolder
 
 __all__ = ["CARD", "HubFile", "HubFolder"]
 

@@ -9,14 +9,16 @@ import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
+from preceptor.artifacts.create import AnyModel
+from preceptor.artifacts.identify import is_run
+from preceptor.artifacts.load import load_exported, load_run_network
+from preceptor.artifacts.run_folder import RunFolder
 from preceptor.data import Normalisation
 from preceptor.errors import UsageError
 from preceptor.exports.deployed import Answer, Deployed, probabilities
 from preceptor.exports.onnx import open_onnx
 from preceptor.exports.pt2 import open_pt2
 from preceptor.models import Passport
-from preceptor.recipes.networks import AnyModel, is_run, load_exported, load_run_network
-from preceptor.runs import RunFolder
 from preceptor.types import Vocabulary
 
 __all__ = ["Opened", "open_model", "run_passport"]

@@ -10,12 +10,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from preceptor.artifacts.create import AnyModel
 from preceptor.data import TableFit, image_files, read_image, read_rows
 from preceptor.errors import UsageError
 from preceptor.exports.opened import Opened, open_model
 from preceptor.models import Passport
-from preceptor.recipes.networks import AnyModel
-from preceptor.recipes.progress import show_notes
+from preceptor.runner.progress import show_notes
 
 __all__ = ["Prediction", "predict"]
 

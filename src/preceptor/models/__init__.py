@@ -1,15 +1,15 @@
 """Networks by name: the CIFAR zoo under the names the field shares, and those of other libraries; any with named features."""
 
-from preceptor.models.adapted import Adapted, present
-from preceptor.models.by_name import PREFIXES, make
-from preceptor.models.classifier import find_classifier
+from preceptor.models.adapters.adapted import Adapted, present
+from preceptor.models.adapters.by_name import PREFIXES, make
+from preceptor.models.adapters.reading import Samples
+from preceptor.models.adapters.reused import Reuse, ReusedClassifier
+from preceptor.models.adapters.text import TextClassifier, random_texts
+from preceptor.models.features.classifier import find_classifier
+from preceptor.models.features.taps import Observed, Tapped, feature_names, logits_of, observe
 from preceptor.models.passport import PASSPORT, Normalise, Output, Passport, read_passport
-from preceptor.models.reading import Samples
-from preceptor.models.reused import Reuse, ReusedClassifier
-from preceptor.models.taps import Observed, Tapped, feature_names, logits_of, observe
-from preceptor.models.text import TextClassifier, random_texts
 from preceptor.models.weights import load_weights, read_metadata, save_weights
-from preceptor.models.zoo import create, knobs, names, parameter_count
+from preceptor.models.zoo.registry import create, knobs, names, parameter_count
 
 __all__ = [
     "PASSPORT",

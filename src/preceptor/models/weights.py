@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from preceptor.errors import UsageError
 from preceptor.files import write_atomically
-from preceptor.models.adapted import Adapted
+from preceptor.models.adapters.adapted import Adapted
 
 __all__ = ["load_weights", "read_metadata", "save_weights"]
 

@@ -7,7 +7,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional
 
-from preceptor.data.views import draws
+from preceptor.data.augment.views import draws
 from preceptor.errors import UsageError
 
 __all__ = ["class_type", "empty_bank", "fresh_order", "keep_largest", "remember", "spread_out"]

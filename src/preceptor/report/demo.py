@@ -10,10 +10,10 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from preceptor.artifacts.run_folder import RunFolder
 from preceptor.errors import UsageError
 from preceptor.report.page import write_page
 from preceptor.report.statistics import Gain, Spread, paired_gain, spread
-from preceptor.runs import RunFolder
 
 __all__ = ["BASELINE", "DemoRow", "DemoSummary", "print_summary", "summarise_demo", "write_demo_page"]
 

@@ -1,11 +1,15 @@
 """The training loop and what it stands on: engine, optimiser, checkpoints, selection, evaluation."""
 
 from preceptor.training.averaging import Averaging, AveragingName
+from preceptor.training.callbacks import EpochRow, Watcher
 from preceptor.training.engine import Engine, EngineName, Precision, choose_engine, forward_flops
 from preceptor.training.evaluate import predict
-from preceptor.training.learner import (
-    Bystander,
-    Learner,
+from preceptor.training.learner import Bystander, Learner
+from preceptor.training.loop import Course, Interrupted, fit
+from preceptor.training.optimizers.optim import LearningRate, OptimizerSettings
+from preceptor.training.plan import Plan
+from preceptor.training.selection import Selection
+from preceptor.training.teachers import (
     LiveTeacher,
     StoredTeacher,
     TeacherRoute,
@@ -14,13 +18,6 @@ from preceptor.training.learner import (
     TruthTeacher,
     together,
 )
-from preceptor.training.loop import Course, EpochRow, Interrupted, Plan, Watcher, fit
-from preceptor.training.optim import LearningRate, OptimizerSettings
-from preceptor.training.processes import Processes, join_processes
-from preceptor.training.regions import RegionSearch
-from preceptor.training.selection import Selection
-from preceptor.training.sharding import Sharding
-from preceptor.training.whole import whole_batch, whole_step
 
 __all__ = [
     "Averaging",
@@ -37,10 +34,7 @@ __all__ = [
     "OptimizerSettings",
     "Plan",
     "Precision",
-    "Processes",
-    "RegionSearch",
     "Selection",
-    "Sharding",
     "StoredTeacher",
     "TeacherRoute",
     "TeacherSource",
@@ -50,9 +44,6 @@ __all__ = [
     "choose_engine",
     "fit",
     "forward_flops",
-    "join_processes",
     "predict",
     "together",
-    "whole_batch",
-    "whole_step",
 ]

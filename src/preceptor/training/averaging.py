@@ -16,9 +16,9 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim.swa_utils import get_ema_multi_avg_fn, get_swa_multi_avg_fn, update_bn
 
+from preceptor.distributed.sharding import own_part, parted
 from preceptor.training.checkpoint import Position
 from preceptor.training.engine import Engine
-from preceptor.training.sharding import own_part, parted
 from preceptor.types import Batch
 
 __all__ = ["Average", "Averaging", "AveragingName"]

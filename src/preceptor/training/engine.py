@@ -11,10 +11,10 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from preceptor.distributed.processes import Processes, join_processes
+from preceptor.distributed.sharding import Sharding, shard
 from preceptor.errors import UsageError
 from preceptor.models import Observed
-from preceptor.training.processes import Processes, join_processes
-from preceptor.training.sharding import Sharding, shard
 from preceptor.types import Outputs
 
 __all__ = ["Engine", "EngineName", "Forward", "Precision", "choose_engine", "forward_flops"]

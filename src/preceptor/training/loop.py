@@ -7,104 +7,31 @@ import signal
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Protocol
 
 import torch
+from torch import Tensor
 
 from preceptor.data import Batches
-from preceptor.errors import PreceptorError, RunError, UsageError
-from preceptor.models import save_weights
-from preceptor.training.averaging import Average, Averaging
-from preceptor.training.checkpoint import Best, Position, State, all_finite, load_state, save_state
+from preceptor.data.augment.regions import RegionSearch
+from preceptor.distributed.sharding import own_part
+from preceptor.divergences import soft_kl
+from preceptor.errors import PreceptorError, RunError
+from preceptor.training.averaging import Average
+from preceptor.training.callbacks import EpochRow, Journal, Watcher, _row, _warn_near_chance, _warn_of_faint_terms
+from preceptor.training.checkpoint import Best, Position, all_finite, save_state
 from preceptor.training.engine import Engine
 from preceptor.training.interrupts import Interrupts
-from preceptor.training.learner import Learner, TeacherSource
-from preceptor.training.optim import LearningRate
-from preceptor.training.processes import Processes
-from preceptor.training.regions import Region, RegionSearch
-from preceptor.training.selection import Selection
-from preceptor.training.sharding import load_whole, load_whole_optimizer, own_part, whole_state
+from preceptor.training.learner import Learner
+from preceptor.training.plan import Plan
+from preceptor.training.state import _better, _keep, _put_result, _restore, _state
 from preceptor.training.step import buffers_kept, check_step, take_step
 from preceptor.training.tally import Tally
+from preceptor.training.teachers import TeacherSource, ask
 from preceptor.types import Batch, Clock
 
-__all__ = ["Course", "EpochRow", "Interrupted", "Journal", "Plan", "Watcher", "fit"]
-
-_CHANCE_ROWS, _CHANCE_STEPS = 500, 50  # fewer are no evidence that a network does not learn
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """How long and how to train.
-
-    Attributes:
-        epochs: the length that schedules are made for.
-        last_epoch: where training ends, at most `epochs`.
-        learning_rate: over the clock.
-        selection: which epoch's weights are the result.
-        averaging: or the average of which weights.
-        checkpoint_every_steps: besides the one at each epoch's end; 0 for none.
-        keep_every: keep the weights of every n-th epoch; 0 for none.
-        clip_norm: largest gradient norm, or None.
-        accumulate: passes that a batch is split into.
-    """
-
-    epochs: int
-    last_epoch: int
-    learning_rate: LearningRate
-    selection: Selection = Selection()
-    averaging: Averaging = Averaging()
-    checkpoint_every_steps: int = 0
-    keep_every: int = 0
-    clip_norm: float | None = None
-    accumulate: int = 1
-
-
-@dataclass(frozen=True, slots=True)
-class EpochRow:
-    """One line of metrics.jsonl: fractions, nats, seconds."""
-
-    epoch: int
-    step: int
-    lr: float
-    loss: float
-    accuracy: float | None
-    terms: Mapping[str, float]
-    weights: Mapping[str, float]
-    validation: Mapping[str, float]
-    seconds: float
-    images_per_second: float
-    region: Region | None = None
-
-    def as_dict(self) -> dict[str, object]:
-        """Return the row as it stands in metrics.jsonl."""
-        return {
-            "epoch": self.epoch,
-            "step": self.step,
-            "lr": self.lr,
-            "train": {"loss": self.loss, "accuracy": self.accuracy, "terms": self.terms, "weights": self.weights},
-            "validation": dict(self.validation),
-            "seconds": self.seconds,
-            "images_per_second": self.images_per_second,
-            **({} if self.region is None else {"region": list(self.region)}),
-        }
-
-
-class Watcher(Protocol):
-    """Somebody who is told how the run goes."""
-
-    def stepped(self, position: Position, batches: int, plan: Plan, tally: Tally) -> None: ...
-    def epoch_ended(self, row: EpochRow) -> None: ...
-    def note(self, line: str) -> None: ...
-
-
-class Journal(Protocol):
-    """The append-only record of epochs, which can be cut back to where a checkpoint was written."""
-
-    def append(self, row: Mapping[str, object]) -> None: ...
-    def size(self) -> int: ...
-    def cut(self, size: int) -> None: ...
+__all__ = ["Course", "Interrupted", "fit"]
 
 
 class Interrupted(PreceptorError):
@@ -176,7 +103,7 @@ def fit(
 
     def save() -> None:
         _check_weights(learner, engine, position, path)
-        processes.settle(learner)
+        processes.sync_buffers(learner.synced_buffers())
         everyone = tally.over(processes, engine.device)
         state = _state(learner, optimizer, position, everyone, best, average, journal, search)
         if processes.is_first:
@@ -213,7 +140,7 @@ def fit(
                         f"interrupted in epoch {position.epoch}, step {position.step}: saved; resume=true goes on from here",
                         128 + (interrupts.pending or signal.SIGTERM),
                     )
-            processes.settle(learner)
+            processes.sync_buffers(learner.synced_buffers())
             row = _row(learner, position, tally.over(processes, engine.device), plan, total_steps, evaluate(), search)
             _report(row, learner, journal, watcher)
             best = _better(best, row, plan.selection, learner)
@@ -236,8 +163,30 @@ def _search(
     if search is None or position.batch > 0:
         return
     assert teacher is not None, "a search compares with a teacher"
-    if line := search.begin(position.epoch, learner, teacher, engine):
+    if line := search.begin(position.epoch, partial(disagreement, learner, teacher, engine)):
         watcher.note(line)
+
+
+@torch.no_grad()
+def disagreement(
+    learner: Learner, teacher: TeacherSource, engine: Engine, batches: Iterable[Batch], temperature: float
+) -> float:
+    """Return the mean softened KL of the student, in eval mode, to the teacher on some batches."""
+    was_training = learner.training
+    learner.eval()
+    sums = torch.zeros(2, device=engine.device)
+    try:
+        for batch in batches:
+            answers = teacher(batch)
+            with engine.autocast():
+                student: Tensor = ask(learner.network, batch).logits
+            each = soft_kl(student, answers.logits, temperature)
+            if batch.share > 0:
+                sums += torch.stack([each.sum(), each.new_tensor(float(len(each)))])
+    finally:
+        learner.train(was_training)
+    total, rows = engine.processes.add(sums).tolist()
+    return float(total / rows)
 
 
 def _check_weights(learner: Learner, engine: Engine, position: Position, path: Path) -> None:
@@ -251,133 +200,7 @@ def _last_good(path: Path) -> str:
     return f"the last good checkpoint is {path}" if path.exists() else "no checkpoint had been written yet"
 
 
-def _warn_near_chance(tally: Tally, step: int, watcher: Watcher) -> None:
-    """Say that nothing has been learnt where the rows of this epoch are evidence of it: many, after many steps, at chance."""
-    num_classes, rows = tally.num_classes, tally.num_labelled
-    if tally.accuracy is None or rows < _CHANCE_ROWS or step < _CHANCE_STEPS:
-        return
-    chance = 1 / num_classes
-    if tally.accuracy < chance + 3 * math.sqrt(chance * (1 - chance) / rows):  # what luck alone gives
-        watcher.note(
-            f"warning: training accuracy is {100 * tally.accuracy:.1f} % after a tenth of all steps, near chance for "
-            f"{num_classes} classes: this objective has not begun to learn at this rate"
-        )
-
-
 def _report(row: EpochRow, learner: Learner, journal: Journal, watcher: Watcher) -> None:
     journal.append(row.as_dict())
     watcher.epoch_ended(row)
     _warn_of_faint_terms(row, learner, watcher)
-
-
-def _warn_of_faint_terms(row: EpochRow, learner: Learner, watcher: Watcher) -> None:
-    """Name the terms of constant weight that made less than 1 % of the first epoch's loss."""
-    parts = {name: abs(row.weights[name] * value) for name, value in row.terms.items()}
-    whole = sum(parts.values())
-    constant = [name for name, weight in learner.objective.weight_of.items() if isinstance(weight, float)]
-    for name in constant if row.epoch == 1 else ():
-        if name in parts and parts[name] < 0.01 * whole:
-            watcher.note(
-                f"warning: term {name} made {100 * parts[name] / whole:.2g} % of the loss in epoch 1; is its weight "
-                f"({row.weights[name]:g}) meant?"
-            )
-
-
-def _row(
-    learner: Learner,
-    position: Position,
-    tally: Tally,
-    plan: Plan,
-    total_steps: int,
-    validation: Mapping[str, float],
-    search: RegionSearch | None,
-) -> EpochRow:
-    clock = Clock(position.epoch, plan.epochs, (position.step - 1) / total_steps)
-    return EpochRow(
-        epoch=position.epoch,
-        step=position.step,
-        lr=plan.learning_rate(clock),
-        loss=tally.loss,
-        accuracy=tally.accuracy,
-        terms=tally.term_means,
-        weights=learner.objective.weights(clock),
-        validation=validation,
-        seconds=position.seconds,
-        images_per_second=tally.images_per_second,
-        region=None if search is None else search.region,
-    )
-
-
-def _keep(plan: Plan, epoch: int, learner: Learner, checkpoints: Path, processes: Processes) -> None:
-    if plan.keep_every and epoch % plan.keep_every == 0:
-        network = learner.whole_network()
-        if processes.is_first:
-            checkpoints.mkdir(parents=True, exist_ok=True)
-            save_weights(network, checkpoints / f"epoch_{epoch:04d}.safetensors")
-
-
-def _better(best: Best, row: EpochRow, selection: Selection, learner: Learner) -> Best:
-    score = selection.score(row.validation)
-    if score is None or score >= best.value:
-        return best
-    whole = whole_state(learner.network.model.state_dict())
-    weights = {name: tensor.detach().cpu().clone() for name, tensor in whole.items()}
-    return Best(score, row.epoch, weights)
-
-
-def _put_result(best: Best, average: Average, learner: Learner, batches: Iterable[Batch], engine: Engine) -> None:
-    """Put the selected or averaged weights into the learner, where the last ones are not what counts."""
-    if best.weights:
-        load_whole(learner.network.model, best.weights)
-    average.settle(batches, engine)
-    engine.processes.settle(learner)
-
-
-def _state(
-    learner: Learner,
-    optimizer: torch.optim.Optimizer,
-    position: Position,
-    tally: Tally,
-    best: Best,
-    average: Average,
-    journal: Journal,
-    search: RegionSearch | None,
-) -> State:
-    cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
-    return State(
-        learner=whole_state(learner.state_dict()),
-        optimizer=whole_state(optimizer.state_dict()),
-        position=position,
-        tally=tally.values,
-        best=best,
-        journal_bytes=journal.size(),
-        random=torch.get_rng_state(),
-        cuda_random=cuda,
-        region=None if search is None else search.region,
-        average=whole_state(average.state),
-    )
-
-
-def _restore(
-    path: Path,
-    learner: Learner,
-    optimizer: torch.optim.Optimizer,
-    average: Average,
-    journal: Journal,
-    search: RegionSearch | None,
-    processes: Processes,
-) -> tuple[Position, Tally, Best]:
-    state = load_state(path)
-    try:
-        load_whole(learner, state.learner)
-        load_whole_optimizer(optimizer, state.optimizer)
-        average.restore(state.average)
-    except (RuntimeError, ValueError) as error:
-        raise UsageError(f"checkpoint {path}: does not fit this run ({str(error).splitlines()[0]})") from error
-    journal.cut(state.journal_bytes)
-    torch.set_rng_state(state.random)
-    if search is not None and state.region is not None:
-        search.move_to(state.region)
-    if state.cuda_random and torch.cuda.is_available():
-        torch.cuda.set_rng_state_all(state.cuda_random)
-    return state.position, Tally(learner.objective.running, state.tally).continued(processes), state.best

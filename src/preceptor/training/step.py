@@ -11,17 +11,18 @@ import torch
 from torch import Tensor
 from torch._functorch import config as functorch_config
 
-from preceptor.dtensors import is_parted
+from preceptor.distributed.dtensors import is_parted
+from preceptor.distributed.gather import whole_step
+from preceptor.distributed.processes import Processes
+from preceptor.distributed.sharding import clip_gradients
 from preceptor.errors import UsageError
 from preceptor.objectives.weighted import handed_over, total
-from preceptor.training.dot import DOT
 from preceptor.training.engine import Engine
-from preceptor.training.learner import Learner, TeacherSource
-from preceptor.training.optim import LearningRate
-from preceptor.training.processes import Processes
-from preceptor.training.sharding import clip_gradients
+from preceptor.training.learner import Learner
+from preceptor.training.optimizers.dot import DOT
+from preceptor.training.optimizers.optim import LearningRate
 from preceptor.training.tally import Tally
-from preceptor.training.whole import whole_step
+from preceptor.training.teachers import TeacherSource
 from preceptor.types import Batch, Clock
 
 __all__ = ["buffers_kept", "check_step", "take_step"]
@@ -103,7 +104,7 @@ def take_step(
     for group in optimizer.param_groups:
         group["lr"] = plan.learning_rate(clock)
     optimizer.step()
-    engine.processes.agree(learner.objective, batch.index)
+    engine.processes.sync_memory_banks(learner.objective.remembered(batch.index))
     return None
 
 

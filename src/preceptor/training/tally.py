@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
-from preceptor.training.processes import Processes
+from preceptor.distributed.processes import Processes
 
 __all__ = ["Tally"]
 

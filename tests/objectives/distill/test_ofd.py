@@ -9,7 +9,7 @@ from vectors import GOLDEN, assert_golden, closed_form_map, offer
 
 from preceptor.errors import UsageError
 from preceptor.models import Tapped, create, observe
-from preceptor.models.small import ConvNet
+from preceptor.models.zoo.small import ConvNet
 from preceptor.objectives.base import Setting, Taps
 from preceptor.objectives.distill.ofd import OFD, _norm_before, ofd_loss, ofd_margin
 from preceptor.types import Outputs

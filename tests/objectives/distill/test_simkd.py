@@ -10,7 +10,7 @@ from vectors import assert_golden, closed_form_map
 
 from preceptor.errors import UsageError
 from preceptor.models import ReusedClassifier, create, observe
-from preceptor.models.small import ConvNet
+from preceptor.models.zoo.small import ConvNet
 from preceptor.objectives.base import Setting, Taps
 from preceptor.objectives.distill.simkd import SimKD, simkd_loss
 

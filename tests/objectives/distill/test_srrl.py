@@ -7,7 +7,7 @@ from vectors import assert_golden, offer
 
 from preceptor.errors import UsageError
 from preceptor.models import create, observe
-from preceptor.models.small import ConvNet
+from preceptor.models.zoo.small import ConvNet
 from preceptor.objectives.base import Setting, Taps
 from preceptor.objectives.distill.srrl import SRRL, srrl_loss
 from preceptor.types import Outputs

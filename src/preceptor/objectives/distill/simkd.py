@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from preceptor.divergences import promote
 from preceptor.errors import UsageError
 from preceptor.models import find_classifier
-from preceptor.models.reused import Reuse, ReusedClassifier
+from preceptor.models.adapters.reused import Reuse, ReusedClassifier
 from preceptor.objectives.base import Objective, Offer, Setting, Taps, teacher_outputs
 from preceptor.objectives.connectors import pool_to_smaller
 from preceptor.objectives.features import Pairing, as_map, maps_of, need

@@ -17,8 +17,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
+from preceptor.distributed.dtensors import whole
 from preceptor.divergences import left_singular, promote
-from preceptor.dtensors import whole
 from preceptor.objectives.base import Objective, Setting
 from preceptor.objectives.knobs import one_of, positive
 from preceptor.types import Step

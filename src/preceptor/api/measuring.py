@@ -1,0 +1,186 @@
+"""Trained networks from Python: loaded, tested, and measured as teachers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from torch import nn
+
+from preceptor.api.objects import AnyData, AnyTeacher, data_section, is_section, module_beside, read_teacher
+from preceptor.artifacts.compatibility import Learned, check_agreement, place_of
+from preceptor.artifacts.create import AnyModel
+from preceptor.artifacts.identify import is_run, learned_at
+from preceptor.artifacts.load import load_exported, load_network, load_run_network
+from preceptor.artifacts.run_folder import RunFolder
+from preceptor.assessment import Metrics
+from preceptor.data import Data, from_objects
+from preceptor.errors import UsageError
+from preceptor.runner.assess import Assessment, Candidate, assess_candidates, load_candidate
+from preceptor.runner.data import load_data
+from preceptor.runner.finish import score
+from preceptor.runner.progress import show_notes
+from preceptor.runner.result import Result
+from preceptor.training import choose_engine
+
+__all__ = ["assess", "evaluate", "load"]
+
+
+def evaluate(
+    path: str | Path,
+    *,
+    data: AnyData | None = None,
+    model: AnyModel | None = None,
+    device: str = "auto",
+    workers: int = 0,
+    progress: bool = True,
+) -> Metrics:
+    """Return the metrics of a trained network on the test split.
+
+    Args:
+        path: a finished run's folder, a `.safetensors` file or a folder for the Hub that `export` wrote.
+        data: what to test on; by default the run's own, and needed for what was exported. Of data that have one part only, and
+            are not those that the network was trained on, all samples.
+        model: as for `load`.
+        device: "auto" or a torch device.
+        workers: processes that read ahead, where samples are not held in memory.
+        progress: show on standard error what is to be known of the data.
+
+    Raises:
+        UsageError: when it is missing, unfinished or damaged, or the data have other classes, or other columns of a table.
+    """
+    place = Path(path)
+    if data is None and not is_run(place):
+        raise UsageError(f"evaluate: {path} is no run folder that knows its data; say data=...")
+    tested = _measured_on(data, [learned_at(place)], RunFolder(place), holds_out=False)
+    engine = choose_engine(device, RunFolder(place).read_result()["precision"] if is_run(place) else "auto")
+    network = load_network(place, model, tested, key="model")
+    if progress and engine.processes.is_first:
+        show_notes(tested.notes)
+    rows = 256 * engine.processes.count
+    return score(engine.place(network), tested.test, tested, engine, rows, workers=workers)[0]
+
+
+def assess(
+    *candidates: AnyTeacher,
+    data: AnyData | None = None,
+    against: AnyTeacher | None = None,
+    device: str = "auto",
+    workers: int = 0,
+    progress: bool = True,
+) -> list[Assessment]:
+    """Measure how good networks are as teachers, without distilling from them, all on the same data.
+
+    Args:
+        candidates: run folders, what `export` wrote, weights files with their network ({"path": "x.pth", "model":
+            "wrn_40_2"}), Results, or modules that return logits. The model beside a path may be a module, as for `load`.
+        data: what to measure on; by default that of the first candidate, which then must be a run or a Result. Of data that
+            have one part only, and are none that a candidate was trained on, all samples but those held out for validation.
+        against: a reference whose answers each candidate's are compared with: a student's teacher, say.
+        device: "auto" or a torch device.
+        workers: as for `evaluate`.
+        progress: as for `evaluate`.
+
+    Returns:
+        An assessment each, in the order given: validation and test profiles, the temperature that calibrates.
+
+    Raises:
+        UsageError: for no candidate, one that cannot be read or has other classes, or data that are not known.
+
+    Example:
+        >>> import tempfile
+        >>> import preceptor
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     teacher = preceptor.teach(data="digits", model="convnet_s", epochs=1, out=f"{folder}/t", progress=False)
+        ...     (found,) = assess(teacher, progress=False)
+        >>> found.temperature > 0 and found.test.metrics.samples == teacher.metrics.samples
+        True
+    """
+    own = _first_data(candidates) if data is None else None
+    data, run_of_data = (own, None) if isinstance(own, Data) else (data, own)
+    tested = _measured_on(data, [_learned(candidate) for candidate in candidates], run_of_data, holds_out=True)
+    engine = choose_engine(device)
+    if progress and engine.processes.is_first:
+        show_notes(tested.notes)
+    reference = None if against is None else _candidate(against, 0, tested)
+    named = [_candidate(candidate, number, tested) for number, candidate in enumerate(candidates, start=1)]
+    return assess_candidates(named, tested, engine, against=reference, workers=workers)
+
+
+def load(path: str | Path, *, model: AnyModel | None = None) -> nn.Module:
+    """Return a trained network, a plain nn.Module in eval mode.
+
+    Args:
+        path: a finished run's folder, a `.safetensors` file or a folder for the Hub that `export` wrote.
+        model: its network, where that was passed from Python and cannot be made from its name: a module like it, of which
+            a copy gets the weights, a name PKG.MODULE:FACTORY, or a section with further keys.
+
+    Raises:
+        UsageError: when it is missing, unfinished or damaged, or its network is neither known nor given.
+    """
+    place = Path(path)
+    if is_run(place):
+        return load_run_network(RunFolder(place), model=model)[0].eval()
+    return load_exported(place, model)[0].eval()
+
+
+def _measured_on(
+    data: AnyData | None, known: Sequence[Learned | None], run: RunFolder | None, *, holds_out: bool
+) -> Data:
+    """Return data to measure networks on.
+
+    Args:
+        data: passed or named; None: the run's.
+        known: what the networks know of those that they were trained on.
+        run: whose data are the default.
+        holds_out: whether validation is looked at too; otherwise those samples are test, where that was not cut for training.
+
+    Raises:
+        UsageError: for anything wrong with the data.
+    """
+    if isinstance(data, Data):
+        return data
+    learned = [each for each in known if each is not None]
+    sources = {each.source for each in learned if each.source is not None}
+    if data is not None and not (isinstance(data, str) or is_section(data)):
+        return from_objects(data, validation=None if holds_out else 0.0, trained_on=sources)
+    assert data is not None or run is not None
+    section = data_section(run.read_config()["data"] if data is None and run is not None else data)
+    if not holds_out:
+        section = section.model_copy(update={"validation": 0.0, "limit": None, "labelled_fraction": None})
+    is_own = data is None or place_of(section.model_dump()) in {each.place for each in learned}
+    fit = next((each.table for each in learned if each.table is not None), None)
+    return load_data(section, fit=fit, trained_on=None if is_own else sources)
+
+
+def _learned(candidate: AnyTeacher) -> Learned | None:
+    """Return what a candidate knows of the data that it was trained on."""
+    if isinstance(candidate, nn.Module):
+        return None
+    path = candidate.path if isinstance(candidate, Result) else read_teacher(candidate, "assess").path
+    return learned_at(Path(path)) if isinstance(path, str | Path) else None
+
+
+def _candidate(given: AnyTeacher, number: int, data: Data) -> Candidate:
+    if isinstance(given, nn.Module):
+        return Candidate(f"{type(given).__name__} ({number})" if number else type(given).__name__, given)
+    if isinstance(given, Result):
+        check_agreement(f"run {given.path}", Learned.of_run(RunFolder(given.path)), data)
+        return Candidate(str(given.path), given.model, given.record.get("data_fingerprint"))
+    section = read_teacher(given, "assess")
+    if not isinstance(section.path, str):
+        raise UsageError(f"assess: a candidate is one network, got path {section.path}")
+    return load_candidate(section.path, module_beside(given) or section.model, data)
+
+
+def _first_data(candidates: Sequence[AnyTeacher]) -> Data | RunFolder:
+    """Return the data of the first candidate, or its run."""
+    if not candidates:
+        raise UsageError("assess: no network given")
+    first = candidates[0]
+    if isinstance(first, Result) and first.data is not None:
+        return first.data
+    path = first.path if isinstance(first, Result) else first.get("path") if isinstance(first, Mapping) else first
+    if not isinstance(path, str | Path) or not Path(path).is_dir() or not is_run(Path(path)):
+        raise UsageError("assess: give data=..., for the first network is not a run that knows its own")
+    return RunFolder(path)

@@ -1,0 +1,110 @@
+"""What is passed from Python, names, sections or objects, as sections of a recipe."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+from torch import nn
+from torch.utils.data import Dataset
+
+from preceptor.artifacts.identify import PYTHON
+from preceptor.config.sections import DataSection, TeacherSection
+from preceptor.data import Data, Pair, from_objects
+from preceptor.errors import UsageError
+from preceptor.runner.data import load_data
+from preceptor.runner.result import Result
+from preceptor.signature import explain
+
+__all__ = [
+    "AnyData",
+    "AnyTeacher",
+    "Settings",
+    "data_section",
+    "is_section",
+    "loaded",
+    "module_beside",
+    "read_teacher",
+    "section_of",
+    "teacher_section",
+]
+
+Settings = Mapping[str, Any]
+AnyData = str | Settings | Data | Dataset[Any] | Pair
+AnyTeacher = str | Path | Settings | Result | nn.Module
+
+
+def section_of(role: str, value: object, key: str = "name") -> dict[str, Any]:
+    """Return a configuration section for a name, a section, or an object (which is recorded by its type)."""
+    if isinstance(value, type):
+        raise UsageError(f"{role}: {value.__name__} is a class, expected an object of it: {value.__name__}(...)")
+    if isinstance(value, str):
+        return {key: value}
+    if isinstance(value, Mapping) and is_section(value, key):
+        return dict(value)
+    return {key: f"{PYTHON}{type(value).__module__}.{type(value).__qualname__}"}
+
+
+def is_section(value: object, key: str = "name") -> bool:
+    """Return whether a value is a section, a mapping of keys, and no mapping of data."""
+    return isinstance(value, Mapping) and (key in value or not {"train", "test"} & set(value))
+
+
+def teacher_section(teacher: AnyTeacher | None) -> dict[str, Any]:
+    """Return the section of a teacher that may be a path, a section, a Result or a module; empty: none is given."""
+    if teacher is None:
+        return {}
+    if isinstance(teacher, Result):
+        return {"path": str(teacher.path)}
+    section = section_of("teacher", str(teacher) if isinstance(teacher, Path) else teacher, key="path")
+    path, beside = section.get("path"), module_beside(teacher)
+    if isinstance(path, Path | Result):
+        section["path"] = str(path.path if isinstance(path, Result) else path)
+    elif isinstance(path, list | tuple):
+        section["path"] = [str(each) for each in path]
+    return section if beside is None else {**section, "model": section_of("teacher.model", beside)["name"]}
+
+
+def read_teacher(teacher: AnyTeacher | None, where: str) -> TeacherSection:
+    """Return the section of a teacher.
+
+    Args:
+        teacher: as for `teacher_section`.
+        where: what keys are of, for messages.
+
+    Raises:
+        UsageError: for a key that is unknown, or a value that it does not take.
+    """
+    try:
+        return TeacherSection.model_validate(teacher_section(teacher))
+    except ValidationError as error:
+        raise UsageError(explain(error, TeacherSection, where)) from error
+
+
+def module_beside(teacher: object) -> nn.Module | None:
+    """Return the module in {"path": RUN, "model": module}."""
+    beside = teacher.get("model") if isinstance(teacher, Mapping) else None
+    return beside if isinstance(beside, nn.Module) else None
+
+
+def loaded(data: AnyData) -> Data:
+    """Return the data that are passed, named, or in a section."""
+    if isinstance(data, Data):
+        return data
+    if isinstance(data, str) or is_section(data):
+        return load_data(data_section(data))
+    return from_objects(data)
+
+
+def data_section(data: object) -> DataSection:
+    """Return the section of data that are named.
+
+    Raises:
+        UsageError: when they were passed from Python.
+    """
+    section = DataSection.model_validate(section_of("data", data))
+    if section.name.startswith(PYTHON):
+        raise UsageError(f"data: {section.name} was passed as a Python object; pass it again as data=...")
+    return section

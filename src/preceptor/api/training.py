@@ -1,0 +1,217 @@
+"""The verbs of the library, from Python: the same keys as the command line, and objects where it takes names."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Literal, TypedDict
+
+from torch import nn
+from typing_extensions import Unpack
+
+from preceptor.api.objects import (
+    AnyData,
+    AnyTeacher,
+    Settings,
+    is_section,
+    loaded,
+    module_beside,
+    read_teacher,
+    section_of,
+    teacher_section,
+)
+from preceptor.artifacts.create import AnyModel
+from preceptor.artifacts.teachers import load_teachers
+from preceptor.config.overrides import make_recipe
+from preceptor.config.sections import DistillRecipe, LabelRecipe, TeachRecipe
+from preceptor.distributed import Sharding
+from preceptor.objectives.base import Objective
+from preceptor.runner.label import Labelled
+from preceptor.runner.label import label as run_label
+from preceptor.runner.result import Result
+from preceptor.runner.run import Given, run
+from preceptor.training import EngineName, Precision
+
+__all__ = ["Training", "distill", "label", "teach"]
+
+
+class Training(TypedDict, total=False):
+    """The keys that teachers and students share; `preceptor teach --help` says what each means."""
+
+    epochs: int
+    batch_size: int
+    seed: int
+    inputs: str | Settings
+    optim: str | Settings
+    schedule: str | Settings
+    averaging: str | Settings
+    start_from: str | Path | Result
+    accumulate: int
+    clip_norm: float
+    stop_at: Literal["last", "best_val_accuracy", "best_val_nll", "best_val_brier"] | int
+    stop_mode: Literal["truncate", "rescaled_schedule"]
+    device: str
+    engine: EngineName
+    precision: Precision
+    checkpoint_every_steps: int
+    keep_every: int
+    sharding: Sharding
+    workers: int
+    resume: bool
+    overwrite: bool
+    tensorboard: bool
+
+
+class Labelling(TypedDict, total=False):
+    """The keys of `label`; `preceptor label --help` says what each means."""
+
+    views: int
+    seed: int
+    dtype: Literal["float16", "int8"]
+    top: int
+    rows_per_shard: int
+    batch_size: int
+    device: str
+    engine: EngineName
+    precision: Precision
+    workers: int
+
+
+def teach(
+    *,
+    data: AnyData,
+    model: AnyModel,
+    objective: str | Settings | Objective = "cross_entropy",
+    out: str | Path | None = None,
+    progress: bool = True,
+    **training: Unpack[Training],
+) -> Result:
+    """Train a teacher and return it with its metrics.
+
+    Args:
+        data: a source's name, a section ({"name": "cifar100", "root": ...}), a torch Dataset of (input, label), an
+            (inputs, labels) pair of arrays or tensors, or a mapping of "train", "validation" and "test" to these.
+        model: a network's name, a section ({"name": "mlp", ...}), or any nn.Module that returns logits
+            [batch, classes]; a module of yours is trained in place.
+        objective: a name, a section ({"name": "soteacher", "lipschitz": {"weight": 2e-6}}), or an Objective.
+        out: the run folder; a name made of the choices, below runs/, when not given.
+        progress: show progress on standard error.
+        training: any key of `Training`, as on the command line: epochs, batch_size, seed, optim, schedule, ...
+
+    Raises:
+        UsageError: for anything wrong with the arguments, named in one line.
+        RunError: when the run has to stop: a loss that is not finite, a full disk.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     teacher = teach(data="digits", model="convnet_s", epochs=1, out=f"{folder}/t", progress=False)
+        >>> 0 <= teacher.metrics.accuracy <= 1
+        True
+    """
+    values = {**_sections(data, model, training, out), "objective": section_of("objective", objective)}
+    given = _given(data, model, None, objective)
+    return replace(run(make_recipe(TeachRecipe, values), given, show=progress), data=given.data)
+
+
+def distill(
+    *,
+    data: AnyData,
+    model: AnyModel,
+    teacher: AnyTeacher | None = None,
+    labels: str | Path | None = None,
+    method: str | Settings | Objective = "kd",
+    unlabelled: AnyData | None = None,
+    out: str | Path | None = None,
+    progress: bool = True,
+    **training: Unpack[Training],
+) -> Result:
+    """Train a student from a teacher and return it with its metrics.
+
+    Args:
+        data: as for `teach`.
+        teacher: a run folder, what `export` wrote (`.safetensors`, a folder for the Hub), a weights file with its network
+            ({"path": "x.pth", "model": "wrn_40_2"}), a network that comes with weights ({"model": "hf:PLACE"}), the Result
+            of `teach`, or any nn.Module that returns logits. It is frozen and in eval mode throughout. The model beside a
+            path may be a module: a copy of it gets the weights.
+        labels: a folder that `label` made, read instead of asking a teacher; a teacher beside it is only compared.
+        model: the student, as for `teach`.
+        method: a name, a section ({"name": "kd", "temperature": 2.0}), or an Objective.
+        unlabelled: samples to learn from beside the data, as for `data`: their training part, without its labels.
+        out: as for `teach`.
+        progress: as for `teach`.
+        training: as for `teach`.
+
+    Raises:
+        UsageError: for anything wrong with the arguments, named in one line.
+        RunError: when the run has to stop: a loss that is not finite, a full disk.
+    """
+    sections = {
+        **_sections(data, model, training, out),
+        "teacher": teacher_section(teacher),
+        "method": section_of("method", method),
+    }
+    if labels is not None:
+        sections["labels"] = str(labels)
+    given = _given(data, model, teacher, method)
+    if unlabelled is not None:
+        sections["unlabelled"] = section_of("unlabelled", unlabelled)
+        if not (isinstance(unlabelled, str) or is_section(unlabelled)):
+            given = replace(given, unlabelled=loaded(unlabelled))
+    return replace(run(make_recipe(DistillRecipe, sections), given, show=progress), data=given.data)
+
+
+def label(
+    *,
+    data: AnyData,
+    teacher: AnyTeacher,
+    out: str | Path,
+    progress: bool = True,
+    **settings: Unpack[Labelling],
+) -> Labelled:
+    """Store what a teacher says of every training sample in a number of views, for `distill(labels=...)`.
+
+    Args:
+        data: as for `teach`.
+        teacher: as for `distill`; of several, the mean distribution is stored.
+        out: the folder; one that holds the same labels is gone on with.
+        progress: show progress on standard error.
+        settings: any key of `Labelling`, as on the command line.
+
+    Raises:
+        UsageError: for anything wrong with the arguments, or a folder that holds other labels: each difference is named.
+        RunError: when the disk refuses.
+    """
+    sections = {"data": section_of("data", data), "teacher": teacher_section(teacher), "out": str(out), **settings}
+    given = _given(data, "", teacher, "")
+    return run_label(make_recipe(LabelRecipe, sections), given.data, given.teacher, show=progress)
+
+
+def _sections(data: AnyData, model: AnyModel, training: Training, out: str | Path | None) -> dict[str, Any]:
+    values = {"data": section_of("data", data), "model": section_of("model", model), **training}
+    if out is not None:
+        values["out"] = str(out)
+    start = training.get("start_from")
+    if start is not None:
+        values["start_from"] = str(start.path if isinstance(start, Result) else start)
+    return values
+
+
+def _given(
+    data: AnyData,
+    model: AnyModel,
+    teacher: AnyTeacher | None,
+    objective: str | Settings | Objective,
+) -> Given:
+    named = isinstance(data, str) or is_section(data)
+    given, beside = None if named else loaded(data), module_beside(teacher)
+    asked = teacher.model if isinstance(teacher, Result) else teacher if isinstance(teacher, nn.Module) else None
+    if beside is not None:
+        section = read_teacher(teacher, "teacher")
+        (asked,) = load_teachers(section, given or loaded(data), model=beside)
+    return Given(
+        data=given,
+        model=model if isinstance(model, nn.Module) else None,
+        teacher=asked,
+        objective=objective if isinstance(objective, Objective) else None,
+    )

@@ -1,0 +1,1 @@
+"""Trained things on disk: run folders, weights, exported files, and what they say of themselves."""

@@ -1,0 +1,80 @@
+"""A new network for some data, by name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import nn
+
+from preceptor.artifacts.identify import PYTHON
+from preceptor.config.sections import ModelSection
+from preceptor.data import Data
+from preceptor.errors import UsageError
+from preceptor.models import (
+    Adapted,
+    ReusedClassifier,
+    Samples,
+    make,
+)
+
+__all__ = ["AnyModel", "make_network", "named", "reading_notes", "samples_of", "spelled_out"]
+
+AnyModel = str | Mapping[str, Any] | nn.Module
+
+
+def samples_of(data: Data) -> Samples:
+    """Return what a network must know of the data."""
+    example = None
+    if len(data.input_shape) != 3 and data.vocabulary is None:
+        example = data.normalisation(data.train.inputs(torch.tensor([0])))[0]
+    mean, std = data.normalisation.mean, data.normalisation.std
+    return Samples(data.num_classes, data.input_shape, mean, std, data.vocabulary, example)
+
+
+def make_network(section: ModelSection, samples: Samples, *, is_filled: bool = False) -> nn.Module:
+    """Return a new network for such samples.
+
+    Args:
+        section: its name and its keys.
+        samples: what it will be given.
+        is_filled: whether weights will be loaded into it, so that it need not load its own.
+
+    Raises:
+        UsageError: for an unknown name or option, one that only Python can provide, or outputs that do not fit the classes.
+    """
+    if section.name.startswith(PYTHON):
+        raise UsageError(
+            f"model: {section.name} was passed as a Python object and cannot be made from its name; pass it again from "
+            "Python, or name it PKG.MODULE:FACTORY"
+        )
+    outputs = samples.num_classes if section.logits is None else section.logits
+    if outputs not in ({1, 2} if samples.num_classes == 2 else {samples.num_classes}):
+        raise UsageError(
+            f"model.logits: {outputs} for {samples.num_classes} classes; one a class, or 1 for two classes"
+        )
+    return make(section.name, replace(samples, num_classes=outputs), section.knobs, is_filled=is_filled)
+
+
+def spelled_out(section: ModelSection, network: nn.Module) -> dict[str, Any]:
+    """Return a network's section as plain values that make it again, also where the files it was named by are gone."""
+    inner = network.backbone.model if isinstance(network, ReusedClassifier) else network
+    return {**section.model_dump(mode="json"), **(inner.options if isinstance(inner, Adapted) else {})}
+
+
+def reading_notes(role: str, networks: Sequence[nn.Module]) -> list[str]:
+    """Say of each network how it reads the data, where that is not as they come."""
+    return [
+        f"{role if len(networks) == 1 else f'{role} {number}'}: {network.note}"
+        for number, network in enumerate(networks, start=1)
+        if isinstance(network, Adapted) and network.note
+    ]
+
+
+def named(model: str | Mapping[str, Any] | ModelSection) -> ModelSection:
+    """Return the section of a network that may be given by its name alone."""
+    if isinstance(model, ModelSection):
+        return model
+    return ModelSection(name=model) if isinstance(model, str) else ModelSection.model_validate(dict(model))

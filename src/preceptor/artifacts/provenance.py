@@ -1,0 +1,55 @@
+"""Where a result comes from: versions, commit, command, machine."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+import shlex
+import subprocess
+import sys
+from importlib import metadata
+from pathlib import Path
+
+from torch import nn
+
+from preceptor.distributed.dtensors import whole
+
+__all__ = ["command_line", "fingerprint", "git_commit", "versions"]
+
+
+def versions() -> dict[str, str]:
+    """Return the versions that decide a run's numbers, and the kind of processor."""
+    packages = {name: metadata.version(name) for name in ("preceptor", "torch", "numpy")}
+    return {"python": platform.python_version(), **packages, "machine": f"{platform.machine()}, {os.cpu_count()} cores"}
+
+
+def git_commit() -> str | None:
+    """Return the commit of the working folder, with "+" when it has uncommitted changes; None outside git."""
+    try:
+        described = subprocess.run(
+            ["git", "describe", "--always", "--abbrev=12", "--dirty=+", "--exclude=*"],
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return described.stdout.strip() or None
+
+
+def command_line() -> str:
+    """Return the command that started this process, as one would type it."""
+    program = Path(sys.argv[0]).name or "python"
+    words = ["python", "-m", "preceptor"] if program == "__main__.py" else [program]
+    return shlex.join([*words, *sys.argv[1:]])
+
+
+def fingerprint(network: nn.Module) -> str:
+    """Return the first 16 hexadecimal digits of the sha256 over a network's weights and buffers."""
+    digest = hashlib.sha256()
+    for name, tensor in network.state_dict().items():
+        digest.update(name.encode())
+        digest.update(whole(tensor.detach()).cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()[:16]

@@ -1,0 +1,122 @@
+"""From a YAML file and `key=value` words to a checked recipe.
+
+A bare section (`data=cifar100`) is short for its first key (`data.name=cifar100`) and starts the section anew, so that
+nothing of the file's other choice lingers; `section.key=value` then changes single keys.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from pydantic import ValidationError
+
+from preceptor.config.presets import complete
+from preceptor.config.sections import Recipe, Section
+from preceptor.errors import UsageError
+from preceptor.signature import explain
+
+__all__ = ["make_recipe", "read_yaml", "split_overrides"]
+
+_Recipe = TypeVar("_Recipe", bound=Section)
+_SHORT_FOR = {
+    "data": "name",
+    "model": "name",
+    "inputs": "name",
+    "unlabelled": "name",
+    "objective": "name",
+    "method": "name",
+    "optim": "name",
+    "schedule": "name",
+    "averaging": "name",
+    "teacher": "path",
+}
+
+
+def make_recipe(kind: type[_Recipe], values: Mapping[str, Any] | None = None, overrides: Sequence[str] = ()) -> _Recipe:
+    """Return a validated recipe.
+
+    Args:
+        kind: TeachRecipe, DistillRecipe or LabelRecipe.
+        values: nested configuration, as read from YAML; sections may be bare names.
+        overrides: `key=value` words, applied on top.
+
+    Raises:
+        UsageError: one line for each bad key.
+
+    Example:
+        >>> from preceptor.config.sections import TeachRecipe
+        >>> recipe = make_recipe(TeachRecipe, overrides=["data=digits", "model=convnet_s", "optim.lr=1e-2"])
+        >>> recipe.data.name, recipe.optim.lr
+        ('digits', 0.01)
+    """
+    stated = (values or {}).get("kind")
+    own = kind.kind if issubclass(kind, Recipe) else None
+    if stated is not None and stated != own:
+        raise UsageError(f"configuration: is that of a {stated} run{'' if own is None else f', not of {own}'}")
+    merged = {key: _spread(key, value) for key, value in (values or {}).items() if key != "kind"}
+    bare, dotted = split_overrides(overrides)
+    merged.update({key: _spread(key, value) for key, value in bare.items()})
+    try:
+        full = OmegaConf.to_container(
+            OmegaConf.merge(OmegaConf.create(merged), OmegaConf.from_dotlist(dotted)), resolve=True
+        )
+    except (OmegaConfBaseException, yaml.YAMLError, TypeError, ValueError) as error:
+        raise UsageError(f"configuration: {str(error).splitlines()[0]}") from error
+    if not isinstance(full, dict):
+        raise UsageError("configuration: is not a mapping of keys")
+    sections = {str(key): _spread(str(key), value) for key, value in full.items()}
+    try:
+        return kind.model_validate(complete(sections, is_student="method" in kind.model_fields))
+    except ValidationError as error:
+        raise UsageError(explain(error, kind)) from error
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """Return a YAML file's mapping.
+
+    Raises:
+        UsageError: when it is missing, not YAML, or not a mapping.
+    """
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise UsageError(f"config {path}: cannot be read ({' '.join(str(error).split())})") from error
+    if not isinstance(values, dict):
+        raise UsageError(f"config {path}: holds no keys")
+    return values
+
+
+def split_overrides(words: Sequence[str]) -> tuple[dict[str, Any], list[str]]:
+    """Split `key=value` words into bare top-level ones, parsed, and dotted ones, as they are.
+
+    Raises:
+        UsageError: for a word without "=".
+    """
+    bare: dict[str, Any] = {}
+    dotted = []
+    for word in words:
+        key, equals, value = word.partition("=")
+        if not equals or not key:
+            raise UsageError(f"{word}: expected key=value")
+        if "." in key:
+            dotted.append(word)
+        else:
+            bare[key] = _parse(key, value)
+    return bare, dotted
+
+
+def _parse(key: str, value: str) -> object:
+    try:
+        parsed = OmegaConf.to_container(OmegaConf.from_dotlist([f"value={value}"]))
+    except (OmegaConfBaseException, yaml.YAMLError) as error:
+        raise UsageError(f"{key}: {value!r} cannot be read as a value") from error
+    return parsed["value"] if isinstance(parsed, dict) else None
+
+
+def _spread(key: str, value: object) -> object:
+    return {_SHORT_FOR[key]: value} if key in _SHORT_FOR and not isinstance(value, Mapping) else value

@@ -1,0 +1,217 @@
+"""Published protocols in one word, and what a method's name implies elsewhere in the recipe; the user's own keys win."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from preceptor.artifacts.run_folder import RunFolder
+from preceptor.config.procedures import PROCEDURES
+from preceptor.config.protocols import GENTLE
+from preceptor.errors import UsageError
+from preceptor.objectives.distill import METHODS
+from preceptor.objectives.entry import Entry
+from preceptor.objectives.teacher import OBJECTIVES
+from preceptor.signature import did_you_mean
+
+__all__ = ["PRESETS", "Preset", "complete"]
+
+Nested = Mapping[str, Any]
+_ENTRIES: Mapping[str, Entry] = {**OBJECTIVES, **METHODS, **PROCEDURES}
+
+
+@dataclass(frozen=True, slots=True)
+class Preset:
+    """A published protocol.
+
+    Attributes:
+        description: one line for `preceptor list presets`.
+        both: keys for teachers and students.
+        lr: peak learning rate.
+        gentle_lr: that of MobileNetV2, ShuffleV1 and ShuffleV2.
+        teach: further keys for teachers.
+        methods: keys for students, by method.
+        pairs: keys of the method, by (method, teacher's network, student's network).
+    """
+
+    description: str
+    both: Nested
+    lr: float
+    gentle_lr: float
+    teach: Nested = field(default_factory=dict)
+    methods: Mapping[str, Nested] = field(default_factory=dict)
+    pairs: Mapping[tuple[str, str, str], Nested] = field(default_factory=dict)
+
+
+_CIFAR: Nested = {
+    "epochs": 240,
+    "batch_size": 64,
+    "optim": {"name": "sgd", "momentum": 0.9, "nesterov": False, "weight_decay": 5e-4, "decay_norms_and_biases": True},
+    "schedule": {"name": "step", "milestones": [150, 180, 210], "gamma": 0.1},
+}
+
+# Zhao et al., DKD (CVPR 2022), released configurations
+_DKD = {
+    ("resnet56", "resnet20"): 2.0,
+    ("resnet110", "resnet32"): 2.0,
+    ("vgg13", "vgg8"): 6.0,
+    ("vgg13", "MobileNetV2"): 6.0,
+    ("wrn_40_2", "wrn_16_2"): 6.0,
+    ("wrn_40_2", "wrn_40_1"): 6.0,
+    ("resnet32x4", "resnet8x4"): 8.0,
+    ("resnet32x4", "ShuffleV1"): 8.0,
+    ("resnet32x4", "ShuffleV2"): 8.0,
+    ("ResNet50", "MobileNetV2"): 8.0,
+    ("wrn_40_2", "ShuffleV1"): 8.0,
+}
+# Chen et al., ReviewKD (CVPR 2021), released scripts
+_REVIEW = {
+    ("wrn_40_2", "wrn_16_2"): 5.0,
+    ("wrn_40_2", "wrn_40_1"): 5.0,
+    ("wrn_40_2", "ShuffleV1"): 5.0,
+    ("resnet32x4", "resnet8x4"): 5.0,
+    ("resnet32x4", "ShuffleV1"): 5.0,
+    ("resnet32x4", "ShuffleV2"): 8.0,
+    ("resnet56", "resnet20"): 0.6,
+    ("resnet110", "resnet32"): 1.0,
+}
+# Sun et al., logit standardization (CVPR 2024), names of released logs: (temperature, weight)
+_STANDARDIZED = {
+    ("resnet32x4", "resnet8x4"): (2.0, 9.0),
+    ("vgg13", "vgg8"): (3.0, 9.0),
+    ("wrn_40_2", "wrn_40_1"): (2.0, 9.0),
+    ("wrn_40_2", "wrn_16_2"): (2.0, 9.0),
+    ("resnet56", "resnet20"): (2.0, 9.0),
+    ("resnet110", "resnet32"): (2.0, 9.0),
+    ("resnet110", "resnet20"): (4.0, 12.0),
+    ("resnet32x4", "ShuffleV2"): (2.0, 9.0),
+    ("vgg13", "MobileNetV2"): (3.0, 9.0),
+    ("ResNet50", "MobileNetV2"): (3.0, 1.0),
+}
+_PAIRS: Mapping[tuple[str, str, str], Nested] = {
+    **{("dkd", *pair): {"nontarget_weight": weight} for pair, weight in _DKD.items()},
+    **{
+        ("reviewkd", *pair): {"weight": {"schedule": "warmup", "peak": weight, "over": 20}}
+        for pair, weight in _REVIEW.items()
+    },
+    **{
+        ("logit_std", *pair): {"temperature": temperature, "weight": weight}
+        for pair, (temperature, weight) in _STANDARDIZED.items()
+    },
+}
+
+_BEYOND: Nested = {"inputs": {"name": "kd_plus", "real_share": 0.3, "match": "real_batches"}}
+_NESTEROV: Nested = {"optim": {"nesterov": True}}
+
+PRESETS: dict[str, Preset] = {
+    "crd-protocol": Preset(
+        "CIFAR-100 as in Tian, Krishnan, Isola (ICLR 2020): 240 epochs, batch 64, SGD 0.05, / 10 after 150, 180, 210; "
+        "each method with its authors' weights for the pair",
+        _CIFAR,
+        lr=0.05,
+        gentle_lr=0.01,
+        methods={"mlkd": {"optim": {"lr": 0.025}}, "reviewkd": _NESTEROV, "hsakd": _NESTEROV},
+        pairs=_PAIRS,
+    ),
+    "soteacher-protocol": Preset(
+        "Dong, Liu, Shang (ICLR 2024): the same schedule, SoTeacher teachers, and KD with weights 0.5 and 0.5",
+        _CIFAR,
+        lr=0.05,
+        gentle_lr=0.01,
+        teach={"objective": {"name": "soteacher"}},
+        methods={"kd": {"method": {"weight": 0.5, "cross_entropy": {"weight": 0.5}}}},
+        pairs=_PAIRS,
+    ),
+    "mcmi": Preset(
+        "Ye et al. (ICLR 2024): a trained teacher (start_from=RUN) fine-tuned by mcmi for 20 epochs, batch 64, SGD 0.05, cosine",
+        {**_CIFAR, "epochs": 20, "schedule": {"name": "cosine"}},
+        lr=0.05,
+        gentle_lr=0.005,
+        teach={"objective": {"name": "mcmi"}},
+    ),
+    "pe-bkd-protocol": Preset(
+        "Deng, Zheng, Zhang (ECCV 2022): the same schedule, weight decay 1e-4; kd_plus or pe_bkd, 0.3 of the batches "
+        "real, for 1 / 0.3 times as many epochs",
+        {**_CIFAR, "optim": {**_CIFAR["optim"], "weight_decay": 1e-4}},
+        lr=0.05,
+        gentle_lr=0.01,
+        methods={"kd_plus": _BEYOND, "pe_bkd": _BEYOND},
+    ),
+}
+
+
+def complete(values: Nested, *, is_student: bool) -> dict[str, Any]:
+    """Return a recipe's values with those of its preset and its method below them.
+
+    Args:
+        values: nested, as the user gave them, sections spelled out.
+        is_student: whether it is a recipe of distill.
+
+    Raises:
+        UsageError: for an unknown preset, or when a term needs a key that was not given.
+    """
+    method = values.get("method", {}).get("name", "kd") if is_student else None
+    below: Nested = {}
+    if values.get("preset") is not None:
+        below = _preset(values, method)
+    entry = _ENTRIES.get(method or "")
+    if entry is not None:
+        below = _over(entry.implies, below)
+    if "method" in below:
+        below = _over({"method": {"name": method}}, below)
+    if values.get("inputs", {}).get("name") not in {None, _at(below, "inputs.name")}:
+        below = {key: value for key, value in below.items() if key != "inputs"}  # knobs of another policy
+    full = _over(values, below)
+    _check_needs(full, "method" if is_student else "objective")
+    return full
+
+
+def _check_needs(full: Nested, role: str) -> None:
+    section = full.get(role) or {}
+    inner = [term.get("name") for term in section.values() if isinstance(term, Mapping)]
+    for name in dict.fromkeys([section.get("name"), *section, *inner]):
+        entry = _ENTRIES.get(str(name))
+        for key, what in entry.needs.items() if entry is not None else ():
+            if not _at(full, key):
+                raise UsageError(f"{role} {name} needs {key}={what}")
+
+
+def _preset(values: Nested, method: str | None) -> Nested:
+    name = values["preset"]
+    if name not in PRESETS:
+        raise UsageError(f"preset: unknown name {name!r}{did_you_mean(str(name), PRESETS)}")
+    preset = PRESETS[name]
+    model = str(values.get("model", {}).get("name"))
+    rate = {"optim": {"lr": preset.gentle_lr if model in GENTLE else preset.lr}}
+    if method is None:
+        own = preset.teach if "objective" not in values else {}
+        return _over(own, _over(rate, preset.both))
+    of_pair = preset.pairs.get((method, _teacher_model(values.get("teacher", {})), model), {})
+    chosen = _over({"method": of_pair} if of_pair else {}, preset.methods.get(method, {}))
+    return _over(chosen, _over(rate, preset.both))
+
+
+def _teacher_model(teacher: Nested) -> str:
+    """Return the name of the teacher's network, as far as its section or its run folder says it."""
+    path = teacher.get("path")
+    if teacher.get("model") is None and isinstance(path, str) and RunFolder(Path(path)).config.exists():
+        return str(RunFolder(path).read_config()["model"]["name"])
+    return str(teacher.get("model"))
+
+
+def _over(upper: Nested, lower: Nested) -> dict[str, Any]:
+    """Return both, the upper's values winning; sections are merged key by key."""
+    merged = dict(lower)
+    for key, value in upper.items():
+        below = merged.get(key)
+        merged[key] = _over(value, below) if isinstance(value, Mapping) and isinstance(below, Mapping) else value
+    return merged
+
+
+def _at(values: Nested, dotted: str) -> object:
+    value: Any = values
+    for key in dotted.split("."):
+        value = value.get(key) if isinstance(value, Mapping) else None
+    return value

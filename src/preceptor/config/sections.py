@@ -1,0 +1,285 @@
+"""The recipes as data: every key that can be set, its type, its default and what it means.
+
+`None` means "as the data's protocol says"; a resolved recipe, the one in a run folder, holds no such None.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from preceptor.distributed import Sharding
+from preceptor.training import AveragingName, EngineName, Precision
+
+__all__ = [
+    "AveragingSection",
+    "DataSection",
+    "DistillRecipe",
+    "InputsSection",
+    "LabelRecipe",
+    "ModelSection",
+    "ObjectiveSection",
+    "OptimSection",
+    "Recipe",
+    "ScheduleSection",
+    "Section",
+    "TeachRecipe",
+    "TeacherSection",
+]
+
+
+_WORKERS = Annotated[
+    int, Field(ge=0, description="processes that read ahead, where samples are not held in memory; 0: none")
+]
+
+
+class Section(BaseModel):
+    """Frozen, and strict about its keys."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, protected_namespaces=())
+
+
+class OpenSection(Section):
+    """Takes further keys: the knobs of what it names, checked against that thing's own signature."""
+
+    model_config = ConfigDict(extra="allow")
+
+    @property
+    def knobs(self) -> dict[str, Any]:
+        """The further keys."""
+        return dict(self.model_extra or {})
+
+
+class DataSection(OpenSection):
+    """Where the samples come from; further keys (root, size, ...) belong to the source."""
+
+    name: Annotated[str, Field(description="a source of `preceptor list data`, e.g. cifar100, folder:PATH, npz:PATH")]
+    validation: Annotated[
+        float | None,
+        Field(ge=0, lt=1, description="share of train held out, stratified (protocol: 0.02 for CIFAR, else 0.1)"),
+    ] = None
+    limit: Annotated[int | None, Field(ge=1, description="train on this many samples only")] = None
+    test_limit: Annotated[int | None, Field(ge=1, description="validate and test on at most this many samples")] = None
+    split_seed: Annotated[int, Field(ge=0, description="of the train/validation split; not tied to `seed`")] = 0
+    labelled_fraction: Annotated[
+        float | None,
+        Field(
+            gt=0,
+            lt=1,
+            description="share of train whose labels are known: teachers train on it, students see the rest too",
+        ),
+    ] = None
+    view: Annotated[
+        str | None,
+        Field(
+            description="augmentation: none, flip, crop_flip or random_resized_crop_flip (protocol: the source's own)"
+        ),
+    ] = None
+
+
+class ModelSection(OpenSection):
+    """The network to train; further keys are its constructor's."""
+
+    name: Annotated[
+        str, Field(description="of `preceptor list models`, timm:NAME, torchvision:NAME, hf:PLACE, PKG.MODULE:FACTORY")
+    ]
+    logits: Annotated[
+        int | None,
+        Field(ge=1, description="outputs (default: one a class); 1, for two classes: the log-odds of class 1"),
+    ] = None
+
+
+class TeacherSection(Section):
+    """Who is asked."""
+
+    path: Annotated[
+        str | tuple[str, ...] | None,
+        Field(
+            description="a run folder, what `preceptor export` wrote (.safetensors, a Hub folder), a .safetensors or .pth file "
+            "(weights only); several: [A, B]"
+        ),
+    ] = None
+    model: Annotated[
+        str | ModelSection | None,
+        Field(
+            description="the network, for a bare weights file or one that comes with weights; keys: teacher.model.name, ..."
+        ),
+    ] = None
+    epoch: Annotated[
+        int | None, Field(ge=1, description="a kept epoch of the run (keep_every=N) instead of its result")
+    ] = None
+    anchors: Annotated[
+        Literal["kept"] | tuple[int, ...] | None,
+        Field(description="kept epochs of the teacher's run (keep_every=N) to learn from one after another before it"),
+    ] = None
+    switch_epochs: Annotated[
+        tuple[int, ...] | None,
+        Field(description="the student's epoch at which each next anchor takes over (default: equal parts)"),
+    ] = None
+    assistants: Annotated[
+        tuple[str, ...],
+        BeforeValidator(lambda given: (given,) if isinstance(given, str) else given),
+        Field(description="networks between teacher and student, largest first, each distilled from the one before"),
+    ] = ()
+    truth: Annotated[bool, Field(description="learn from the true label distribution, where the data know it")] = False
+
+
+class ObjectiveSection(OpenSection):
+    """What is minimised; further keys are knobs of the named objective, or the names of terms with theirs."""
+
+    name: Annotated[
+        str | None, Field(description="of `preceptor list objectives` or `methods`; none: the terms alone")
+    ] = None
+
+
+class InputsSection(OpenSection):
+    """Where the networks are asked; further keys are knobs of the named policy."""
+
+    name: Annotated[str, Field(description="of `preceptor list inputs`: the samples, or inputs beyond them")] = "real"
+
+
+class OptimSection(Section):
+    """The optimiser."""
+
+    name: Annotated[Literal["sgd", "adamw", "dot"] | None, Field(description="sgd, adamw or dot (protocol)")] = None
+    lr: Annotated[float | None, Field(gt=0, description="peak learning rate (protocol; CIFAR: 0.05 or 0.01)")] = None
+    weight_decay: Annotated[float | None, Field(ge=0, description="(protocol; CIFAR: 5e-4)")] = None
+    momentum: Annotated[float, Field(ge=0, lt=1, description="of sgd and dot")] = 0.9
+    nesterov: Annotated[bool, Field(description="for sgd")] = False
+    delta: Annotated[float, Field(ge=0, lt=1, description="of dot: half the difference of its two momenta")] = 0.075
+    decay_norms_and_biases: Annotated[bool, Field(description="weight decay on norm scales and biases too")] = True
+
+
+class ScheduleSection(Section):
+    """The learning rate over the run."""
+
+    name: Annotated[
+        Literal["constant", "step", "cosine", "one_cycle"] | None, Field(description="(protocol; CIFAR: step)")
+    ] = None
+    milestones: Annotated[
+        tuple[float, ...], Field(description="of step: decay after these epochs; below 1: shares of the run")
+    ] = (0.625, 0.75, 0.875)
+    gamma: Annotated[float, Field(gt=0, le=1, description="of step: the factor at each milestone")] = 0.1
+    warmup: Annotated[float, Field(ge=0, lt=1, description="share of the run over which the rate rises")] = 0.0
+
+
+class AveragingSection(Section):
+    """The weights of the result as an average of those that the run passes through."""
+
+    name: Annotated[AveragingName, Field(description="none, swa (mean over epochs) or ema (decaying, over steps)")] = (
+        "none"
+    )
+    start: Annotated[float, Field(ge=0, description="the first epoch that counts; below 1: share of the run")] = 0.625
+    decay: Annotated[float, Field(ge=0, lt=1, description="of ema: what is kept of the average at each step")] = 0.999
+
+
+class Recipe(Section):
+    """What teachers and students have in common."""
+
+    kind: ClassVar[str]
+
+    preset: Annotated[
+        str | None, Field(description="a published protocol of `preceptor list presets`; keys given beside it win")
+    ] = None
+    data: DataSection
+    model: ModelSection
+    start_from: Annotated[
+        str | None,
+        Field(description="a run folder, exported or weights file of this network: where training starts from"),
+    ] = None
+    out: Annotated[str | None, Field(description="run folder (default: runs/ and a name made of the choices)")] = None
+    seed: Annotated[int, Field(ge=0, lt=2**31, description="of initial weights, order and augmentation")] = 0
+    epochs: Annotated[int | None, Field(ge=1, description="(protocol; CIFAR: 240)")] = None
+    batch_size: Annotated[int | None, Field(ge=1, description="(protocol; CIFAR: 64)")] = None
+    inputs: InputsSection = InputsSection()
+    optim: OptimSection = OptimSection()
+    schedule: ScheduleSection = ScheduleSection()
+    averaging: AveragingSection = AveragingSection()
+    accumulate: Annotated[
+        int,
+        Field(ge=1, description="passes that a batch is split into, their gradients added: less memory, the same step"),
+    ] = 1
+    clip_norm: Annotated[float | None, Field(gt=0, description="largest gradient norm")] = None
+    stop_at: Annotated[
+        Literal["last", "best_val_accuracy", "best_val_nll", "best_val_brier"] | int,
+        Field(description="whose weights count: the last epoch's, the best on validation, or those of epoch N"),
+    ] = "last"
+    stop_mode: Annotated[
+        Literal["truncate", "rescaled_schedule"],
+        Field(description="for stop_at=N: cut the schedule off there, or squeeze it into N epochs"),
+    ] = "truncate"
+    device: Annotated[str, Field(description="auto, cpu, cuda, cuda:1, mps")] = "auto"
+    engine: Annotated[
+        EngineName,
+        Field(description="fast: bf16 and compiled; plain: fp32, not compiled; auto: bf16, compiled where that pays"),
+    ] = "auto"
+    precision: Annotated[
+        Precision,
+        Field(description="of the networks' forward passes (auto: bf16 where the device computes in it, unless plain)"),
+    ] = "auto"
+    sharding: Annotated[
+        Sharding,
+        Field(description="with several processes, whose weights are parted over them (FSDP2): none, teacher, all"),
+    ] = "none"
+    workers: _WORKERS = 0
+    checkpoint_every_steps: Annotated[int, Field(ge=0, description="besides each epoch's end; 0: never")] = 0
+    keep_every: Annotated[int, Field(ge=0, description="keep every N-th epoch's weights; 0: none")] = 0
+    resume: Annotated[bool, Field(description="go on with the run in `out` where it stopped")] = False
+    overwrite: Annotated[bool, Field(description="replace the run in `out`")] = False
+    tensorboard: Annotated[bool, Field(description="also write TensorBoard events into out/tensorboard")] = False
+
+
+class TeachRecipe(Recipe):
+    """Train a teacher."""
+
+    kind: ClassVar[str] = "teach"
+
+    objective: ObjectiveSection = ObjectiveSection(name="cross_entropy")
+
+
+class DistillRecipe(Recipe):
+    """Train a student from a teacher."""
+
+    kind: ClassVar[str] = "distill"
+
+    teacher: TeacherSection = TeacherSection()
+    labels: Annotated[
+        str | None,
+        Field(description="a folder of `preceptor label`: what the teacher said, read instead of asking it"),
+    ] = None
+    method: ObjectiveSection = ObjectiveSection(name="kd")
+    unlabelled: Annotated[
+        DataSection | None,
+        Field(description="samples to learn from beside `data`, their labels not shown: the name of data"),
+    ] = None
+    unlabelled_ratio: Annotated[float, Field(gt=0, description="rows without a label to one with, in every batch")] = (
+        1.0
+    )
+
+
+class LabelRecipe(Section):
+    """Store what a teacher says of every training sample."""
+
+    data: DataSection
+    teacher: TeacherSection
+    out: Annotated[str, Field(description="folder of the labels; one that holds the same labels is gone on with")]
+    views: Annotated[
+        int, Field(ge=1, description="views of each sample; as many as the student has epochs: as good as asking live")
+    ] = 1
+    seed: Annotated[int, Field(ge=0, lt=2**31, description="of the views")] = 0
+    dtype: Annotated[
+        Literal["float16", "int8"], Field(description="of a logit; int8: 256 steps between a row's extremes")
+    ] = "float16"
+    top: Annotated[
+        int | None, Field(ge=1, description="keep the N largest logits of a row and the mass of the rest; none: all")
+    ] = None
+    rows_per_shard: Annotated[int, Field(ge=1, description="samples a file")] = 65536
+    batch_size: Annotated[int, Field(ge=1, description="samples asked about at once")] = 256
+    device: Annotated[str, Field(description="auto, cpu, cuda, cuda:1, mps")] = "auto"
+    engine: Annotated[
+        EngineName,
+        Field(description="fast: bf16 and compiled; plain: fp32, not compiled; auto: bf16, compiled where that pays"),
+    ] = "auto"
+    precision: Annotated[Precision, Field(description="of the teacher's forward pass")] = "auto"
+    workers: _WORKERS = 0

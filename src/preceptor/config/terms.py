@@ -1,0 +1,150 @@
+"""From an `objective` or `method` section to the sum of terms it stands for.
+
+A key of the section is a knob of the objective it names (`method.temperature=4`), its `weight`, or the name of a term
+(`method.cross_entropy.weight=0.5`, `method.at.weight=1000`); a term not in the named sum is added to it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from preceptor.config.procedures import PROCEDURES
+from preceptor.config.sections import ObjectiveSection
+from preceptor.errors import UsageError
+from preceptor.objectives.base import Objective
+from preceptor.objectives.distill import METHODS
+from preceptor.objectives.entry import Entry
+from preceptor.objectives.schedules import SCHEDULES, Schedule
+from preceptor.objectives.teacher import OBJECTIVES, SUMS
+from preceptor.objectives.weighted import Sum, Weight
+from preceptor.signature import check_knobs, did_you_mean, knob_defaults
+
+__all__ = ["build_sum", "resolve_terms", "unlikely"]
+
+_NUMBER = TypeAdapter(float)
+_ALL: Mapping[str, Entry] = {**OBJECTIVES, **METHODS, **PROCEDURES}
+
+
+def resolve_terms(section: ObjectiveSection, where: str, *, has_teacher: bool) -> dict[str, dict[str, Any]]:
+    """Return the terms of a section, each with its objective's name, weight and every knob, as plain data.
+
+    Args:
+        section: what the user wrote.
+        where: "objective" or "method", for messages.
+        has_teacher: whether methods, which take something from a teacher, may be used.
+
+    Raises:
+        UsageError: for an unknown name, knob or term, or a wrong value.
+    """
+    entries = _ALL if has_teacher else OBJECTIVES
+    terms = _named(section.name, where, entries, has_teacher=has_teacher)
+    main = section.name if section.name in terms else None
+    own = {"weight", *knob_defaults(entries[main].objective)} if main else set()
+    for key, value in section.knobs.items():
+        if key in own and main is not None:
+            terms[main][key] = value
+        elif key in terms or key in entries or (isinstance(value, Mapping) and "name" in value):
+            settings = dict(value) if isinstance(value, Mapping) else {"weight": value}
+            terms[key] = {**terms.get(key, {"name": key}), **settings}
+        else:
+            raise UsageError(f"{where}.{key}: unknown key{did_you_mean(key, [*sorted(own), *terms, *entries])}")
+    if not terms:
+        raise UsageError(f"{where}: names no objective and no term")
+    return {name: _settled(name, settings, where, entries) for name, settings in terms.items()}
+
+
+def build_sum(terms: Mapping[str, Mapping[str, Any]]) -> Sum:
+    """Return the objective that resolved terms describe.
+
+    A term whose weight is plainly 0 is left out, unless it has a stage of its own before the run.
+    """
+    built: dict[str, tuple[Weight, Objective]] = {}
+    for name, settings in terms.items():
+        weight = _weight(settings["weight"], name)
+        knobs = {key: value for key, value in settings.items() if key not in {"name", "weight"}}
+        try:
+            objective = _ALL[settings["name"]].objective(**knobs)
+        except ValueError as error:
+            raise UsageError(f"{name}: {error}") from error
+        if weight != 0.0 or knobs.get("stage_epochs", 0):
+            built[name] = (weight, objective)
+        elif "stage_epochs" in knobs:
+            raise UsageError(f"{name}: with weight 0 and stage_epochs 0 nothing is left of it; give it a weight")
+    if all(weight == 0.0 for weight, _ in built.values()):
+        raise UsageError(f"every term has weight 0: {', '.join(terms)}")
+    return Sum(**built)
+
+
+def unlikely(objective: Sum, *, has_teacher: bool) -> tuple[str, ...]:
+    """Return what of a sum is hardly meant, a line each: a teacher that nothing looks at, a loss that is made large.
+
+    Args:
+        objective: of the run.
+        has_teacher: whether there is one.
+    """
+    lines = []
+    if has_teacher and not any(term.uses_teacher for _, term in objective.named_terms()):
+        lines.append(
+            f"warning: no term looks at the teacher ({', '.join(objective.weight_of)}): labels alone are learnt"
+        )
+    for name, term in objective.named_terms():
+        weight = objective.weight_of[name]
+        peak = weight.peak if isinstance(weight, Schedule) else weight
+        is_meant = any(type(term) is entry.objective and _is_below(entry.weight) for entry in _ALL.values())
+        if peak < 0 and not is_meant:
+            lines.append(f"warning: term {name} has weight {peak:g}: it is made as large as can be, not small")
+    return tuple(lines)
+
+
+def _is_below(weight: Weight) -> bool:
+    return isinstance(weight, float) and weight < 0
+
+
+def _named(
+    name: str | None, where: str, entries: Mapping[str, Entry], *, has_teacher: bool
+) -> dict[str, dict[str, Any]]:
+    if name is None:
+        return {}
+    if name in SUMS:
+        return {term: {"name": term, "weight": _plain(weight)} for term, weight in SUMS[name].items()}
+    if name in entries:
+        entry = entries[name]
+        weights = {**entry.companions, name: entry.weight}
+        return {term: {"name": term, "weight": _plain(weight)} for term, weight in weights.items()}
+    if name in _ALL and not has_teacher:
+        raise UsageError(f"{where}: {name} learns from a teacher; use it as method=... of preceptor distill")
+    raise UsageError(f"{where}: unknown name {name!r}{did_you_mean(name, [*entries, *SUMS])}")
+
+
+def _settled(name: str, settings: dict[str, Any], where: str, entries: Mapping[str, Entry]) -> dict[str, Any]:
+    key = settings.pop("name")
+    if key not in entries:
+        raise UsageError(f"{where}.{name}.name: unknown name {key!r}{did_you_mean(str(key), entries)}")
+    weight = _plain(_weight(settings.pop("weight", _plain(entries[key].weight)), f"{where}.{name}"))
+    knobs = {**entries[key].knobs, **settings}
+    return {"name": key, "weight": weight, **check_knobs(entries[key].objective, knobs, f"{where}.{name}")}
+
+
+def _weight(value: object, where: str) -> Weight:
+    if isinstance(value, Mapping):
+        settings = dict(value)
+        shape = settings.pop("schedule", None)
+        if shape not in SCHEDULES:
+            raise UsageError(f"{where}.weight.schedule: unknown {shape!r}{did_you_mean(str(shape), SCHEDULES)}")
+        kind = SCHEDULES[shape]
+        return kind(**check_knobs(kind, settings, f"{where}.weight"))
+    try:
+        return _NUMBER.validate_python(value)
+    except ValidationError as error:
+        raise UsageError(f"{where}.weight: expected a number or a schedule, got {value!r}") from error
+
+
+def _plain(weight: Weight) -> float | dict[str, Any]:
+    if isinstance(weight, Schedule):
+        shape = next(name for name, kind in SCHEDULES.items() if type(weight) is kind)
+        return {"schedule": shape, **asdict(weight)}
+    return weight

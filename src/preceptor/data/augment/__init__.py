@@ -1,0 +1,1 @@
+"""KD+ and its like: views, mixing, input policies."""

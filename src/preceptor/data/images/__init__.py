@@ -1,0 +1,1 @@
+"""Images: decoding, cropping, reading them as they are needed."""

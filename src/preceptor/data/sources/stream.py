@@ -1,0 +1,246 @@
+"""Samples that come one after another and cannot be asked for by their number: torch's IterableDataset."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
+from itertools import islice
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+import torch
+from jaxtyping import Int
+from torch import Tensor
+from torch.utils.data import DataLoader, IterableDataset
+
+from preceptor.data.augment.extra_views import further_view
+from preceptor.data.augment.views import VIEWS
+from preceptor.data.dataset import Normalisation
+from preceptor.data.loader import check_views
+from preceptor.data.split import Arrays, Split, as_labels, as_sample
+from preceptor.errors import UsageError
+from preceptor.types import Batch, View
+
+__all__ = ["Stream", "StreamLoader", "read_whole"]
+
+_SHOWN = 64  # samples that are looked at in advance, for shapes and classes
+_Chunk = tuple[Tensor, Tensor] | UsageError
+
+
+@runtime_checkable
+class _SetsEpoch(Protocol):
+    """A stream that orders itself anew for each pass."""
+
+    def set_epoch(self, epoch: int) -> None: ...
+
+
+class Stream(Split):
+    """The samples of an IterableDataset, or of anything that can be iterated over anew, as a training split.
+
+    A pass over the stream must give the same samples whenever it is repeated; one that is shuffled has a `set_epoch`, which
+    is told the number of the pass, counted from 0. Of its rows only the first few can be looked at.
+
+    Args:
+        dataset: gives (input, label) pairs.
+        samples_per_epoch: how many make an epoch, the next one going on from there, and a stream that ends beginning anew;
+            by default the stream's length.
+
+    Raises:
+        UsageError: when the stream has no length and none is given, is empty, or gives no such pairs.
+    """
+
+    has_rows = False
+
+    def __init__(self, dataset: Iterable[Any], *, samples_per_epoch: int | None = None) -> None:
+        length = len(dataset) if isinstance(dataset, Sized) else None
+        if samples_per_epoch is None and length is None:
+            raise UsageError(
+                f"data: {type(dataset).__name__} has no length; pass preceptor.data.Stream(dataset, samples_per_epoch=N)"
+            )
+        self._dataset = dataset
+        self._length = length
+        self._samples = samples_per_epoch if samples_per_epoch is not None else int(length or 0)
+        if self._samples < 1:
+            raise UsageError(f"data: samples_per_epoch {self._samples} is not at least 1")
+        shown = list(islice(self.samples(0), min(_SHOWN, self._samples)))
+        self._first, self.labels = _stacked(shown, 0)
+        self.truth = None
+
+    def __len__(self) -> int:
+        return self._samples
+
+    def inputs(self, index: Int[Tensor, " rows"]) -> Tensor:
+        """Return some of the first rows.
+
+        Raises:
+            UsageError: for any other.
+        """
+        if len(index) and int(index.max()) >= len(self._first):
+            raise UsageError(f"data: a stream cannot be asked for its row {int(index.max())}")
+        return self._first[index]
+
+    def take(self, index: Int[Tensor, " rows"]) -> Split:
+        """Refuse.
+
+        Raises:
+            UsageError: always.
+        """
+        raise UsageError("data: a stream cannot be cut into parts; pass train, validation and test")
+
+    def samples(self, position: int) -> Iterator[tuple[Any, Any]]:
+        """Yield samples without end, from this one of all passes on.
+
+        Raises:
+            UsageError: when a pass gives nothing, or fewer samples than the stream's length says.
+        """
+        number, to_skip = (0, position) if self._length is None else divmod(position, self._length)
+        while True:
+            if isinstance(self._dataset, _SetsEpoch):
+                self._dataset.set_epoch(number)
+            given = 0
+            for sample in islice(iter(self._dataset), self._length):
+                given += 1
+                if given > to_skip:
+                    yield sample
+            if given == 0 or (self._length is not None and given < self._length):
+                raise UsageError(f"data: the stream gave {given} samples, its length says {self._length or 'nothing'}")
+            number, to_skip = number + 1, max(0, to_skip - given)
+
+
+def read_whole(stream: Stream) -> Arrays:
+    """Return an epoch of a stream in memory."""
+    return Arrays(*_stacked(list(islice(stream.samples(0), len(stream))), 0))
+
+
+class StreamLoader:
+    """The batches of a stream, in its own order; views are pure functions of (seed, epoch, place in the epoch).
+
+    Args:
+        stream: the samples.
+        batch_size: samples a batch; the last one may be smaller and is kept.
+        view: name of the augmentation.
+        normalisation: applied after it.
+        num_classes: labels must be below it.
+        seed: of the views.
+        device: where batches live.
+        further: names of further views of each sample.
+        workers: above 0, one process reads ahead: more would each read the whole stream.
+
+    Raises:
+        UsageError: for a batch size below 1, an unknown view, or one for images on inputs that are not uint8 images.
+    """
+
+    def __init__(
+        self,
+        stream: Stream,
+        *,
+        batch_size: int,
+        view: str,
+        normalisation: Normalisation,
+        num_classes: int,
+        seed: int,
+        device: torch.device,
+        further: Sequence[str] = (),
+        workers: int = 0,
+    ) -> None:
+        if batch_size < 1:
+            raise UsageError(f"data: batch_size {batch_size} is not at least 1")
+        check_views(stream, view, further)
+        self._stream = stream
+        self._batch_size = batch_size
+        self._view = view
+        self._normalisation = normalisation
+        self._num_classes = num_classes
+        self._seed = seed
+        self._device = device
+        self._further = {name: further_view(name, view) for name in further}
+        self._workers = workers
+        self._next_batch = -1
+        self._chunks: Iterator[_Chunk] = iter(())
+
+    @property
+    def num_batches(self) -> int:
+        """Batches an epoch."""
+        return math.ceil(len(self._stream) / self._batch_size)
+
+    def batches(self, epoch: int, *, start: int = 0) -> Iterator[Batch]:
+        """Yield the batches of an epoch (counted from 1), from batch `start` on."""
+        view = View(self._view, self._seed, epoch)
+        for number in range(start, self.num_batches):
+            raw, labels = self._chunk((epoch - 1) * self.num_batches + number)
+            first = number * self._batch_size
+            index = torch.arange(first, first + len(raw), device=self._device)
+            if int(labels.max()) >= self._num_classes:
+                raise UsageError(
+                    f"data: the stream gave label {int(labels.max())}, the data have {self._num_classes} classes"
+                )
+            raw = raw.to(self._device)
+            yield Batch(
+                self._normalisation(VIEWS[view.name](raw, view.seed, view.epoch, index)),
+                labels.to(self._device),
+                index,
+                view,
+                self._further_views(raw, view, index),
+            )
+
+    def _further_views(self, raw: Tensor, view: View, index: Tensor) -> Mapping[str, Tensor]:
+        return {
+            name: self._normalisation(make(raw, view.seed, view.epoch, index)) for name, make in self._further.items()
+        }
+
+    def _chunk(self, number: int) -> tuple[Tensor, Tensor]:
+        """Return a batch by its number in the whole run; the stream is begun anew only if that is not the next one."""
+        if number != self._next_batch:
+            ahead = _Chunks(self._stream, self._batch_size, *divmod(number, self.num_batches))
+            self._chunks = iter(
+                ahead
+                if self._workers == 0
+                else DataLoader(
+                    ahead, batch_size=None, num_workers=1, generator=torch.Generator().manual_seed(self._seed)
+                )
+            )
+        chunk = next(self._chunks)
+        if isinstance(chunk, UsageError):
+            raise chunk
+        self._next_batch = number + 1
+        raw, labels = chunk
+        return raw, labels
+
+
+class _Chunks(IterableDataset[_Chunk]):
+    """A stream's samples in batches, without end; a user's mistake is handed on as it is, also by another process."""
+
+    def __init__(self, stream: Stream, batch_size: int, epoch: int, batch: int) -> None:
+        self._stream = stream
+        self._batch_size = batch_size
+        self._epoch = epoch
+        self._batch = batch
+
+    def __iter__(self) -> Iterator[_Chunk]:
+        total, first = len(self._stream), self._batch * self._batch_size
+        position = self._epoch * total + first
+        samples = self._stream.samples(position)
+        try:
+            while True:
+                rows = min(self._batch_size, total - first)
+                yield _stacked(list(islice(samples, rows)), position)
+                position += rows
+                first = (first + rows) % total
+        except UsageError as error:
+            yield error
+
+
+def _stacked(samples: Sequence[Any], position: int) -> tuple[Tensor, Tensor]:
+    """Return the inputs and labels of samples, checked."""
+    for place, sample in enumerate(samples, start=position):
+        if not isinstance(sample, tuple | list) or len(sample) != 2:
+            raise UsageError(
+                f"data: sample {place} of the stream is of type {type(sample).__name__}, expected (input, label)"
+            )
+    inputs = [as_sample(sample[0]) for sample in samples]
+    for place, each in enumerate(inputs, start=position):
+        if each.shape != inputs[0].shape:
+            raise UsageError(
+                f"data: sample {place} of the stream has shape {tuple(each.shape)}, another {tuple(inputs[0].shape)}"
+            )
+    return torch.stack(inputs), as_labels(np.asarray([sample[1] for sample in samples]), "data")

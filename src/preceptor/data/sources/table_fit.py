@@ -1,0 +1,197 @@
+"""How the columns of a table become numbers, as plain values that are kept with the network that reads them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from numpy.typing import NDArray
+from torch import Tensor
+
+from preceptor.data.sources.columns import Columns, read_columns, with_gaps
+from preceptor.errors import UsageError
+
+__all__ = ["Categorical", "Numeric", "TableFit", "number", "read_rows"]
+
+Cells = Sequence[str | None]
+Values = NDArray[np.float64]
+_SHOWN = 5  # categories in a message
+
+
+@dataclass(frozen=True, slots=True)
+class Numeric:
+    """Standardised by the training rows' mean and standard deviation; a missing value becomes the mean."""
+
+    name: str
+    mean: float
+    std: float
+    has_indicator: bool
+
+    def __call__(self, cells: Cells, path: str) -> Values:
+        """Return the values [rows, 1], and 1 where one is missing if that may be."""
+        numbers = [self.mean if cell is None else number(cell) for cell in cells]
+        if None in numbers:
+            row = numbers.index(None)
+            raise UsageError(f"data: {path}: {cells[row]!r} in row {1 + row} of column {self.name} is no number")
+        values = (np.array(numbers, dtype=np.float64)[:, None] - self.mean) / self.std
+        is_missing = np.array([cell is None for cell in cells], dtype=np.float64)[:, None]
+        return np.hstack([values, is_missing]) if self.has_indicator else values
+
+    def in_words(self) -> str:
+        """Say how it becomes numbers."""
+        indicator = " and an indicator" if self.has_indicator else ""
+        return f"numbers with mean {self.mean:.6g} and std {self.std:.6g}{indicator}"
+
+
+@dataclass(frozen=True, slots=True)
+class Categorical:
+    """One column for each category of the training rows; another category is none of them."""
+
+    name: str
+    categories: tuple[str | None, ...]
+
+    def __call__(self, cells: Cells, path: str) -> Values:
+        """Return zeros with a one [rows, categories]."""
+        return np.array([[cell == category for category in self.categories] for cell in cells], dtype=np.float64)
+
+    def in_words(self) -> str:
+        """Say how it becomes numbers."""
+        few = ", ".join(map(str, self.categories[:_SHOWN])) + ", ..." * (len(self.categories) > _SHOWN)
+        return f"{len(self.categories)} categories ({few})"
+
+
+@dataclass(frozen=True, slots=True)
+class TableFit:
+    """What turns the columns of a table into a network's inputs: taken from training rows, and kept with the network.
+
+    Attributes:
+        target: the column of classes.
+        class_names: one a class, in order.
+        missing: "refuse" or "indicator", as for `table`.
+        encoders: one a column, in the order of the inputs.
+    """
+
+    target: str
+    class_names: tuple[str, ...]
+    missing: str
+    encoders: tuple[Numeric | Categorical, ...]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The columns, in the order of the inputs."""
+        return tuple(encoder.name for encoder in self.encoders)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain values: each column with its mean and standard deviation, or its categories."""
+        return asdict(self)
+
+    @classmethod
+    def read(cls, values: Mapping[str, Any], where: str) -> TableFit:
+        """Return what `as_dict` gave.
+
+        Args:
+            values: plain values.
+            where: they are from, for messages.
+
+        Raises:
+            UsageError: when they are something else.
+        """
+        try:
+            encoders = tuple(
+                Categorical(each["name"], tuple(each["categories"])) if "categories" in each else Numeric(**each)
+                for each in values["encoders"]
+            )
+            return cls(values["target"], tuple(values["class_names"]), values["missing"], encoders)
+        except (KeyError, TypeError) as error:
+            raise UsageError(f"{where}: its description of a table's columns cannot be read ({error})") from error
+
+    def inputs(self, columns: Columns, path: str) -> Float[Tensor, "rows inputs"]:
+        """Return the inputs that a table's rows make.
+
+        Args:
+            columns: of the table, None where a value is missing; they may stand in another order, among others.
+            path: of its file, for messages.
+
+        Raises:
+            UsageError: when a column lacks, is of another kind, or has missing values that are refused.
+        """
+        if lacking := [name for name in self.names if name not in columns]:
+            raise UsageError(f"data: {path} has no column {', '.join(map(repr, lacking))}; the network needs it")
+        return _encoded(self.encoders, columns, path, self.missing)
+
+    def notes(self, columns: Columns, path: str) -> tuple[str, ...]:
+        """Return what the user should hear about a table that was not fitted: columns and categories that are new.
+
+        Raises:
+            UsageError: when no row of several has a category that is known.
+        """
+        known = {self.target, *self.names}
+        unused = [name for name in columns if name not in known]
+        lines = [f"table: {path}: not used: {', '.join(unused)}"] if unused else []
+        for encoder in self.encoders:
+            if isinstance(encoder, Categorical):
+                cells, known_ones = columns[encoder.name], set(encoder.categories)
+                foreign = [cell for cell in cells if cell not in known_ones]
+                shown = ", ".join(repr(cell) for cell in sorted({str(cell) for cell in foreign})[:_SHOWN])
+                if len(foreign) == len(cells) > 1:
+                    raise UsageError(
+                        f"data: {path}: column {encoder.name} has none of the categories "
+                        f"{', '.join(map(repr, encoder.categories[:_SHOWN]))} that the network knows, but {shown}"
+                    )
+                if foreign:
+                    lines.append(
+                        f"table: {path}: {len(foreign):,} of {len(cells):,} rows have a category of column {encoder.name} "
+                        f"that no training row has, and count as none: {shown}"
+                    )
+        return tuple(lines)
+
+    def differs(self, other: TableFit) -> str | None:
+        """Return in words the first thing that turns the same row into other inputs; None: there is none."""
+        if one_sided := sorted(set(self.names) ^ set(other.names)):
+            return f"column {one_sided[0]} is {'there' if one_sided[0] in self.names else 'here'} only"
+        for own, its in zip(self.encoders, other.encoders, strict=True):
+            if own != its:
+                return f"column {own.name} is {own.in_words()} there, column {its.name} is {its.in_words()} here"
+        return None
+
+
+def read_rows(path: str, fit: TableFit, key: str) -> tuple[Float[Tensor, "rows inputs"], tuple[str, ...]]:
+    """Return the inputs that the rows of a file make, which need no column of classes, and what the user should hear of them.
+
+    Args:
+        path: of the file, as for `read_columns`.
+        fit: how columns become numbers.
+        key: what messages begin with.
+
+    Raises:
+        UsageError: when the file cannot be read, or as for `TableFit.inputs`.
+    """
+    columns = with_gaps(read_columns(path, key))
+    return fit.inputs(columns, path), fit.notes(columns, path)
+
+
+def _encoded(encoders: Sequence[Numeric | Categorical], columns: Columns, path: str, missing: str) -> Tensor:
+    for encoder in encoders if missing == "refuse" else ():
+        cells = columns[encoder.name]
+        if None in cells:
+            count = sum(cell is None for cell in cells)
+            raise UsageError(
+                f"data: {path}: column {encoder.name} has {count:,} missing values, the first in row "
+                f"{1 + cells.index(None)}; data.missing=indicator goes on with them, "
+                f"data.ignore=[{encoder.name}] without the column"
+            )
+    return torch.from_numpy(np.hstack([encoder(columns[encoder.name], path) for encoder in encoders])).float()
+
+
+def number(text: str | None) -> float | None:
+    """Return a finite number, or None for anything else."""
+    try:
+        value = float(text or "nan")
+    except ValueError:
+        return None
+    return value if math.isfinite(value) else None

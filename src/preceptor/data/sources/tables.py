@@ -1,0 +1,186 @@
+"""Rows of a table: numeric columns standardised, categories one-hot, a column of classes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from preceptor.data.dataset import Source, held_out
+from preceptor.data.sources.columns import read_columns, with_gaps
+from preceptor.data.sources.table_fit import Categorical, Numeric, TableFit, number
+from preceptor.data.split import Arrays
+from preceptor.errors import UsageError
+
+__all__ = ["class_labels", "table"]
+
+Cells = Sequence[str | None]
+_TEST_SHARE = 0.2
+_FEW = 20  # so many categories or classes are never too many
+_SHOWN = 5  # categories or classes in a message
+_FIT_FILES = ("result.json", "config.json")  # of a run, of a folder for the Hub
+_SHARE_OF_ROWS = 0.5  # and beyond, so many for a row are: names or measurements, not classes
+
+
+def class_labels(
+    cells: Cells, path: str, target: str, known: tuple[str, ...] | None = None
+) -> tuple[tuple[str, ...], Tensor]:
+    """Return the classes that a column names, in the order of numbers or of the alphabet, and each row's.
+
+    Args:
+        cells: of the column.
+        path: of its file, for messages.
+        target: the column's name.
+        known: the classes, where other rows have named them already.
+
+    Raises:
+        UsageError: for a missing or unknown class, for fewer than two, and for a column of measurements.
+    """
+    if None in cells:
+        raise UsageError(f"data.target: {path}: column {target} is empty in row {1 + cells.index(None)}")
+    words = [str(cell) for cell in cells]
+    found = set(words)
+    if known is None:
+        if len(found) > max(_FEW, _SHARE_OF_ROWS * len(words)):
+            raise UsageError(
+                f"data.target: column {target} of {path} has {len(found):,} different values in {len(words):,} rows: no classes"
+            )
+        is_numeric = all(number(word) is not None for word in found)
+        known = tuple(sorted(found, key=lambda word: (number(word) or 0.0, word) if is_numeric else (0.0, word)))
+        if len(known) < 2:
+            raise UsageError(f"data.target: column {target} of {path} has only the class {known[0]!r}")
+    places = {name: place for place, name in enumerate(known)}
+    if foreign := sorted(found - set(known)):
+        raise UsageError(
+            f"data.target: {path}: class {foreign[0]!r} is not among those of the training rows: {', '.join(known[:_SHOWN])}"
+            + ", ..." * (len(known) > _SHOWN)
+        )
+    return known, torch.tensor([places[word] for word in words])
+
+
+def table(
+    *,
+    path: str,
+    target: str | None = None,
+    test: str | None = None,
+    missing: str | None = None,
+    ignore: str | Sequence[str] = (),
+    fit: str | Mapping[str, Any] | None = None,
+) -> Source:
+    """Rows of a .csv, .tsv or .parquet file with a column of classes: for mlp; categories become one-hot columns.
+
+    Args:
+        path: the file; its first line names the columns.
+        target: the column with the class, numbers or words; needed without fit.
+        test: a file of test rows with the same columns; without it, a fifth of the rows is split off.
+        missing: "refuse" missing values (so by default), or "indicator": the column's mean stands in and a further column
+            says so, and a missing category is a category.
+        ignore: columns to leave out, such as row numbers.
+        fit: a run's folder, or one for the Hub: its columns, means, categories and classes are used, not this file's.
+    """
+    if missing not in {None, "refuse", "indicator"}:
+        raise UsageError(f"data.missing: {missing!r} is neither refuse nor indicator")
+    given = None if fit is None else _read_fit(fit)
+    target = target or (None if given is None else given.target)
+    if target is None:
+        raise UsageError("data.target: is needed by table and was not given")
+    train = with_gaps(read_columns(path, "data.path"))
+    tested = None if test is None else with_gaps(read_columns(test, "data.test"))
+    left_out = [ignore] if isinstance(ignore, str) else list(ignore)
+    for key, name in (("data.target", target), *(("data.ignore", name) for name in left_out)):
+        if name not in train:
+            raise UsageError(f"{key}: {path} has no column {name!r}; it has {', '.join(train)}")
+    class_names, labels = class_labels(train[target], path, target, None if given is None else given.class_names)
+    is_train = torch.ones(len(labels), dtype=torch.bool)
+    if tested is None:
+        is_train[held_out(labels, round(_TEST_SHARE * len(labels)), 0, stream=9)] = False
+    names = [name for name in train if name != target and name not in left_out]
+    if given is None:
+        if not names:
+            raise UsageError(f"data.target: {path} has no column beside {target}")
+        policy = missing or "refuse"
+        encoders = tuple(_encoder(name, _some(train[name], is_train), policy) for name in names)
+        used, notes = TableFit(target, class_names, policy, encoders), _described(encoders, policy)
+    else:
+        used = given if missing is None else replace(given, missing=missing)
+        notes = (f"table: columns as {fit if isinstance(fit, str) else 'the network'} knows them",)
+    if tested is not None and (lacking := [name for name in (*used.names, target) if name not in tested]):
+        raise UsageError(f"data.test: {test} has no column {', '.join(map(repr, lacking))}")
+    columns = {name: train[name] for name in names}
+    whole = used.inputs(columns, path)
+    if given is not None:
+        notes += used.notes(columns, path)
+    if tested is None:
+        parts = Arrays(whole[is_train], labels[is_train]), Arrays(whole[~is_train], labels[~is_train])
+    else:
+        _, test_labels = class_labels(tested[target], str(test), target, class_names)
+        parts = Arrays(whole, labels), Arrays(used.inputs(tested, str(test)), test_labels)
+        others = {name: cells for name, cells in tested.items() if name not in left_out}
+        notes += (f"table: {len(test_labels):,} test rows of {test}", *used.notes(others, str(test)))
+    return Source(
+        name=f"table:{path}",
+        train=parts[0],
+        test=parts[1],
+        class_names=class_names,
+        protocol="vectors",
+        notes=notes,
+        is_cut=tested is None,
+        table=used,
+    )
+
+
+def _read_fit(given: str | Mapping[str, Any]) -> TableFit:
+    """Return what a run or an exported network says of its table."""
+    if not isinstance(given, str):
+        return TableFit.read(given, "data.fit")
+    file = next((found for name in _FIT_FILES if (found := Path(given).expanduser() / name).is_file()), None)
+    if file is None:
+        raise UsageError(f"data.fit: {given} is neither the folder of a finished run nor one for the Hub")
+    try:
+        values = json.loads(file.read_text(encoding="utf-8")).get("table")
+    except (OSError, ValueError) as error:
+        raise UsageError(f"data.fit: {file}: cannot be read ({error})") from error
+    if values is None:
+        raise UsageError(f"data.fit: {given} was not trained on a table")
+    return TableFit.read(values, f"data.fit: {file}")
+
+
+def _encoder(name: str, cells: Cells, missing: str) -> Numeric | Categorical:
+    known = [cell for cell in cells if cell is not None]
+    if not known:
+        raise UsageError(
+            f"data: column {name} has no value in any training row; leave it out with data.ignore=[{name}]"
+        )
+    if all(number(cell) is not None for cell in known):
+        values = np.array([number(cell) for cell in known], dtype=np.float64)
+        has_indicator = missing == "indicator" and len(known) < len(cells)
+        return Numeric(name, float(values.mean()), float(values.std()) or 1.0, has_indicator)
+    categories = sorted(set(cells), key=lambda cell: (cell is None, cell or ""))
+    if len(categories) > max(_FEW, _SHARE_OF_ROWS * len(cells)):
+        raise UsageError(
+            f"data: column {name} has {len(categories):,} different words in {len(cells):,} rows; leave it out "
+            f"with data.ignore=[{name}]"
+        )
+    return Categorical(name, tuple(categories))
+
+
+def _described(encoders: Sequence[Numeric | Categorical], missing: str) -> tuple[str, ...]:
+    numeric = sum(isinstance(encoder, Numeric) for encoder in encoders)
+    words = ", ".join(f"{each.name} ({len(each.categories)})" for each in encoders if isinstance(each, Categorical))
+    lines = [f"table: {numeric} numeric columns, standardised by the training rows' mean and std"] if numeric else []
+    lines += [f"table: one-hot, with the number of categories: {words}"] if words else []
+    if missing == "indicator":
+        lines += [
+            "table: a missing number is the column's mean, with a column that says so; a missing word is a category"
+        ]
+    return tuple(lines)
+
+
+def _some(cells: Cells, is_wanted: Tensor) -> Cells:
+    return [cell for cell, wanted in zip(cells, is_wanted.tolist(), strict=True) if wanted]

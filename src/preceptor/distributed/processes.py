@@ -1,0 +1,179 @@
+"""Several processes that train one network together: each sees its part of every batch, and all take the same step.
+
+Gradients are averaged after the backward pass, in buckets, by plain collectives: the terms of a step may change from batch to
+batch and parts of a network may get no gradient, which a wrapper that hooks into the backward pass would have to be told.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor, distributed, nn
+
+from preceptor.distributed.dtensors import is_parted
+
+__all__ = ["Processes", "join_processes", "padded"]
+
+Value = TypeVar("Value")
+_BUCKET = 2**23  # entries that travel at once
+
+
+@dataclass(frozen=True, slots=True)
+class Processes:
+    """Who else trains this network.
+
+    Attributes:
+        rank: number of this process, from 0; the first one writes the files.
+        count: of processes.
+    """
+
+    rank: int = 0
+    count: int = 1
+
+    @property
+    def is_first(self) -> bool:
+        """Whether this process writes the files."""
+        return self.rank == 0
+
+    @property
+    def part(self) -> tuple[int, int]:
+        """Which part of what all processes share is this one's, and of how many."""
+        return self.rank, self.count
+
+    def add(self, values: Tensor) -> Tensor:
+        """Return the sum over all processes, in place."""
+        if self.count > 1:
+            distributed.all_reduce(values)
+        return values
+
+    def average(self, tensors: Iterable[Tensor]) -> None:
+        """Make each tensor its mean over all processes, in place."""
+        if self.count == 1:
+            return
+        for bucket in _buckets(tensors):
+            flat = torch.cat([tensor.detach().flatten().float() for tensor in bucket])
+            parts = self.add(flat).div_(self.count).split([tensor.numel() for tensor in bucket])
+            for tensor, part in zip(bucket, parts, strict=True):
+                tensor.detach().copy_(part.view_as(tensor))
+
+    def average_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
+        """Make each gradient its mean over all processes; one that is missing here counts as 0."""
+        if self.count == 1:
+            return
+        trained = [p for p in parameters if p.requires_grad and not is_parted(p)]  # a parted one's is the mean already
+        if not trained:
+            return
+        has_gradient = torch.tensor([float(parameter.grad is not None) for parameter in trained])
+        anywhere = self.add(has_gradient.to(trained[0].device)) > 0
+        wanted = [parameter for parameter, has in zip(trained, anywhere.tolist(), strict=True) if has]
+        for parameter in wanted:
+            if parameter.grad is None:
+                parameter.grad = torch.zeros_like(parameter)
+        self.average([parameter.grad for parameter in wanted if parameter.grad is not None])
+
+    def any(self, flag: bool, device: torch.device) -> bool:
+        """Return whether a flag is up in any process."""
+        return flag if self.count == 1 else bool(self.add(torch.tensor(float(flag), device=device)) > 0)
+
+    def least(self, number: int, device: torch.device) -> int:
+        """Return the smallest of all processes' numbers."""
+        if self.count == 1:
+            return number
+        smallest = torch.tensor(number, device=device)
+        distributed.all_reduce(smallest, distributed.ReduceOp.MIN)
+        return int(smallest)
+
+    def gather(self, values: Tensor) -> list[Tensor]:
+        """Return what each process holds, of equal shapes and laid out row by row."""
+        if self.count == 1:
+            return [values]
+        everyone = [torch.empty_like(values) for _ in range(self.count)]
+        # as bytes: neither gloo nor NCCL knows 16-bit integers
+        distributed.all_gather([part.view(torch.uint8) for part in everyone], values.view(torch.uint8))
+        return everyone
+
+    def rows(self, values: Tensor) -> Tensor:
+        """Return the rows of all processes one after another; their numbers may differ."""
+        if self.count == 1:
+            return values
+        lengths = torch.cat(self.gather(torch.tensor([len(values)], device=values.device))).tolist()
+        everyone = self.gather(padded(values, max(lengths)))
+        return torch.cat([part[:length] for part, length in zip(everyone, lengths, strict=True)])
+
+    def exchange(self, value: Value) -> list[Value]:
+        """Return what each process has, in order; anything that can be pickled."""
+        if self.count == 1:
+            return [value]
+        values: list[Any] = [None] * self.count
+        distributed.all_gather_object(values, value)
+        return values
+
+    def sync_memory_banks(self, banks: Iterable[tuple[list[Tensor], Tensor]]) -> None:
+        """Bring what is remembered of single samples to the same state everywhere, after a step.
+
+        Args:
+            banks: buffers that hold a row per sample, each with the rows that this process has changed.
+        """
+        if self.count == 1:
+            return
+        for memories, rows in banks:
+            seen = self.rows(rows)
+            for memory in memories:
+                memory[seen] = self.rows(memory[rows])
+
+    def sync_buffers(self, buffers: Iterable[Tensor]) -> None:
+        """Make the buffers that each process moves on its own, batch-norm statistics above all, their mean, in place."""
+        self.average(buffers)
+
+    def wait(self) -> None:
+        """Wait until all processes are here."""
+        if self.count > 1:
+            distributed.barrier()
+
+
+def join_processes() -> Processes:
+    """Return the processes that `torchrun` started, this one among them; one process where it did not."""
+    count = int(os.environ.get("WORLD_SIZE", "1"))
+    if count == 1 or not distributed.is_available():
+        return Processes()
+    if not distributed.is_initialized():
+        number = int(os.environ.get("LOCAL_RANK", "0"))
+        has_gpu = torch.cuda.is_available() and number < torch.cuda.device_count() and distributed.is_nccl_available()
+        if has_gpu:
+            torch.cuda.set_device(number)
+        # with both, what lies on the CPU travels by gloo, also where networks run on GPUs
+        distributed.init_process_group("cpu:gloo,cuda:nccl" if has_gpu else "gloo")
+        atexit.register(_leave)
+    return Processes(distributed.get_rank(), distributed.get_world_size())
+
+
+def _leave() -> None:
+    """Part from the others before this process ends: gloo's threads, still running then, could abort it.
+
+    NCCL would wait for the others, which a process that has failed must not do.
+    """
+    if distributed.is_initialized() and not torch.cuda.is_initialized():
+        distributed.destroy_process_group()
+
+
+def padded(values: Tensor, rows: int) -> Tensor:
+    """Return values with rows of zeros behind them, so many in all, laid out as collectives need them."""
+    return torch.cat([values, values.new_zeros(rows - len(values), *values.shape[1:])]).contiguous()
+
+
+def _buckets(tensors: Iterable[Tensor]) -> Iterable[Sequence[Tensor]]:
+    bucket: list[Tensor] = []
+    size = 0
+    for tensor in tensors:
+        if bucket and size + tensor.numel() > _BUCKET:
+            yield bucket
+            bucket, size = [], 0
+        bucket.append(tensor)
+        size += tensor.numel()
+    if bucket:
+        yield bucket

@@ -1,0 +1,111 @@
+"""Networks whose weights are parted over processes (FSDP2): each holds its part, and a whole block only while that runs.
+
+Source: Zhao et al., "PyTorch FSDP: Experiences on Scaling Fully Sharded Data Parallel" (VLDB 2023), as PyTorch's
+`fully_shard`. What leaves a process (checkpoints, weights, averages) is whole, so that it fits any number of processes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import clip_grads_with_norm_, get_total_norm
+
+from preceptor.distributed.dtensors import is_parted, whole
+
+__all__ = [
+    "Sharding",
+    "clip_gradients",
+    "load_whole",
+    "load_whole_optimizer",
+    "own_part",
+    "parted",
+    "shard",
+    "whole_state",
+]
+
+Sharding = Literal["none", "teacher", "all"]
+_BLOCK = 2**20  # parameters from which a block is gathered by itself
+
+
+def shard(network: nn.Module, device: torch.device, count: int, least: int = _BLOCK) -> None:
+    """Part a network's parameters over all processes; every one must run its forward and backward passes from now on.
+
+    Blocks are the members of lists and sequences of modules, innermost first.
+
+    Args:
+        network: on `device`, the same in every process.
+        device: of this process.
+        count: of processes.
+        least: parameters that make a block worth gathering by itself; what is left belongs to the network as a whole.
+    """
+    from torch.distributed.device_mesh import init_device_mesh  # noqa: PLC0415  (slow to import)
+    from torch.distributed.fsdp import fully_shard  # noqa: PLC0415
+
+    network.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]  # parts are cut from rows
+    mesh = init_device_mesh(device.type, (count,))
+    lists = [module for module in network.modules() if isinstance(module, nn.ModuleList | nn.Sequential)]
+    for block in [member for members in reversed(lists) for member in members]:
+        if sum(parameter.numel() for parameter in block.parameters() if not is_parted(parameter)) >= least:
+            fully_shard(block, mesh=mesh, reshard_after_forward=True)
+    fully_shard(network, mesh=mesh, reshard_after_forward=True)
+
+
+def own_part(tensor: Tensor) -> Tensor:
+    """Return what this process holds of a tensor."""
+    return tensor.to_local() if is_parted(tensor) else tensor  # type: ignore[attr-defined, no-any-return]
+
+
+def whole_state(state: Any) -> Any:
+    """Return a state dict, however nested, with every parted tensor whole and on the CPU; all processes call it together."""
+    if isinstance(state, Tensor):
+        return whole(state.detach()).cpu() if is_parted(state) else state
+    if isinstance(state, Mapping):
+        return {key: whole_state(value) for key, value in state.items()}
+    if isinstance(state, list | tuple):
+        return type(state)(whole_state(value) for value in state)
+    return state
+
+
+def parted(given: Tensor, like: Tensor) -> Tensor:
+    """Return a whole tensor as one that is parted like another; as it is where that one is whole, or of another shape."""
+    if not is_parted(like) or given.shape != like.shape:
+        return given
+    from torch.distributed.tensor import distribute_tensor  # noqa: PLC0415  (slow to import)
+
+    mesh, placements = like.device_mesh, like.placements  # type: ignore[attr-defined]
+    return distribute_tensor(given.to(like.device, like.dtype), mesh, placements)
+
+
+def load_whole(module: nn.Module, state: Mapping[str, Tensor]) -> None:
+    """Load a whole state dict into a module, each process its part.
+
+    Raises:
+        RuntimeError: when it does not fit.
+    """
+    own = module.state_dict()
+    module.load_state_dict({name: parted(tensor, own.get(name, tensor)) for name, tensor in state.items()})
+
+
+def load_whole_optimizer(optimizer: torch.optim.Optimizer, state: Mapping[str, Any]) -> None:
+    """Load a whole state dict into an optimiser, each process its part.
+
+    Raises:
+        ValueError: when it does not fit.
+    """
+    optimizer.load_state_dict(dict(state))
+    for parameter, kept in optimizer.state.items():
+        kept.update({key: parted(value, parameter) for key, value in kept.items() if isinstance(value, Tensor)})
+
+
+def clip_gradients(parameters: Iterable[nn.Parameter], largest: float) -> None:
+    """Scale all gradients down so that their common norm is at most `largest`, whole and parted ones alike."""
+    trained = [parameter for parameter in parameters if parameter.grad is not None]
+    sides = [[p for p in trained if is_parted(p) is parts] for parts in (False, True)]
+    given = [side for side in sides if side]
+    norms = [whole(get_total_norm([p.grad for p in side if p.grad is not None])) for side in given]
+    norm = torch.linalg.vector_norm(torch.stack(norms))
+    for side in given:
+        clip_grads_with_norm_(side, largest, norm)

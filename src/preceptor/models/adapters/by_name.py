@@ -1,0 +1,68 @@
+"""Networks by name, of the zoo or of another library: the prefix says which."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from torch import nn
+
+from preceptor.errors import UsageError
+from preceptor.models.adapters import by_path, hf_models, timm_models, torchvision_models
+from preceptor.models.adapters.reading import Samples
+from preceptor.models.zoo import registry as zoo
+
+__all__ = ["PREFIXES", "make"]
+
+
+class _Make(Protocol):
+    def __call__(self, name: str, samples: Samples, options: Mapping[str, Any], *, is_filled: bool) -> nn.Module: ...
+
+
+_LIBRARIES: dict[str, _Make] = {
+    "timm": timm_models.make,
+    "torchvision": torchvision_models.make,
+    "hf": hf_models.make,
+}
+
+PREFIXES = {
+    "timm:NAME": "any network of timm (extra vision)",
+    "torchvision:NAME": "any network of torchvision (extra vision)",
+    "hf:PLACE": "a classifier of transformers, for images or for data=text:...: a folder, a config.json, a name in the hub's "
+    "cache (extra hf)",
+    "PKG.MODULE:FACTORY": "any importable callable that returns a torch.nn.Module",
+}
+
+
+def make(
+    name: str, samples: Samples, options: Mapping[str, Any] | None = None, *, is_filled: bool = False
+) -> nn.Module:
+    """Return a new network that reads these samples and returns logits [batch, classes].
+
+    Args:
+        name: of the zoo, or with one of `PREFIXES`.
+        samples: what it will be given.
+        options: further keys of the model section.
+        is_filled: whether weights will be loaded into it, so that it need not load its own.
+
+    Raises:
+        UsageError: for an unknown name or option, a library that is not installed, or samples that it cannot read.
+
+    Example:
+        >>> import torch
+        >>> make("convnet_s", Samples(10, (1, 8, 8)))(torch.zeros(2, 1, 8, 8)).shape
+        torch.Size([2, 10])
+    """
+    kind, colon, rest = name.partition(":")
+    options = options or {}
+    if not colon and name in zoo.ZOO and samples.vocabulary is not None:
+        raise UsageError(
+            f"model: {name} cannot read texts, whose tokens are numbers without an order; hf:FOLDER or PKG.MODULE:FACTORY can"
+        )
+    if not colon:
+        return zoo.create(name, num_classes=samples.num_classes, input_shape=samples.shape, options=options)
+    if not kind or not rest:
+        raise UsageError(f"model: {name!r} names no network; there are {', '.join(PREFIXES)}")
+    if kind in _LIBRARIES:
+        return _LIBRARIES[kind](rest, samples, options, is_filled=is_filled)
+    return by_path.make(name, samples, options, is_filled=is_filled)

@@ -1,0 +1,77 @@
+"""`timm:NAME`: networks of the timm library.
+
+`model.pretrained=true` loads its weights; further keys are those of `timm.create_model` and the network's constructor.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from statistics import fmean
+from typing import Any
+
+from torch import nn
+
+from preceptor.errors import UsageError
+from preceptor.extras import import_extra, import_torchvision
+from preceptor.models.adapters.adapted import REFUSALS, Own, adapt, first_line, hear_wish, images_of
+from preceptor.models.adapters.reading import Samples
+
+__all__ = ["make"]
+
+
+def make(name: str, samples: Samples, options: Mapping[str, Any], *, is_filled: bool) -> nn.Module:
+    """Return a network by its name in timm.
+
+    The samples' channels become the network's (`in_chans`); pretrained ones are given a single channel three times.
+
+    Args:
+        name: in timm, with or without the tag of its weights.
+        samples: what it will be given.
+        options: further keys.
+        is_filled: whether weights will be loaded into it, so that it need not load its own.
+
+    Raises:
+        UsageError: for an unknown name, options that it does not take, weights that are not here, or samples that it
+            cannot read.
+    """
+    title = f"timm:{name}"
+    channels = images_of(title, samples)[0]
+    import_torchvision(needed_by=title)
+    timm = import_extra("timm", "vision", needed_by=title)
+    wish, rest = hear_wish(options)
+    is_pretrained = bool(rest.pop("pretrained", False))
+    if ":" not in name and not timm.is_model(name):
+        near = difflib.get_close_matches(name, timm.list_models(), n=3, cutoff=0.5)
+        raise UsageError(f"model: timm has no {name!r}" + (f"; did you mean {' or '.join(near)}?" if near else ""))
+    rest.setdefault("in_chans", 3 if is_pretrained and channels == 1 else channels)
+    try:
+        network: nn.Module = timm.create_model(
+            name, pretrained=is_pretrained and not is_filled, num_classes=samples.num_classes, **rest
+        )
+    except (*REFUSALS, OSError) as error:
+        given = ", ".join(f"{key}={value}" for key, value in {"pretrained": is_pretrained, **rest}.items())
+        raise UsageError(f"model: {title} cannot be made with {given}: {first_line(error)}") from error
+    stated: Mapping[str, Any] = network.pretrained_cfg  # type: ignore[assignment]
+    mean, std = (tuple(float(value) for value in stated.get(key) or ()) for key in ("mean", "std"))
+    if len(mean) > 1 and rest["in_chans"] == 1:
+        mean, std = (fmean(mean),), (fmean(std),)
+    trained = tuple(stated.get("input_size") or ())[1:]
+    own = Own(
+        channels=int(rest["in_chans"]),
+        fixed_size=_fixed_size(network, timm.layers.PatchEmbed, trained if stated.get("fixed_input_size") else ()),
+        trained_size=(trained[0], trained[1]) if trained else None,
+        mean=mean,
+        std=std,
+        trained_classes=int(stated.get("num_classes") or 0) if is_pretrained else None,
+    )
+    return adapt(title, network, samples, own, wish, is_filled=is_filled)
+
+
+def _fixed_size(network: nn.Module, patches: type[Any], stated: tuple[int, ...]) -> tuple[int, int] | None:
+    """Return the height and width that the network's patches insist on, or else what it states as fixed."""
+    for module in network.modules():
+        if isinstance(module, patches):
+            size = module.img_size if module.strict_img_size else None
+            return None if size is None else (int(size[0]), int(size[1]))
+    return (stated[0], stated[1]) if stated else None

@@ -1,0 +1,89 @@
+"""`torchvision:NAME`: networks of torchvision; `model.weights=DEFAULT` loads its weights, further keys are its builder's."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from torch import nn
+
+from preceptor.errors import UsageError
+from preceptor.extras import import_torchvision
+from preceptor.models.adapters.adapted import REFUSALS, Own, adapt, first_line, hear_wish, images_of
+from preceptor.models.adapters.reading import Samples
+
+__all__ = ["make"]
+
+
+def make(name: str, samples: Samples, options: Mapping[str, Any], *, is_filled: bool) -> nn.Module:
+    """Return a network by its name in torchvision; it reads three channels, a single one is repeated.
+
+    Args:
+        name: in torchvision.
+        samples: what it will be given.
+        options: further keys.
+        is_filled: whether weights will be loaded into it, so that it need not load its own.
+
+    Raises:
+        UsageError: for an unknown name, options that it does not take, weights that are not here, or samples that it
+            cannot read.
+    """
+    title = f"torchvision:{name}"
+    images_of(title, samples)
+    models = import_torchvision(needed_by=title).models
+    wish, rest = hear_wish(options)
+    weights = rest.pop("weights", None)
+    known = models.list_models(module=models)
+    if name not in known:
+        near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
+        raise UsageError(
+            f"model: torchvision has no {name!r}" + (f"; did you mean {' or '.join(near)}?" if near else "")
+        )
+    own = Own(channels=3)
+    if weights is not None:
+        own = _own(models, name, str(weights))
+    try:
+        if weights is None or is_filled:
+            network: nn.Module = models.get_model(name, weights=None, num_classes=samples.num_classes, **rest)
+        else:
+            network = models.get_model(name, weights=str(weights), **rest)
+            _set_outputs(network, samples.num_classes)
+    except (*REFUSALS, OSError) as error:
+        given = ", ".join(f"{key}={value}" for key, value in options.items()) or "no keys"
+        raise UsageError(f"model: {title} cannot be made with {given}: {first_line(error)}") from error
+    return adapt(
+        title, network, samples, replace(own, fixed_size=_fixed_size(models, network)), wish, is_filled=is_filled
+    )
+
+
+def _own(models: Any, name: str, weights: str) -> Own:
+    """Return what the weights state of how they were trained."""
+    known = models.get_model_weights(name)
+    if weights not in known.__members__:
+        raise UsageError(f"model.weights: torchvision:{name} has no {weights}; it has {', '.join(known.__members__)}")
+    stated = known[weights].transforms()
+    side = int(stated.crop_size[0])
+    classes = len(known[weights].meta["categories"])
+    return Own(3, None, (side, side), tuple(stated.mean), tuple(stated.std), classes)
+
+
+def _fixed_size(models: Any, network: nn.Module) -> tuple[int, int] | None:
+    """Return the only side that a vision transformer takes; torchvision's other networks take any, or grow windows."""
+    if isinstance(network, models.VisionTransformer):
+        return network.image_size, network.image_size  # type: ignore[return-value]
+    return (224, 224) if isinstance(network, models.MaxVit) else None
+
+
+def _set_outputs(network: nn.Module, num_classes: int) -> None:
+    """Put a new classifier in the place of the last layer, where its width is another one."""
+    layers = [(path, layer) for path, layer in network.named_modules() if isinstance(layer, nn.Linear | nn.Conv2d)]
+    path, last = layers[-1]
+    parent, _, child = path.rpartition(".")
+    if isinstance(last, nn.Linear) and last.out_features != num_classes:
+        network.get_submodule(parent).register_module(
+            child, nn.Linear(last.in_features, num_classes, bias=last.bias is not None)
+        )
+    if isinstance(last, nn.Conv2d) and last.out_channels != num_classes:
+        network.get_submodule(parent).register_module(child, nn.Conv2d(last.in_channels, num_classes, kernel_size=1))

@@ -1,0 +1,1 @@
+"""Features by name: taps, stages, the classifier."""

@@ -1,0 +1,1 @@
+"""The CIFAR zoo under the names the field shares."""

@@ -1,0 +1,1 @@
+"""Carrying a recipe out: load, build, train, finish."""

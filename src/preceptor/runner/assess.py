@@ -1,0 +1,158 @@
+"""How good networks are as teachers, without distilling: `preceptor assess` and `preceptor.assess`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor, nn
+
+from preceptor.artifacts.compatibility import check_number
+from preceptor.artifacts.create import AnyModel, reading_notes
+from preceptor.artifacts.identify import is_run
+from preceptor.artifacts.load import load_network
+from preceptor.artifacts.run_folder import RunFolder
+from preceptor.assessment import Fidelity, Profile, compare, fit_temperature, profile
+from preceptor.config.sections import ModelSection
+from preceptor.data import Data, Split, plain_batches
+from preceptor.errors import UsageError
+from preceptor.training import Engine, predict
+
+__all__ = ["Assessment", "Candidate", "assess_candidates", "load_candidate"]
+
+_BATCH_SIZE = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A network that may become a teacher.
+
+    Attributes:
+        name: what the tables call it.
+        network: returns logits.
+        data_fingerprint: of the data it was trained on, where its run says so.
+    """
+
+    name: str
+    network: nn.Module
+    data_fingerprint: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Assessment:
+    """What was measured of one network.
+
+    Attributes:
+        name: of the candidate.
+        validation: on held-out training samples: choose a teacher by these; None where there are none.
+        test: on the test split.
+        temperature: that minimises the validation NLL; None without validation.
+        calibrated: test, with logits divided by the temperature; None without validation.
+        fidelity: likeness to the reference on test; None without one.
+        notes: what should be known when reading the numbers.
+    """
+
+    name: str
+    validation: Profile | None
+    test: Profile
+    temperature: float | None
+    calibrated: Profile | None
+    fidelity: Fidelity | None
+    notes: tuple[str, ...] = ()
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain values: each part's numbers by name, and the bars of the reliability diagrams."""
+        parts = {"validation": self.validation, "test": self.test, "calibrated": self.calibrated}
+        return {
+            "name": self.name,
+            "temperature": self.temperature,
+            **{part: None if seen is None else seen.as_dict() for part, seen in parts.items()},
+            "fidelity": None if self.fidelity is None else asdict(self.fidelity),
+            "bars": {
+                part: [asdict(bar) for bar in seen.bars]
+                for part, seen in parts.items()
+                if seen is not None and part != "validation"
+            },
+            "notes": list(self.notes),
+        }
+
+
+def load_candidate(path: str | Path, model: AnyModel | ModelSection | None, data: Data) -> Candidate:
+    """Return the network of a run folder, of what was exported, or of a weights file; `model` as for `load_network`.
+
+    Raises:
+        UsageError: when it is missing, damaged, unfinished, or a bare file without the name of its network.
+    """
+    place = Path(path)
+    network = load_network(place, model, data, key="model")
+    if not is_run(place):
+        return Candidate(str(place), network)
+    record = RunFolder(place).read_result()
+    shape = tuple(record["input_shape"])
+    if len(shape) != len(data.input_shape):
+        raise UsageError(f"assess: {place} reads inputs of shape {shape}, data {data.name} has {data.input_shape}")
+    return Candidate(str(place), network, record.get("data_fingerprint"))
+
+
+def assess_candidates(
+    candidates: Sequence[Candidate],
+    data: Data,
+    engine: Engine,
+    *,
+    against: Candidate | None = None,
+    workers: int = 0,
+) -> list[Assessment]:
+    """Measure networks on the same data, in the order given.
+
+    Args:
+        candidates: at least one.
+        data: validation and test are looked at, training samples are not.
+        engine: device and precision.
+        against: a reference whose answers each candidate's are compared with.
+        workers: processes that read ahead.
+
+    Raises:
+        UsageError: for no candidate, or one with another number of classes.
+    """
+    if data.task == "multilabel":
+        raise UsageError(
+            f"assess: data {data.name} is multi-label, where confidence and temperature have no one meaning; use evaluate"
+        )
+    if not candidates:
+        raise UsageError("assess: no network given; preceptor assess RUN_FOLDER ...")
+    reference = None if against is None else _logits(against, data.test, data, engine, workers)
+    return [_assess(candidate, data, engine, reference, workers) for candidate in candidates]
+
+
+def _assess(candidate: Candidate, data: Data, engine: Engine, reference: Tensor | None, workers: int) -> Assessment:
+    validation, temperature, calibrated = None, None, None
+    notes = reading_notes(candidate.name, [candidate.network])
+    test_logits = _logits(candidate, data.test, data, engine, workers)
+    if len(data.validation):
+        logits = _logits(candidate, data.validation, data, engine, workers)
+        validation = profile(logits, data.validation.labels, data.validation.truth)
+        temperature = fit_temperature(logits, data.validation.labels)
+        calibrated = profile(test_logits / temperature, data.test.labels, data.test.truth)
+    if candidate.data_fingerprint not in {None, data.fingerprint}:
+        notes.append(
+            f"{candidate.name} was trained on other data or another split: validation may hold what it has seen"
+        )
+    return Assessment(
+        name=candidate.name,
+        validation=validation,
+        test=profile(test_logits, data.test.labels, data.test.truth),
+        temperature=temperature,
+        calibrated=calibrated,
+        fidelity=None if reference is None else compare(test_logits, reference, data.test.labels),
+        notes=tuple(notes),
+    )
+
+
+def _logits(candidate: Candidate, split: Split, data: Data, engine: Engine, workers: int) -> Tensor:
+    part, rows = engine.processes.part, _BATCH_SIZE * engine.processes.count
+    batches = plain_batches(split, data.normalisation, rows, engine.device, workers=workers, part=part)
+    logits = predict(engine.place(candidate.network), batches, engine)
+    check_number(f"assess: {candidate.name}", logits.shape[1], data)
+    return logits

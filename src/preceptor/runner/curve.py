@@ -1,0 +1,85 @@
+"""A teacher's course: a student from each epoch that the teacher's run kept (`preceptor curve`)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from preceptor.artifacts.load import checked_run
+from preceptor.artifacts.run_folder import RunFolder
+from preceptor.config.sections import DistillRecipe
+from preceptor.errors import UsageError
+from preceptor.runner.assess import Candidate, assess_candidates
+from preceptor.runner.data import load_data
+from preceptor.runner.run import run
+from preceptor.training import choose_engine
+
+__all__ = ["Point", "curve"]
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """A kept epoch of a teacher, and the student distilled from it.
+
+    Attributes:
+        epoch: of the teacher.
+        teacher: its scores on validation, by name; those on test where there is no validation.
+        teacher_test: on test; with the distance to the true label distribution, where that is known.
+        student_test: the student's scores on test.
+        student: the student's run folder.
+    """
+
+    epoch: int
+    teacher: dict[str, float]
+    teacher_test: dict[str, float]
+    student_test: dict[str, float]
+    student: str
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain values."""
+        return asdict(self)
+
+
+def curve(recipe: DistillRecipe, *, show: bool = True, tell: Callable[[str], None] = lambda line: None) -> list[Point]:
+    """Distil a student from every kept epoch of `recipe.teacher.path`, in runs below `recipe.out`, and measure both.
+
+    Args:
+        recipe: of the students; its teacher is one run folder. Students that are there and finished are kept.
+        show: whether to show each run's progress.
+        tell: hears what is going on.
+
+    Raises:
+        UsageError: when the teacher is not one run folder with kept epochs, or no `out` is given.
+    """
+    path = recipe.teacher.path
+    if not isinstance(path, str) or not Path(path).is_dir():
+        raise UsageError(f"teacher: a curve needs one run folder, got {path}")
+    if recipe.out is None:
+        raise UsageError("out: a curve needs a folder for its students")
+    folder = RunFolder(path)
+    kept = folder.kept_epochs()
+    if not kept:
+        raise UsageError(f"teacher: {folder.path} kept no epochs; teach with keep_every=N")
+    data, engine = load_data(recipe.data), choose_engine(recipe.device)
+    points: list[Point] = []
+    for epoch in kept:
+        tell(f"teacher epoch {epoch} ({len(points) + 1} of {len(kept)})")
+        network = checked_run(folder, data, kept[epoch], model=recipe.teacher.model, key="teacher.model")
+        teacher = Candidate(f"epoch {epoch}", network)
+        (seen,) = assess_candidates([teacher], data, engine, workers=recipe.workers)
+        out = f"{recipe.out}/epoch_{epoch:04d}"
+        update = {"teacher": recipe.teacher.model_copy(update={"epoch": epoch}), "out": out, "resume": True}
+        student = run(recipe.model_copy(update=update), show=show, title=f"student of epoch {epoch}")
+        held = seen.test if seen.validation is None else seen.validation
+        points.append(
+            Point(
+                epoch=epoch,
+                teacher=held.as_dict(),
+                teacher_test=seen.test.as_dict(),
+                student_test=dict(student.record["test"]),
+                student=out,
+            )
+        )
+    return points

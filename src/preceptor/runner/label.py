@@ -1,0 +1,136 @@
+"""Storing what a teacher says of every training sample: `preceptor label`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import torch
+from rich.console import Console
+from rich.progress import Progress
+from torch import Tensor, nn
+
+from preceptor.artifacts.create import reading_notes
+from preceptor.artifacts.provenance import fingerprint
+from preceptor.artifacts.teachers import load_teachers
+from preceptor.config.sections import LabelRecipe
+from preceptor.data import Data, check_views, seen_batches
+from preceptor.distributed import join_processes
+from preceptor.errors import UsageError
+from preceptor.labels import Encoding, LabelsOf, Manifest, check_folder, write_labels
+from preceptor.models import observe
+from preceptor.runner.data import load_data
+from preceptor.training import Engine, LiveTeacher, TeacherSource, TeacherTeam, choose_engine, forward_flops
+from preceptor.types import View
+
+__all__ = ["Labelled", "label"]
+
+
+@dataclass(frozen=True, slots=True)
+class Labelled:
+    """What `preceptor label` made.
+
+    Attributes:
+        path: the folder; `labels=` of distill.
+        manifest: what it holds.
+        bytes: of all its files but the manifest.
+        asked: rows the teacher was asked about now, by all processes; the others were there and whole.
+    """
+
+    path: Path
+    manifest: Manifest
+    bytes: int
+    asked: int
+
+
+def label(
+    recipe: LabelRecipe, data: Data | None = None, teacher: nn.Module | None = None, *, show: bool = True
+) -> Labelled:
+    """Store what the teacher says of every training sample in `recipe.views` views; several processes share the work.
+
+    Args:
+        recipe: what to do.
+        data: stands in for the recipe's, when passed from Python.
+        teacher: likewise.
+        show: whether to show progress.
+
+    Raises:
+        UsageError: for anything wrong with the recipe, or a folder that holds other labels.
+        RunError: when the disk refuses.
+    """
+    check_folder(Path(recipe.out))
+    data = data or load_data(recipe.data)
+    if recipe.teacher.truth or recipe.teacher.anchors is not None or recipe.teacher.assistants:
+        raise UsageError("teacher: labels are made of networks as they are, without truth, anchors or assistants")
+    if not data.train.has_rows:
+        raise UsageError("labels: a stream's samples cannot be told apart; pass a Dataset with a length and rows")
+    view = recipe.data.view or data.view
+    check_views(data.train, view)
+    if view == "none" and recipe.views > 1:
+        raise UsageError(
+            f"views: {recipe.views}, but data.view=none shows a sample in one way only; views=1 is all there is"
+        )
+    if recipe.top is not None and data.task == "multilabel":
+        raise UsageError(f"top: {recipe.top} keeps the largest of classes that exclude each other; leave it out here")
+    encoding = Encoding(data.num_classes, recipe.dtype, recipe.top)
+    networks = load_teachers(recipe.teacher, data, given=teacher)
+    fingerprints = tuple(fingerprint(network) for network in networks)
+    show = show and join_processes().is_first
+    with Progress(console=Console(stderr=True, quiet=not show), disable=not show) as shown:
+        engine = choose_engine(recipe.device, recipe.precision, recipe.engine, partial(_note, shown))
+        source, engine = _source(networks, recipe, data, engine)
+        of = LabelsOf(
+            teachers=fingerprints,
+            data=data.fingerprint,
+            samples=len(data.train),
+            view=view,
+            view_seed=recipe.seed,
+            encoding=encoding,
+            precision=engine.precision,
+        )
+        names = {"data": data.name, "teacher": str(recipe.teacher.path)}
+        wanted = Manifest(of, names, recipe.views, recipe.rows_per_shard)
+        for note in (
+            *data.notes,
+            *reading_notes("teacher", networks),
+            f"engine: {engine}",
+            f"labels: {encoding.bytes_per_sample} bytes a sample and view",
+        ):
+            _note(shown, note)
+        task, asked = shown.add_task("label", total=of.samples * recipe.views), 0
+
+        def answers(wanted: Iterable[tuple[int, Tensor]]) -> Iterator[Tensor]:
+            nonlocal asked
+            seen = ((View(view, recipe.seed, number), rows) for number, rows in wanted)
+            for batch in seen_batches(data.train, seen, data.normalisation, engine.device, workers=recipe.workers):
+                asked += len(batch.inputs)
+                yield source(batch).logits
+
+        manifest = write_labels(
+            recipe.out,
+            wanted,
+            answers,
+            batch_size=recipe.batch_size,
+            done=partial(shown.advance, task),
+            part=engine.processes.part,
+            gather=engine.processes.exchange,
+        )
+    path = Path(recipe.out)
+    size = sum((path / name).stat().st_size for name in manifest.shards)
+    return Labelled(path, manifest, size, sum(engine.processes.exchange(asked)))
+
+
+def _source(networks: list[nn.Module], recipe: LabelRecipe, data: Data, engine: Engine) -> tuple[TeacherSource, Engine]:
+    sample = data.normalisation(data.train.inputs(torch.tensor([0, 1]))).to(engine.device)
+    placed = [engine.place(network) for network in networks]
+    if engine.compiles is None:
+        per_row = sum(forward_flops(network, sample) for network in placed)
+        engine = engine.decide(per_row * len(data.train) * recipe.views)
+    live = [LiveTeacher(observe(network, ()), engine, recipe.batch_size) for network in placed]
+    return (live[0] if len(live) == 1 else TeacherTeam(live, data.task)), engine
+
+
+def _note(shown: Progress, line: str) -> None:
+    shown.console.print(f"note: {line}", markup=False, highlight=False, soft_wrap=True)

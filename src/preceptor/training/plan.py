@@ -1,0 +1,38 @@
+"""How long and how to train."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from preceptor.training.averaging import Averaging
+from preceptor.training.optimizers.optim import LearningRate
+from preceptor.training.selection import Selection
+
+__all__ = ["Plan"]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How long and how to train.
+
+    Attributes:
+        epochs: the length that schedules are made for.
+        last_epoch: where training ends, at most `epochs`.
+        learning_rate: over the clock.
+        selection: which epoch's weights are the result.
+        averaging: or the average of which weights.
+        checkpoint_every_steps: besides the one at each epoch's end; 0 for none.
+        keep_every: keep the weights of every n-th epoch; 0 for none.
+        clip_norm: largest gradient norm, or None.
+        accumulate: passes that a batch is split into.
+    """
+
+    epochs: int
+    last_epoch: int
+    learning_rate: LearningRate
+    selection: Selection = Selection()
+    averaging: Averaging = Averaging()
+    checkpoint_every_steps: int = 0
+    keep_every: int = 0
+    clip_norm: float | None = None
+    accumulate: int = 1

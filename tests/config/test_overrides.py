@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from preceptor.config.overrides import make_recipe, read_yaml
+from preceptor.config.sections import DistillRecipe, LabelRecipe, TeachRecipe
+from preceptor.errors import UsageError
+
+NEEDED = ["data=digits", "model=convnet_s"]
+
+
+def test_bare_names_and_dotted_keys_go_together_in_any_order() -> None:
+    words = ["method.temperature=2", "data.root=/x", "data=cifar10", "teacher=runs/t", "model=resnet8", "method=dkd"]
+    recipe = make_recipe(DistillRecipe, overrides=words)
+    assert (recipe.data.name, recipe.data.knobs) == ("cifar10", {"root": "/x"})
+    assert (recipe.method.name, recipe.method.knobs) == ("dkd", {"temperature": 2})
+    assert recipe.teacher.path == "runs/t"
+
+
+def test_values_are_read_as_yaml() -> None:
+    recipe = make_recipe(
+        TeachRecipe, overrides=[*NEEDED, "optim.lr=1e-2", "stop_at=5", "overwrite=true", "schedule.milestones=[1,2]"]
+    )
+    assert recipe.optim.lr == 0.01
+    assert recipe.stop_at == 5
+    assert recipe.overwrite is True
+    assert recipe.schedule.milestones == (1.0, 2.0)
+
+
+def test_words_go_over_a_file_and_a_bare_name_starts_its_section_anew(tmp_path: Path) -> None:
+    path = tmp_path / "a.yaml"
+    path.write_text(
+        "data: digits\nmodel: {name: resnet8}\nmethod: {name: kd, kd: {temperature: 9}}\nteacher: t\nepochs: 3\n"
+    )
+    values = read_yaml(path)
+    kept = make_recipe(DistillRecipe, values, ["epochs=4", "method.kd.weight=1"])
+    assert (kept.epochs, kept.method.knobs) == (4, {"kd": {"temperature": 9, "weight": 1}})
+    assert make_recipe(DistillRecipe, values, ["method=dkd"]).method.knobs == {}
+
+
+def test_a_run_folders_configuration_is_a_configuration() -> None:
+    recipe = make_recipe(TeachRecipe, overrides=NEEDED)
+    assert make_recipe(TeachRecipe, {"kind": "teach", **recipe.model_dump(mode="json")}) == recipe
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["modl=resnet8", "data=digits"], "modl: unknown key; did you mean model?"),
+        (["optim.lrr=1", *NEEDED], "optim.lrr: unknown key; did you mean lr?"),
+        (["epochs=ten", *NEEDED], r"epochs: input should be a valid integer, .*, got 'ten'"),
+        (["epochs=0", *NEEDED], "epochs: input should be greater than or equal to 1, got 0"),
+        (["optim=lion", *NEEDED], "optim.name: input should be 'sgd', 'adamw' or 'dot', got 'lion'"),
+        (["data=digits"], "model: is needed and was not given"),
+        (["epochs", *NEEDED], "epochs: expected key=value"),
+        (["=3", *NEEDED], "=3: expected key=value"),
+        (["data.validation=1.5", *NEEDED], "data.validation: input should be less than 1, got 1.5"),
+        (["stop_at=best", *NEEDED], "stop_at: input should be 'last'"),
+        (["epochs={", *NEEDED], "epochs: '{' cannot be read"),
+    ],
+)
+def test_each_mistake_is_one_line(words: list[str], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        make_recipe(TeachRecipe, overrides=words)
+
+
+def test_all_bad_keys_are_named_at_once() -> None:
+    with pytest.raises(UsageError) as caught:
+        make_recipe(TeachRecipe, overrides=["modl=a", "epochs=x", "data=digits"])
+    assert len(str(caught.value).splitlines()) == 3
+
+
+def test_one_assistant_may_stand_alone() -> None:
+    words = [*NEEDED, "teacher=runs/t", "method=takd"]
+    assert make_recipe(DistillRecipe, overrides=[*words, "teacher.assistants=resnet14"]).teacher.assistants == (
+        "resnet14",
+    )
+
+
+def test_the_configuration_of_another_kind_of_run_is_refused_as_such() -> None:
+    with pytest.raises(UsageError, match=r"^configuration: is that of a distill run, not of teach$"):
+        make_recipe(TeachRecipe, {"kind": "distill", "data": "digits", "teacher": {"path": "t"}, "model": "mlp"})
+    with pytest.raises(UsageError, match=r"^configuration: is that of a teach run$"):
+        make_recipe(LabelRecipe, {"kind": "teach", "data": "digits", "model": "mlp"})
+
+
+@pytest.mark.parametrize(
+    ("content", "message"), [("a: [", "cannot be read"), ("- 1", "holds no keys"), (None, "cannot be read")]
+)
+def test_files_that_are_no_configuration(tmp_path: Path, content: str | None, message: str) -> None:
+    path = tmp_path / "a.yaml"
+    if content is not None:
+        path.write_text(content)
+    with pytest.raises(UsageError, match=message):
+        read_yaml(path)

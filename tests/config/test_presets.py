@@ -1,0 +1,107 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from preceptor import models
+from preceptor.config.overrides import make_recipe
+from preceptor.config.presets import PRESETS
+from preceptor.config.procedures import PROCEDURES
+from preceptor.config.sections import DistillRecipe, TeachRecipe
+from preceptor.config.terms import resolve_terms
+from preceptor.errors import UsageError
+from preceptor.objectives.distill import METHODS
+
+
+def student(*words: str) -> DistillRecipe:
+    return make_recipe(DistillRecipe, overrides=["data=cifar100", "teacher=x.pth", *words])
+
+
+def terms(recipe: DistillRecipe) -> dict[str, dict[str, Any]]:
+    return resolve_terms(recipe.method, "method", has_teacher=True)
+
+
+def test_the_research_protocol_in_one_word() -> None:
+    recipe = student("preset=crd-protocol", "teacher.model=wrn_40_2", "model=wrn_16_2", "method=dkd")
+    assert (recipe.epochs, recipe.batch_size, recipe.optim.lr, recipe.optim.weight_decay) == (240, 64, 0.05, 5e-4)
+    assert recipe.schedule.name == "step"
+    assert recipe.schedule.milestones == (150, 180, 210)
+    assert terms(recipe)["dkd"]["nontarget_weight"] == 6.0
+    assert student("preset=crd-protocol", "model=MobileNetV2").optim.lr == 0.01
+
+
+def test_ones_own_keys_win() -> None:
+    words = ["preset=crd-protocol", "teacher.model=wrn_40_2", "model=wrn_16_2", "method=dkd"]
+    recipe = student(*words, "method.nontarget_weight=3", "epochs=5", "optim.lr=0.2")
+    assert terms(recipe)["dkd"]["nontarget_weight"] == 3.0
+    assert (recipe.epochs, recipe.optim.lr, recipe.optim.momentum) == (5, 0.2, 0.9)
+
+
+def test_a_pair_without_weights_of_its_own_has_the_methods(tmp_path: Path) -> None:
+    recipe = student("preset=crd-protocol", "teacher.model=resnet32x4", "model=resnet8", "method=dkd")
+    assert terms(recipe)["dkd"]["nontarget_weight"] == 8.0
+
+
+def test_the_teachers_network_is_read_from_its_run(tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump({"model": {"name": "vgg13"}}))
+    words = ["preset=crd-protocol", "data=cifar100", f"teacher={tmp_path}", "model=vgg8", "method=dkd"]
+    assert terms(make_recipe(DistillRecipe, overrides=words))["dkd"]["nontarget_weight"] == 6.0
+
+
+def test_the_soteacher_protocol() -> None:
+    teacher = make_recipe(TeachRecipe, overrides=["preset=soteacher-protocol", "data=cifar100", "model=wrn_40_2"])
+    assert teacher.objective.name == "soteacher"
+    own = ["preset=soteacher-protocol", "data=cifar100", "model=wrn_40_2", "objective=brier"]
+    assert make_recipe(TeachRecipe, overrides=own).objective.name == "brier"
+    weights = terms(student("preset=soteacher-protocol", "model=wrn_40_1"))
+    assert (weights["kd"]["weight"], weights["cross_entropy"]["weight"]) == (0.5, 0.5)
+
+
+def test_the_fine_tuning_protocol() -> None:
+    words = ["preset=mcmi", "data=cifar100", "start_from=runs/ce"]
+    recipe = make_recipe(TeachRecipe, overrides=[*words, "model=wrn_40_2"])
+    assert (recipe.objective.name, recipe.epochs, recipe.batch_size) == ("mcmi", 20, 64)
+    assert (recipe.schedule.name, recipe.optim.lr, recipe.optim.weight_decay) == ("cosine", 0.05, 5e-4)
+    assert make_recipe(TeachRecipe, overrides=[*words, "model=ShuffleV1"]).optim.lr == 0.005
+    with pytest.raises(UsageError, match="objective mcmi needs start_from=RUN_FOLDER"):
+        make_recipe(TeachRecipe, overrides=["preset=mcmi", "data=cifar100", "model=wrn_40_2"])
+
+
+def test_what_a_name_implies_elsewhere() -> None:
+    assert student("model=resnet8", "method=dot").optim.name == "dot"
+    matching = student("model=resnet8", "method=function_matching")
+    assert matching.inputs.name == "function_matching"
+    assert list(terms(matching)) == ["function_matching"]
+    assert terms(matching)["function_matching"]["temperature"] == 1.0
+    assert student("model=resnet8", "method=function_matching", "inputs=real").inputs.name == "real"
+
+
+def test_kd_plus_and_its_search_by_name_or_as_published() -> None:
+    plain = student("model=resnet8", "method=kd_plus")
+    assert (plain.inputs.name, plain.inputs.knobs) == ("kd_plus", {})
+    searched = student("model=resnet8", "method=pe_bkd", "inputs.alpha=0.5")
+    assert searched.inputs.knobs == {"search": True, "alpha": 0.5}
+    assert student("model=resnet8", "method=pe_bkd", "inputs=mixup").inputs.knobs == {}
+    published = student("model=resnet8", "method=pe_bkd", "preset=pe-bkd-protocol")
+    assert published.inputs.knobs == {"search": True, "real_share": 0.3, "match": "real_batches"}
+    assert (published.epochs, published.optim.weight_decay) == (240, 1e-4)
+    assert student("model=resnet8", "method=rco").teacher.anchors == "kept"
+
+
+def test_presets_name_what_there_is() -> None:
+    for preset in PRESETS.values():
+        assert set(preset.methods) <= {*METHODS, *PROCEDURES}
+        for method, teacher, model in preset.pairs:
+            assert method in METHODS
+            assert {teacher, model} <= set(models.names())
+            words = [f"preset={name}" for name in PRESETS if PRESETS[name] is preset]
+            recipe = student(*words, f"teacher.model={teacher}", f"model={model}", f"method={method}")
+            assert terms(recipe)[method]
+
+
+def test_an_unknown_preset_is_named() -> None:
+    with pytest.raises(UsageError, match=r"preset: unknown name 'crd_protocol'; did you mean crd-protocol or"):
+        student("model=resnet8", "preset=crd_protocol")

@@ -1,0 +1,117 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from preceptor.config.sections import ObjectiveSection
+from preceptor.config.terms import build_sum, resolve_terms
+from preceptor.errors import UsageError
+from preceptor.objectives.distill import AT, KD
+from preceptor.objectives.schedules import Cosine
+from preceptor.objectives.teacher import Lipschitz
+from preceptor.types import Clock
+
+
+def resolve(*, has_teacher: bool = True, **section: Any) -> dict[str, dict[str, Any]]:
+    return resolve_terms(ObjectiveSection(**section), "method", has_teacher=has_teacher)
+
+
+def test_a_method_comes_with_its_companions_and_knobs() -> None:
+    assert resolve(name="kd", temperature=2) == {
+        "cross_entropy": {"name": "cross_entropy", "weight": 0.1, "class_weights": None},
+        "kd": {"name": "kd", "weight": 0.9, "temperature": 2.0},
+    }
+
+
+def test_terms_can_be_weighed_added_and_repeated() -> None:
+    hot = {"name": "kd", "temperature": 8, "weight": 0.5}
+    terms = resolve(name="kd", weight=1, cross_entropy=0, at={"weight": 500}, hot=hot)
+    assert {name: term["weight"] for name, term in terms.items()} == {
+        "cross_entropy": 0.0,
+        "kd": 1.0,
+        "at": 500.0,
+        "hot": 0.5,
+    }
+    objective = build_sum(terms)
+    kinds = dict(objective.named_terms())
+    assert list(kinds) == ["kd", "at", "hot"]  # a weight of plainly 0 is left out
+    assert isinstance(kinds["at"], AT)
+    assert isinstance(kinds["hot"], KD)
+    assert kinds["hot"].temperature == 8
+
+
+def test_soteacher_is_a_sum_whose_terms_have_their_own_keys() -> None:
+    terms = resolve(name="soteacher", lipschitz={"conv_norm": "spectral", "weight": 0.011}, has_teacher=False)
+    assert list(terms) == ["cross_entropy", "lipschitz", "consistency"]
+    lipschitz = dict(build_sum(terms).named_terms())["lipschitz"]
+    assert isinstance(lipschitz, Lipschitz)
+    assert lipschitz.conv_norm == "spectral"
+    assert terms["consistency"]["weight"] == {"schedule": "linear", "peak": 1.0}
+
+
+def test_weights_are_numbers_or_schedules() -> None:
+    terms = resolve(brier={"weight": {"schedule": "cosine", "peak": 2.0}}, cross_entropy=1, has_teacher=False)
+    objective = build_sum(terms)
+    assert objective.weight_of["brier"] == Cosine(2.0)
+    assert objective.weights(Clock(10, 10, 0.9)) == {"brier": 2.0, "cross_entropy": 1.0}
+
+
+def test_what_was_resolved_resolves_to_itself() -> None:
+    terms = resolve(name="dkd", nontarget_weight=6)
+    section: dict[str, Any] = {"name": "dkd", **terms}
+    assert resolve(**section) == terms
+
+
+@pytest.mark.parametrize(
+    ("section", "message"),
+    [
+        ({"name": "kdd"}, "method: unknown name 'kdd'; did you mean kd or kdsvd or rkd"),
+        ({"name": "kd", "temprature": 2}, "method.temprature: unknown key; did you mean temperature"),
+        ({"name": "kd", "temperature": "hot"}, "method.kd.temperature: input should be a valid number"),
+        ({"name": "kd", "at": {"powr": 2}}, "method.at.powr: unknown key; did you mean power"),
+        ({"name": "kd", "weight": "much"}, "method.kd.weight: expected a number or a schedule, got 'much'"),
+        (
+            {"name": "kd", "weight": {"schedule": "ramp"}},
+            "method.kd.weight.schedule: unknown 'ramp'; ",
+        ),
+        ({"name": "kd", "weight": {"schedule": "linear", "top": 2}}, "method.kd.weight.top: unknown key"),
+        ({"name": "soteacher", "weight": 2}, "method.weight: unknown key"),
+        ({"name": "kd", "x": {"name": "nothing"}}, "method.x.name: unknown name 'nothing'"),
+        ({}, "method: names no objective and no term"),
+    ],
+)
+def test_mistakes(section: dict[str, Any], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        resolve(**section)
+
+
+def test_a_method_cannot_train_a_teacher() -> None:
+    with pytest.raises(UsageError, match=r"kd learns from a teacher; use it as method=\.\.\. of preceptor distill"):
+        resolve(name="kd", has_teacher=False)
+
+
+def test_a_sum_of_nothing() -> None:
+    with pytest.raises(UsageError, match="every term has weight 0: cross_entropy"):
+        build_sum(resolve(name="cross_entropy", weight=0))
+
+
+@pytest.mark.parametrize(
+    ("section", "message"),
+    [
+        ({"name": "kd", "temperature": 0}, r"^kd: temperature: 0\.0 is not above 0$"),
+        (
+            {"name": "fsp", "stage_epochs": 0},
+            "^fsp: with weight 0 and stage_epochs 0 nothing is left of it; give it a weight$",
+        ),
+    ],
+)
+def test_what_cannot_be_built_is_said_in_one_line(section: dict[str, Any], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        build_sum(resolve(**section))
+
+
+def test_a_term_with_a_stage_alone_is_kept_and_does_not_run() -> None:
+    objective = build_sum(resolve(name="ab"))
+    assert [name for name, _ in objective.named_terms()] == ["cross_entropy", "ab"]
+    assert objective.running == ("cross_entropy",)

@@ -1,0 +1,187 @@
+from __future__ import annotations
+
+import io
+import tarfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from sklearn.datasets import load_digits
+
+import preceptor
+from preceptor.data import Data, Loader, load
+from preceptor.data.sources.shards import shard_names
+from preceptor.errors import UsageError
+
+
+def add(shard: tarfile.TarFile, name: str, content: bytes) -> None:
+    member = tarfile.TarInfo(name)
+    member.size = len(content)
+    shard.addfile(member, io.BytesIO(content))
+
+
+def write(file: Path, rows: range, *, label: str = "cls") -> None:
+    table = load_digits()
+    with tarfile.open(file, "w") as shard:
+        for row in rows:
+            image = io.BytesIO()
+            Image.fromarray((table.images[row] / 16 * 255).astype(np.uint8)).resize((9, 10)).save(image, "png")
+            add(shard, f"{row:05d}.png", image.getvalue())
+            add(shard, f"{row:05d}.{label}", str(table.target[row]).encode())
+
+
+@pytest.fixture(scope="module")
+def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("shards")
+    for number in range(20):
+        write(root / f"train-{number:03d}.tar", range(20 * number, 20 * number + 20))
+    write(root / "test-000.tar", range(400, 480))
+    return root
+
+
+def options(shards: Path, **more: object) -> dict[str, object]:
+    return {"size": 8, "test": str(shards / "test-*.tar"), **more}
+
+
+@pytest.fixture(scope="module")
+def data(shards: Path) -> Data:
+    return load(f"wds:{shards}/train-{{000..019}}.tar", options=options(shards), validation=0)
+
+
+def test_shards_are_listed_with_their_labels(shards: Path, data: Data) -> None:
+    target = torch.from_numpy(load_digits().target)
+    assert data.train.labels.equal(target[:400])
+    assert data.test.labels.equal(target[400:480])
+    assert data.input_shape == (3, 8, 8)
+    assert data.num_classes == 10
+    held = load(f"wds:{shards}/train-*.tar", options=options(shards, held=True), validation=0)
+    rows = torch.tensor([0, 399, 57])
+    assert held.train.inputs(rows).equal(data.train.inputs(rows))
+    assert any("400 training samples in 20 shards" in note for note in data.notes)
+
+
+def loader_of(data: Data, *, workers: int = 0, seed: int = 2) -> Loader:
+    return Loader(
+        data.train,
+        batch_size=32,
+        view="random_resized_crop_flip",
+        normalisation=data.normalisation,
+        seed=seed,
+        device=torch.device("cpu"),
+        workers=workers,
+    )
+
+
+def test_an_epoch_reads_a_few_shards_at_a_time_in_an_order_of_its_own(data: Data) -> None:
+    orders = [loader_of(data).order(epoch) for epoch in (1, 2)]
+    assert not orders[0].equal(orders[1])
+    for order in orders:
+        assert order.sort().values.equal(torch.arange(400))
+        shards = order // 20
+        groups = [set(shards[start : start + 160].tolist()) for start in (0, 160, 320)]
+        assert [len(group) for group in groups] == [8, 8, 4]  # 8 shards at once, each wholly
+        assert len(set(shards[:32].tolist())) > 4  # and mixed with each other
+    assert set((orders[0] // 20)[:160].tolist()) != set((orders[1] // 20)[:160].tolist())
+
+
+def test_any_batch_of_an_epoch_can_be_the_first_for_any_readers(data: Data) -> None:
+    whole = list(loader_of(data).batches(2))
+    tail = list(loader_of(data, workers=2).batches(2, start=9))
+    assert len(tail) == len(whole) - 9
+    for one, other in zip(whole[9:], tail, strict=True):
+        assert one.inputs.equal(other.inputs)
+        assert one.index.equal(other.index)
+
+
+def test_a_teacher_of_shards(shards: Path, tmp_path: Path) -> None:
+    section = {"name": f"wds:{shards}/train-*.tar", **options(shards, held=True)}
+    result = preceptor.teach(
+        data=section, model="convnet_m", epochs=12, batch_size=40, out=tmp_path / "t", progress=False
+    )
+    assert result.metrics.samples == 80
+    assert result.metrics.accuracy > 0.3
+    assert preceptor.evaluate(result.path) == result.metrics
+
+
+def test_patterns_count_and_match(shards: Path) -> None:
+    assert [file.name for file in shard_names(f"{shards}/train-{{008..011}}.tar", "data.path")] == [
+        f"train-{number:03d}.tar" for number in (8, 9, 10, 11)
+    ]
+    assert len(shard_names(f"{shards}/t*.tar", "data.path")) == 21
+    with pytest.raises(UsageError, match=r"data\.path: .*train-020\.tar: no such files"):
+        shard_names(f"{shards}/train-{{018..020}}.tar", "data.path")
+
+
+def test_without_test_shards_a_fifth_is_split_off(shards: Path) -> None:
+    data = load(f"wds:{shards}/train-*.tar", options={"size": 8})
+    assert len(data.test) == 80
+    assert any("test: 80 of 400 samples, stratified, for wds:" in note for note in data.notes)
+    data = load(f"wds:{shards}/train-*.tar", options=options(shards, validation_shards=f"{shards}/test-000.tar"))
+    assert (len(data.train), len(data.validation)) == (400, 80)
+
+
+def test_what_is_wrong_with_a_shard_is_named(shards: Path, tmp_path: Path) -> None:
+    def refused(message: str, **more: object) -> None:
+        with pytest.raises(UsageError, match=message):
+            load(f"wds:{tmp_path}/*.tar", options={"size": 8, **more})
+
+    file = tmp_path / "a.tar"
+    write(file, range(20), label="json")
+    refused(r"a\.tar: sample 00000 has no \.cls file")
+    write(file, range(20))
+    refused(r"a\.tar: sample 00000 has no \.target file", target="target")
+    with tarfile.open(file, "a") as shard:
+        add(shard, "x.cls", b"3")
+    refused(r"sample x has no image")
+    with tarfile.open(file, "w") as shard:
+        add(shard, "x.cls", b"cat")
+        add(shard, "x.png", b"")
+    refused(r"x\.cls holds 'cat', expected a whole number")
+    with tarfile.open(file, "w") as shard:
+        add(shard, "readme", b"")
+    refused("holds no images")
+    file.write_bytes(b"no shard at all" * 100)
+    refused(r"a\.tar: cannot be read")
+    with tarfile.open(file, "w") as shard:
+        for number in range(10):
+            add(shard, f"{number}.png", b"no image")
+            add(shard, f"{number}.cls", str(number % 2).encode())
+    refused(r"a\.tar: \d: no readable image")
+    refused(r"none of 10 images can be read: .*a\.tar: 0, .*a\.tar: 1, .*a\.tar: 2, \.\.\.", skip_unreadable=True)
+
+
+@pytest.mark.parametrize("held", [True, False])
+def test_unreadable_images_are_left_out_when_asked(held: bool, shards: Path, tmp_path: Path) -> None:
+    for number in range(2):
+        write(tmp_path / f"{number}.tar", range(20 * number, 20 * number + 20))
+        with tarfile.open(tmp_path / f"{number}.tar", "a") as shard:
+            for row in range(2):
+                add(shard, f"bad{row}.png", b"no image")
+                add(shard, f"bad{row}.cls", b"3")
+    pattern, given = f"wds:{tmp_path}/*.tar", options(shards, held=held)
+    whole = load(f"wds:{shards}/train-{{000..001}}.tar", options=given, validation=0)
+    found = load(pattern, options={**given, "skip_unreadable": True}, validation=0)
+    assert found.train.labels.equal(whole.train.labels)
+    rows = torch.arange(40)
+    assert found.train.inputs(rows).equal(whole.train.inputs(rows))
+    (note,) = [note for note in found.notes if "unreadable" in note]
+    assert note.startswith(f"wds: left out of {tmp_path}/*.tar: 4 unreadable images: {tmp_path}/0.tar: bad0, ")
+    assert note.endswith(f"{tmp_path}/1.tar: bad0, ...")
+    with pytest.raises(
+        UsageError, match=r"\d\.tar: bad\d: no readable image .*data\.skip_unreadable=true leaves such out"
+    ):
+        load(pattern, options=given, validation=0).train.inputs(torch.arange(44))
+
+
+def test_an_image_that_is_cut_off_in_the_test_shards_is_named_at_once(shards: Path, tmp_path: Path) -> None:
+    image = io.BytesIO()
+    pixels = np.random.default_rng(0).integers(0, 255, (24, 24, 3)).astype(np.uint8)
+    Image.fromarray(pixels).save(image, "png")
+    with tarfile.open(tmp_path / "test.tar", "w") as shard:
+        for name, content in (("whole", image.getvalue()), ("half", image.getvalue()[:900])):
+            add(shard, f"{name}.png", content)
+            add(shard, f"{name}.cls", b"1")
+    with pytest.raises(UsageError, match=r"test\.tar: half: no readable image"):
+        load(f"wds:{shards}/train-000.tar", options={"size": 8, "test": str(tmp_path / "test.tar")})

@@ -1,0 +1,236 @@
+"""Three processes and one, side by side: what each of three has of a batch, put together, is the batch that one has."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, distributed, nn
+from torch.multiprocessing.spawn import spawn
+
+from preceptor.data import Arrays, Batches, Loader, Normalisation, PolicyLoader, PooledLoader
+from preceptor.data.augment.policies import Mixup, Noise
+from preceptor.distributed import Processes, whole_batch, whole_step
+from preceptor.models import observe
+from preceptor.models.zoo.small import mlp
+from preceptor.objectives.base import Objective, Setting, labels_of
+from preceptor.objectives.distill import KD, PKT, RKD
+from preceptor.objectives.distill.cc import CC
+from preceptor.objectives.teacher import CrossEntropy
+from preceptor.objectives.weighted import Sum
+from preceptor.training import Learner, LearningRate, LiveTeacher, Plan
+from preceptor.training.engine import Engine
+from preceptor.training.step import take_step
+from preceptor.training.tally import Tally
+from preceptor.types import Batch, Clock, Outputs, Step
+
+COUNT = 3
+DEVICE = torch.device("cpu")
+
+
+def loader(count: int, size: int, part: tuple[int, int], first: int = 0) -> Loader:
+    random = torch.Generator().manual_seed(count)
+    inputs = torch.randn(count, 4, generator=random)
+    samples = Arrays(inputs, torch.arange(count) % 3)
+    place = ((part[0] - first) % part[1], part[1])
+    return Loader(
+        samples, batch_size=size, view="none", normalisation=Normalisation(), seed=0, device=DEVICE, part=place
+    )
+
+
+def plain(processes: Processes) -> Batches:
+    """Batches of 10, 10 and 2 rows: the third process has none of the last one."""
+    return loader(22, 10, (processes.rank, processes.count))
+
+
+def few(processes: Processes) -> Batches:
+    """Batches of 10 and 4 rows: of the last one, the first process has two, the others one."""
+    return loader(14, 10, (processes.rank, processes.count))
+
+
+def pooled(processes: Processes) -> Batches:
+    """4 rows with labels and 7 without: neither can be shared evenly, and the whole neither."""
+    part = (processes.rank, processes.count)
+    return PooledLoader(loader(9, 4, part), loader(15, 7, part, first=4), num_batches=3)
+
+
+def mixed(processes: Processes) -> Batches:
+    """Every other batch has 11 rows of samples, with labels or without, and as many beyond them."""
+    policy = Mixup(real_share=0.5, add=True, per_sample=True)
+    whole = partial(whole_batch, processes=processes)
+    return PolicyLoader(pooled(processes), policy, whole=whole, part=(processes.rank, processes.count))
+
+
+def noisy(processes: Processes) -> Batches:
+    whole = partial(whole_batch, processes=processes)
+    return PolicyLoader(plain(processes), Noise(), 3, whole=whole, part=(processes.rank, processes.count))
+
+
+KINDS: list[Callable[[Processes], Batches]] = [plain, pooled, mixed, noisy]
+
+
+def assert_same_batch(one: Batch, other: Batch) -> None:
+    torch.testing.assert_close(other.inputs, one.inputs)
+    assert torch.equal(other.index, one.index)
+    assert (other.labels is None) == (one.labels is None)
+    if one.labels is not None and other.labels is not None:
+        torch.testing.assert_close(other.labels, one.labels)
+    assert other.share == pytest.approx(1)
+    assert other.labelled_share == pytest.approx(1) or not one.num_labelled
+    assert other.sample_share == pytest.approx(1) or not len(one.index)
+
+
+def batches_are_those_of_one_process(processes: Processes) -> None:
+    for kind in KINDS:
+        for one, part in zip(kind(Processes()).batches(1), kind(processes).batches(1), strict=True):
+            assert_same_batch(one, whole_batch(part, processes=processes))
+
+
+def features_travel_when_they_are_looked_at(processes: Processes) -> None:
+    part = next(plain(processes).batches(1))
+    said = Outputs(part.inputs, {"one": part.inputs, "never": part.inputs.to_sparse()})  # which cannot be padded
+    several = Outputs(-part.inputs, {}, {"turned": said}, (said, said))
+    whole = whole_step(Step(part, said, several, nn.Identity(), Clock(1, 1, 0.0)), processes=processes)
+    one = next(plain(Processes()).batches(1)).inputs
+    assert torch.equal(whole.student.logits, one)
+    assert torch.equal(whole.student.features["one"], one)
+    assert whole.student.features["one"] is whole.student.features["one"]
+    assert list(whole.student.features) == ["one", "never"]
+    assert whole.batch.inputs.shape == (10, 0)
+    assert whole.teacher is not None
+    assert torch.equal(whole.teacher.logits, -one)
+    assert torch.equal(whole.teacher.views["turned"].features["one"], one)
+    assert [torch.equal(member.logits, one) for member in whole.teacher.members] == [True, True]
+
+
+def the_gradient_is_that_of_one_process(processes: Processes) -> None:
+    """By hand, without the loop: the mean over processes of each one's gradient, its loss scaled by its share."""
+    for one, part in zip(plain(Processes()).batches(1), plain(processes).batches(1), strict=True):
+        weight = torch.linspace(-1, 1, 12).reshape(4, 3).requires_grad_()
+        connector = torch.ones(3, requires_grad=True)
+
+        def loss(batch: Batch, processes: Processes, weight: Tensor = weight, connector: Tensor = connector) -> Tensor:
+            step = Step(batch, Outputs(batch.inputs @ weight), None, nn.Identity(), Clock(1, 1, 0.0))
+            logits = whole_step(step, processes=processes).student.logits * connector
+            return (logits @ logits.T).cos().mean() * batch.share
+
+        expected = torch.autograd.grad(loss(one, Processes()), [weight, connector])
+        for own, wanted in zip(torch.autograd.grad(loss(part, processes), [weight, connector]), expected, strict=True):
+            torch.testing.assert_close(processes.add(own.clone()) / processes.count, wanted)
+
+
+class Labelled(Objective):
+    """The mean logit of the label, of rows that have one."""
+
+    uses_teacher = False
+    needs_labels = True
+
+    def loss(self, step: Step) -> Tensor:
+        return step.student.logits.gather(1, labels_of(step)[:, None]).square().mean()
+
+
+class Together(Labelled):
+    """How alike the answers to any two rows with a label are."""
+
+    compares_rows = True
+
+    def loss(self, step: Step) -> Tensor:
+        own = step.student.logits.gather(1, labels_of(step)[:, None])
+        return (own @ own.T).sigmoid().mean()
+
+
+class Samples(Objective):
+    """The mean square of logits of rows that show a sample."""
+
+    uses_teacher = False
+    needs_samples = True
+
+    def loss(self, step: Step) -> Tensor:
+        return step.student.logits.square().mean()
+
+
+def trained(
+    kind: Callable[[Processes], Batches], objective: Sum, processes: Processes, accumulate: int = 1
+) -> tuple[Mapping[str, Tensor], Tally]:
+    """Return what a network and its connectors are after one epoch, and what was counted."""
+    torch.manual_seed(0)
+    engine = Engine(DEVICE, processes=processes)
+    networks = [mlp(num_classes=3, input_shape=(4,), widths=[8]) for _ in range(2)]
+    student, teacher = (observe(network, ("pooled",)) for network in networks)
+    dry = [network(torch.zeros(2, 4)) for network in (student, teacher)]
+    objective = copy.deepcopy(objective)
+    objective.taps(*({name: tuple(value.shape[1:]) for name, value in out.features.items()} for out in dry))
+    objective.build(Setting(24, 3, *dry))
+    learner = Learner(student, objective)
+    optimizer = torch.optim.SGD(learner.parameters(), lr=0.05)
+    plan = Plan(1, 1, LearningRate(0.05, "constant"), accumulate=accumulate)
+    tally = Tally(objective.running)
+    for batch in kind(processes).batches(1):
+        culprit = take_step(
+            learner, batch, LiveTeacher(teacher, engine), optimizer, plan, Clock(1, 1, 0.0), engine, tally
+        )
+        assert culprit is None
+    return learner.state_dict(), tally.over(processes, DEVICE)
+
+
+def assert_same_training(
+    kind: Callable[[Processes], Batches], objective: Sum, processes: Processes, accumulate: int = 1
+) -> None:
+    weights, tally = trained(kind, objective, Processes())
+    others, other_tally = trained(kind, objective, processes, accumulate)
+    for name, value in weights.items():
+        torch.testing.assert_close(others[name], value, rtol=1e-5, atol=1e-6)
+    assert other_tally.loss == pytest.approx(tally.loss, rel=1e-5)
+    if accumulate == 1:
+        assert other_tally.term_means == pytest.approx(tally.term_means, rel=1e-5)
+
+
+def steps_are_those_of_one_process(processes: Processes) -> None:
+    relations = Sum(kd=(1.0, KD()), rkd=(1.0, RKD()), pkt=(10.0, PKT()), cc=(0.1, CC(dim=5)))
+    parts = Sum(
+        cross_entropy=(1.0, CrossEntropy()),
+        labelled=(1.0, Labelled()),
+        together=(1.0, Together()),
+        samples=(1.0, Samples()),
+        kd=(1.0, KD()),
+    )
+    for kind, objective in ((plain, relations), (pooled, relations), (pooled, parts), (mixed, parts)):
+        assert_same_training(kind, objective, processes)
+
+
+def passes_are_one_step(processes: Processes) -> None:
+    """Of means over rows, whatever rows they are of; a process may have fewer rows than there are passes."""
+    means = Sum(cross_entropy=(1.0, CrossEntropy()), samples=(1.0, Samples()), kd=(1.0, KD()))
+    for kind, accumulate in ((few, 2), (pooled, 2), (mixed, 3)):
+        assert_same_training(kind, means, processes, accumulate)
+
+
+def side_by_side(rank: int, meeting: Path) -> None:
+    torch.set_num_threads(1)
+    distributed.init_process_group("gloo", init_method=meeting.as_uri(), rank=rank, world_size=COUNT)
+    processes = Processes(rank, COUNT)
+    batches_are_those_of_one_process(processes)
+    features_travel_when_they_are_looked_at(processes)
+    the_gradient_is_that_of_one_process(processes)
+    steps_are_those_of_one_process(processes)
+    passes_are_one_step(processes)
+    distributed.destroy_process_group()
+
+
+def test_three_processes_see_and_learn_what_one_does(tmp_path: Path) -> None:
+    spawn(side_by_side, (tmp_path / "meeting",), nprocs=COUNT)  # type: ignore[no-untyped-call]
+
+
+def test_passes_of_one_process_are_one_step() -> None:
+    passes_are_one_step(Processes())
+
+
+def test_one_process_has_it_all() -> None:
+    batch = next(plain(Processes()).batches(1))
+    step = Step(batch, Outputs(batch.inputs), None, nn.Identity(), Clock(1, 1, 0.0))
+    assert whole_batch(batch, processes=Processes()) is batch
+    assert whole_step(step, processes=Processes()) is step

@@ -1,0 +1,148 @@
+"""Two processes against one, as `torchrun` starts them, over gloo: the same batches, the same curve within rounding."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import preceptor
+from preceptor.distributed import Processes
+from preceptor.errors import UsageError
+from preceptor.training import Plan
+from preceptor.training.checkpoint import load_state
+from preceptor.training.optimizers.dot import DOT
+from preceptor.training.optimizers.optim import LearningRate
+from preceptor.training.step import check_step
+from torchrun import COMMON, ENVIRONMENT, alone, assert_same_run, curve, together, torchrun, words
+
+
+@pytest.fixture(scope="module")
+def teacher(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("teacher") / "run"
+    alone("teach", f"out={folder}", "keep_every=3")
+    return folder
+
+
+RELATIONS = [
+    *("method=crd", "method.num_negatives=64", "method.rkd.weight=0.1", "method.pkt.weight=100"),
+    *("method.cc.weight=0.001", "method.dist.weight=1"),
+]
+MIXED = [
+    *("method=kd", "data.labelled_fraction=0.3", "inputs=mixup", "inputs.add=true", "inputs.per_sample=true"),
+    *("clip_norm=0.5", "averaging=ema", "averaging.decay=0.9"),
+]
+DOT_WORDS = ["method=kd", "method.rkd.weight=0.1", "optim=dot", "data.labelled_fraction=0.3"]
+
+
+@pytest.mark.parametrize("method", [RELATIONS, MIXED, DOT_WORDS], ids=["relations", "mixed", "dot"])
+def test_students_learn_as_one_process_does(method: list[str], teacher: Path, tmp_path: Path) -> None:
+    """300 rows in batches of 62: the last batch has 52; of labelled and unlabelled ones, 31 each."""
+    alone("distill", f"teacher={teacher}", *method, f"out={tmp_path / 'one'}")
+    done = together("distill", f"teacher={teacher}", *method, f"out={tmp_path / 'two'}")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("Run:") == 1
+    assert_same_run(tmp_path / "one", tmp_path / "two")
+
+
+def test_a_killed_run_goes_on_with_another_number_of_processes(tmp_path: Path) -> None:
+    """A teacher with a bank and a ranking; killed with one process in the middle, gone on with two."""
+    more = ["objective=soteacher", "objective.confidence_ranking.weight=0.1", "checkpoint_every_steps=2", "epochs=60"]
+    alone("teach", *more, f"out={tmp_path / 'whole'}")
+    started = subprocess.Popen([sys.executable, *words("teach", *more, f"out={tmp_path / 'cut'}")], env=ENVIRONMENT)
+    metrics = tmp_path / "cut" / "metrics.jsonl"
+    while started.poll() is None and not (metrics.exists() and len(metrics.read_text().splitlines()) > 2):
+        time.sleep(0.01)
+    started.send_signal(signal.SIGKILL)
+    started.wait()
+    assert len(curve(tmp_path / "cut")) < 60, "it ended before it could be killed"
+    done = together("teach", *more, f"out={tmp_path / 'cut'}", "resume=true")
+    assert done.returncode == 0, done.stderr
+    assert_same_run(tmp_path / "whole", tmp_path / "cut", 1e-4)  # roundings of sixty epochs
+
+
+def test_the_largest_entries_of_a_bank_are_brought_to_one_state(tmp_path: Path) -> None:
+    """Classes of two bytes travel too; samples change processes from epoch to epoch."""
+    more = ["objective=consistency", "objective.top=3", "objective.cross_entropy=1.0"]
+    alone("teach", *more, f"out={tmp_path / 'one'}")
+    done = together("teach", *more, f"out={tmp_path / 'two'}")
+    assert done.returncode == 0, done.stderr
+    assert_same_run(tmp_path / "one", tmp_path / "two")
+    assert curve(tmp_path / "one")[-1]["train"]["terms"]["consistency"] > 1e-3
+
+
+def test_what_is_remembered_of_each_class_of_a_sample(tmp_path: Path) -> None:
+    """Multi-label data: the bank of `consistency` has a row for each class of each sample."""
+    generator = torch.Generator().manual_seed(0)
+    inputs = torch.randn(400, 5, generator=generator)
+    labels = (inputs @ torch.randn(5, 3, generator=generator) > 0.5).long()
+    np.savez(tmp_path / "data.npz", x=inputs.numpy(), y=labels.numpy())
+    more = ["-m", "preceptor", "teach", f"data=npz:{tmp_path / 'data.npz'}", "model=mlp", *COMMON[3:]]
+    more += ["objective=soteacher", "objective.consistency.weight=10"]
+    subprocess.run([sys.executable, *more, f"out={tmp_path / 'one'}"], check=True, capture_output=True, env=ENVIRONMENT)
+    done = torchrun([*more, f"out={tmp_path / 'two'}"])
+    assert done.returncode == 0, done.stderr
+    assert_same_run(tmp_path / "one", tmp_path / "two")
+    one, two = (load_state(tmp_path / name / "checkpoint" / "last.pt").learner for name in ("one", "two"))
+    name = "objective.objectives.consistency.bank"
+    assert (one[name] > 0).all()
+    torch.testing.assert_close(two[name], one[name], rtol=1e-4, atol=1e-5)
+
+
+def test_mistakes_are_said_once(teacher: Path, tmp_path: Path) -> None:
+    done = together("distill", f"teacher={teacher}", "optim=dot", "clip_norm=1", f"out={tmp_path / 'run'}")
+    assert done.returncode != 0
+    assert done.stderr.count("clip_norm: 1.0 cannot be used with optim=dot, whose two gradients it does not see") == 1
+
+
+def test_a_finished_run_is_measured_together_and_said_once(teacher: Path, tmp_path: Path) -> None:
+    told = json.loads((teacher / "result.json").read_text())["test"]
+    done = torchrun(["-m", "preceptor", "evaluate", str(teacher)])
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count(f"{100 * told['accuracy']:.2f} %") == 1
+    done = torchrun(["-m", "preceptor", "assess", str(teacher), "--json", str(tmp_path / "all.json")])
+    assert done.returncode == 0, done.stderr
+    (found,) = json.loads((tmp_path / "all.json").read_text())["assessments"]
+    assert found["test"]["nll"] == pytest.approx(told["nll"], rel=1e-5)
+    assert found["test"]["samples"] == told["samples"]
+
+
+def test_a_course_is_run_together_and_written_once(teacher: Path, tmp_path: Path) -> None:
+    words = ["-m", "preceptor", "curve", str(teacher), "model=mlp", "epochs=1", "engine=plain"]
+    done = torchrun([*words, f"out={tmp_path / 'course'}"])
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("teacher epoch 3 (1 of 1)") == 1
+    (point,) = json.loads((tmp_path / "course" / "curve.json").read_text())["points"]
+    assert point["student_test"]["samples"] == point["teacher_test"]["samples"]
+
+
+def test_a_batch_in_several_passes_is_the_same_step(tmp_path: Path) -> None:
+    data = {"name": "gaussian", "samples": 6000}
+    common: Any = {"epochs": 2, "batch_size": 62, "engine": "plain", "progress": False}
+    whole = preceptor.teach(data=data, model="mlp", out=tmp_path / "whole", **common)
+    parts = preceptor.teach(data=data, model="mlp", accumulate=4, out=tmp_path / "parts", **common)
+    assert_same_run(whole.path, parts.path)
+
+
+def test_two_gradients_are_not_added_up() -> None:
+    dot = DOT(nn.Linear(2, 2).parameters(), lr=0.1)
+    plan = Plan(1, 1, LearningRate(0.1, "constant"), accumulate=2)
+    with pytest.raises(UsageError, match="accumulate: 2 cannot be used with optim=dot"):
+        check_step(plan, dot)
+
+
+def test_one_process_alone_changes_nothing() -> None:
+    values = torch.arange(3.0)
+    assert Processes().add(values) is values
+    assert Processes().rows(values) is values
+    assert Processes().any(True, torch.device("cpu"))
+    assert not Processes().any(False, torch.device("cpu"))

@@ -28,9 +28,9 @@ def measure(key: str, batch: int) -> float:
     """Return MiB of one case; run in a fresh process."""
     import torch  # noqa: PLC0415
 
-    from preceptor.objectives.base import Setting  # noqa: PLC0415
+    from preceptor.objectives.base import BuildContext  # noqa: PLC0415
     from preceptor.objectives.distill import METHODS  # noqa: PLC0415
-    from preceptor.types import Batch, Clock, Outputs, Step, View  # noqa: PLC0415
+    from preceptor.types import Batch, Outputs, Progress, Step, View  # noqa: PLC0415
 
     def outputs(rows: int, dim: int) -> Outputs:
         maps = {f"block{k}": torch.randn(rows, dim // 2 ** (3 - k), 32 >> k, 32 >> k) for k in (1, 2, 3)}
@@ -44,14 +44,14 @@ def measure(key: str, batch: int) -> float:
     offer = {name: tuple(feature.shape[1:]) for name, feature in student.features.items()}
     objective.taps(offer, offer)
     labels = torch.arange(SAMPLES) % CLASSES
-    objective.build(Setting(SAMPLES, CLASSES, student, teacher, labels=labels, batch_size=batch))
+    objective.build(BuildContext(SAMPLES, CLASSES, student, teacher, labels=labels, batch_size=batch))
     index = torch.arange(batch)
     step = Step(
         Batch(torch.zeros(batch, 1), labels[:batch], index, View("none", 0, 1)),
         student,
         teacher,
         torch.nn.Identity(),
-        Clock(1, 1, 0.0),
+        Progress(1, 1, 0.0),
     )
     torch.randn(64, 64, requires_grad=True).matmul(torch.randn(64, 64)).sum().backward()  # libraries are loaded
     _forget_peak()
@@ -111,9 +111,9 @@ def main() -> None:
 def _knobs(key: str) -> dict[str, object]:
     """Return the defaults that a method was measured with (CRD's number of negatives among them)."""
     from preceptor.objectives.distill import METHODS  # noqa: PLC0415
-    from preceptor.signature import knob_defaults  # noqa: PLC0415
+    from preceptor.signature import default_hyperparameters  # noqa: PLC0415
 
-    return knob_defaults(METHODS[key].objective)
+    return default_hyperparameters(METHODS[key].objective)
 
 
 def _processor() -> str:

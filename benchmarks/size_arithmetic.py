@@ -30,8 +30,8 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from preceptor.data.augment.views import box_draws
 from preceptor.data.images.crops import pixels_of, random_box, resized_crop
 from preceptor.labels import Encoding
-from preceptor.models import Samples, make
-from preceptor.objectives.base import Objective, Setting
+from preceptor.models import DataSpec, make
+from preceptor.objectives.base import BuildContext, Objective
 from preceptor.objectives.distill import CRD
 from preceptor.objectives.teacher import Consistency
 from preceptor.training import forward_flops
@@ -90,7 +90,7 @@ def network(name: str, classes: int) -> Network:
     """Return what is counted on a network with so many outputs."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        model = make(name, Samples(classes, (3, SIDE, SIDE), (0.5,) * 3, (0.25,) * 3))
+        model = make(name, DataSpec(classes, (3, SIDE, SIDE), (0.5,) * 3, (0.25,) * 3))
     with sdpa_kernel(SDPBackend.MATH):  # fused attention is not counted on the CPU
         flops = forward_flops(model, torch.zeros(1, 3, SIDE, SIDE))
     weights = {value.untyped_storage().data_ptr() for value in [*model.parameters(), *model.buffers()]}
@@ -137,8 +137,8 @@ def short(name: str) -> str:
 def bank_bytes(objective: Objective, classes: int) -> float:
     """Return bytes that an objective's memories take for each sample."""
     said = Outputs(torch.zeros(2, classes), {"pooled": torch.zeros(2, 512)})
-    objective.build(Setting(FEW, classes, said, said, labels=torch.arange(FEW)))
-    return sum(objective.get_buffer(name).nbytes for name in objective.memories) / FEW
+    objective.build(BuildContext(FEW, classes, said, said, labels=torch.arange(FEW)))
+    return sum(objective.get_buffer(name).nbytes for name in objective.memory_banks) / FEW
 
 
 def decoding(height: int) -> dict[str, float]:

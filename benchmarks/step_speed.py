@@ -43,7 +43,7 @@ def jobs(root: str | None, rounds: int) -> dict[str, dict[str, Job]]:
         "batch": {f"batch {rows}": Job(**swept, batch_size=rows) for rows in (16, 256)},
         "classes": {f"{number} classes": Job(**swept, num_classes=number) for number in (10, 1000)},
         "width": {f"{t} -> {s}": Job(t, s, rounds=rounds) for t, s in (("wrn_40_1", "wrn_16_1"),)},
-        "views": {"4 views": Job(**swept, views=4, variants=("usual", "stored"))},
+        "views": {"4 views": Job(**swept, views=4, variants=("baseline", "stored"))},
     }
 
 
@@ -83,10 +83,12 @@ def table(record: dict[str, Any]) -> str:
                 return form.format(got[variant][key]) if variant in got and got[variant][key] is not None else ""
 
             cells = [f"{name} ({100 * got['usual']['iqr'] / got['usual']['images_per_second']:.0f} % IQR)"]
-            cells += [cell(variant, "images_per_second", "{:,.0f}") for variant in ("usual", "auto", "live", "stored")]
+            cells += [
+                cell(variant, "images_per_second", "{:,.0f}") for variant in ("baseline", "auto", "live", "stored")
+            ]
             cells += [cell(variant, "ratio", "{:.2f}x") for variant in ("auto", "live", "stored")]
-            cells += [cell(variant, "ceiling_share", "{:.0%}") for variant in ("usual", "live", "stored")]
-            cells += [cell(variant, "peak_mib", "{:,.0f}") for variant in ("usual", "live", "stored")]
+            cells += [cell(variant, "ceiling_share", "{:.0%}") for variant in ("baseline", "live", "stored")]
+            cells += [cell(variant, "peak_mib", "{:,.0f}") for variant in ("baseline", "live", "stored")]
             cells += [cell("live", "first_seconds", "{:.0f} s")]
             lines.append("| " + " | ".join(cells) + " |")
     lines += ["\n**where a step goes, ms (live)**\n", "| comparison | " + " | ".join(PARTS) + " |", "|---" * 7 + "|"]

@@ -113,7 +113,7 @@ def runs(at: Path) -> dict[str, Callable[[Path], Path]]:
     """Return the runs by name; later ones learn from earlier ones."""
     t, keep = at / "teach-cross_entropy", {"keep_every": 1, "model": "convnet_m"}
     photos, cells = f"folder:{images(at / 'photos')}", f"table:{table(at / 'cells.csv')}"
-    text = {"name": "text", "path": str(write(at / "text" / "train.csv", reviews(240, 0)).parent)}
+    text: dict[str, Any] = {"name": "text", "path": str(write(at / "text" / "train.csv", reviews(240, 0)).parent)}
     write(at / "text" / "dev.csv", reviews(80, 1))
     text["tokenizer"] = str(save_tokenizer(at / "tokenizer"))
     text["length"] = 8

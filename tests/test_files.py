@@ -9,7 +9,7 @@ from typing import BinaryIO
 import pytest
 
 from preceptor.errors import RunError, UsageError
-from preceptor.files import kept_to_this_process, write_atomically, write_text
+from preceptor.files import lock_folder, write_atomically, write_text
 
 
 def test_a_file_is_replaced_as_a_whole(tmp_path: Path) -> None:
@@ -55,8 +55,8 @@ def test_a_real_refusal_of_the_system_is_one_line(tmp_path: Path) -> None:
 _HOLD = """
 import sys, time
 from pathlib import Path
-from preceptor.files import kept_to_this_process
-with kept_to_this_process(Path(sys.argv[1])):
+from preceptor.files import lock_folder
+with lock_folder(Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(60)
 """
@@ -66,12 +66,12 @@ def test_a_folder_is_kept_to_one_process_until_that_process_is_gone(tmp_path: Pa
     other = subprocess.Popen([sys.executable, "-c", _HOLD, str(tmp_path / "run")], stdout=subprocess.PIPE, text=True)
     assert other.stdout is not None
     assert other.stdout.readline() == "held\n"
-    with pytest.raises(UsageError, match="run is in use by another process"), kept_to_this_process(tmp_path / "run"):
+    with pytest.raises(UsageError, match="run is in use by another process"), lock_folder(tmp_path / "run"):
         pass
     other.kill()
     other.wait()
     other.stdout.close()
-    with kept_to_this_process(tmp_path / "run"):
+    with lock_folder(tmp_path / "run"):
         pass
-    with kept_to_this_process(tmp_path / "run"):
+    with lock_folder(tmp_path / "run"):
         pass

@@ -41,7 +41,7 @@ def assert_golden(key: str, number: int, loss: Callable[..., Tensor]) -> None:
     """Check a loss function's value and gradients against a stored case; a list `maps` is stored as map_0, map_1, ..."""
     with np.load(GOLDEN / f"{key}-{number}.npz", allow_pickle=False) as content:
         stored = {name: content[name] for name in content.files}
-    knobs = json.loads(str(stored["kwargs"]))
+    hyperparameters = json.loads(str(stored["kwargs"]))
     given: dict[str, Any] = {}
     for name in inspect.signature(loss).parameters:
         if name in stored:
@@ -54,7 +54,7 @@ def assert_golden(key: str, number: int, loss: Callable[..., Tensor]) -> None:
     for name, value in inputs.items():
         if f"grad_{name}" in stored:
             value.requires_grad_()
-    result = loss(**given, **knobs)
+    result = loss(**given, **hyperparameters)
     assert result.item() == pytest.approx(float(stored["loss"]), rel=1e-4)
     result.backward()
     for name, value in inputs.items():

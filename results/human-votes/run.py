@@ -127,8 +127,10 @@ def write(record: dict[str, Any]) -> None:
         cells = []
         for part in ("plain", "at T"):
             values = np.array([mean(rows, kind, part, key) for kind in kinds])
-            draws = np.random.default_rng(0).integers(len(kinds), size=(RESAMPLES, len(kinds)))
-            found = [stats.spearmanr(values[draw], students[draw]).statistic for draw in draws if len(set(draw)) > 2]
+            random_bits = np.random.default_rng(0).integers(len(kinds), size=(RESAMPLES, len(kinds)))
+            found = [
+                stats.spearmanr(values[draw], students[draw]).statistic for draw in random_bits if len(set(draw)) > 2
+            ]
             low, high = np.nanpercentile(found, [2.5, 97.5])
             cells.append(f"{stats.spearmanr(values, students).statistic:+.2f} [{low:+.2f}, {high:+.2f}]")
         lines.append(f"| {key} | {' | '.join(cells)} |")

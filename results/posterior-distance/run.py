@@ -298,8 +298,8 @@ def is_early(row: dict[str, Any], rows: Rows) -> bool:
 def correlation(x: list[float], y: list[float], kind: Callable[..., Any]) -> str:
     """Return a correlation with its 95 % percentile bootstrap interval, points resampled."""
     random, pairs = np.random.default_rng(0), np.array([x, y])
-    draws = [random.integers(len(x), size=len(x)) for _ in range(2000)]
-    seen = [kind(*pairs[:, rows]).statistic for rows in draws if len(set(rows)) > 2]
+    random_bits = [random.integers(len(x), size=len(x)) for _ in range(2000)]
+    seen = [kind(*pairs[:, rows]).statistic for rows in random_bits if len(set(rows)) > 2]
     low, high = np.percentile(seen, [2.5, 97.5])
     return f"{kind(*pairs).statistic:+.2f} [{low:+.2f}, {high:+.2f}]"
 

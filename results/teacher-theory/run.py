@@ -518,11 +518,11 @@ def occurrences_table(rows: Rows) -> str:
     )
 
 
-def settings_table(rows: Rows, knob: str, keys: tuple[str, ...], by: str) -> str:
+def settings_table(rows: Rows, hyperparameter: str, keys: tuple[str, ...], by: str) -> str:
     """Return means for each setting, and each seed's rank correlation of `by` with the distance."""
-    lines = [[{"lipschitz": "weight"}.get(knob, knob), *(TITLES[key] for key in keys)]]
-    for value in sorted({row[knob] for row in rows}):
-        runs = [row for row in rows if row[knob] == value]
+    lines = [[{"lipschitz": "weight"}.get(hyperparameter, hyperparameter), *(TITLES[key] for key in keys)]]
+    for value in sorted({row[hyperparameter] for row in rows}):
+        runs = [row for row in rows if row[hyperparameter] == value]
         lines.append([f"{value:g}", *(spread([row[key] for row in runs]) for key in keys)])
     ranks = []
     for seed in SEEDS:

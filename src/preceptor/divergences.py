@@ -9,7 +9,7 @@ from jaxtyping import Float, Int, Shaped
 from torch import Tensor
 from torch.nn import functional
 
-__all__ = ["each_class", "kl", "left_singular", "log_soften", "other_classes", "promote", "soft_kl", "targets"]
+__all__ = ["kl", "left_singular", "log_soften", "one_vs_rest", "other_classes", "promote", "soft_kl", "targets"]
 
 
 def promote(values: Shaped[Tensor, ...]) -> Shaped[Tensor, ...]:
@@ -78,11 +78,11 @@ def targets(
     return promote(labels) if labels.is_floating_point() else functional.one_hot(labels, num_classes).float()
 
 
-def each_class(logits: Float[Tensor, "batch classes"]) -> Float[Tensor, "rows 2"]:
+def one_vs_rest(logits: Float[Tensor, "batch classes"]) -> Float[Tensor, "rows 2"]:
     """Return each log-odds z as the two logits (0, z) of a row of its own, whose softmax is sigmoid(z): row by row, in order.
 
     Example:
-        >>> each_class(torch.tensor([[1.0, 2.0]]))
+        >>> one_vs_rest(torch.tensor([[1.0, 2.0]]))
         tensor([[0., 1.],
                 [0., 2.]])
     """

@@ -11,13 +11,13 @@ from typing import BinaryIO
 
 from preceptor.errors import RunError, UsageError
 
-__all__ = ["LOCK", "kept_to_this_process", "write_atomically", "write_text"]
+__all__ = ["LOCK", "lock_folder", "write_atomically", "write_text"]
 
 LOCK = ".lock"
 
 
 @contextmanager
-def kept_to_this_process(folder: Path) -> Iterator[None]:
+def lock_folder(folder: Path) -> Iterator[None]:
     """Keep others that ask for it out of a folder; the system lets them in again when this process ends, however it ends.
 
     Not on Windows, where the folder stays open to all.

@@ -2,47 +2,67 @@
 
 from __future__ import annotations
 
-import difflib
 import inspect
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Mapping
+from functools import partial
 from typing import Any, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
 from preceptor.errors import UsageError
+from preceptor.messages import did_you_mean
 
-__all__ = ["check_knobs", "did_you_mean", "explain", "knob_defaults"]
-
-
-def knob_defaults(make: Callable[..., object]) -> dict[str, Any]:
-    """Return the knobs of a callable with their defaults, in order.
-
-    Example:
-        >>> def make(*, temperature: float = 4.0) -> None: ...
-        >>> knob_defaults(make)
-        {'temperature': 4.0}
-    """
-    return {name: knob.default for name, knob in _named(make).items()}
+__all__ = ["check_hyperparameters", "default_hyperparameters", "explain"]
 
 
-def check_knobs(make: Callable[..., object], values: Mapping[str, Any], where: str) -> dict[str, Any]:
-    """Return all knobs of a callable: the given values, validated against its annotations, and its defaults.
+def default_hyperparameters(make: Callable[..., object], *, hidden: Collection[str] = ()) -> dict[str, Any]:
+    """Return the hyperparameters of a callable with their defaults, in order; `inspect.Parameter.empty` for a needed one.
 
     Args:
         make: a class or function.
-        values: by knob name.
+        hidden: parameters that are no hyperparameters.
+
+    Example:
+        >>> def make(*, temperature: float = 4.0) -> None: ...
+        >>> default_hyperparameters(make)
+        {'temperature': 4.0}
+    """
+    return {name: parameter.default for name, parameter in _named(make, hidden).items()}
+
+
+def check_hyperparameters(
+    make: Callable[..., object],
+    values: Mapping[str, Any],
+    where: str,
+    *,
+    hidden: Collection[str] = (),
+    numbers_as_text: bool = False,
+) -> dict[str, Any]:
+    """Return all hyperparameters of a callable: the values, validated against its annotations, and its defaults.
+
+    Args:
+        make: a class or function.
+        values: by name.
         where: dotted place of the values in the configuration, for the message.
+        hidden: parameters that are no hyperparameters.
+        numbers_as_text: whether a number is taken where text is expected: a column may be called 5.
 
     Raises:
-        UsageError: for an unknown knob or a value of the wrong type, a line each.
+        UsageError: for an unknown or missing one or a value of the wrong type, a line each.
     """
-    hints = get_type_hints(inspect.unwrap(make.__init__) if inspect.isclass(make) else make)
+    target = make.func if isinstance(make, partial) else make
+    hints = get_type_hints(inspect.unwrap(target.__init__) if inspect.isclass(target) else inspect.unwrap(target))
     fields: dict[str, Any] = {
-        name: (hints[name], ... if knob.default is inspect.Parameter.empty else knob.default)
-        for name, knob in _named(make).items()
+        name: (hints[name], ... if parameter.default is inspect.Parameter.empty else parameter.default)
+        for name, parameter in _named(make, hidden).items()
     }
-    config = ConfigDict(extra="forbid", arbitrary_types_allowed=True, protected_namespaces=())
-    model: type[BaseModel] = create_model("Knobs", __config__=config, **fields)
+    config = ConfigDict(
+        extra="forbid",
+        arbitrary_types_allowed=True,
+        protected_namespaces=(),
+        coerce_numbers_to_str=numbers_as_text,
+    )
+    model: type[BaseModel] = create_model("Hyperparameters", __config__=config, **fields)
     try:
         checked = model.model_validate(dict(values))
     except ValidationError as error:
@@ -65,20 +85,15 @@ def explain(error: ValidationError, model: type[BaseModel], where: str = "") -> 
     return "\n".join(dict.fromkeys(lines))
 
 
-def did_you_mean(name: str, known: Iterable[str], *, most: int = 3) -> str:
-    """Return "; did you mean ...?" with the nearest known names, or the names there are."""
-    names = list(known)
-    near = difflib.get_close_matches(name, names, n=most, cutoff=0.5)
-    if near:
-        return f"; did you mean {' or '.join(near)}?"
-    return f"; there are: {', '.join(names)}" if names else "; there are none"
-
-
-def _named(make: Callable[..., object]) -> dict[str, inspect.Parameter]:
+def _named(make: Callable[..., object], hidden: Collection[str]) -> dict[str, inspect.Parameter]:
     """Return the parameters that have a name; a class without an own constructor has none."""
     collectors = {inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD}
     parameters = inspect.signature(make).parameters
-    return {name: parameter for name, parameter in parameters.items() if parameter.kind not in collectors}
+    return {
+        name: parameter
+        for name, parameter in parameters.items()
+        if parameter.kind not in collectors and name not in hidden
+    }
 
 
 def _is_type_tag(part: int | str, loc: tuple[int | str, ...]) -> bool:

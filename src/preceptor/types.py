@@ -11,7 +11,7 @@ from typing import Any, Literal
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-__all__ = ["Batch", "Clock", "Outputs", "Step", "Task", "View", "Vocabulary"]
+__all__ = ["Batch", "Outputs", "Progress", "Step", "Task", "View", "Vocabulary"]
 
 Task = Literal["multiclass", "binary", "multilabel"]  # one of many classes; one of two; each class present or not
 
@@ -68,8 +68,8 @@ class Batch:
         index: of the first len(index) rows, which show samples: their rows in the training split, counted on into the
             unlabelled pool: the key of per-sample memories.
         view: which augmentation the inputs show.
-        further: other views of the same rows by name, where an objective asked for them; shaped like the inputs.
-        hands_over: whether terms that cannot be applied to these rows hand their weight to those that can.
+        extra_views: other views of the same rows by name, where an objective asked for them; shaped like the inputs.
+        renormalise: whether terms that cannot be applied to these rows hand their weight to those that can.
         share: how much these rows count in the step, 1 for a whole batch: where several processes or several passes make one
             step, their rows times that number over all rows.
         labelled_share: the same of the rows that have a label.
@@ -80,8 +80,8 @@ class Batch:
     labels: Int[Tensor, labelled * classes] | Float[Tensor, "labelled classes"] | None
     index: Int[Tensor, " samples"]
     view: View
-    further: Mapping[str, Tensor] = field(default_factory=dict)
-    hands_over: bool = False
+    extra_views: Mapping[str, Tensor] = field(default_factory=dict)
+    renormalise: bool = False
     share: float = 1.0
     labelled_share: float = 1.0
     sample_share: float = 1.0
@@ -98,7 +98,7 @@ class Batch:
             inputs=self.inputs[start:stop],
             labels=None if self.labels is None else self.labels[start:stop],
             index=self.index[start:stop],
-            further={name: inputs[start:stop] for name, inputs in self.further.items()},
+            extra_views={name: inputs[start:stop] for name, inputs in self.extra_views.items()},
         )
 
     def part(self, number: int, count: int) -> Batch:
@@ -114,7 +114,7 @@ class Batch:
             inputs=self.inputs[rows],
             labels=None if self.labels is None else self.labels[rows],
             index=self.index[rows],
-            further={name: seen[rows] for name, seen in self.further.items()},
+            extra_views={name: seen[rows] for name, seen in self.extra_views.items()},
         )
         return replace(
             part,
@@ -151,18 +151,18 @@ class Outputs:
 
 
 @dataclass(frozen=True, slots=True)
-class Clock:
+class Progress:
     """Where in the run a step stands.
 
     Attributes:
         epoch: counted from 1, as the papers count.
         epochs: how many the run has.
-        progress: share of all steps done before this one, in [0, 1).
+        fraction: share of all steps done before this one, in [0, 1).
     """
 
     epoch: int
     epochs: int
-    progress: float
+    fraction: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +173,7 @@ class Step:
     student: Outputs
     teacher: Outputs | None
     model: nn.Module
-    clock: Clock
+    progress: Progress
 
     def rows(self, start: int, stop: int) -> Step:
         """Return the step of some rows."""

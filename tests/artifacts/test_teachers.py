@@ -15,7 +15,7 @@ from preceptor.data import Loader, load
 from preceptor.divergences import log_soften
 from preceptor.errors import UsageError
 from preceptor.models import observe
-from preceptor.training import LiveTeacher, TeacherRoute, TeacherTeam, choose_engine
+from preceptor.training import EnsembleTeacher, LiveTeacher, SequentialTeacher, choose_engine
 from preceptor.types import Batch, Outputs, View
 
 SMALL = {"name": "digits", "limit": 128, "test_limit": 32}
@@ -38,7 +38,7 @@ def student(out: Path, teacher: dict[str, Any], **more: Any) -> preceptor.Result
 
 def some_batch(epoch: int = 1, extra: bool = False) -> Batch:
     data = load("digits", limit=16)
-    further = ["rotated_90", "strong"] if extra else []
+    extra_views = ["rotated_90", "strong"] if extra else []
     loader = Loader(
         data.train,
         batch_size=8,
@@ -46,10 +46,10 @@ def some_batch(epoch: int = 1, extra: bool = False) -> Batch:
         normalisation=data.normalisation,
         seed=0,
         device=torch.device("cpu"),
-        further=further,
+        extra_views=extra_views,
     )
     batch = next(loader.batches(epoch))
-    assert list(batch.further) == further
+    assert list(batch.extra_views) == extra_views
     return batch
 
 
@@ -60,7 +60,7 @@ def live(path: Path) -> LiveTeacher:
 def test_a_team_says_its_mean_distribution_and_each_ones_own(teachers: list[Path]) -> None:
     batch = some_batch()
     sources = [live(path) for path in teachers]
-    said = TeacherTeam(sources)(batch)
+    said = EnsembleTeacher(sources)(batch)
     alone = [source(batch) for source in sources]
     mean = torch.stack([outputs.logits.softmax(1) for outputs in alone]).mean(0)
     torch.testing.assert_close(log_soften(said.logits).exp(), mean)
@@ -71,7 +71,7 @@ def test_a_team_says_its_mean_distribution_and_each_ones_own(teachers: list[Path
 def test_a_team_is_averaged_on_further_views_too(teachers: list[Path]) -> None:
     batch = some_batch(extra=True)
     sources = [live(path) for path in teachers]
-    said = TeacherTeam(sources)(batch).views["strong"].logits
+    said = EnsembleTeacher(sources)(batch).views["strong"].logits
     mean = torch.stack([source(batch).views["strong"].logits.softmax(1) for source in sources]).mean(0)
     torch.testing.assert_close(log_soften(said).exp(), mean)
 
@@ -81,7 +81,7 @@ def test_further_views_are_answered_apart(teachers: list[Path]) -> None:
     network = preceptor.load(teachers[0])
     said = LiveTeacher(observe(network, ["block1"]), choose_engine("cpu"))(batch)
     with torch.no_grad():
-        for name, inputs in batch.further.items():
+        for name, inputs in batch.extra_views.items():
             torch.testing.assert_close(said.views[name].logits, network(inputs))
             assert len(said.views[name].features["block1"]) == 8
         torch.testing.assert_close(said.logits, network(batch.inputs))
@@ -94,7 +94,7 @@ def test_a_route_changes_with_the_epoch() -> None:
 
         return answer
 
-    route = TeacherRoute([saying(0.0), saying(1.0), saying(2.0)], [3, 5])
+    route = SequentialTeacher([saying(0.0), saying(1.0), saying(2.0)], [3, 5])
     batch = some_batch()
 
     def at(epoch: int) -> Tensor:

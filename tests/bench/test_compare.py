@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from preceptor.bench import VARIANTS, Job, compare
+from preceptor.bench.baseline import baseline_steps
 from preceptor.bench.job import images
 from preceptor.bench.ours import flops_per_image
-from preceptor.bench.usual import steps_of_the_usual_loop
 from preceptor.cli import main
 from preceptor.errors import RunError
 from preceptor.models import create
@@ -21,9 +21,9 @@ SMALL = Job("convnet_s", "convnet_s", batch_size=16, num_classes=10, steps=3, ro
 
 def test_every_variant_is_measured() -> None:
     heard: list[str] = []
-    result = compare(replace(SMALL, variants=("usual", "plain", "auto", "stored"), views=2), heard.append)
-    assert list(result.measured) == ["usual", "plain", "auto", "stored"]
-    usual = result.measured["usual"]
+    result = compare(replace(SMALL, variants=("baseline", "plain", "auto", "stored"), views=2), heard.append)
+    assert list(result.measured) == ["baseline", "plain", "auto", "stored"]
+    usual = result.measured["baseline"]
     assert usual.ratio == 1.0
     for variant, measured in result.measured.items():
         assert len(measured.rounds) == 3
@@ -50,7 +50,7 @@ def test_a_training_step_is_counted_as_three_passes() -> None:
 
 def test_the_usual_loop_learns() -> None:
     torch.manual_seed(0)
-    steps = steps_of_the_usual_loop(replace(SMALL, batch_size=64), torch.device("cpu"))
+    steps = baseline_steps(replace(SMALL, batch_size=64), torch.device("cpu"))
     losses = [next(steps) for _ in range(60)]
     steps.close()
     assert sum(losses[-10:]) < 0.9 * sum(losses[:10])
@@ -76,7 +76,7 @@ def test_a_variant_that_fails_is_one_line() -> None:
 def test_the_command_line_prints_both_tables(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["bench", "convnet_s", "convnet_s", "--batch-size", "16", "--classes", "10", "--rounds", "1"]) == 0
     out = capsys.readouterr().out
-    for variant in ("usual", "auto", "live", "stored"):
+    for variant in ("baseline", "auto", "live", "stored"):
         assert f"\n{variant} " in out
         assert f"{variant}: {VARIANTS[variant][:20]}" in out
     assert "1.00x" in out

@@ -14,8 +14,8 @@ NEEDED = ["data=digits", "model=convnet_s"]
 def test_bare_names_and_dotted_keys_go_together_in_any_order() -> None:
     words = ["method.temperature=2", "data.root=/x", "data=cifar10", "teacher=runs/t", "model=resnet8", "method=dkd"]
     recipe = make_recipe(DistillRecipe, overrides=words)
-    assert (recipe.data.name, recipe.data.knobs) == ("cifar10", {"root": "/x"})
-    assert (recipe.method.name, recipe.method.knobs) == ("dkd", {"temperature": 2})
+    assert (recipe.data.name, recipe.data.hyperparameters) == ("cifar10", {"root": "/x"})
+    assert (recipe.method.name, recipe.method.hyperparameters) == ("dkd", {"temperature": 2})
     assert recipe.teacher.path == "runs/t"
 
 
@@ -36,8 +36,8 @@ def test_words_go_over_a_file_and_a_bare_name_starts_its_section_anew(tmp_path: 
     )
     values = read_yaml(path)
     kept = make_recipe(DistillRecipe, values, ["epochs=4", "method.kd.weight=1"])
-    assert (kept.epochs, kept.method.knobs) == (4, {"kd": {"temperature": 9, "weight": 1}})
-    assert make_recipe(DistillRecipe, values, ["method=dkd"]).method.knobs == {}
+    assert (kept.epochs, kept.method.hyperparameters) == (4, {"kd": {"temperature": 9, "weight": 1}})
+    assert make_recipe(DistillRecipe, values, ["method=dkd"]).method.hyperparameters == {}
 
 
 def test_a_run_folders_configuration_is_a_configuration() -> None:

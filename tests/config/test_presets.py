@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from preceptor import models
+from preceptor.artifacts.identify import network_of
 from preceptor.config.overrides import make_recipe
 from preceptor.config.presets import PRESETS
 from preceptor.config.procedures import PROCEDURES
@@ -48,7 +49,7 @@ def test_a_pair_without_weights_of_its_own_has_the_methods(tmp_path: Path) -> No
 def test_the_teachers_network_is_read_from_its_run(tmp_path: Path) -> None:
     (tmp_path / "config.yaml").write_text(yaml.safe_dump({"model": {"name": "vgg13"}}))
     words = ["preset=crd-protocol", "data=cifar100", f"teacher={tmp_path}", "model=vgg8", "method=dkd"]
-    assert terms(make_recipe(DistillRecipe, overrides=words))["dkd"]["nontarget_weight"] == 6.0
+    assert terms(make_recipe(DistillRecipe, overrides=words, network_of=network_of))["dkd"]["nontarget_weight"] == 6.0
 
 
 def test_the_soteacher_protocol() -> None:
@@ -81,12 +82,12 @@ def test_what_a_name_implies_elsewhere() -> None:
 
 def test_kd_plus_and_its_search_by_name_or_as_published() -> None:
     plain = student("model=resnet8", "method=kd_plus")
-    assert (plain.inputs.name, plain.inputs.knobs) == ("kd_plus", {})
+    assert (plain.inputs.name, plain.inputs.hyperparameters) == ("kd_plus", {})
     searched = student("model=resnet8", "method=pe_bkd", "inputs.alpha=0.5")
-    assert searched.inputs.knobs == {"search": True, "alpha": 0.5}
-    assert student("model=resnet8", "method=pe_bkd", "inputs=mixup").inputs.knobs == {}
+    assert searched.inputs.hyperparameters == {"search": True, "alpha": 0.5}
+    assert student("model=resnet8", "method=pe_bkd", "inputs=mixup").inputs.hyperparameters == {}
     published = student("model=resnet8", "method=pe_bkd", "preset=pe-bkd-protocol")
-    assert published.inputs.knobs == {"search": True, "real_share": 0.3, "match": "real_batches"}
+    assert published.inputs.hyperparameters == {"search": True, "real_share": 0.3, "match": "real_batches"}
     assert (published.epochs, published.optim.weight_decay) == (240, 1e-4)
     assert student("model=resnet8", "method=rco").teacher.anchors == "kept"
 

@@ -10,7 +10,7 @@ from preceptor.errors import UsageError
 from preceptor.objectives.distill import AT, KD
 from preceptor.objectives.schedules import Cosine
 from preceptor.objectives.teacher import Lipschitz
-from preceptor.types import Clock
+from preceptor.types import Progress
 
 
 def resolve(*, has_teacher: bool = True, **section: Any) -> dict[str, dict[str, Any]]:
@@ -54,7 +54,7 @@ def test_weights_are_numbers_or_schedules() -> None:
     terms = resolve(brier={"weight": {"schedule": "cosine", "peak": 2.0}}, cross_entropy=1, has_teacher=False)
     objective = build_sum(terms)
     assert objective.weight_of["brier"] == Cosine(2.0)
-    assert objective.weights(Clock(10, 10, 0.9)) == {"brier": 2.0, "cross_entropy": 1.0}
+    assert objective.weights(Progress(10, 10, 0.9)) == {"brier": 2.0, "cross_entropy": 1.0}
 
 
 def test_what_was_resolved_resolves_to_itself() -> None:

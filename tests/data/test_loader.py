@@ -12,10 +12,10 @@ from torch.utils.data import Dataset, TensorDataset
 from preceptor.data import (
     Arrays,
     Data,
+    FixedViews,
     Items,
     Loader,
     Normalisation,
-    Shown,
     Split,
     load,
     plain_batches,
@@ -211,7 +211,7 @@ def test_a_fixed_number_of_views_is_shown_in_turn(digits: Data) -> None:
         normalisation=digits.normalisation,
         seed=5,
         device=CPU,
-        shown=Shown(seed=9, count=2),
+        shown=FixedViews(seed=9, count=2),
     )
     seen = {epoch: next(loader.batches(epoch)) for epoch in (1, 2, 3)}
     assert [batch.view for batch in seen.values()] == [View("crop_flip", 9, number) for number in (1, 2, 1)]

@@ -45,7 +45,7 @@ def test_take_keeps_rows_labels_and_truth_together() -> None:
     assert part.truth.argmax(1).tolist() == [1]
 
 
-class Pictures(Dataset[Any]):
+class LazyImages(Dataset[Any]):
     """What torchvision's data sets look like: PIL images, `targets`, a `target_transform`."""
 
     def __init__(self, mode: str, target_transform: Any = None) -> None:
@@ -63,16 +63,16 @@ class Pictures(Dataset[Any]):
 
 
 def test_pil_images_become_channels_first() -> None:
-    colour = Items(Pictures("RGB")).inputs(torch.tensor([0, 2]))
+    colour = Items(LazyImages("RGB")).inputs(torch.tensor([0, 2]))
     assert colour.shape == (2, 3, 5, 7)
     assert colour.dtype == torch.uint8
     assert colour[1, 1, 0, 0] == 3
-    assert Items(Pictures("L")).inputs(torch.tensor([0])).shape == (1, 1, 5, 7)
+    assert Items(LazyImages("L")).inputs(torch.tensor([0])).shape == (1, 1, 5, 7)
 
 
 def test_targets_are_not_believed_where_a_transform_changes_them() -> None:
-    assert Items(Pictures("L")).labels.tolist() == [0, 1, 2, 0]
-    assert Items(Pictures("L", lambda label: 2 - label)).labels.tolist() == [2, 1, 0, 2]
+    assert Items(LazyImages("L")).labels.tolist() == [0, 1, 2, 0]
+    assert Items(LazyImages("L", lambda label: 2 - label)).labels.tolist() == [2, 1, 0, 2]
 
 
 class Ragged(Dataset[Any]):

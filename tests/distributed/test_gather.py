@@ -9,15 +9,16 @@ from pathlib import Path
 
 import pytest
 import torch
+from preceptor.training.metrics import RunningMetrics
 from torch import Tensor, distributed, nn
 from torch.multiprocessing.spawn import spawn
 
 from preceptor.data import Arrays, Batches, Loader, Normalisation, PolicyLoader, PooledLoader
 from preceptor.data.augment.policies import Mixup, Noise
-from preceptor.distributed import Processes, whole_batch, whole_step
+from preceptor.distributed import Processes, gather_batch, gather_step
 from preceptor.models import observe
 from preceptor.models.zoo.small import mlp
-from preceptor.objectives.base import Objective, Setting, labels_of
+from preceptor.objectives.base import BuildContext, Objective, labels_of
 from preceptor.objectives.distill import KD, PKT, RKD
 from preceptor.objectives.distill.cc import CC
 from preceptor.objectives.teacher import CrossEntropy
@@ -25,8 +26,7 @@ from preceptor.objectives.weighted import Sum
 from preceptor.training import Learner, LearningRate, LiveTeacher, Plan
 from preceptor.training.engine import Engine
 from preceptor.training.step import take_step
-from preceptor.training.tally import Tally
-from preceptor.types import Batch, Clock, Outputs, Step
+from preceptor.types import Batch, Outputs, Progress, Step
 
 COUNT = 3
 DEVICE = torch.device("cpu")
@@ -61,12 +61,12 @@ def pooled(processes: Processes) -> Batches:
 def mixed(processes: Processes) -> Batches:
     """Every other batch has 11 rows of samples, with labels or without, and as many beyond them."""
     policy = Mixup(real_share=0.5, add=True, per_sample=True)
-    whole = partial(whole_batch, processes=processes)
+    whole = partial(gather_batch, processes=processes)
     return PolicyLoader(pooled(processes), policy, whole=whole, part=(processes.rank, processes.count))
 
 
 def noisy(processes: Processes) -> Batches:
-    whole = partial(whole_batch, processes=processes)
+    whole = partial(gather_batch, processes=processes)
     return PolicyLoader(plain(processes), Noise(), 3, whole=whole, part=(processes.rank, processes.count))
 
 
@@ -87,14 +87,14 @@ def assert_same_batch(one: Batch, other: Batch) -> None:
 def batches_are_those_of_one_process(processes: Processes) -> None:
     for kind in KINDS:
         for one, part in zip(kind(Processes()).batches(1), kind(processes).batches(1), strict=True):
-            assert_same_batch(one, whole_batch(part, processes=processes))
+            assert_same_batch(one, gather_batch(part, processes=processes))
 
 
 def features_travel_when_they_are_looked_at(processes: Processes) -> None:
     part = next(plain(processes).batches(1))
     said = Outputs(part.inputs, {"one": part.inputs, "never": part.inputs.to_sparse()})  # which cannot be padded
     several = Outputs(-part.inputs, {}, {"turned": said}, (said, said))
-    whole = whole_step(Step(part, said, several, nn.Identity(), Clock(1, 1, 0.0)), processes=processes)
+    whole = gather_step(Step(part, said, several, nn.Identity(), Progress(1, 1, 0.0)), processes=processes)
     one = next(plain(Processes()).batches(1)).inputs
     assert torch.equal(whole.student.logits, one)
     assert torch.equal(whole.student.features["one"], one)
@@ -114,8 +114,8 @@ def the_gradient_is_that_of_one_process(processes: Processes) -> None:
         connector = torch.ones(3, requires_grad=True)
 
         def loss(batch: Batch, processes: Processes, weight: Tensor = weight, connector: Tensor = connector) -> Tensor:
-            step = Step(batch, Outputs(batch.inputs @ weight), None, nn.Identity(), Clock(1, 1, 0.0))
-            logits = whole_step(step, processes=processes).student.logits * connector
+            step = Step(batch, Outputs(batch.inputs @ weight), None, nn.Identity(), Progress(1, 1, 0.0))
+            logits = gather_step(step, processes=processes).student.logits * connector
             return (logits @ logits.T).cos().mean() * batch.share
 
         expected = torch.autograd.grad(loss(one, Processes()), [weight, connector])
@@ -143,7 +143,7 @@ class Together(Labelled):
         return (own @ own.T).sigmoid().mean()
 
 
-class Samples(Objective):
+class DataSpec(Objective):
     """The mean square of logits of rows that show a sample."""
 
     uses_teacher = False
@@ -155,7 +155,7 @@ class Samples(Objective):
 
 def trained(
     kind: Callable[[Processes], Batches], objective: Sum, processes: Processes, accumulate: int = 1
-) -> tuple[Mapping[str, Tensor], Tally]:
+) -> tuple[Mapping[str, Tensor], RunningMetrics]:
     """Return what a network and its connectors are after one epoch, and what was counted."""
     torch.manual_seed(0)
     engine = Engine(DEVICE, processes=processes)
@@ -164,29 +164,29 @@ def trained(
     dry = [network(torch.zeros(2, 4)) for network in (student, teacher)]
     objective = copy.deepcopy(objective)
     objective.taps(*({name: tuple(value.shape[1:]) for name, value in out.features.items()} for out in dry))
-    objective.build(Setting(24, 3, *dry))
+    objective.build(BuildContext(24, 3, *dry))
     learner = Learner(student, objective)
     optimizer = torch.optim.SGD(learner.parameters(), lr=0.05)
     plan = Plan(1, 1, LearningRate(0.05, "constant"), accumulate=accumulate)
-    tally = Tally(objective.running)
+    metrics = RunningMetrics(objective.running)
     for batch in kind(processes).batches(1):
         culprit = take_step(
-            learner, batch, LiveTeacher(teacher, engine), optimizer, plan, Clock(1, 1, 0.0), engine, tally
+            learner, batch, LiveTeacher(teacher, engine), optimizer, plan, Progress(1, 1, 0.0), engine, metrics
         )
         assert culprit is None
-    return learner.state_dict(), tally.over(processes, DEVICE)
+    return learner.state_dict(), metrics.over(processes, DEVICE)
 
 
 def assert_same_training(
     kind: Callable[[Processes], Batches], objective: Sum, processes: Processes, accumulate: int = 1
 ) -> None:
-    weights, tally = trained(kind, objective, Processes())
+    weights, metrics = trained(kind, objective, Processes())
     others, other_tally = trained(kind, objective, processes, accumulate)
     for name, value in weights.items():
         torch.testing.assert_close(others[name], value, rtol=1e-5, atol=1e-6)
-    assert other_tally.loss == pytest.approx(tally.loss, rel=1e-5)
+    assert other_tally.loss == pytest.approx(metrics.loss, rel=1e-5)
     if accumulate == 1:
-        assert other_tally.term_means == pytest.approx(tally.term_means, rel=1e-5)
+        assert other_tally.term_means == pytest.approx(metrics.term_means, rel=1e-5)
 
 
 def steps_are_those_of_one_process(processes: Processes) -> None:
@@ -195,7 +195,7 @@ def steps_are_those_of_one_process(processes: Processes) -> None:
         cross_entropy=(1.0, CrossEntropy()),
         labelled=(1.0, Labelled()),
         together=(1.0, Together()),
-        samples=(1.0, Samples()),
+        samples=(1.0, DataSpec()),
         kd=(1.0, KD()),
     )
     for kind, objective in ((plain, relations), (pooled, relations), (pooled, parts), (mixed, parts)):
@@ -204,7 +204,7 @@ def steps_are_those_of_one_process(processes: Processes) -> None:
 
 def passes_are_one_step(processes: Processes) -> None:
     """Of means over rows, whatever rows they are of; a process may have fewer rows than there are passes."""
-    means = Sum(cross_entropy=(1.0, CrossEntropy()), samples=(1.0, Samples()), kd=(1.0, KD()))
+    means = Sum(cross_entropy=(1.0, CrossEntropy()), samples=(1.0, DataSpec()), kd=(1.0, KD()))
     for kind, accumulate in ((few, 2), (pooled, 2), (mixed, 3)):
         assert_same_training(kind, means, processes, accumulate)
 
@@ -231,6 +231,6 @@ def test_passes_of_one_process_are_one_step() -> None:
 
 def test_one_process_has_it_all() -> None:
     batch = next(plain(Processes()).batches(1))
-    step = Step(batch, Outputs(batch.inputs), None, nn.Identity(), Clock(1, 1, 0.0))
-    assert whole_batch(batch, processes=Processes()) is batch
-    assert whole_step(step, processes=Processes()) is step
+    step = Step(batch, Outputs(batch.inputs), None, nn.Identity(), Progress(1, 1, 0.0))
+    assert gather_batch(batch, processes=Processes()) is batch
+    assert gather_step(step, processes=Processes()) is step

@@ -14,8 +14,8 @@ from torch import nn
 
 import preceptor
 from preceptor.artifacts.run_folder import RunFolder
-from preceptor.distributed.dtensors import is_parted, whole
-from preceptor.distributed.sharding import clip_gradients, own_part, parted, whole_state
+from preceptor.distributed.dtensors import is_sharded, whole
+from preceptor.distributed.sharding import clip_gradients, full_state, local_shard, shard_like
 from preceptor.errors import UsageError
 from preceptor.training import choose_engine
 from torchrun import ENVIRONMENT, alone, assert_same_run, command, curve, torchrun, words
@@ -24,10 +24,10 @@ BLOCKS = """
 import copy, sys
 import torch
 from torch import nn
-from preceptor.distributed.dtensors import is_parted
+from preceptor.distributed.dtensors import is_sharded
 from preceptor.artifacts.provenance import fingerprint
 from preceptor.distributed import join_processes
-from preceptor.distributed.sharding import load_whole, own_part, shard, whole_state
+from preceptor.distributed.sharding import load_full, local_shard, shard, full_state
 
 class Network(nn.Module):
     def __init__(self):
@@ -48,8 +48,8 @@ plain, before = copy.deepcopy(network), fingerprint(network)
 shard(network, torch.device("cpu"), processes.count, least=1000)
 names = [name for name, module in network.named_modules() if type(module).__name__.startswith("FSDP")]
 assert names == ["", "blocks.0", "blocks.1", "blocks.2"], names
-assert all(is_parted(parameter) for parameter in network.parameters())
-held = sum(own_part(parameter).numel() for parameter in network.parameters())
+assert all(is_sharded(parameter) for parameter in network.parameters())
+held = sum(local_shard(parameter).numel() for parameter in network.parameters())
 of = sum(parameter.numel() for parameter in plain.parameters())
 assert abs(held - of / 2) < 20, (held, of)
 assert fingerprint(network) == before
@@ -59,8 +59,8 @@ network(inputs[processes.rank :: 2]).square().mean().backward()
 plain(inputs).square().mean().backward()
 for one, other in zip(network.parameters(), plain.parameters()):
     torch.testing.assert_close(one.grad.full_tensor(), other.grad)
-load_whole(network, {name: 2 * value for name, value in plain.state_dict().items()})
-for name, value in whole_state(network.state_dict()).items():
+load_full(network, {name: 2 * value for name, value in plain.state_dict().items()})
+for name, value in full_state(network.state_dict()).items():
     assert torch.equal(value, 2 * plain.state_dict()[name]), name
 print("held", held, "of", of)
 """
@@ -111,7 +111,7 @@ def test_a_student_that_is_told_to_stop_goes_on_with_its_part(tmp_path: Path) ->
 def test_one_process_has_nothing_to_part(tmp_path: Path) -> None:
     data = {"name": "gaussian", "samples": 600}
     result = preceptor.teach(data=data, model="mlp", epochs=1, sharding="all", out=tmp_path / "run", progress=False)
-    assert not any(is_parted(parameter) for parameter in result.model.parameters())
+    assert not any(is_sharded(parameter) for parameter in result.model.parameters())
     assert choose_engine("cpu", sharding="all").sharding == "none"
 
 
@@ -125,10 +125,10 @@ def test_what_cannot_be_parted_is_said(tmp_path: Path) -> None:
 def test_whole_tensors_stay_as_they_are() -> None:
     values = torch.arange(6.0)
     assert whole(values) is values
-    assert own_part(values) is values
-    assert parted(values, torch.zeros(6)) is values
+    assert local_shard(values) is values
+    assert shard_like(values, torch.zeros(6)) is values
     state = {"a": [values, (1, "b")], "c": None}
-    assert whole_state(state) == state
+    assert full_state(state) == state
 
 
 def test_gradients_are_clipped_as_torch_does() -> None:

@@ -10,10 +10,10 @@ from torch import Tensor, nn
 
 from preceptor.errors import RunError
 from preceptor.exports.deployed import Deployed, check_answers, example
-from preceptor.models import Passport
+from preceptor.models import ModelMetadata
 
-PASSPORT = Passport({"name": "own"}, None, ("a", "b"), (3, 2, 2), "uint8", (0.1, 0.2, 0.3), (2.0, 3.0, 4.0))
-INSIDE = Passport(
+METADATA_KEY = ModelMetadata({"name": "own"}, None, ("a", "b"), (3, 2, 2), "uint8", (0.1, 0.2, 0.3), (2.0, 3.0, 4.0))
+INSIDE = ModelMetadata(
     *({"name": "own"}, None, ("a", "b"), (3, 2, 2), "uint8", (0.1, 0.2, 0.3), (2.0, 3.0, 4.0)),
     output="probabilities",
     normalise="inside",
@@ -32,9 +32,9 @@ def test_normalisation_and_softmax_against_their_definitions(network: nn.Module)
     mean, std = (torch.tensor(values).reshape(1, 3, 1, 1) for values in (INSIDE.mean, INSIDE.std))
     exponents = network((pixels / 255 - mean) / std).exp()
     torch.testing.assert_close(Deployed(network, INSIDE)(pixels), exponents / exponents.sum(1, keepdim=True))
-    samples = example(PASSPORT, 4)
+    samples = example(METADATA_KEY, 4)
     assert samples.dtype == torch.float32
-    assert torch.equal(Deployed(network, PASSPORT)(samples), network(samples))
+    assert torch.equal(Deployed(network, METADATA_KEY)(samples), network(samples))
 
 
 @pytest.mark.parametrize(("shift", "is_kept"), [(0.0, True), (5e-5, True), (2e-4, False), (float("nan"), False)])
@@ -56,15 +56,15 @@ def test_a_file_that_answers_otherwise_is_not_kept(shift: float, is_kept: bool, 
 
 def test_one_output_is_the_log_odds_of_the_second_class() -> None:
     single = nn.Sequential(nn.Flatten(), nn.Linear(12, 1)).eval()
-    samples = example(PASSPORT, 4)
+    samples = example(METADATA_KEY, 4)
     log_odds = single(samples)[:, 0]
-    logits = Deployed(single, PASSPORT)(samples)
+    logits = Deployed(single, METADATA_KEY)(samples)
     assert torch.equal(logits, torch.stack([torch.zeros(4), log_odds], 1))
-    both = Deployed(single, replace(PASSPORT, output="probabilities"))(samples)
+    both = Deployed(single, replace(METADATA_KEY, output="probabilities"))(samples)
     torch.testing.assert_close(both, torch.stack([1 - log_odds.sigmoid(), log_odds.sigmoid()], 1))
 
 
 def test_outputs_of_a_multilabel_task_are_questions_of_their_own(network: nn.Module) -> None:
-    samples = example(PASSPORT, 4)
-    asked = Deployed(network, replace(PASSPORT, output="probabilities", task="multilabel"))(samples)
+    samples = example(METADATA_KEY, 4)
+    asked = Deployed(network, replace(METADATA_KEY, output="probabilities", task="multilabel"))(samples)
     assert torch.equal(asked, network(samples).sigmoid())

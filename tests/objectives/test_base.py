@@ -6,12 +6,12 @@ from torch import Tensor, nn
 
 from preceptor.errors import UsageError
 from preceptor.objectives.base import labels_of, targets_of, teacher_outputs
-from preceptor.types import Batch, Clock, Outputs, Step, View
+from preceptor.types import Batch, Outputs, Progress, Step, View
 
 
 def step(labels: Tensor | None = None) -> Step:
     batch = Batch(torch.zeros(2, 3), labels, torch.arange(2), View("none", 0, 1))
-    return Step(batch, Outputs(torch.zeros(2, 3)), None, nn.Identity(), Clock(1, 4, 0.0))
+    return Step(batch, Outputs(torch.zeros(2, 3)), None, nn.Identity(), Progress(1, 4, 0.0))
 
 
 def test_what_a_step_lacks_is_said() -> None:

@@ -11,13 +11,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from preceptor.errors import UsageError
-from preceptor.objectives.base import Objective, Setting
+from preceptor.objectives.base import BuildContext, Objective
 from preceptor.objectives.distill import CTKD, DIST, DKD, KD, METHODS, NKD, WSLD, Ensemble, LogitStd
 from preceptor.objectives.distill.dist import dist_loss
 from preceptor.objectives.distill.logit_std import logit_std_loss
 from preceptor.objectives.teacher import OBJECTIVES, Brier, Consistency, CrossEntropy, LabelSmoothing
 from preceptor.objectives.weighted import Sum
-from preceptor.types import Batch, Clock, Outputs, Step, View
+from preceptor.types import Batch, Outputs, Progress, Step, View
 
 ROWS, CLASSES = 5, 3
 LOOK_AT_CLASSES = {"confidence_ranking", "mcmi", "mlkd", "crd", "sskd", "hsakd"}  # made for one class a sample
@@ -33,10 +33,10 @@ def value(objective: Objective, *, labelled: bool = True, epoch: int = 1, member
     student, teacher, labels = tensors()
     said = Outputs(teacher, members=(Outputs(teacher), Outputs(-teacher)) if members else ())
     whole = Sum(term=(1.0, objective))
-    whole.build(Setting(ROWS, CLASSES, Outputs(student), said, labels=labels, task="multilabel"))
+    whole.build(BuildContext(ROWS, CLASSES, Outputs(student), said, labels=labels, task="multilabel"))
     batch = Batch(torch.zeros(ROWS, 2), labels if labelled else None, torch.arange(ROWS), View("none", 0, epoch))
-    clock = Clock(epoch, 10, 0.0)
-    return whole.terms(Step(batch, Outputs(student.requires_grad_()), said, nn.Identity(), clock))["term"]
+    progress = Progress(epoch, 10, 0.0)
+    return whole.terms(Step(batch, Outputs(student.requires_grad_()), said, nn.Identity(), progress))["term"]
 
 
 def bernoulli_kl(teacher: float, student: float) -> float:
@@ -131,15 +131,15 @@ def test_the_rows_that_a_sample_is_remembered_in() -> None:
     student, _, labels = tensors()
     index = torch.tensor([4, 0])
     whole = Sum(each=(1.0, Consistency()), none=(1.0, CrossEntropy()))
-    whole.build(Setting(ROWS, CLASSES, Outputs(student), None, labels=labels, task="multilabel"))
-    ((memories, rows),) = whole.remembered(index)
+    whole.build(BuildContext(ROWS, CLASSES, Outputs(student), None, labels=labels, task="multilabel"))
+    ((memory_banks, rows),) = whole.memory_rows(index)
     assert rows.tolist() == [12, 13, 14, 0, 1, 2]
-    assert [len(memory) for memory in memories] == [ROWS * CLASSES] * 2
+    assert [len(memory) for memory in memory_banks] == [ROWS * CLASSES] * 2
     whole = Sum(one=(1.0, Consistency()))
-    whole.build(Setting(ROWS, CLASSES, Outputs(student), None, labels=labels.argmax(1)))
-    ((memories, rows),) = Sum(outer=(1.0, whole)).remembered(index)
+    whole.build(BuildContext(ROWS, CLASSES, Outputs(student), None, labels=labels.argmax(1)))
+    ((memory_banks, rows),) = Sum(outer=(1.0, whole)).memory_rows(index)
     assert rows.equal(index)
-    assert [len(memory) for memory in memories] == [ROWS] * 2
+    assert [len(memory) for memory in memory_banks] == [ROWS] * 2
 
 
 @pytest.mark.parametrize("make", [KD, DKD, CTKD, NKD, WSLD, DIST, LogitStd, CrossEntropy, Brier, LabelSmoothing])
@@ -148,9 +148,9 @@ def test_the_gradient_reaches_every_log_odds(make: Any) -> None:
     student.requires_grad_()
     teacher.requires_grad_()
     whole = Sum(term=(1.0, make()))
-    whole.build(Setting(ROWS, CLASSES, Outputs(student), Outputs(teacher), labels=labels, task="multilabel"))
+    whole.build(BuildContext(ROWS, CLASSES, Outputs(student), Outputs(teacher), labels=labels, task="multilabel"))
     batch = Batch(torch.zeros(ROWS, 2), labels, torch.arange(ROWS), View("none", 0, 1))
-    whole.loss(Step(batch, Outputs(student), Outputs(teacher), nn.Identity(), Clock(1, 10, 0.0))).backward()
+    whole.loss(Step(batch, Outputs(student), Outputs(teacher), nn.Identity(), Progress(1, 10, 0.0))).backward()
     assert student.grad is not None
     assert torch.isfinite(student.grad).all()
     assert (student.grad != 0).all()
@@ -165,9 +165,9 @@ def test_every_objective_says_what_it_is_there() -> None:
 def test_one_class_a_sample_is_left_as_it_was() -> None:
     student, teacher, _ = tensors()
     whole = Sum(kd=(1.0, KD(2.0)))
-    whole.build(Setting(ROWS, CLASSES, Outputs(student), Outputs(teacher)))
+    whole.build(BuildContext(ROWS, CLASSES, Outputs(student), Outputs(teacher)))
     batch = Batch(torch.zeros(ROWS, 2), torch.zeros(ROWS, dtype=torch.long), torch.arange(ROWS), View("none", 0, 1))
-    step = Step(batch, Outputs(student), Outputs(teacher), nn.Identity(), Clock(1, 10, 0.0))
+    step = Step(batch, Outputs(student), Outputs(teacher), nn.Identity(), Progress(1, 10, 0.0))
     assert whole.terms(step)["kd"].item() == KD(2.0)(student, teacher).item()
 
 

@@ -18,16 +18,16 @@ import torch
 from torch import Tensor, nn
 
 import preceptor.objectives
-from preceptor.data.augment.extra_views import FURTHER_VIEWS
+from preceptor.data.augment.extra_views import EXTRA_VIEWS
 from preceptor.errors import UsageError
 from preceptor.models import observe
 from preceptor.models.zoo.small import ConvNet
-from preceptor.objectives.base import Objective, Offer, Setting, Taps
+from preceptor.objectives.base import BuildContext, FeatureShapes, Objective, Taps
 from preceptor.objectives.distill import METHODS
 from preceptor.objectives.entry import Entry
 from preceptor.objectives.teacher import OBJECTIVES, SUMS
 from preceptor.objectives.weighted import Sum
-from preceptor.types import Batch, Clock, Outputs, Step, View
+from preceptor.types import Batch, Outputs, Progress, Step, View
 
 ROOMS = {"teacher": OBJECTIVES, "distill": METHODS}
 ENTRIES = [pytest.param(room, key, entry, id=key) for room, entries in ROOMS.items() for key, entry in entries.items()]
@@ -51,7 +51,7 @@ def outputs(seed: int, channels: int, dtype: torch.dtype = torch.float32, scale:
         features = {"stem": draw(BATCH, channels, 8, 8), **maps, **before, "pooled": draw(BATCH, channels * 3)}
         return draw(BATCH, CLASSES), features
 
-    views = {name: Outputs(*answer()) for name in FURTHER_VIEWS}
+    views = {name: Outputs(*answer()) for name in EXTRA_VIEWS}
     return Outputs(*answer(), views, tuple(Outputs(*answer()) for _ in range(2)))
 
 
@@ -65,10 +65,10 @@ def make_step(room: str, key: str = "", dtype: torch.dtype = torch.float32, scal
     batch = Batch(torch.zeros(BATCH, 3, 8, 8), labels, torch.arange(BATCH), View("none", 0, 2))
     teacher = outputs(1, 2 if key in EQUAL_CHANNELS else 3, dtype, scale) if room == "distill" else None
     torch.manual_seed(0)
-    return Step(batch, outputs(0, 2, dtype, scale), teacher, network(2), Clock(2, 10, 0.1))
+    return Step(batch, outputs(0, 2, dtype, scale), teacher, network(2), Progress(2, 10, 0.1))
 
 
-def offer(out: Outputs | None) -> Offer:
+def offer(out: Outputs | None) -> FeatureShapes:
     return {} if out is None else {name: tuple(value.shape[1:]) for name, value in out.features.items()}
 
 
@@ -77,7 +77,7 @@ def prepare(objective: Objective, step: Step) -> Step:
     said, answered = _float(step.student), step.teacher and _float(step.teacher)
     assert step.batch.labels is not None
     classes = step.student.logits.shape[1]
-    setting = Setting(
+    setting = BuildContext(
         num_samples=len(step.batch.index),
         num_classes=classes,
         student=said,
@@ -87,7 +87,7 @@ def prepare(objective: Objective, step: Step) -> Step:
         labels=step.batch.labels,
         batch_size=len(step.batch.index),
     )
-    model = objective.remodel(step.model, setting)
+    model = objective.wrap_student(step.model, setting)
     if model is not step.model:
         with torch.no_grad():
             new = observe(model.eval())(step.batch.inputs).features
@@ -97,7 +97,7 @@ def prepare(objective: Objective, step: Step) -> Step:
         setting = replace(setting, student=_float(step.student), model=model)
     objective.taps(offer(step.student), offer(step.teacher))
     objective.build(setting)
-    objective.survey([step])
+    objective.calibrate([step])
     return step
 
 
@@ -110,7 +110,7 @@ def make(entry: Entry, step: Step, *, has_past: bool = True) -> tuple[Objective,
     past, answered = outputs(7, 2), step.teacher and _float(step.teacher)
     past = replace(past, features={**step.student.features, **past.features})
     objective.loss(
-        replace(step, clock=Clock(1, 10, 0.0), student=_float(past), teacher=answered)
+        replace(step, progress=Progress(1, 10, 0.0), student=_float(past), teacher=answered)
     )  # so that memories have a past
     return objective.eval(), step
 
@@ -118,8 +118,8 @@ def make(entry: Entry, step: Step, *, has_past: bool = True) -> tuple[Objective,
 def leaves(out: Outputs | None) -> list[Tensor]:
     if out is None:
         return []
-    further = [tensor for inner in (*out.views.values(), *out.members) for tensor in leaves(inner)]
-    return [out.logits, *out.features.values(), *further]
+    extra_views = [tensor for inner in (*out.views.values(), *out.members) for tensor in leaves(inner)]
+    return [out.logits, *out.features.values(), *extra_views]
 
 
 @every
@@ -213,7 +213,7 @@ def test_what_compares_rows_says_so(room: str, key: str, entry: Entry) -> None:
     cases: dict[str, list[tuple[bool, bool]]] = {}
     for has_past in (False, True):
         objective, step = make(entry, make_step(room, key), has_past=has_past)
-        stage = objective.preparation()
+        stage = objective.pretraining()
         for each in (objective, *([] if stage is None else [stage.objective.eval()])):
             whole = copy.deepcopy(each).loss(step)
             halves = [copy.deepcopy(each).loss(step.rows(*rows)) for rows in ((0, BATCH // 2), (BATCH // 2, BATCH))]
@@ -406,9 +406,11 @@ def test_sums_and_companions_name_what_there_is() -> None:
     assert {name for weights in named for name in weights} <= {*OBJECTIVES, "kd"}
     assert not set(SUMS) & {*OBJECTIVES, *METHODS}
     for weights in named:
-        clocks = [Clock(epoch, 10, (epoch - 1) / 10) for epoch in range(1, 11)]
+        clocks = [Progress(epoch, 10, (epoch - 1) / 10) for epoch in range(1, 11)]
         assert all(
-            isinstance(weight, float) or 0 <= weight(clock) <= 1 for weight in weights.values() for clock in clocks
+            isinstance(weight, float) or 0 <= weight(progress) <= 1
+            for weight in weights.values()
+            for progress in clocks
         )
 
 
@@ -425,8 +427,11 @@ def test_names_agree_everywhere(room: str, key: str, entry: Entry) -> None:
     function = getattr(module, f"{key}_loss")
     assert "Returns:" in function.__doc__
     assert ">>>" in function.__doc__
-    for knob in inspect.signature(entry.objective).parameters.values():
-        assert knob.kind in {knob.VAR_POSITIONAL, knob.VAR_KEYWORD} or knob.default is not knob.empty
+    for hyperparameter in inspect.signature(entry.objective).parameters.values():
+        assert (
+            hyperparameter.kind in {hyperparameter.VAR_POSITIONAL, hyperparameter.VAR_KEYWORD}
+            or hyperparameter.default is not hyperparameter.empty
+        )
 
 
 @every

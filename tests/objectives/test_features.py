@@ -4,12 +4,12 @@ import itertools
 
 import pytest
 import torch
-from vectors import offer
 
 from preceptor.errors import UsageError
-from preceptor.objectives.base import Setting, Taps
+from preceptor.objectives.base import BuildContext, Taps
 from preceptor.objectives.features import Pairing, as_map, blocks, maps_of, match, need
 from preceptor.types import Outputs
+from vectors import offer
 
 _NAMES = offer("stem", "block1", "block1_preact", "block2", "pooled")
 _VGG = [(128, 16, 16), (256, 8, 8), (512, 4, 4), (512, 4, 4)]
@@ -112,7 +112,7 @@ def test_shapes_are_of_one_sample() -> None:
     pairing.taps({}, {})
     said = Outputs(torch.zeros(2, 3), {"a": torch.zeros(2, 4, 8, 8)})
     answered = Outputs(torch.zeros(2, 3), {"b": torch.zeros(2, 16, 5)})
-    assert pairing.shapes(Setting(10, 3, said, answered)) == [((4, 8, 8), (5, 4, 4))]
+    assert pairing.shapes(BuildContext(10, 3, said, answered)) == [((4, 8, 8), (5, 4, 4))]
 
 
 def test_tokens_on_no_square_grid_are_refused_with_the_way_out() -> None:

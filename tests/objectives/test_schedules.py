@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from vectors import GOLDEN
 
 from preceptor.objectives.schedules import SCHEDULES, FadeIn, FadeOut, Linear, Schedule, StepAt, WarmUp
-from preceptor.types import Clock
+from preceptor.types import Progress
+from vectors import GOLDEN
 
 CASES = json.loads((GOLDEN / "teacher.json").read_text())["schedules"]
 
@@ -20,7 +20,7 @@ def test_golden(case: dict[str, Any]) -> None:
     kind = SCHEDULES[case["name"]]
     schedule: Schedule = kind(case["alpha"]) if case["start"] is None else StepAt(case["alpha"], case["start"])
     epochs = case["epochs"]
-    weights = [schedule(Clock(e, epochs, (e - 1) / epochs)) for e in range(case["first_epoch"], epochs + 1)]
+    weights = [schedule(Progress(e, epochs, (e - 1) / epochs)) for e in range(case["first_epoch"], epochs + 1)]
     assert weights == pytest.approx(case["weight"], rel=1e-12, abs=1e-12)
 
 
@@ -30,34 +30,34 @@ def test_golden(case: dict[str, Any]) -> None:
 )
 def test_first_middle_and_last_epoch_of_ten(name: str, first: float, middle: float, last: float) -> None:
     schedule = SCHEDULES[name](2.0)
-    assert [schedule(Clock(e, 10, 0.0)) for e in (1, 5, 10)] == pytest.approx([first, middle, last], rel=1e-6)
+    assert [schedule(Progress(e, 10, 0.0)) for e in (1, 5, 10)] == pytest.approx([first, middle, last], rel=1e-6)
 
 
 def test_warm_up_counts_epochs_and_stays() -> None:
-    weights = [WarmUp(1.0, 20)(Clock(e, 240, 0.0)) for e in (1, 10, 20, 21, 240)]
+    weights = [WarmUp(1.0, 20)(Progress(e, 240, 0.0)) for e in (1, 10, 20, 21, 240)]
     assert weights == pytest.approx([0.05, 0.5, 1.0, 1.0, 1.0])
 
 
-@pytest.mark.parametrize("progress", [0.0, 0.05, 0.1, 0.13, 0.2, 0.5, 0.99])
-def test_fades_hand_over_without_a_gap(progress: float) -> None:
-    clock = Clock(1, 1, progress)
-    fade_in, fade_out = FadeIn(1.0, 0.1, 0.2)(clock), FadeOut(1.0, 0.1, 0.2)(clock)
+@pytest.mark.parametrize("fraction", [0.0, 0.05, 0.1, 0.13, 0.2, 0.5, 0.99])
+def test_fades_hand_over_without_a_gap(fraction: float) -> None:
+    progress = Progress(1, 1, fraction)
+    fade_in, fade_out = FadeIn(1.0, 0.1, 0.2)(progress), FadeOut(1.0, 0.1, 0.2)(progress)
     assert fade_in + fade_out == pytest.approx(1.0)
-    assert fade_in == pytest.approx(min(max((progress - 0.1) / 0.1, 0), 1))
+    assert fade_in == pytest.approx(min(max((fraction - 0.1) / 0.1, 0), 1))
 
 
 def test_a_fade_may_be_a_jump() -> None:
-    assert [FadeIn(3.0, 0.5, 0.5)(Clock(1, 1, p)) for p in (0.49, 0.5)] == [0.0, 3.0]
+    assert [FadeIn(3.0, 0.5, 0.5)(Progress(1, 1, p)) for p in (0.49, 0.5)] == [0.0, 3.0]
 
 
 @given(epochs=st.integers(1, 300), share=st.floats(0, 1, exclude_max=True))
 def test_every_schedule_stays_between_0_and_its_peak(epochs: int, share: float) -> None:
-    clock = Clock(1 + int(share * epochs), epochs, share)
-    assert all(0 <= kind(2.5)(clock) <= 2.5 for kind in SCHEDULES.values())
+    progress = Progress(1 + int(share * epochs), epochs, share)
+    assert all(0 <= kind(2.5)(progress) <= 2.5 for kind in SCHEDULES.values())
 
 
 def test_a_warm_up_over_no_epochs_is_none() -> None:
-    assert WarmUp(2.0, 0)(Clock(1, 10, 0.0)) == 2.0
+    assert WarmUp(2.0, 0)(Progress(1, 10, 0.0)) == 2.0
 
 
 def test_schedules_are_frozen_values() -> None:

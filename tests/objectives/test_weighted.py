@@ -7,10 +7,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from preceptor.objectives.base import Objective, Setting, Taps
+from preceptor.objectives.base import BuildContext, Objective, Taps
 from preceptor.objectives.schedules import Linear, WarmUp
-from preceptor.objectives.weighted import Sum, handed_over, total
-from preceptor.types import Batch, Clock, Outputs, Step, View
+from preceptor.objectives.weighted import Sum, renormalise, total
+from preceptor.types import Batch, Outputs, Progress, Step, View
 
 
 class Constant(Objective):
@@ -33,7 +33,7 @@ class Constant(Objective):
 
 def step(epoch: int = 1) -> Step:
     batch = Batch(torch.zeros(2, 3), None, torch.arange(2), View("none", 0, epoch))
-    return Step(batch, Outputs(torch.zeros(2, 3)), None, nn.Identity(), Clock(epoch, 4, 0.0))
+    return Step(batch, Outputs(torch.zeros(2, 3)), None, nn.Identity(), Progress(epoch, 4, 0.0))
 
 
 def test_the_sum_adds_weighted_terms_and_follows_schedules() -> None:
@@ -86,7 +86,7 @@ class Seen(Objective):
 def test_each_term_gets_the_rows_it_can_be_applied_to() -> None:
     """Five rows: one with a label, two more that show samples, two beyond them."""
     batch = Batch(torch.zeros(5, 3), torch.tensor([0]), torch.arange(3), View("none", 0, 1))
-    given = Step(batch, Outputs(torch.zeros(5, 3)), None, nn.Identity(), Clock(1, 4, 0.0))
+    given = Step(batch, Outputs(torch.zeros(5, 3)), None, nn.Identity(), Progress(1, 4, 0.0))
     objective = Sum(
         all=(1.0, Seen(False, False)),
         labels=(1.0, Seen(True, False)),
@@ -107,7 +107,7 @@ def test_a_term_counts_by_the_rows_it_is_applied_to() -> None:
     """Of 8 rows in two parts, 3 have labels and 6 show samples; this part has 4, 2 and 3 of them."""
     batch = Batch(torch.zeros(4, 3), torch.tensor([0, 1]), torch.arange(3), View("none", 0, 1))
     batch = replace(batch, share=1.0, labelled_share=2 * 2 / 3, sample_share=2 * 3 / 6)
-    given = Step(batch, Outputs(torch.zeros(4, 3)), None, nn.Identity(), Clock(1, 4, 0.0))
+    given = Step(batch, Outputs(torch.zeros(4, 3)), None, nn.Identity(), Progress(1, 4, 0.0))
     objective = Sum(
         all=(1.0, Seen(False, False)),
         labels=(1.0, Seen(True, False)),
@@ -121,7 +121,7 @@ def test_a_term_counts_by_the_rows_it_is_applied_to() -> None:
 
 def test_terms_that_compare_rows_get_the_whole_step_and_no_other_asks_for_it() -> None:
     batch = Batch(torch.zeros(2, 3), None, torch.arange(2), View("none", 0, 1))
-    given = Step(batch, Outputs(torch.zeros(2, 3)), None, nn.Identity(), Clock(1, 4, 0.0))
+    given = Step(batch, Outputs(torch.zeros(2, 3)), None, nn.Identity(), Progress(1, 4, 0.0))
     comparing, idle = Seen(False, False), Seen(False, False)
     comparing.compares_rows = idle.compares_rows = True
     asked = []
@@ -150,13 +150,13 @@ def test_a_sum_within_a_sum_needs_what_all_its_terms_need() -> None:
 
 def test_weights_are_handed_over_in_proportion() -> None:
     weights = {"cross_entropy": 1.0, "kd": 1.0, "at": 2.0}
-    assert handed_over(weights, ["kd", "at"]) == pytest.approx({"kd": 4 / 3, "at": 8 / 3})
-    assert handed_over(weights, weights) == weights
+    assert renormalise(weights, ["kd", "at"]) == pytest.approx({"kd": 4 / 3, "at": 8 / 3})
+    assert renormalise(weights, weights) == weights
     with pytest.raises(ValueError, match="add up to 0"):
-        handed_over({"kd": 0.0, "cross_entropy": 1.0}, ["kd"])
+        renormalise({"kd": 0.0, "cross_entropy": 1.0}, ["kd"])
 
 
-class Learned(Objective):
+class TrainingDataInfo(Objective):
     """A term with a parameter and a part that `build` makes."""
 
     built_for: int = 0
@@ -168,21 +168,21 @@ class Learned(Objective):
     def loss(self, step: Step) -> Tensor:
         return self.value * 1.0
 
-    def build(self, setting: Setting) -> None:
+    def build(self, setting: BuildContext) -> None:
         self.built_for = setting.num_samples
 
 
 def test_state_and_building_reach_nested_terms_by_name() -> None:
-    inner, outer = Learned(1.0), Learned(2.0)
+    inner, outer = TrainingDataInfo(1.0), TrainingDataInfo(2.0)
     nested = Sum(inner=(0.5, Sum(deep=(1.0, inner))), outer=(1.0, outer))
-    nested.build(Setting(7, 3, Outputs(torch.zeros(2, 3)), None))
+    nested.build(BuildContext(7, 3, Outputs(torch.zeros(2, 3)), None))
     assert (inner.built_for, outer.built_for) == (7, 7)
     assert list(nested.state_dict()) == ["objectives.inner.objectives.deep.value", "objectives.outer.value"]
     assert [name for name, _ in nested.named_terms()] == ["inner", "outer"]
 
 
 def test_an_infinite_term_without_weight_leaves_gradients_clean() -> None:
-    good, bad = Learned(3.0), Learned(math.inf)
+    good, bad = TrainingDataInfo(3.0), TrainingDataInfo(math.inf)
     Sum(good=(1.0, good), bad=(0.0, bad)).loss(step()).backward()
     assert good.value.grad is not None
     assert good.value.grad.item() == 1.0

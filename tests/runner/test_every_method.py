@@ -41,7 +41,7 @@ def rows(folder: Path) -> list[dict[str, Any]]:
 def test_it_lowers_its_own_loss(key: str, teachers: list[Path], tmp_path: Path) -> None:
     method: dict[str, Any] = {"name": key}
     teacher: dict[str, Any] = {"path": str(teachers[0])}
-    if key in METHODS and METHODS[key].objective.preparation is not Objective.preparation:
+    if key in METHODS and METHODS[key].objective.pretraining is not Objective.pretraining:
         method["stage_epochs"] = 3
     if key == "ensemble":
         teacher["path"] = [str(path) for path in teachers]

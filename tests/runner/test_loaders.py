@@ -44,7 +44,7 @@ def test_every_method_learns_beyond_the_samples_and_from_a_pool(key: str, teache
     """Half of the samples have no label, and half of the batches are mixed."""
     method: dict[str, Any] = {"name": key, "kd": {"weight": 1.0}} if key == "crd" else {"name": key}
     teacher: dict[str, Any] = {"path": str(teachers[0])}
-    if key in METHODS and METHODS[key].objective.preparation is not Objective.preparation:
+    if key in METHODS and METHODS[key].objective.pretraining is not Objective.pretraining:
         method["stage_epochs"] = 1
     if key in {"ab", "fsp"}:
         method["kd"] = {"weight": 1.0}  # nothing of them is left after their stage but cross-entropy
@@ -84,12 +84,12 @@ def test_what_compares_rows_sees_those_of_a_pass(
 
 @pytest.mark.parametrize("name", sorted({*POLICIES} - {"real"}))
 def test_every_policy_trains_a_student_that_learns(name: str, teachers: list[Path], tmp_path: Path) -> None:
-    knobs = {"patch_size": 4} if name in {"kd_plus", "mixpatch"} else {}
+    hyperparameters = {"patch_size": 4} if name in {"kd_plus", "mixpatch"} else {}
     result = preceptor.distill(
         data={"name": "digits"},
         teacher=teachers[0],
         model="convnet_s",
-        inputs={"name": name, **knobs},
+        inputs={"name": name, **hyperparameters},
         out=tmp_path / "run",
         **{**SHORT, "epochs": 4, "optim": {"lr": 0.1}},
     )

@@ -158,4 +158,4 @@ def test_a_result_is_assessed_on_the_data_of_its_run(tmp_path: Path) -> None:
     assert done.quantised.accuracy_before == pytest.approx(run.metrics.accuracy)
     with pytest.raises(UsageError, match=r"passed from Python, .* export the Result that teach or distill returned"):
         preceptor.export(tmp_path / "t", tmp_path / "x.onnx", int8=True, model=make())
-    assert open_model(tmp_path / "t.onnx").passport.model["name"].startswith("python:")
+    assert open_model(tmp_path / "t.onnx").metadata.model["name"].startswith("python:")

@@ -132,7 +132,7 @@ class Watching(Objective):
         super().__init__()
         self.shown: list[Any] = []
 
-    def survey(self, answers: Any) -> None:
+    def calibrate(self, answers: Any) -> None:
         self.shown = list(answers)
 
     def loss(self, step: Any) -> torch.Tensor:

@@ -11,7 +11,7 @@ from preceptor.errors import UsageError
 from preceptor.models import create, load_weights
 from preceptor.training import choose_engine
 from preceptor.training.averaging import Average, Averaging
-from preceptor.training.checkpoint import Position
+from preceptor.training.checkpoint import TrainProgress
 from preceptor.types import Batch, View
 
 SMALL = {"name": "digits", "limit": 200, "test_limit": 50}
@@ -23,8 +23,8 @@ def weights(count: int) -> list[torch.Tensor]:
     return [torch.randn(2, 3, generator=torch.Generator().manual_seed(seed)) for seed in range(count)]
 
 
-def positions() -> list[Position]:
-    return [Position(epoch, batch) for epoch in range(1, EPOCHS + 1) for batch in range(1, BATCHES + 1)]
+def positions() -> list[TrainProgress]:
+    return [TrainProgress(epoch, batch) for epoch in range(1, EPOCHS + 1) for batch in range(1, BATCHES + 1)]
 
 
 def run(average: Average, network: nn.Linear, first: int = 0) -> None:
@@ -96,7 +96,7 @@ def test_batch_norm_statistics_are_exactly_those_of_the_data() -> None:
     network = nn.Sequential(nn.BatchNorm1d(5), nn.Linear(5, 2))
     network(torch.randn(9, 5))
     average = Average(Averaging("swa", 1), network, 1, 1)
-    average.take(Position(1, 1))
+    average.take(TrainProgress(1, 1))
     inputs = 3 * torch.randn(20, 5) + 2
     norm = network[0]
     assert isinstance(norm, nn.BatchNorm1d)

@@ -15,7 +15,7 @@ from preceptor.errors import RunError, UsageError
 from preceptor.objectives.base import Objective
 from preceptor.objectives.teacher import CrossEntropy
 from preceptor.objectives.weighted import Sum
-from preceptor.training.checkpoint import Best, Position, State, load_state, save_state
+from preceptor.training.checkpoint import Best, State, TrainProgress, load_state, save_state
 from preceptor.types import Step
 
 SMALL = {"name": "digits", "limit": 200, "test_limit": 50}
@@ -29,7 +29,7 @@ class Exploding(Objective):
         self.at = at
 
     def loss(self, step: Step) -> Tensor:
-        return step.student.logits.mean() * (math.nan if step.clock.progress >= self.at else 0.0)
+        return step.student.logits.mean() * (math.nan if step.progress.fraction >= self.at else 0.0)
 
 
 def test_a_loss_that_is_no_number_stops_the_run_and_keeps_the_last_good_checkpoint(tmp_path: Path) -> None:
@@ -179,7 +179,7 @@ print(load_state(path).position.step)
 
 def test_a_damaged_checkpoint_is_said_to_be_one(tmp_path: Path) -> None:
     path = tmp_path / "last.pt"
-    state = State({"w": torch.ones(9)}, {}, Position(), torch.zeros(5), Best(), 0, torch.get_rng_state(), [])
+    state = State({"w": torch.ones(9)}, {}, TrainProgress(), torch.zeros(5), Best(), 0, torch.get_rng_state(), [])
     save_state(path, state)
     assert torch.equal(load_state(path).learner["w"], torch.ones(9))
     path.write_bytes(path.read_bytes()[:200])

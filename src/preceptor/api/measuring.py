@@ -8,7 +8,7 @@ from pathlib import Path
 from torch import nn
 
 from preceptor.api.objects import AnyData, AnyTeacher, data_section, is_section, module_beside, read_teacher
-from preceptor.artifacts.compatibility import Learned, check_agreement, place_of
+from preceptor.artifacts.compatibility import TrainingDataInfo, check_compatibility, place_of
 from preceptor.artifacts.create import AnyModel
 from preceptor.artifacts.identify import is_run, learned_at
 from preceptor.artifacts.load import load_exported, load_network, load_run_network
@@ -125,7 +125,7 @@ def load(path: str | Path, *, model: AnyModel | None = None) -> nn.Module:
 
 
 def _measured_on(
-    data: AnyData | None, known: Sequence[Learned | None], run: RunFolder | None, *, holds_out: bool
+    data: AnyData | None, known: Sequence[TrainingDataInfo | None], run: RunFolder | None, *, holds_out: bool
 ) -> Data:
     """Return data to measure networks on.
 
@@ -153,7 +153,7 @@ def _measured_on(
     return load_data(section, fit=fit, trained_on=None if is_own else sources)
 
 
-def _learned(candidate: AnyTeacher) -> Learned | None:
+def _learned(candidate: AnyTeacher) -> TrainingDataInfo | None:
     """Return what a candidate knows of the data that it was trained on."""
     if isinstance(candidate, nn.Module):
         return None
@@ -165,7 +165,7 @@ def _candidate(given: AnyTeacher, number: int, data: Data) -> Candidate:
     if isinstance(given, nn.Module):
         return Candidate(f"{type(given).__name__} ({number})" if number else type(given).__name__, given)
     if isinstance(given, Result):
-        check_agreement(f"run {given.path}", Learned.of_run(RunFolder(given.path)), data)
+        check_compatibility(f"run {given.path}", TrainingDataInfo.from_run(RunFolder(given.path)), data)
         return Candidate(str(given.path), given.model, given.record.get("data_fingerprint"))
     section = read_teacher(given, "assess")
     if not isinstance(section.path, str):

@@ -21,6 +21,7 @@ from preceptor.api.objects import (
     teacher_section,
 )
 from preceptor.artifacts.create import AnyModel
+from preceptor.artifacts.identify import network_of
 from preceptor.artifacts.teachers import load_teachers
 from preceptor.config.overrides import make_recipe
 from preceptor.config.sections import DistillRecipe, LabelRecipe, TeachRecipe
@@ -29,7 +30,7 @@ from preceptor.objectives.base import Objective
 from preceptor.runner.label import Labelled
 from preceptor.runner.label import label as run_label
 from preceptor.runner.result import Result
-from preceptor.runner.run import Given, run
+from preceptor.runner.run import PythonObjects, run
 from preceptor.training import EngineName, Precision
 
 __all__ = ["Training", "distill", "label", "teach"]
@@ -158,7 +159,9 @@ def distill(
         sections["unlabelled"] = section_of("unlabelled", unlabelled)
         if not (isinstance(unlabelled, str) or is_section(unlabelled)):
             given = replace(given, unlabelled=loaded(unlabelled))
-    return replace(run(make_recipe(DistillRecipe, sections), given, show=progress), data=given.data)
+    return replace(
+        run(make_recipe(DistillRecipe, sections, network_of=network_of), given, show=progress), data=given.data
+    )
 
 
 def label(
@@ -202,14 +205,14 @@ def _given(
     model: AnyModel,
     teacher: AnyTeacher | None,
     objective: str | Settings | Objective,
-) -> Given:
+) -> PythonObjects:
     named = isinstance(data, str) or is_section(data)
     given, beside = None if named else loaded(data), module_beside(teacher)
     asked = teacher.model if isinstance(teacher, Result) else teacher if isinstance(teacher, nn.Module) else None
     if beside is not None:
         section = read_teacher(teacher, "teacher")
         (asked,) = load_teachers(section, given or loaded(data), model=beside)
-    return Given(
+    return PythonObjects(
         data=given,
         model=model if isinstance(model, nn.Module) else None,
         teacher=asked,

@@ -12,16 +12,16 @@ import torch
 from preceptor.artifacts.run_folder import RunFolder
 from preceptor.data import Data, TableFit
 from preceptor.errors import UsageError
-from preceptor.models import Passport
+from preceptor.models import ModelMetadata
 from preceptor.types import Task
 
-__all__ = ["Learned", "check_agreement", "check_number", "place_of"]
+__all__ = ["TrainingDataInfo", "check_compatibility", "check_number", "place_of"]
 
 _SHOWN = 3  # classes in a message
 
 
 @dataclass(frozen=True, slots=True)
-class Learned:
+class TrainingDataInfo:
     """What a trained network knows of the data that it was trained on.
 
     Attributes:
@@ -39,7 +39,7 @@ class Learned:
     place: str | None
 
     @classmethod
-    def of_run(cls, folder: RunFolder) -> Learned:
+    def from_run(cls, folder: RunFolder) -> TrainingDataInfo:
         """Return what a finished run knows.
 
         Raises:
@@ -52,13 +52,13 @@ class Learned:
         return cls(tuple(names), task, table, record.get("source_fingerprint"), place)
 
     @classmethod
-    def of_passport(cls, passport: Passport, path: Path) -> Learned:
+    def from_metadata(cls, metadata: ModelMetadata, path: Path) -> TrainingDataInfo:
         """Return what an exported file tells."""
-        table = _read_table(passport.table, str(path))
-        return cls(passport.class_names, passport.task, table, passport.source_fingerprint, None)
+        table = _read_table(metadata.table, str(path))
+        return cls(metadata.class_names, metadata.task, table, metadata.source_fingerprint, None)
 
 
-def check_agreement(who: str, learned: Learned, data: Data) -> None:
+def check_compatibility(who: str, learned: TrainingDataInfo, data: Data) -> None:
     """Check that a network's outputs and inputs mean what the data's classes and columns mean.
 
     Classes that are called 0, 1, 2, ... on one side are taken as classes without names, and only counted.

@@ -15,32 +15,32 @@ from preceptor.data import Data
 from preceptor.errors import UsageError
 from preceptor.models import (
     Adapted,
+    DataSpec,
     ReusedClassifier,
-    Samples,
     make,
 )
 
-__all__ = ["AnyModel", "make_network", "named", "reading_notes", "samples_of", "spelled_out"]
+__all__ = ["AnyModel", "data_spec", "make_network", "named", "reading_notes", "resolved_section"]
 
 AnyModel = str | Mapping[str, Any] | nn.Module
 
 
-def samples_of(data: Data) -> Samples:
+def data_spec(data: Data) -> DataSpec:
     """Return what a network must know of the data."""
     example = None
     if len(data.input_shape) != 3 and data.vocabulary is None:
         example = data.normalisation(data.train.inputs(torch.tensor([0])))[0]
     mean, std = data.normalisation.mean, data.normalisation.std
-    return Samples(data.num_classes, data.input_shape, mean, std, data.vocabulary, example)
+    return DataSpec(data.num_classes, data.input_shape, mean, std, data.vocabulary, example)
 
 
-def make_network(section: ModelSection, samples: Samples, *, is_filled: bool = False) -> nn.Module:
+def make_network(section: ModelSection, samples: DataSpec, *, loads_weights: bool = False) -> nn.Module:
     """Return a new network for such samples.
 
     Args:
         section: its name and its keys.
         samples: what it will be given.
-        is_filled: whether weights will be loaded into it, so that it need not load its own.
+        loads_weights: whether weights will be loaded into it, so that it need not load its own.
 
     Raises:
         UsageError: for an unknown name or option, one that only Python can provide, or outputs that do not fit the classes.
@@ -55,10 +55,12 @@ def make_network(section: ModelSection, samples: Samples, *, is_filled: bool = F
         raise UsageError(
             f"model.logits: {outputs} for {samples.num_classes} classes; one a class, or 1 for two classes"
         )
-    return make(section.name, replace(samples, num_classes=outputs), section.knobs, is_filled=is_filled)
+    return make(
+        section.name, replace(samples, num_classes=outputs), section.hyperparameters, loads_weights=loads_weights
+    )
 
 
-def spelled_out(section: ModelSection, network: nn.Module) -> dict[str, Any]:
+def resolved_section(section: ModelSection, network: nn.Module) -> dict[str, Any]:
     """Return a network's section as plain values that make it again, also where the files it was named by are gone."""
     inner = network.backbone.model if isinstance(network, ReusedClassifier) else network
     return {**section.model_dump(mode="json"), **(inner.options if isinstance(inner, Adapted) else {})}

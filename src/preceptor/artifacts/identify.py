@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from preceptor.artifacts.compatibility import Learned
+from preceptor.artifacts.compatibility import TrainingDataInfo
 from preceptor.artifacts.run_folder import RunFolder
 from preceptor.errors import UsageError
 from preceptor.models import (
-    PASSPORT,
+    METADATA_KEY,
     read_metadata,
-    read_passport,
+    read_model_metadata,
 )
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "is_run",
     "kept_weights",
     "learned_at",
+    "network_of",
     "tells_its_network",
     "weights_of",
 ]
@@ -31,7 +32,7 @@ WEIGHTS = "model.safetensors"  # in a folder for the Hub, as the Hub's own loade
 _PROGRAMS = (".onnx", ".pt2")
 
 
-def learned_at(path: Path) -> Learned | None:
+def learned_at(path: Path) -> TrainingDataInfo | None:
     """Return what a run or an exported file knows of the data that it was trained on; None: a bare weights file.
 
     Raises:
@@ -39,8 +40,8 @@ def learned_at(path: Path) -> Learned | None:
     """
     weights = weights_of(path)
     if is_run(path):
-        return Learned.of_run(RunFolder(path))
-    return Learned.of_passport(read_passport(weights), path) if tells_its_network(weights) else None
+        return TrainingDataInfo.from_run(RunFolder(path))
+    return TrainingDataInfo.from_metadata(read_model_metadata(weights), path) if tells_its_network(weights) else None
 
 
 def kept_weights(folder: RunFolder, epoch: int, key: str) -> Path:
@@ -66,12 +67,18 @@ def is_run(path: Path) -> bool:
     return not path.is_file() and (RunFolder(path).config.exists() or not (path / WEIGHTS).exists())
 
 
+def network_of(path: str | Path) -> str | None:
+    """Return the name of the network of a run folder; None where there is no run."""
+    folder = RunFolder(path)
+    return str(folder.read_config()["model"]["name"]) if folder.config.exists() else None
+
+
 def is_from_python(path: Path) -> bool:
     """Say whether the network of a run folder, or of what was exported, was passed from Python and is not known by a name."""
     if path.exists() and is_run(path):
         return str(RunFolder(path).read_config()["model"]["name"]).startswith(PYTHON)
     weights = path / WEIGHTS if path.is_dir() else path
-    return tells_its_network(weights) and str(read_passport(weights).model["name"]).startswith(PYTHON)
+    return tells_its_network(weights) and str(read_model_metadata(weights).model["name"]).startswith(PYTHON)
 
 
 def weights_of(path: Path, where: str = "") -> Path:
@@ -94,4 +101,5 @@ def weights_of(path: Path, where: str = "") -> Path:
 
 
 def tells_its_network(weights: Path) -> bool:
-    return weights.suffix == ".safetensors" and PASSPORT in read_metadata(weights)
+    """Return whether a weights file names its network."""
+    return weights.suffix == ".safetensors" and METADATA_KEY in read_metadata(weights)

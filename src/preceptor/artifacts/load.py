@@ -10,8 +10,8 @@ from typing import Any
 
 from torch import nn
 
-from preceptor.artifacts.compatibility import Learned, check_agreement
-from preceptor.artifacts.create import AnyModel, make_network, named, samples_of
+from preceptor.artifacts.compatibility import TrainingDataInfo, check_compatibility
+from preceptor.artifacts.create import AnyModel, data_spec, make_network, named
 from preceptor.artifacts.identify import PYTHON, is_run, learned_at, tells_its_network, weights_of
 from preceptor.artifacts.provenance import fingerprint
 from preceptor.artifacts.run_folder import RunFolder
@@ -19,14 +19,14 @@ from preceptor.config.sections import ModelSection
 from preceptor.data import Data
 from preceptor.errors import UsageError
 from preceptor.models import (
-    Passport,
+    DataSpec,
+    ModelMetadata,
     Reuse,
     ReusedClassifier,
-    Samples,
     load_weights,
     names,
     present,
-    read_passport,
+    read_model_metadata,
 )
 from preceptor.types import Vocabulary
 
@@ -60,13 +60,13 @@ def load_run_network(
             run, its texts are of another tokenizer, or the network is neither known nor given, or both.
     """
     config, result = folder.read_config(), folder.read_result()
-    trained_on = Samples(
+    trained_on = DataSpec(
         int(result["num_classes"]),
         tuple(result["input_shape"]),
         *_normalisation(result, data),
         vocabulary=Vocabulary.read(result.get("vocabulary")),
     )
-    given, who = None if data is None else samples_of(data), f"run {folder.path}"
+    given, who = None if data is None else data_spec(data), f"run {folder.path}"
     if model is not None and not config["model"]["name"].startswith(PYTHON):
         name = type(model).__name__ if isinstance(model, nn.Module) else named(model).name
         raise UsageError(f"{key}: {name} is not needed: run folder {folder.path} knows its network")
@@ -77,7 +77,7 @@ def load_run_network(
 
 def load_exported(
     path: Path, model: _Model | None = None, *, data: Data | None = None, key: str = "model"
-) -> tuple[nn.Module, Passport]:
+) -> tuple[nn.Module, ModelMetadata]:
     """Return the network that was exported as safetensors, into a file or a folder for the Hub, and what it tells of itself.
 
     Args:
@@ -90,12 +90,12 @@ def load_exported(
         UsageError: when it is missing or damaged, or does not say which network it is, or as for `load_run_network`.
     """
     weights = weights_of(path)
-    passport = read_passport(weights)
-    made_of = _described(passport.model, model, str(path), key)
-    shape, mean, std = passport.input_shape, passport.mean, passport.std
-    trained_on = Samples(len(passport.class_names), shape, mean, std, passport.vocabulary)
-    given = None if data is None else samples_of(data)
-    return _filled(made_of, passport.reuse, weights, trained_on, given, str(path)), passport
+    metadata = read_model_metadata(weights)
+    made_of = _described(metadata.model, model, str(path), key)
+    shape, mean, std = metadata.input_shape, metadata.mean, metadata.std
+    trained_on = DataSpec(len(metadata.class_names), shape, mean, std, metadata.vocabulary)
+    given = None if data is None else data_spec(data)
+    return _filled(made_of, metadata.reuse, weights, trained_on, given, str(path)), metadata
 
 
 def _described(stated: Mapping[str, Any], model: _Model | None, who: str, key: str) -> ModelSection | nn.Module:
@@ -116,8 +116,8 @@ def _filled(
     model: ModelSection | nn.Module,
     reuse: Mapping[str, Any] | None,
     weights: Path,
-    trained_on: Samples,
-    given: Samples | None,
+    trained_on: DataSpec,
+    given: DataSpec | None,
     who: str,
 ) -> nn.Module:
     """Return a network with its weights, as one that is given other samples than it was trained on where those are others."""
@@ -139,7 +139,7 @@ def _filled(
         raise UsageError(f"{who}: {error}") from error
 
 
-def _whole(model: ModelSection | nn.Module, samples: Samples, reuse: Mapping[str, Any] | None) -> nn.Module:
+def _whole(model: ModelSection | nn.Module, samples: DataSpec, reuse: Mapping[str, Any] | None) -> nn.Module:
     """Return a new network that weights will be loaded into, with its teacher's classifier where it reuses it."""
     network = _new(model, samples)
     if reuse is None or isinstance(network, ReusedClassifier):
@@ -148,11 +148,11 @@ def _whole(model: ModelSection | nn.Module, samples: Samples, reuse: Mapping[str
     return ReusedClassifier(network, Reuse(**sizes), samples.num_classes)
 
 
-def _new(model: ModelSection | nn.Module, samples: Samples) -> nn.Module:
+def _new(model: ModelSection | nn.Module, samples: DataSpec) -> nn.Module:
     """Return a network that weights will be loaded into: of one that was passed, a copy."""
     if isinstance(model, nn.Module):
         return copy.deepcopy(model).cpu()
-    return make_network(model, samples, is_filled=True)
+    return make_network(model, samples, loads_weights=True)
 
 
 def _normalisation(result: Mapping[str, Any], data: Data | None) -> tuple[tuple[float, ...], tuple[float, ...]]:
@@ -182,13 +182,13 @@ def load_network(path: Path, model: _Model | None, data: Data, *, key: str = "te
         raise UsageError(f"teacher: {path} is no run folder or file; a network's name is given as {key}={path}")
     weights = weights_of(path, "teacher: ")
     if tells_its_network(weights):
-        network, passport = load_exported(path, model, data=data, key=key)
-        check_agreement(str(path), Learned.of_passport(passport, path), data)
+        network, metadata = load_exported(path, model, data=data, key=key)
+        check_compatibility(str(path), TrainingDataInfo.from_metadata(metadata, path), data)
         return network
     if model is None:
         hint = f"; of a folder of transformers: {key}=hf:{path}" if path.is_dir() else ""
         raise UsageError(f"teacher: {weights} is a bare weights file; say which network it is with {key}=NAME{hint}")
-    network = _new(model if isinstance(model, nn.Module) else named(model), samples_of(data))
+    network = _new(model if isinstance(model, nn.Module) else named(model), data_spec(data))
     load_weights(network, weights)
     return network
 
@@ -207,7 +207,7 @@ def load_start(network: nn.Module, path: Path, data: Data) -> str:
     weights = weights_of(path, "start_from: ")
     learned = learned_at(path)
     if learned is not None:
-        check_agreement(f"start_from: {path}", learned, data)
+        check_compatibility(f"start_from: {path}", learned, data)
     load_weights(network, RunFolder(path).weights if is_run(path) else weights)
     return fingerprint(network)
 
@@ -233,5 +233,5 @@ def checked_run(
         UsageError: as for `load_run_network`, or when it has others.
     """
     network, _ = load_run_network(folder, weights, data=data, model=model, key=key)
-    check_agreement(f"run {folder.path}", Learned.of_run(folder), data)
+    check_compatibility(f"run {folder.path}", TrainingDataInfo.from_run(folder), data)
     return network

@@ -16,7 +16,7 @@ from typing import Any
 import yaml
 
 from preceptor.errors import RunError, UsageError
-from preceptor.files import LOCK, kept_to_this_process, write_text
+from preceptor.files import LOCK, lock_folder, write_text
 
 __all__ = ["RunFolder"]
 
@@ -128,7 +128,7 @@ class RunFolder:
         """
         content = self.check(resume=resume, overwrite=overwrite)
         self._kept.close()  # of an earlier claim
-        self._kept.enter_context(kept_to_this_process(self.path))
+        self._kept.enter_context(lock_folder(self.path))
         if content and overwrite:
             self._clear()
         elif content:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from torch import nn
 
-from preceptor.artifacts.compatibility import Learned, check_agreement, check_number
-from preceptor.artifacts.create import make_network, named, samples_of
+from preceptor.artifacts.compatibility import TrainingDataInfo, check_compatibility, check_number
+from preceptor.artifacts.create import data_spec, make_network, named
 from preceptor.artifacts.identify import PYTHON, kept_weights
 from preceptor.artifacts.load import checked_run, load_network
 from preceptor.artifacts.run_folder import RunFolder
@@ -35,7 +35,7 @@ def load_teachers(
     """
     if given is not None:
         if isinstance(section.path, str) and not section.path.startswith(PYTHON):
-            check_agreement(f"run {section.path}", Learned.of_run(RunFolder(section.path)), data)
+            check_compatibility(f"run {section.path}", TrainingDataInfo.from_run(RunFolder(section.path)), data)
         return [given]
     if model is not None and (not isinstance(section.path, str) or section.anchors is not None):
         raise UsageError("teacher.model: a network passed from Python goes with one path, and without anchors")
@@ -52,7 +52,7 @@ def load_teachers(
 def _load_trained(model: str | ModelSection, data: Data) -> nn.Module:
     """Return a network that comes with weights of its own."""
     section = named(model)
-    network = make_network(section, samples_of(data))
+    network = make_network(section, data_spec(data))
     classes = network.trained_classes if isinstance(network, Adapted) else None
     if not classes:
         lacks = "trained weights" if classes is None else "a trained classifier"

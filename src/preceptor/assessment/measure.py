@@ -27,7 +27,7 @@ from preceptor.assessment.scores import (
     sharpness,
 )
 from preceptor.assessment.truth import TruthMetrics, distance_to_truth
-from preceptor.divergences import each_class
+from preceptor.divergences import one_vs_rest
 
 __all__ = ["Metrics", "Profile", "measure", "profile"]
 
@@ -109,7 +109,7 @@ def _measure_multilabel(logits: Tensor, labels: Tensor) -> Metrics:
     """Return all scores of each class as a problem of two classes, summed where a score is a sum over classes."""
     if logits.shape != labels.shape or not bool(((labels == 0) | (labels == 1)).all()):
         raise ValueError(f"labels: {tuple(labels.shape)} for logits {tuple(logits.shape)} are not a 0 or 1 for each")
-    by_class, answers, num_classes = each_class(logits), labels.flatten().long(), logits.shape[1]
+    by_class, answers, num_classes = one_vs_rest(logits), labels.flatten().long(), logits.shape[1]
     return Metrics(
         samples=len(logits),
         accuracy=accuracy(by_class, answers),

@@ -140,12 +140,12 @@ def compare(job: Job, tell: Callable[[str], None] = lambda line: None) -> Compar
         finally:
             for worker in workers:
                 worker.kill()
-    usual = speeds.get("usual")
+    baseline = speeds.get("baseline")
     measured = {}
     for variant, values in speeds.items():
         low, median, high = np.percentile(values, [25, 50, 75]).tolist()
         flops = student_flops + (0.0 if variant == "stored" else teacher_flops)
-        ratios = None if usual is None else [mine / theirs for mine, theirs in zip(values, usual, strict=True)]
+        ratios = None if baseline is None else [mine / theirs for mine, theirs in zip(values, baseline, strict=True)]
         measured[variant] = Measured(
             images_per_second=median,
             iqr=high - low,

@@ -12,7 +12,7 @@ from preceptor.data import Arrays, Normalisation, load
 __all__ = ["VARIANTS", "Job", "images"]
 
 VARIANTS = {
-    "usual": "the usual research loop: float32, as written, samples augmented one by one",
+    "baseline": "the usual research loop: float32, as written, samples augmented one by one",
     "plain": "preceptor, engine=plain: float32, not compiled, batches augmented at once",
     "auto": "preceptor, engine=auto in a short run: bf16 where the machine has it, not compiled",
     "live": "preceptor, engine=fast: bf16 where the machine has it, compiled",
@@ -46,7 +46,7 @@ class Job:
     views: int = 1
     steps: int | None = None
     rounds: int = 5
-    variants: tuple[str, ...] = ("usual", "auto", "live", "stored")
+    variants: tuple[str, ...] = ("baseline", "auto", "live", "stored")
     root: str | None = None
     device: str = "auto"
     threads: int | None = None

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from preceptor.bench.job import Job, images
-from preceptor.data import Loader, Shown, plain_batches, seen_batches
+from preceptor.data import FixedViews, Loader, plain_batches, seen_batches
 from preceptor.labels import Encoding, LabelsOf, LabelStore, Manifest, write_labels
 from preceptor.models import create, observe
 from preceptor.objectives.distill import KD
@@ -32,7 +32,7 @@ from preceptor.training import (
     forward_flops,
     predict,
 )
-from preceptor.types import Clock, View
+from preceptor.types import Progress, View
 
 __all__ = ["Trial", "flops_per_image"]
 
@@ -69,7 +69,7 @@ class Trial:
         self._source: TeacherSource = LiveTeacher(observe(teacher, ()), self._engine, job.batch_size)
         shown = None
         if variant == "stored":
-            self._source, shown = self._stored(job, teacher), Shown(0, job.views)
+            self._source, shown = self._stored(job, teacher), FixedViews(0, job.views)
         self._loader = Loader(
             self._split,
             batch_size=job.batch_size,
@@ -96,8 +96,8 @@ class Trial:
             plan=Plan(10**6, 10**6, LearningRate(0.05)),
             engine=self._engine,
             evaluate=dict,
-            journal=_NoJournal(),
-            watcher=_Listener(stepped),
+            metrics_log=_NoJournal(),
+            callback=_Listener(stepped),
             checkpoints=self._folder,
         )
 
@@ -110,7 +110,7 @@ class Trial:
         marks: dict[str, list[float]] = {}
         batches = self._loader.batches(1)
         self._learner.train()
-        clock = Clock(1, 1, 0.0)
+        progress = Progress(1, 1, 0.0)
         for _ in range(steps):
             last = self._now()
 
@@ -124,8 +124,8 @@ class Trial:
             answers = self._source(batch)
             last = mark("teacher", last)
             with self._engine.autocast():
-                terms, _ = self._learner(batch, answers, clock)
-                loss = total(terms, self._learner.objective.weights(clock))
+                terms, _ = self._learner(batch, answers, progress)
+                loss = total(terms, self._learner.objective.weights(progress))
             last = mark("student forward", last)
             self._optimizer.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]

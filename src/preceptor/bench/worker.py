@@ -16,9 +16,9 @@ from typing import Any
 
 import torch
 
+from preceptor.bench.baseline import baseline_steps
 from preceptor.bench.job import Job
 from preceptor.bench.ours import Trial
-from preceptor.bench.usual import steps_of_the_usual_loop
 from preceptor.training import choose_engine
 
 __all__ = ["main"]
@@ -66,10 +66,10 @@ def main(arguments: list[str]) -> None:
     if job.threads is not None:
         torch.set_num_threads(job.threads)
     try:
-        if variant == "usual":
+        if variant == "baseline":
             device = choose_engine(job.device).device
             rounds = _Rounds(device, None)
-            for _ in steps_of_the_usual_loop(job, device):
+            for _ in baseline_steps(job, device):
                 rounds()
         else:
             trial = Trial(job, variant, folder)

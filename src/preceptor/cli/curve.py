@@ -8,6 +8,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from preceptor.artifacts.identify import network_of
 from preceptor.artifacts.provenance import command_line, versions
 from preceptor.artifacts.run_folder import RunFolder
 from preceptor.config.overrides import make_recipe
@@ -29,7 +30,7 @@ def curve_verb(teacher: str, words: Sequence[str]) -> None:
         )
     config = RunFolder(teacher).read_config()
     given = {"data": config["data"], "teacher": teacher}
-    recipe = make_recipe(DistillRecipe, given, words)
+    recipe = make_recipe(DistillRecipe, given, words, network_of=network_of)
     is_first = join_processes().is_first
     console = Console(stderr=True, quiet=not is_first)
     points = [point.as_dict() for point in curve(recipe, tell=lambda line: console.print(line, highlight=False))]

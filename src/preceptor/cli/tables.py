@@ -14,12 +14,13 @@ from preceptor import data, models
 from preceptor.config.presets import PRESETS
 from preceptor.config.procedures import PROCEDURES
 from preceptor.errors import UsageError
+from preceptor.messages import did_you_mean
 from preceptor.objectives.distill import METHODS
 from preceptor.objectives.entry import Entry
 from preceptor.objectives.schedules import Schedule
 from preceptor.objectives.teacher import OBJECTIVES, SUMS
 from preceptor.objectives.weighted import Weight
-from preceptor.signature import did_you_mean, knob_defaults
+from preceptor.signature import default_hyperparameters
 
 __all__ = ["list_verb"]
 
@@ -80,8 +81,11 @@ def _explain(what: Registry, name: str) -> None:
         table.add_row(f"{role}.weight", _weight(entry.weight))
         for other, weight in entry.companions.items():
             table.add_row(f"{role}.{other}.weight", _weight(weight))
-    for knob, value in {**knob_defaults(make), **(entry.knobs if entry is not None else {})}.items():
-        table.add_row(f"{role}.{knob}", "(needed)" if value is inspect.Parameter.empty else str(value))
+    for hyperparameter, value in {
+        **default_hyperparameters(make),
+        **(entry.hyperparameters if entry is not None else {}),
+    }.items():
+        table.add_row(f"{role}.{hyperparameter}", "(needed)" if value is inspect.Parameter.empty else str(value))
     console.print(table)
 
 
@@ -95,10 +99,10 @@ def _explain_model(name: str) -> None:
         for key, default in _KEYS[prefix].items():
             table.add_row(f"model.{key}" if key != "others" else "(others)", default)
     else:
-        knobs = models.knobs(name)
+        hyperparameters = models.hyperparameters(name)
         console.print(f"{models.names()[name]}\n", markup=False, highlight=False)
-        for knob, value in knobs.items():
-            table.add_row(f"model.{knob}", "(needed)" if value is inspect.Parameter.empty else str(value))
+        for hyperparameter, value in hyperparameters.items():
+            table.add_row(f"model.{hyperparameter}", "(needed)" if value is inspect.Parameter.empty else str(value))
     table.add_row("model.logits", "one a class; 1 for two classes: the log-odds of class 1")
     console.print(table)
 

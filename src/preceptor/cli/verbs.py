@@ -15,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from preceptor.api.measuring import evaluate
+from preceptor.artifacts.identify import network_of
 from preceptor.assessment import Metrics
 from preceptor.config.overrides import make_recipe, read_yaml, split_overrides
 from preceptor.config.sections import DistillRecipe, LabelRecipe, TeachRecipe
@@ -37,7 +38,7 @@ def run_verb(verb: Literal["teach", "distill"], words: Sequence[str], config: Pa
     if show_help:
         _print_help(verb)
         return
-    recipe = make_recipe(_RUNS[verb], read_yaml(config) if config else None, words)
+    recipe = make_recipe(_RUNS[verb], read_yaml(config) if config else None, words, network_of=network_of)
     result = run(recipe)
     if join_processes().is_first:
         _print_metrics(result.metrics)
@@ -82,7 +83,7 @@ def config_verb(verb: Verb, words: Sequence[str]) -> None:
     given: dict[str, Any] = {"data": "digits"}
     given |= {"out": "labels/t"} if verb == "label" else {"model": "convnet_s"}
     given |= {} if verb == "teach" else {"teacher": "runs/t"}
-    recipe = make_recipe(_RECIPES[verb], given, words)
+    recipe = make_recipe(_RECIPES[verb], given, words, network_of=network_of)
     console = Console(soft_wrap=True)
     console.print(f"# preceptor {verb} --config FILE.yaml; null means: as the data's protocol says", highlight=False)
     for line in _yaml_lines(recipe, recipe.model_dump(mode="json")):

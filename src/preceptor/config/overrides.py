@@ -15,7 +15,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from pydantic import ValidationError
 
-from preceptor.config.presets import complete
+from preceptor.config.presets import NetworkOf, complete
 from preceptor.config.sections import Recipe, Section
 from preceptor.errors import UsageError
 from preceptor.signature import explain
@@ -37,13 +37,20 @@ _SHORT_FOR = {
 }
 
 
-def make_recipe(kind: type[_Recipe], values: Mapping[str, Any] | None = None, overrides: Sequence[str] = ()) -> _Recipe:
+def make_recipe(
+    kind: type[_Recipe],
+    values: Mapping[str, Any] | None = None,
+    overrides: Sequence[str] = (),
+    *,
+    network_of: NetworkOf = lambda path: None,
+) -> _Recipe:
     """Return a validated recipe.
 
     Args:
         kind: TeachRecipe, DistillRecipe or LabelRecipe.
         values: nested configuration, as read from YAML; sections may be bare names.
         overrides: `key=value` words, applied on top.
+        network_of: returns the name of the network of a run folder, for presets that depend on it.
 
     Raises:
         UsageError: one line for each bad key.
@@ -71,7 +78,7 @@ def make_recipe(kind: type[_Recipe], values: Mapping[str, Any] | None = None, ov
         raise UsageError("configuration: is not a mapping of keys")
     sections = {str(key): _spread(str(key), value) for key, value in full.items()}
     try:
-        return kind.model_validate(complete(sections, is_student="method" in kind.model_fields))
+        return kind.model_validate(complete(sections, is_student="method" in kind.model_fields, network_of=network_of))
     except ValidationError as error:
         raise UsageError(explain(error, kind)) from error
 

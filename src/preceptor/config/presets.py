@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
-from preceptor.artifacts.run_folder import RunFolder
 from preceptor.config.procedures import PROCEDURES
 from preceptor.config.protocols import GENTLE
 from preceptor.errors import UsageError
+from preceptor.messages import did_you_mean
 from preceptor.objectives.distill import METHODS
 from preceptor.objectives.entry import Entry
 from preceptor.objectives.teacher import OBJECTIVES
-from preceptor.signature import did_you_mean
 
-__all__ = ["PRESETS", "Preset", "complete"]
+__all__ = ["PRESETS", "NetworkOf", "Preset", "complete"]
 
 Nested = Mapping[str, Any]
+NetworkOf = Callable[[str], str | None]
 _ENTRIES: Mapping[str, Entry] = {**OBJECTIVES, **METHODS, **PROCEDURES}
 
 
@@ -142,12 +141,13 @@ PRESETS: dict[str, Preset] = {
 }
 
 
-def complete(values: Nested, *, is_student: bool) -> dict[str, Any]:
+def complete(values: Nested, *, is_student: bool, network_of: NetworkOf) -> dict[str, Any]:
     """Return a recipe's values with those of its preset and its method below them.
 
     Args:
         values: nested, as the user gave them, sections spelled out.
         is_student: whether it is a recipe of distill.
+        network_of: returns the name of the network of a run folder, None where there is none.
 
     Raises:
         UsageError: for an unknown preset, or when a term needs a key that was not given.
@@ -155,7 +155,7 @@ def complete(values: Nested, *, is_student: bool) -> dict[str, Any]:
     method = values.get("method", {}).get("name", "kd") if is_student else None
     below: Nested = {}
     if values.get("preset") is not None:
-        below = _preset(values, method)
+        below = _preset(values, method, network_of)
     entry = _ENTRIES.get(method or "")
     if entry is not None:
         below = _over(entry.implies, below)
@@ -178,7 +178,7 @@ def _check_needs(full: Nested, role: str) -> None:
                 raise UsageError(f"{role} {name} needs {key}={what}")
 
 
-def _preset(values: Nested, method: str | None) -> Nested:
+def _preset(values: Nested, method: str | None, network_of: NetworkOf) -> Nested:
     name = values["preset"]
     if name not in PRESETS:
         raise UsageError(f"preset: unknown name {name!r}{did_you_mean(str(name), PRESETS)}")
@@ -188,16 +188,16 @@ def _preset(values: Nested, method: str | None) -> Nested:
     if method is None:
         own = preset.teach if "objective" not in values else {}
         return _over(own, _over(rate, preset.both))
-    of_pair = preset.pairs.get((method, _teacher_model(values.get("teacher", {})), model), {})
+    of_pair = preset.pairs.get((method, _teacher_model(values.get("teacher", {}), network_of), model), {})
     chosen = _over({"method": of_pair} if of_pair else {}, preset.methods.get(method, {}))
     return _over(chosen, _over(rate, preset.both))
 
 
-def _teacher_model(teacher: Nested) -> str:
+def _teacher_model(teacher: Nested, network_of: NetworkOf) -> str:
     """Return the name of the teacher's network, as far as its section or its run folder says it."""
     path = teacher.get("path")
-    if teacher.get("model") is None and isinstance(path, str) and RunFolder(Path(path)).config.exists():
-        return str(RunFolder(path).read_config()["model"]["name"])
+    if teacher.get("model") is None and isinstance(path, str):
+        return str(network_of(path))
     return str(teacher.get("model"))
 
 

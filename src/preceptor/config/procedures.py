@@ -34,7 +34,7 @@ PROCEDURES: dict[str, Entry] = {
         2022,
         "procedure",
         1.0,
-        knobs={"temperature": 1.0},
+        hyperparameters={"temperature": 1.0},
         implies={"inputs": {"name": "function_matching"}},
     ),
     "kd_plus": Entry(

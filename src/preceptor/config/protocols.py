@@ -19,7 +19,7 @@ __all__ = ["GENTLE", "PROTOCOLS", "Protocol", "fill", "resolved"]
 _Recipe = TypeVar("_Recipe", bound=Recipe)
 _Value = TypeVar("_Value")
 GENTLE = {"MobileNetV2", "ShuffleV1", "ShuffleV2"}  # trained with a fifth of the rate in the CIFAR protocol
-_USUAL_RATE = {"sgd": 0.05, "dot": 0.05, "adamw": 1e-3}
+_DEFAULT_RATES = {"sgd": 0.05, "dot": 0.05, "adamw": 1e-3}
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +54,9 @@ def fill(recipe: _Recipe, protocol: Protocol, data: Data) -> _Recipe:
         data: whose own augmentation and validation share fill those gaps.
     """
     optimizer = recipe.optim.name or protocol.optimizer
-    usual = protocol.gentle_lr if recipe.model.name in GENTLE else protocol.lr
+    default_rate = protocol.gentle_lr if recipe.model.name in GENTLE else protocol.lr
     is_alike = optimizer == protocol.optimizer or {optimizer, protocol.optimizer} == {"sgd", "dot"}
-    rate = usual if is_alike else _USUAL_RATE[optimizer]
+    rate = default_rate if is_alike else _DEFAULT_RATES[optimizer]
     decay = recipe.optim.weight_decay
     return recipe.model_copy(
         update={

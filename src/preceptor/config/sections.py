@@ -46,7 +46,7 @@ class OpenSection(Section):
     model_config = ConfigDict(extra="allow")
 
     @property
-    def knobs(self) -> dict[str, Any]:
+    def hyperparameters(self) -> dict[str, Any]:
         """The further keys."""
         return dict(self.model_extra or {})
 

@@ -15,13 +15,14 @@ from pydantic import TypeAdapter, ValidationError
 from preceptor.config.procedures import PROCEDURES
 from preceptor.config.sections import ObjectiveSection
 from preceptor.errors import UsageError
+from preceptor.messages import did_you_mean
 from preceptor.objectives.base import Objective
 from preceptor.objectives.distill import METHODS
 from preceptor.objectives.entry import Entry
 from preceptor.objectives.schedules import SCHEDULES, Schedule
 from preceptor.objectives.teacher import OBJECTIVES, SUMS
 from preceptor.objectives.weighted import Sum, Weight
-from preceptor.signature import check_knobs, did_you_mean, knob_defaults
+from preceptor.signature import check_hyperparameters, default_hyperparameters
 
 __all__ = ["build_sum", "resolve_terms", "unlikely"]
 
@@ -43,8 +44,8 @@ def resolve_terms(section: ObjectiveSection, where: str, *, has_teacher: bool) -
     entries = _ALL if has_teacher else OBJECTIVES
     terms = _named(section.name, where, entries, has_teacher=has_teacher)
     main = section.name if section.name in terms else None
-    own = {"weight", *knob_defaults(entries[main].objective)} if main else set()
-    for key, value in section.knobs.items():
+    own = {"weight", *default_hyperparameters(entries[main].objective)} if main else set()
+    for key, value in section.hyperparameters.items():
         if key in own and main is not None:
             terms[main][key] = value
         elif key in terms or key in entries or (isinstance(value, Mapping) and "name" in value):
@@ -65,14 +66,14 @@ def build_sum(terms: Mapping[str, Mapping[str, Any]]) -> Sum:
     built: dict[str, tuple[Weight, Objective]] = {}
     for name, settings in terms.items():
         weight = _weight(settings["weight"], name)
-        knobs = {key: value for key, value in settings.items() if key not in {"name", "weight"}}
+        hyperparameters = {key: value for key, value in settings.items() if key not in {"name", "weight"}}
         try:
-            objective = _ALL[settings["name"]].objective(**knobs)
+            objective = _ALL[settings["name"]].objective(**hyperparameters)
         except ValueError as error:
             raise UsageError(f"{name}: {error}") from error
-        if weight != 0.0 or knobs.get("stage_epochs", 0):
+        if weight != 0.0 or hyperparameters.get("stage_epochs", 0):
             built[name] = (weight, objective)
-        elif "stage_epochs" in knobs:
+        elif "stage_epochs" in hyperparameters:
             raise UsageError(f"{name}: with weight 0 and stage_epochs 0 nothing is left of it; give it a weight")
     if all(weight == 0.0 for weight, _ in built.values()):
         raise UsageError(f"every term has weight 0: {', '.join(terms)}")
@@ -125,8 +126,12 @@ def _settled(name: str, settings: dict[str, Any], where: str, entries: Mapping[s
     if key not in entries:
         raise UsageError(f"{where}.{name}.name: unknown name {key!r}{did_you_mean(str(key), entries)}")
     weight = _plain(_weight(settings.pop("weight", _plain(entries[key].weight)), f"{where}.{name}"))
-    knobs = {**entries[key].knobs, **settings}
-    return {"name": key, "weight": weight, **check_knobs(entries[key].objective, knobs, f"{where}.{name}")}
+    hyperparameters = {**entries[key].hyperparameters, **settings}
+    return {
+        "name": key,
+        "weight": weight,
+        **check_hyperparameters(entries[key].objective, hyperparameters, f"{where}.{name}"),
+    }
 
 
 def _weight(value: object, where: str) -> Weight:
@@ -136,7 +141,7 @@ def _weight(value: object, where: str) -> Weight:
         if shape not in SCHEDULES:
             raise UsageError(f"{where}.weight.schedule: unknown {shape!r}{did_you_mean(str(shape), SCHEDULES)}")
         kind = SCHEDULES[shape]
-        return kind(**check_knobs(kind, settings, f"{where}.weight"))
+        return kind(**check_hyperparameters(kind, settings, f"{where}.weight"))
     try:
         return _NUMBER.validate_python(value)
     except ValidationError as error:

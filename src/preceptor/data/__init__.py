@@ -1,9 +1,9 @@
 """Data: sources, the rules that cut them, keyed augmentation, batches."""
 
-from preceptor.data.augment.policies import POLICIES, KDPlus, MixPatch, Policy, Real
+from preceptor.data.augment.policies import POLICIES, KDPlus, MixPatch, PlainInputs, Policy
 from preceptor.data.dataset import Data, Normalisation, Source
 from preceptor.data.images.pixels import read_image
-from preceptor.data.loader import Batches, Loader, Shown, check_views, plain_batches, seen_batches
+from preceptor.data.loader import Batches, FixedViews, Loader, check_views, plain_batches, seen_batches
 from preceptor.data.pool import PolicyLoader, PooledLoader, pooled_sizes
 from preceptor.data.sources.arrays import Pair
 from preceptor.data.sources.folders import image_files
@@ -18,17 +18,17 @@ __all__ = [
     "Arrays",
     "Batches",
     "Data",
+    "FixedViews",
     "Items",
     "KDPlus",
     "Loader",
     "MixPatch",
     "Normalisation",
     "Pair",
+    "PlainInputs",
     "Policy",
     "PolicyLoader",
     "PooledLoader",
-    "Real",
-    "Shown",
     "Source",
     "Split",
     "Stream",

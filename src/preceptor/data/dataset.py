@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float, Int, Shaped
 from torch import Tensor
 
-from preceptor.data.augment.views import ORDER, draws
+from preceptor.data.augment.views import ORDER, random_bits
 from preceptor.data.sources.table_fit import TableFit
 from preceptor.data.split import Arrays, Joined, Split
 from preceptor.errors import UsageError
@@ -274,7 +274,7 @@ def stratified(labels: Int[Tensor, samples * classes], count: int, seed: int, *,
     exact = sizes * count / max(len(labels), 1)
     quota = np.floor(exact).astype(np.int64)
     quota[np.argsort(quota - exact, kind="stable")[: count - quota.sum()]] += 1
-    keys = draws(seed, stream, torch.arange(len(labels)), stream=ORDER + 1)[:, 0]
+    keys = random_bits(seed, stream, torch.arange(len(labels)), stream=ORDER + 1)[:, 0]
     chosen = []
     for label, number in zip(classes.tolist(), quota.tolist(), strict=True):
         rows = torch.nonzero(labels == label).flatten()

@@ -13,14 +13,14 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from preceptor.data.augment.extra_views import further_view
-from preceptor.data.augment.views import ORDER, VIEWS, draws
+from preceptor.data.augment.extra_views import extra_view
+from preceptor.data.augment.views import ORDER, VIEWS, random_bits
 from preceptor.data.dataset import Normalisation
 from preceptor.data.split import Arrays, Split
 from preceptor.errors import UsageError
 from preceptor.types import Batch, View
 
-__all__ = ["Batches", "Loader", "Shown", "check_views", "plain_batches", "seen_batches"]
+__all__ = ["Batches", "FixedViews", "Loader", "check_views", "plain_batches", "seen_batches"]
 
 _Read = tuple[Tensor, Tensor | None] | UsageError
 _Share = tuple[Tensor, float]
@@ -30,7 +30,7 @@ _RESIDENT_BYTES = 2**30  # splits up to here are moved to the device once
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class FixedViews:
     """A fixed number of views, shown in turn: those for which answers were stored."""
 
     seed: int
@@ -60,7 +60,7 @@ class Loader:
         normalisation: applied after it.
         seed: of order and views.
         device: where batches live.
-        further: names of further views of each sample.
+        extra_views: names of further views of each sample.
         shown: which views are shown, where that is not (seed, epoch): epoch after epoch those numbered 1..count of
             another seed, over and over.
         workers: processes that read ahead, for splits that are not held in memory; 0: none.
@@ -79,8 +79,8 @@ class Loader:
         normalisation: Normalisation,
         seed: int,
         device: torch.device,
-        further: Sequence[str] = (),
-        shown: Shown | None = None,
+        extra_views: Sequence[str] = (),
+        shown: FixedViews | None = None,
         workers: int = 0,
         part: tuple[int, int] = (0, 1),
     ) -> None:
@@ -88,14 +88,14 @@ class Loader:
             raise UsageError(f"data: batch_size {batch_size} is not at least 1")
         if batch_size < part[1]:
             raise UsageError(f"batch_size: {batch_size} rows cannot be shared by {part[1]} processes")
-        check_views(split, view, further)
+        check_views(split, view, extra_views)
         self._split = _resident(split, device)
         self.batch_size = batch_size
         self._view = view
         self._normalisation = normalisation
         self._seed = seed
         self._device = device
-        self._further = {name: further_view(name, view) for name in further}
+        self._further = {name: extra_view(name, view) for name in extra_views}
         self._shown = shown
         self._workers = workers
         self._part = part
@@ -113,7 +113,7 @@ class Loader:
     def order(self, epoch: int) -> Tensor:
         """Return the rows in this epoch's order."""
         rows = torch.arange(len(self._split))
-        keys = draws(self._seed, epoch, rows, stream=ORDER)[:, 0]
+        keys = random_bits(self._seed, epoch, rows, stream=ORDER)[:, 0]
         if self._split.blocks is not None:
             keys += _turns(self._split.blocks, self._seed, epoch).to(keys.device) << 32
         return torch.argsort(keys, stable=True)
@@ -129,11 +129,11 @@ class Loader:
 
     def _batch(self, rows: Tensor, read: Tensor, raw: Tensor, seen: View) -> Batch:
         batch = _seen_batch(read, self._split, rows, seen, self._normalisation)
-        further = {
+        extra_views = {
             name: self._normalisation(view(raw, seen.seed, seen.epoch, batch.index))
             for name, view in self._further.items()
         }
-        return replace(batch, further=further)
+        return replace(batch, extra_views=extra_views)
 
     def _read(self, shares: Sequence[_Share], view: View, epoch: int) -> Iterator[tuple[Tensor, Tensor | None]]:
         reader = _Reader(self._split, also_raw=bool(self._further) and view.name in self._split.makes)
@@ -157,7 +157,7 @@ def _seen_batch(read: Tensor, split: Split, rows: Tensor, view: View, normalisat
     return Batch(normalisation(shown), labels, index, view)
 
 
-def check_views(split: Split, view: str, further: Sequence[str] = ()) -> None:
+def check_views(split: Split, view: str, extra_views: Sequence[str] = ()) -> None:
     """Check that a split's samples can be seen in these views.
 
     Raises:
@@ -167,17 +167,17 @@ def check_views(split: Split, view: str, further: Sequence[str] = ()) -> None:
         near = difflib.get_close_matches(view, VIEWS, n=1) or list(VIEWS)
         raise UsageError(f"data.view: unknown name {view!r}; did you mean {' or '.join(near)}?")
     sample = split.inputs(torch.tensor([0]))
-    if (view != "none" or further) and (sample.dtype != torch.uint8 or sample.ndim != 4):
+    if (view != "none" or extra_views) and (sample.dtype != torch.uint8 or sample.ndim != 4):
         what, way_out = (
             (f"data.view: {view}", "use data.view=none")
             if view != "none"
-            else (f"view {further[0]}", "this method cannot be used with them")
+            else (f"view {extra_views[0]}", "this method cannot be used with them")
         )
         raise UsageError(
             f"{what} works on uint8 images, and the inputs are {sample.dtype} {tuple(sample.shape[1:])}; {way_out}"
         )
-    if any(name.startswith("rotated") for name in further) and sample.shape[2] != sample.shape[3]:
-        raise UsageError(f"view {further[0]} needs square images, and the inputs are {tuple(sample.shape[1:])}")
+    if any(name.startswith("rotated") for name in extra_views) and sample.shape[2] != sample.shape[3]:
+        raise UsageError(f"view {extra_views[0]} needs square images, and the inputs are {tuple(sample.shape[1:])}")
 
 
 def seen_batches(
@@ -249,7 +249,7 @@ class _Reader(Dataset[_Read]):
         self._also_raw = also_raw
 
     @property
-    def is_held(self) -> bool:
+    def is_in_memory(self) -> bool:
         """Whether the samples are in memory: nothing has to be read ahead."""
         return isinstance(self._split, Arrays)
 
@@ -276,7 +276,7 @@ def _read(
 def _read_ahead(
     reader: _Reader, wanted: Iterable[tuple[View, Tensor]], *, pinned: bool, workers: int, seed: int
 ) -> Iterable[_Read]:
-    if reader.is_held or workers == 0:
+    if reader.is_in_memory or workers == 0:
         return (reader[asked] for asked in wanted)
     ahead: DataLoader[_Read] = DataLoader(
         reader,
@@ -293,7 +293,7 @@ def _turns(blocks: Tensor, seed: int, epoch: int) -> Tensor:
     """Return when each sample's turn comes where samples lie in blocks: the blocks are shuffled and taken a few at a time."""
     number = int(blocks.max()) + 1 if len(blocks) else 0
     place = torch.argsort(
-        torch.argsort(draws(seed, epoch, torch.arange(number), stream=_BLOCK_ORDER)[:, 0], stable=True)
+        torch.argsort(random_bits(seed, epoch, torch.arange(number), stream=_BLOCK_ORDER)[:, 0], stable=True)
     )
     return place[blocks] // _BLOCKS_AT_ONCE
 

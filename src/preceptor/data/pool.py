@@ -75,7 +75,9 @@ class PooledLoader:
                 sample_share=share,
                 index=torch.cat([known.index, unknown.index + self._labelled.num_samples]),
                 view=replace(known.view, epoch=epoch),
-                further={name: torch.cat([shown, unknown.further[name]]) for name, shown in known.further.items()},
+                extra_views={
+                    name: torch.cat([shown, unknown.extra_views[name]]) for name, shown in known.extra_views.items()
+                },
             )
 
 

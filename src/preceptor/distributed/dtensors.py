@@ -6,10 +6,10 @@ import sys
 
 from torch import Tensor
 
-__all__ = ["is_parted", "whole"]
+__all__ = ["is_sharded", "whole"]
 
 
-def is_parted(tensor: Tensor) -> bool:
+def is_sharded(tensor: Tensor) -> bool:
     """Return whether this process holds a part of a tensor only."""
     module = sys.modules.get("torch.distributed.tensor")  # slow to import, and without it no such tensor exists
     return module is not None and isinstance(tensor, module.DTensor)
@@ -24,4 +24,4 @@ def whole(tensor: Tensor) -> Tensor:
         >>> whole(values) is values
         True
     """
-    return tensor.full_tensor() if is_parted(tensor) else tensor  # type: ignore[attr-defined, no-any-return]
+    return tensor.full_tensor() if is_sharded(tensor) else tensor  # type: ignore[attr-defined, no-any-return]

@@ -17,10 +17,10 @@ from torch import Tensor
 from preceptor.distributed.processes import Processes, padded
 from preceptor.types import Batch, Outputs, Step
 
-__all__ = ["whole_batch", "whole_step"]
+__all__ = ["gather_batch", "gather_step"]
 
 
-def whole_step(step: Step, *, processes: Processes) -> Step:
+def gather_step(step: Step, *, processes: Processes) -> Step:
     """Return the step whose rows are those of all processes, in the order in which one process would have them.
 
     With several processes its batch has neither inputs nor further views, which are large and which no loss looks at; features
@@ -32,13 +32,13 @@ def whole_step(step: Step, *, processes: Processes) -> Step:
     nothing = step.batch.inputs.new_empty(len(step.batch.inputs), 0)
     return replace(
         step,
-        batch=table.batch(replace(step.batch, inputs=nothing, further={})),
+        batch=table.batch(replace(step.batch, inputs=nothing, extra_views={})),
         student=table.outputs(step.student),
         teacher=None if step.teacher is None else table.outputs(step.teacher),
     )
 
 
-def whole_batch(batch: Batch, *, processes: Processes) -> Batch:
+def gather_batch(batch: Batch, *, processes: Processes) -> Batch:
     """Return the batch whose rows are those of all processes, in the order in which one process would have them."""
     return batch if processes.count == 1 else _table(batch, processes).batch(batch)
 
@@ -91,7 +91,7 @@ class _Table:
             inputs=self.every(batch.inputs),
             labels=None if batch.labels is None else self.every(batch.labels)[: self.labelled],
             index=self.every(batch.index)[: self.samples],
-            further={name: self.every(seen) for name, seen in batch.further.items()},
+            extra_views={name: self.every(seen) for name, seen in batch.extra_views.items()},
             share=share,
             labelled_share=labelled_share,
             sample_share=sample_share,

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, distributed, nn
 
-from preceptor.distributed.dtensors import is_parted
+from preceptor.distributed.dtensors import is_sharded
 
 __all__ = ["Processes", "join_processes", "padded"]
 
@@ -65,7 +65,7 @@ class Processes:
         """Make each gradient its mean over all processes; one that is missing here counts as 0."""
         if self.count == 1:
             return
-        trained = [p for p in parameters if p.requires_grad and not is_parted(p)]  # a parted one's is the mean already
+        trained = [p for p in parameters if p.requires_grad and not is_sharded(p)]  # a parted one's is the mean already
         if not trained:
             return
         has_gradient = torch.tensor([float(parameter.grad is not None) for parameter in trained])
@@ -121,9 +121,9 @@ class Processes:
         """
         if self.count == 1:
             return
-        for memories, rows in banks:
+        for memory_banks, rows in banks:
             seen = self.rows(rows)
-            for memory in memories:
+            for memory in memory_banks:
                 memory[seen] = self.rows(memory[rows])
 
     def sync_buffers(self, buffers: Iterable[Tensor]) -> None:

@@ -13,17 +13,17 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 
-from preceptor.distributed.dtensors import is_parted, whole
+from preceptor.distributed.dtensors import is_sharded, whole
 
 __all__ = [
     "Sharding",
     "clip_gradients",
-    "load_whole",
-    "load_whole_optimizer",
-    "own_part",
-    "parted",
+    "full_state",
+    "load_full",
+    "load_full_optimizer",
+    "local_shard",
     "shard",
-    "whole_state",
+    "shard_like",
 ]
 
 Sharding = Literal["none", "teacher", "all"]
@@ -48,30 +48,30 @@ def shard(network: nn.Module, device: torch.device, count: int, least: int = _BL
     mesh = init_device_mesh(device.type, (count,))
     lists = [module for module in network.modules() if isinstance(module, nn.ModuleList | nn.Sequential)]
     for block in [member for members in reversed(lists) for member in members]:
-        if sum(parameter.numel() for parameter in block.parameters() if not is_parted(parameter)) >= least:
+        if sum(parameter.numel() for parameter in block.parameters() if not is_sharded(parameter)) >= least:
             fully_shard(block, mesh=mesh, reshard_after_forward=True)
     fully_shard(network, mesh=mesh, reshard_after_forward=True)
 
 
-def own_part(tensor: Tensor) -> Tensor:
+def local_shard(tensor: Tensor) -> Tensor:
     """Return what this process holds of a tensor."""
-    return tensor.to_local() if is_parted(tensor) else tensor  # type: ignore[attr-defined, no-any-return]
+    return tensor.to_local() if is_sharded(tensor) else tensor  # type: ignore[attr-defined, no-any-return]
 
 
-def whole_state(state: Any) -> Any:
+def full_state(state: Any) -> Any:
     """Return a state dict, however nested, with every parted tensor whole and on the CPU; all processes call it together."""
     if isinstance(state, Tensor):
-        return whole(state.detach()).cpu() if is_parted(state) else state
+        return whole(state.detach()).cpu() if is_sharded(state) else state
     if isinstance(state, Mapping):
-        return {key: whole_state(value) for key, value in state.items()}
+        return {key: full_state(value) for key, value in state.items()}
     if isinstance(state, list | tuple):
-        return type(state)(whole_state(value) for value in state)
+        return type(state)(full_state(value) for value in state)
     return state
 
 
-def parted(given: Tensor, like: Tensor) -> Tensor:
+def shard_like(given: Tensor, like: Tensor) -> Tensor:
     """Return a whole tensor as one that is parted like another; as it is where that one is whole, or of another shape."""
-    if not is_parted(like) or given.shape != like.shape:
+    if not is_sharded(like) or given.shape != like.shape:
         return given
     from torch.distributed.tensor import distribute_tensor  # noqa: PLC0415  (slow to import)
 
@@ -79,17 +79,17 @@ def parted(given: Tensor, like: Tensor) -> Tensor:
     return distribute_tensor(given.to(like.device, like.dtype), mesh, placements)
 
 
-def load_whole(module: nn.Module, state: Mapping[str, Tensor]) -> None:
+def load_full(module: nn.Module, state: Mapping[str, Tensor]) -> None:
     """Load a whole state dict into a module, each process its part.
 
     Raises:
         RuntimeError: when it does not fit.
     """
     own = module.state_dict()
-    module.load_state_dict({name: parted(tensor, own.get(name, tensor)) for name, tensor in state.items()})
+    module.load_state_dict({name: shard_like(tensor, own.get(name, tensor)) for name, tensor in state.items()})
 
 
-def load_whole_optimizer(optimizer: torch.optim.Optimizer, state: Mapping[str, Any]) -> None:
+def load_full_optimizer(optimizer: torch.optim.Optimizer, state: Mapping[str, Any]) -> None:
     """Load a whole state dict into an optimiser, each process its part.
 
     Raises:
@@ -97,13 +97,13 @@ def load_whole_optimizer(optimizer: torch.optim.Optimizer, state: Mapping[str, A
     """
     optimizer.load_state_dict(dict(state))
     for parameter, kept in optimizer.state.items():
-        kept.update({key: parted(value, parameter) for key, value in kept.items() if isinstance(value, Tensor)})
+        kept.update({key: shard_like(value, parameter) for key, value in kept.items() if isinstance(value, Tensor)})
 
 
 def clip_gradients(parameters: Iterable[nn.Parameter], largest: float) -> None:
     """Scale all gradients down so that their common norm is at most `largest`, whole and parted ones alike."""
     trained = [parameter for parameter in parameters if parameter.grad is not None]
-    sides = [[p for p in trained if is_parted(p) is parts] for parts in (False, True)]
+    sides = [[p for p in trained if is_sharded(p) is parts] for parts in (False, True)]
     given = [side for side in sides if side]
     norms = [whole(get_total_norm([p.grad for p in side if p.grad is not None])) for side in given]
     norm = torch.linalg.vector_norm(torch.stack(norms))

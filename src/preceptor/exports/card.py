@@ -15,7 +15,7 @@ from preceptor.artifacts.run_folder import RunFolder
 from preceptor.errors import UsageError
 from preceptor.exports.hub import HubFile
 from preceptor.exports.onnx import INPUT
-from preceptor.models import Passport
+from preceptor.models import ModelMetadata
 
 __all__ = ["model_card"]
 
@@ -29,7 +29,7 @@ _FEW = 4  # channels whose mean and std the card spells out
 def model_card(
     config: Mapping[str, Any],
     record: Mapping[str, Any],
-    passport: Passport,
+    metadata: ModelMetadata,
     files: Sequence[HubFile],
     *,
     license: str,
@@ -41,7 +41,7 @@ def model_card(
     Args:
         config: of the run.
         record: its result.json: every number is from there, but for what was measured of a file.
-        passport: of the network.
+        metadata: of the network.
         files: that lie beside the card.
         license: an identifier that the Hub knows, or "unknown".
         outputs: of the network itself: 1 where it gives the log-odds of the second of two classes.
@@ -49,7 +49,7 @@ def model_card(
     """
     measured = _measured(config, record, epoch)
     front = yaml.safe_dump(
-        _front(config, record, passport, license, measured), sort_keys=False, allow_unicode=True, width=1000
+        _front(config, record, metadata, license, measured), sort_keys=False, allow_unicode=True, width=1000
     )
     rows = [(name, _number(name, value)) for name, value in measured.scores.items()]
     parts = [
@@ -58,10 +58,10 @@ def model_card(
         *([_table((f"{measured.split} metric", "value"), rows)] if rows else []),
         f"{measured.words} {record['parameters']:,} parameters.\n",
         "## Files\n",
-        _files(passport, files, outputs),
-        f"Classes, in order: {_classes(passport)}.\n",
+        _files(metadata, files, outputs),
+        f"Classes, in order: {_classes(metadata)}.\n",
         "## Use\n\nFOLDER is this folder, wherever it lies.\n",
-        *(f"```python\n{lines}```\n" for lines in _uses(passport, files)),
+        *(f"```python\n{lines}```\n" for lines in _uses(metadata, files)),
         "## Where it comes from\n",
         _table(("", ""), _provenance(config, record)),
     ]
@@ -105,9 +105,9 @@ def _precision(record: Mapping[str, Any]) -> str:
 
 
 def _front(
-    config: Mapping[str, Any], record: Mapping[str, Any], passport: Passport, license: str, measured: _Measured
+    config: Mapping[str, Any], record: Mapping[str, Any], metadata: ModelMetadata, license: str, measured: _Measured
 ) -> dict[str, Any]:
-    kind, method, task = str(config["data"]["name"]).partition(":")[0], _method_name(config), _task(passport)
+    kind, method, task = str(config["data"]["name"]).partition(":")[0], _method_name(config), _task(metadata)
     scores = {name: value for name, value in measured.scores.items() if name != "samples"}
     metrics = [{"type": name, "name": f"{measured.split} {name}", "value": value} for name, value in scores.items()]
     data = {"name": _data_name(config), "type": _ON_THE_HUB.get(kind, kind), "split": measured.split}
@@ -116,7 +116,7 @@ def _front(
     return {
         "library_name": "preceptor",
         "license": license,
-        **({"pipeline_tag": task["type"]} if passport.reads_images else {}),
+        **({"pipeline_tag": task["type"]} if metadata.reads_images else {}),
         "tags": ["preceptor", *(["knowledge-distillation"] if is_student else []), method],
         **({"datasets": [_ON_THE_HUB[kind]]} if kind in _ON_THE_HUB else {}),
         **({"metrics": ["accuracy"]} if "accuracy" in scores else {}),
@@ -157,12 +157,12 @@ def _one_teacher(path: str | None, section: str | Mapping[str, Any] | None) -> s
 def _provenance(config: Mapping[str, Any], record: Mapping[str, Any]) -> list[tuple[str, str]]:
     key = "method" if record["kind"] == "distill" else "objective"
     truth = record.get("truth_fingerprint")
-    knobs = json.dumps({name: value for name, value in config[key].items() if name != "name"})
+    hyperparameters = json.dumps({name: value for name, value in config[key].items() if name != "name"})
     return [
         ("data", f"{_data_name(config)}, fingerprint {record['data_fingerprint']}"),
         *([("true label distribution", f"fingerprint {truth}")] if truth else []),
         *([("teacher's fingerprint", str(record["teacher_fingerprint"]))] if record["teacher_fingerprint"] else []),
-        (key, f"{_method_name(config)} `{knobs}`"),
+        (key, f"{_method_name(config)} `{hyperparameters}`"),
         ("epochs", str(config["epochs"])),
         ("seed", str(record["seed"])),
         ("command", f"`{record['command']}`"),
@@ -183,78 +183,78 @@ def _those_of(epoch: int, epochs: int) -> str:
     return f"those of epoch {epoch} of {epochs}"
 
 
-def _task(passport: Passport) -> dict[str, str]:
+def _task(metadata: ModelMetadata) -> dict[str, str]:
     """Return what the Hub calls the kind of task, by what the network reads."""
-    kind = "Text" if passport.vocabulary is not None else "Image" if len(passport.input_shape) == 3 else "Tabular"
+    kind = "Text" if metadata.vocabulary is not None else "Image" if len(metadata.input_shape) == 3 else "Tabular"
     return {"type": f"{kind.lower()}-classification", "name": f"{kind} Classification"}
 
 
-def _files(passport: Passport, files: Sequence[HubFile], outputs: int) -> str:
+def _files(metadata: ModelMetadata, files: Sequence[HubFile], outputs: int) -> str:
     """Return a table of what each file takes and returns."""
     measured = any(file.accuracy is not None for file in files)
     head = ("file", "takes", "returns", *(("accuracy of this very file",) if measured else ()))
     rows = []
     for file in files:
-        its = replace(passport, normalise=file.normalise, output=file.output)
-        returns = _returns(its, outputs if file.name.endswith(".safetensors") else len(passport.class_names))
+        its = replace(metadata, normalise=file.normalise, output=file.output)
+        returns = _returns(its, outputs if file.name.endswith(".safetensors") else len(metadata.class_names))
         found = "" if file.accuracy is None else f"{100 * file.accuracy:.2f} % of {file.samples:,} test samples"
         rows.append((f"`{file.name}`", _takes(its), returns, *((found,) if measured else ())))
     return _table(head, rows)
 
 
-def _takes(passport: Passport) -> str:
-    shape = f"[batch, {', '.join(map(str, passport.input_shape))}]"
-    if passport.vocabulary is not None:
-        rows = ", ".join(("token numbers", "their mask", "their sentence")[: passport.input_shape[0]])
-        return f"texts as float32 {shape}: {rows}, of a tokenizer of {passport.vocabulary.size:,} tokens"
-    if passport.table is not None:
-        columns = ", ".join(f"`{each['name']}`" for each in passport.table["encoders"])
+def _takes(metadata: ModelMetadata) -> str:
+    shape = f"[batch, {', '.join(map(str, metadata.input_shape))}]"
+    if metadata.vocabulary is not None:
+        rows = ", ".join(("token numbers", "their mask", "their sentence")[: metadata.input_shape[0]])
+        return f"texts as float32 {shape}: {rows}, of a tokenizer of {metadata.vocabulary.size:,} tokens"
+    if metadata.table is not None:
+        columns = ", ".join(f"`{each['name']}`" for each in metadata.table["encoders"])
         return f"float32 {shape}: what `preceptor predict` makes of columns {columns} (`table` in config.json says how)"
-    is_pixels = passport.input_dtype == "uint8"
-    if passport.normalise == "inside":
+    is_pixels = metadata.input_dtype == "uint8"
+    if metadata.normalise == "inside":
         return f"uint8 {shape}: pixels 0..255" if is_pixels else f"float32 {shape}: as the data hold them"
     scaled = "pixels / 255" if is_pixels else "inputs"
-    if not passport.mean:
+    if not metadata.mean:
         return f"float32 {shape}: {scaled if is_pixels else 'as the data hold them'}"
-    is_short = len(passport.mean) <= _FEW
-    mean, std = (list(passport.mean), list(passport.std)) if is_short else ("mean", "std")
+    is_short = len(metadata.mean) <= _FEW
+    mean, std = (list(metadata.mean), list(metadata.std)) if is_short else ("mean", "std")
     where = "" if is_short else ", which stand in config.json"
-    each = "channel by channel" if len(passport.input_shape) > 1 else "column by column"
+    each = "channel by channel" if len(metadata.input_shape) > 1 else "column by column"
     return f"float32 {shape}, normalised: ({scaled} - {mean}) / {std}, {each}{where}"
 
 
-def _returns(passport: Passport, outputs: int) -> str:
-    if outputs < len(passport.class_names):
-        return f"[batch, {outputs}], the log-odds of {passport.class_names[-1]}"
-    each = ", each class's own" if passport.output == "probabilities" and passport.task == "multilabel" else ""
-    return f"{passport.output} [batch, {outputs}]{each}"
+def _returns(metadata: ModelMetadata, outputs: int) -> str:
+    if outputs < len(metadata.class_names):
+        return f"[batch, {outputs}], the log-odds of {metadata.class_names[-1]}"
+    each = ", each class's own" if metadata.output == "probabilities" and metadata.task == "multilabel" else ""
+    return f"{metadata.output} [batch, {outputs}]{each}"
 
 
-def _classes(passport: Passport) -> str:
-    return ", ".join(passport.class_names[:10]) + (", ..." if len(passport.class_names) > 10 else "")
+def _classes(metadata: ModelMetadata) -> str:
+    return ", ".join(metadata.class_names[:10]) + (", ..." if len(metadata.class_names) > 10 else "")
 
 
-def _uses(passport: Passport, files: Sequence[HubFile]) -> list[str]:
+def _uses(metadata: ModelMetadata, files: Sequence[HubFile]) -> list[str]:
     """Return lines of Python that ask the files, for each way of asking that there is."""
-    ways = [_by_preceptor(passport)]
+    ways = [_by_preceptor(metadata)]
     for suffix, lines in ((".onnx", _by_onnxruntime), (".pt2", _by_torch)):
         first = next((file for file in files if file.name.endswith(suffix)), None)
         if first is not None:
-            ways.append(lines(replace(passport, normalise=first.normalise, output=first.output), first.name))
+            ways.append(lines(replace(metadata, normalise=first.normalise, output=first.output), first.name))
     return ways
 
 
-def _by_preceptor(passport: Passport) -> str:
-    again, note = _made_again(passport)
+def _by_preceptor(metadata: ModelMetadata) -> str:
+    again, note = _made_again(metadata)
     load = f'network = preceptor.load("FOLDER"{again}){note}\n'
-    if passport.reads_images:
+    if metadata.reads_images:
         return f'import preceptor\n\n{load}predictions = preceptor.predict("FOLDER", "image.png", top=3{again})\n'
-    if passport.table is not None:
+    if metadata.table is not None:
         return f'import preceptor\n\n{load}predictions = preceptor.predict("FOLDER", "table.csv", top=3{again})\n'
-    if passport.vocabulary is None:
-        shape = ", ".join(map(str, (1, *passport.input_shape)))
+    if metadata.vocabulary is None:
+        shape = ", ".join(map(str, (1, *metadata.input_shape)))
         return f"import preceptor\nimport torch\n\n{load}outputs = network(torch.zeros({shape}))  # your samples here\n"
-    kinds, length = passport.input_shape
+    kinds, length = metadata.input_shape
     pairs = kinds == len(_KINDS)
     sentences = '["a sentence"], ["its pair"], return_token_type_ids=True' if pairs else '["a sentence"]'
     return (
@@ -265,9 +265,9 @@ def _by_preceptor(passport: Passport) -> str:
     )
 
 
-def _made_again(passport: Passport) -> tuple[str, str]:
+def _made_again(metadata: ModelMetadata) -> tuple[str, str]:
     """Return what `load` has to be told of a network that its file cannot make, and what that is."""
-    name = str(passport.model["name"])
+    name = str(metadata.model["name"])
     if name.startswith(PYTHON):
         return ", model=your_network", f"  # a torch.nn.Module, made as for training: {name.removeprefix(PYTHON)}"
     kind, colon, _ = name.partition(":")
@@ -275,22 +275,22 @@ def _made_again(passport: Passport) -> tuple[str, str]:
     return "", "" if needed is None else f"  # needs {needed}"
 
 
-def _by_onnxruntime(passport: Passport, name: str) -> str:
-    dtype = "uint8" if passport.normalise == "inside" and passport.input_dtype == "uint8" else "float32"
+def _by_onnxruntime(metadata: ModelMetadata, name: str) -> str:
+    dtype = "uint8" if metadata.normalise == "inside" and metadata.input_dtype == "uint8" else "float32"
     return (
         "import numpy\nimport onnxruntime\n\n"
         f'session = onnxruntime.InferenceSession("{name}", providers=["CPUExecutionProvider"])\n'
-        f'{INPUT} = numpy.zeros({(1, *passport.input_shape)}, dtype="{dtype}")  # your samples here\n'
-        f'({passport.output},) = session.run(None, {{"{INPUT}": {INPUT}}})\n'
+        f'{INPUT} = numpy.zeros({(1, *metadata.input_shape)}, dtype="{dtype}")  # your samples here\n'
+        f'({metadata.output},) = session.run(None, {{"{INPUT}": {INPUT}}})\n'
     )
 
 
-def _by_torch(passport: Passport, name: str) -> str:
-    dtype = "uint8" if passport.normalise == "inside" and passport.input_dtype == "uint8" else "float32"
-    shape = ", ".join(map(str, (1, *passport.input_shape)))
+def _by_torch(metadata: ModelMetadata, name: str) -> str:
+    dtype = "uint8" if metadata.normalise == "inside" and metadata.input_dtype == "uint8" else "float32"
+    shape = ", ".join(map(str, (1, *metadata.input_shape)))
     return (
         f'import torch\n\nprogram = torch.export.load("{name}").module()\n'
-        f"{passport.output} = program(torch.zeros({shape}, dtype=torch.{dtype}))  # your samples here\n"
+        f"{metadata.output} = program(torch.zeros({shape}, dtype=torch.{dtype}))  # your samples here\n"
     )
 
 

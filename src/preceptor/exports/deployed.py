@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from preceptor.data import Normalisation
 from preceptor.errors import RunError, UsageError
-from preceptor.models import Passport, random_texts
+from preceptor.models import ModelMetadata, random_texts
 from preceptor.types import Task
 
 __all__ = ["Answer", "Deployed", "check_answers", "example", "probabilities", "quiet", "trace"]
@@ -36,15 +36,15 @@ class Deployed(nn.Module):
 
     Args:
         network: returns logits [batch, classes].
-        passport: of the file that it goes into.
+        metadata: of the file that it goes into.
     """
 
-    def __init__(self, network: nn.Module, passport: Passport) -> None:
+    def __init__(self, network: nn.Module, metadata: ModelMetadata) -> None:
         super().__init__()
         self.network = network
-        self._normalisation = Normalisation(passport.mean, passport.std) if passport.normalise == "inside" else None
-        self._is_probability = passport.output == "probabilities"
-        self._task = passport.task
+        self._normalisation = Normalisation(metadata.mean, metadata.std) if metadata.normalise == "inside" else None
+        self._is_probability = metadata.output == "probabilities"
+        self._task = metadata.task
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Return logits or probabilities [batch, classes]."""
@@ -61,18 +61,18 @@ def probabilities(logits: Float[Tensor, "rows classes"], task: Task) -> Float[Te
     return logits.sigmoid() if task == "multilabel" else logits.softmax(1)
 
 
-def example(passport: Passport, rows: int) -> Shaped[Tensor, "rows channels ..."]:
+def example(metadata: ModelMetadata, rows: int) -> Shaped[Tensor, "rows channels ..."]:
     """Return random samples as the file takes them."""
-    if passport.vocabulary is not None:
-        return random_texts(passport.input_shape, passport.vocabulary, rows)
+    if metadata.vocabulary is not None:
+        return random_texts(metadata.input_shape, metadata.vocabulary, rows)
     generator = torch.Generator().manual_seed(_SEED + rows)
-    shape = (rows, *passport.input_shape)
-    if passport.normalise == "inside" and passport.input_dtype == "uint8":
+    shape = (rows, *metadata.input_shape)
+    if metadata.normalise == "inside" and metadata.input_dtype == "uint8":
         return torch.randint(0, 256, shape, generator=generator, dtype=torch.uint8)
     return torch.randn(shape, generator=generator)
 
 
-def trace(deployed: Deployed, passport: Passport) -> ExportedProgram:
+def trace(deployed: Deployed, metadata: ModelMetadata) -> ExportedProgram:
     """Return the program of a network for batches of any size, without the paths of the files it was written in.
 
     Raises:
@@ -81,7 +81,7 @@ def trace(deployed: Deployed, passport: Passport) -> ExportedProgram:
     try:
         with quiet():
             program = torch.export.export(
-                deployed.eval(), (example(passport, _TRACED),), dynamic_shapes=({0: Dim("batch")},)
+                deployed.eval(), (example(metadata, _TRACED),), dynamic_shapes=({0: Dim("batch")},)
             )
     except _UNTRACEABLE as error:
         kind, first = type(deployed.network).__name__, str(error).strip().splitlines()
@@ -94,18 +94,18 @@ def trace(deployed: Deployed, passport: Passport) -> ExportedProgram:
     return program
 
 
-def check_answers(answer: Answer, deployed: Deployed, passport: Passport) -> float:
+def check_answers(answer: Answer, deployed: Deployed, metadata: ModelMetadata) -> float:
     """Return the largest absolute difference between a file's answers and the network's, on another batch than was traced.
 
     Args:
         answer: asks the file.
         deployed: what went into it.
-        passport: of the file.
+        metadata: of the file.
 
     Raises:
         RunError: when it exceeds 1e-4, or 1e-4 of the largest answer where that is above 1.
     """
-    samples = example(passport, _CHECKED)
+    samples = example(metadata, _CHECKED)
     with torch.no_grad():
         wanted: Float[Tensor, "batch classes"] = deployed(samples)
     difference = float((answer(samples) - wanted).abs().max())

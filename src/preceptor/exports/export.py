@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from preceptor.artifacts.compatibility import Learned
+from preceptor.artifacts.compatibility import TrainingDataInfo
 from preceptor.artifacts.create import AnyModel, named
 from preceptor.artifacts.identify import PYTHON, WEIGHTS, kept_weights
 from preceptor.artifacts.load import load_run_network
@@ -22,10 +22,10 @@ from preceptor.exports.card import model_card
 from preceptor.exports.deployed import Deployed, check_answers, example, trace
 from preceptor.exports.hub import CARD, HubFile, HubFolder
 from preceptor.exports.onnx import OPSET, open_onnx, quantise, to_onnx
-from preceptor.exports.opened import Opened, run_passport
+from preceptor.exports.opened import Opened, run_metadata
 from preceptor.exports.pt2 import open_pt2, to_pt2
 from preceptor.files import write_atomically, write_text
-from preceptor.models import PASSPORT, Normalise, Output, Passport, load_weights, save_weights
+from preceptor.models import METADATA_KEY, ModelMetadata, Normalise, Output, load_weights, save_weights
 from preceptor.runner.data import load_data
 from preceptor.runner.result import Result
 
@@ -128,21 +128,21 @@ def export(
     target = None if to is None else Path(to)
     _check(folder, target, has_hub=hub_folder is not None, output=output, normalise=normalise, int8=int8)
     hub = None if hub_folder is None else HubFolder(Path(hub_folder))
-    passport = replace(run_passport(folder), output=output, normalise=normalise)
+    metadata = replace(run_metadata(folder), output=output, normalise=normalise)
     weights = folder.weights if epoch is None else kept_weights(folder, epoch, "epoch")
     if model is not None and not isinstance(model, nn.Module):
-        passport = replace(passport, model=named(model).model_dump())
+        metadata = replace(metadata, model=named(model).model_dump())
     network, test = _network(run, folder, weights, model), _test_data(run, folder) if int8 else None
     if hub is not None:
         hub.check(fingerprint(network), overwrite=overwrite)
     written = Exported(None, 0)
     if target is not None:
-        written = _write(network, passport, target)
+        written = _write(network, metadata, target)
         if test is not None:
             written = replace(written, quantised=_quantise(target, test))
     if hub is not None:
-        outputs = _width(network, passport)
-        _write_hub(hub, folder, network, passport, written, outputs, license=license, epoch=epoch)
+        outputs = _width(network, metadata)
+        _write_hub(hub, folder, network, metadata, written, outputs, license=license, epoch=epoch)
         written = replace(written, hub_folder=hub.path)
     return written
 
@@ -165,20 +165,20 @@ def _check(
         raise UsageError(f"to: {to} is the run's own weights file; choose another name")
 
 
-def _write(network: nn.Module, passport: Passport, to: Path) -> Exported:
+def _write(network: nn.Module, metadata: ModelMetadata, to: Path) -> Exported:
     _make(to.parent)
     if to.suffix == ".safetensors":
-        save_weights(network, to, metadata={"format": "pt", PASSPORT: passport.as_json()})
+        save_weights(network, to, metadata={"format": "pt", METADATA_KEY: metadata.as_json()})
         return Exported(to, to.stat().st_size)
-    deployed = Deployed(network, passport)
-    program = trace(deployed, passport)
+    deployed = Deployed(network, metadata)
+    program = trace(deployed, metadata)
     if to.suffix == ".onnx":
-        content = to_onnx(program, passport, type(network).__name__)
+        content = to_onnx(program, metadata, type(network).__name__)
         answer, _ = open_onnx(content, to)
     else:
-        content = to_pt2(program, passport)
+        content = to_pt2(program, metadata)
         answer, _ = open_pt2(content, to)
-    difference = check_answers(answer, deployed, passport)
+    difference = check_answers(answer, deployed, metadata)
     write_atomically(to, lambda handle: handle.write(content))
     return Exported(to, len(content), OPSET if to.suffix == ".onnx" else None, difference)
 
@@ -202,7 +202,7 @@ def _test_data(run: str | Path | Result, folder: RunFolder) -> Split:
         )
     if folder.read_result().get("task") == "multilabel":
         raise UsageError("int8: what it costs is measured as accuracy among classes, and these data are multi-label")
-    return (given or load_data(section, fit=Learned.of_run(folder).table)).test
+    return (given or load_data(section, fit=TrainingDataInfo.from_run(folder).table)).test
 
 
 def _quantise(path: Path, test: Split) -> Quantised:
@@ -211,8 +211,8 @@ def _quantise(path: Path, test: Split) -> Quantised:
     smaller = path.with_suffix(".int8.onnx")
     accuracies = []
     for content in (before, after):
-        answer, passport = open_onnx(content, path)
-        opened, right = Opened(passport, answer), 0
+        answer, metadata = open_onnx(content, path)
+        opened, right = Opened(metadata, answer), 0
         for rows in torch.arange(len(test)).split(_BATCH_SIZE):
             outputs = opened.outputs(test.inputs(rows))
             right += int((outputs.argmax(1) == test.labels[rows]).sum())
@@ -233,7 +233,7 @@ def _write_hub(
     hub: HubFolder,
     folder: RunFolder,
     network: nn.Module,
-    passport: Passport,
+    metadata: ModelMetadata,
     written: Exported,
     outputs: int,
     *,
@@ -241,10 +241,10 @@ def _write_hub(
     epoch: int | None,
 ) -> None:
     """Write weights, the files beside them, config.json and the card that tells of all that lies there then."""
-    plain, identity = replace(passport, output="logits", normalise="outside"), fingerprint(network)
-    new = {} if written.path is None else _listed(written, written.path, passport)
+    plain, identity = replace(metadata, output="logits", normalise="outside"), fingerprint(network)
+    new = {} if written.path is None else _listed(written, written.path, metadata)
     listed = {file.name: file for file in hub.open_for(identity, list(new))}
-    save_weights(network, hub.path / WEIGHTS, metadata={"format": "pt", PASSPORT: plain.as_json()})
+    save_weights(network, hub.path / WEIGHTS, metadata={"format": "pt", METADATA_KEY: plain.as_json()})
     listed[WEIGHTS] = HubFile(WEIGHTS)
     for path, file in new.items():
         is_there = path.resolve() == (hub.path / path.name).resolve()
@@ -263,9 +263,9 @@ def _write_hub(
     write_text(hub.path / CARD, card)
 
 
-def _listed(written: Exported, path: Path, passport: Passport) -> dict[Path, HubFile]:
+def _listed(written: Exported, path: Path, metadata: ModelMetadata) -> dict[Path, HubFile]:
     """Return what the folder tells of each file that was written."""
-    plain, small = HubFile(path.name, passport.output, passport.normalise), written.quantised
+    plain, small = HubFile(path.name, metadata.output, metadata.normalise), written.quantised
     if small is None:
         return {path: plain}
     return {
@@ -274,10 +274,10 @@ def _listed(written: Exported, path: Path, passport: Passport) -> dict[Path, Hub
     }
 
 
-def _width(network: nn.Module, passport: Passport) -> int:
+def _width(network: nn.Module, metadata: ModelMetadata) -> int:
     """Return how many outputs a network has."""
     with torch.no_grad():
-        outputs: int = network(example(replace(passport, normalise="outside"), 2)).shape[1]
+        outputs: int = network(example(replace(metadata, normalise="outside"), 2)).shape[1]
     return outputs
 
 

@@ -12,7 +12,7 @@ from preceptor.artifacts.identify import PYTHON, WEIGHTS
 from preceptor.artifacts.run_folder import RunFolder
 from preceptor.errors import RunError, UsageError
 from preceptor.files import write_text
-from preceptor.models import Normalise, Output, Passport
+from preceptor.models import ModelMetadata, Normalise, Output
 
 __all__ = ["CARD", "HubFile", "HubFolder"]
 
@@ -109,12 +109,12 @@ class HubFolder:
             raise RunError(f"{self.path}: cannot be made ({error.strerror})") from error
         return ()
 
-    def write_config(self, passport: Passport, fingerprint: str, files: Sequence[HubFile], license: str) -> None:
+    def write_config(self, metadata: ModelMetadata, fingerprint: str, files: Sequence[HubFile], license: str) -> None:
         """Write config.json: the passport, under the name of the library that reads it, and which files there are."""
         values = {
             "library_name": _LIBRARY,
-            **({"load": _LOAD_GIVEN} if str(passport.model["name"]).startswith(PYTHON) else {}),
-            **passport.as_dict(),
+            **({"load": _LOAD_GIVEN} if str(metadata.model["name"]).startswith(PYTHON) else {}),
+            **metadata.as_dict(),
             "fingerprint": fingerprint,
             "license": license,
             "files": [asdict(file) for file in files],

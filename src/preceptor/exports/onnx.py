@@ -13,7 +13,7 @@ from torch.export import ExportedProgram
 from preceptor.errors import UsageError
 from preceptor.exports.deployed import Answer, quiet
 from preceptor.extras import import_extra
-from preceptor.models import PASSPORT, Passport
+from preceptor.models import METADATA_KEY, ModelMetadata
 
 __all__ = ["INPUT", "OPSET", "open_onnx", "quantise", "to_onnx"]
 
@@ -23,12 +23,12 @@ _EXTRA, _NEEDED_BY = "export", "export --to FILE.onnx"
 _MISSING = re.compile(r"No ONNX function found for <OpOverload\(op='([^']+)'")
 
 
-def to_onnx(program: ExportedProgram, passport: Passport, network: str) -> bytes:
+def to_onnx(program: ExportedProgram, metadata: ModelMetadata, network: str) -> bytes:
     """Return a traced network as the content of an ONNX file with a dynamic batch.
 
     Args:
         program: what `trace` gave.
-        passport: put into the file's metadata.
+        metadata: put into the file's metadata.
         network: its type, for messages.
 
     Raises:
@@ -42,7 +42,7 @@ def to_onnx(program: ExportedProgram, passport: Passport, network: str) -> bytes
                 program,
                 dynamo=True,
                 input_names=[INPUT],
-                output_names=[passport.output],
+                output_names=[metadata.output],
                 opset_version=OPSET,
                 verbose=False,
             )
@@ -61,12 +61,12 @@ def to_onnx(program: ExportedProgram, passport: Passport, network: str) -> bytes
     for part in (graph, *graph.node, *graph.input, *graph.output, *graph.initializer):
         del part.metadata_props[:]
     del graph.value_info[:]  # known from the rest, and taken by the quantiser for true where layouts have changed
-    model.metadata_props.add(key=PASSPORT, value=passport.as_json())
+    model.metadata_props.add(key=METADATA_KEY, value=metadata.as_json())
     content: bytes = model.SerializeToString()
     return content
 
 
-def open_onnx(source: Path | bytes, path: Path) -> tuple[Answer, Passport]:
+def open_onnx(source: Path | bytes, path: Path) -> tuple[Answer, ModelMetadata]:
     """Return what asks an ONNX file, on the CPU, and the passport in it.
 
     Args:
@@ -90,12 +90,12 @@ def open_onnx(source: Path | bytes, path: Path) -> tuple[Answer, Passport]:
         )
     except damage as error:
         raise UsageError(f"{path}: cannot be read, it is damaged or no ONNX file ({_line(error)})") from error
-    passport = Passport.from_json(session.get_modelmeta().custom_metadata_map.get(PASSPORT), path)
+    metadata = ModelMetadata.from_json(session.get_modelmeta().custom_metadata_map.get(METADATA_KEY), path)
 
     def answer(samples: Tensor) -> Tensor:
         return torch.from_numpy(session.run(None, {INPUT: samples.numpy()})[0])
 
-    return answer, passport
+    return answer, metadata
 
 
 def quantise(content: bytes) -> tuple[bytes, tuple[str, ...]]:

@@ -18,10 +18,10 @@ from preceptor.errors import UsageError
 from preceptor.exports.deployed import Answer, Deployed, probabilities
 from preceptor.exports.onnx import open_onnx
 from preceptor.exports.pt2 import open_pt2
-from preceptor.models import Passport
+from preceptor.models import ModelMetadata
 from preceptor.types import Vocabulary
 
-__all__ = ["Opened", "open_model", "run_passport"]
+__all__ = ["Opened", "open_model", "run_metadata"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,25 +29,25 @@ class Opened:
     """A model that answers.
 
     Attributes:
-        passport: what its file tells of it.
+        metadata: what its file tells of it.
         answer: what asks it.
     """
 
-    passport: Passport
+    metadata: ModelMetadata
     answer: Answer
 
     def outputs(self, samples: Shaped[Tensor, "rows ..."]) -> Float[Tensor, "rows classes"]:
         """Return what the file returns for samples as the data hold them: pixels uint8, or numbers."""
-        if self.passport.normalise == "outside":
-            samples = Normalisation(self.passport.mean, self.passport.std)(samples)
-        elif self.passport.input_dtype != "uint8":
+        if self.metadata.normalise == "outside":
+            samples = Normalisation(self.metadata.mean, self.metadata.std)(samples)
+        elif self.metadata.input_dtype != "uint8":
             samples = samples.float()
         return self.answer(samples)
 
     def probabilities(self, samples: Shaped[Tensor, "rows ..."]) -> Float[Tensor, "rows classes"]:
         """Return the class probabilities of samples as the data hold them."""
         outputs = self.outputs(samples)
-        return outputs if self.passport.output == "probabilities" else probabilities(outputs, self.passport.task)
+        return outputs if self.metadata.output == "probabilities" else probabilities(outputs, self.metadata.task)
 
 
 def open_model(path: Path, model: AnyModel | None = None) -> Opened:
@@ -61,30 +61,30 @@ def open_model(path: Path, model: AnyModel | None = None) -> Opened:
         UsageError: when it is missing or damaged, or was not written by this library.
     """
     if path.suffix == ".onnx":
-        answer, passport = open_onnx(path, path)
-        return Opened(passport, answer)
+        answer, metadata = open_onnx(path, path)
+        return Opened(metadata, answer)
     if path.suffix == ".pt2":
-        answer, passport = open_pt2(path, path)
-        return Opened(passport, answer)
+        answer, metadata = open_pt2(path, path)
+        return Opened(metadata, answer)
     if path.is_file() and path.suffix != ".safetensors":
         raise UsageError(f"{path}: is no .onnx, .pt2 or .safetensors file")
     is_there = path.exists() and is_run(path)
-    network, passport = _run_network(RunFolder(path), model) if is_there else load_exported(path, model, key="--model")
-    deployed = Deployed(network, passport).eval()
+    network, metadata = _run_network(RunFolder(path), model) if is_there else load_exported(path, model, key="--model")
+    deployed = Deployed(network, metadata).eval()
 
     def answer_by_network(samples: Tensor) -> Tensor:
         with torch.no_grad():
             logits: Tensor = deployed(samples)
         return logits
 
-    return Opened(passport, answer_by_network)
+    return Opened(metadata, answer_by_network)
 
 
-def _run_network(folder: RunFolder, model: AnyModel | None) -> tuple[nn.Module, Passport]:
-    return load_run_network(folder, model=model, key="--model")[0], run_passport(folder)
+def _run_network(folder: RunFolder, model: AnyModel | None) -> tuple[nn.Module, ModelMetadata]:
+    return load_run_network(folder, model=model, key="--model")[0], run_metadata(folder)
 
 
-def run_passport(folder: RunFolder) -> Passport:
+def run_metadata(folder: RunFolder) -> ModelMetadata:
     """Return what a file has to tell of a run's network.
 
     Raises:
@@ -93,7 +93,7 @@ def run_passport(folder: RunFolder) -> Passport:
     config, record = folder.read_config(), folder.read_result()
     if "class_names" not in record:
         raise UsageError(f"{folder.path}: does not record its class names and normalisation; run it again to export it")
-    return Passport(
+    return ModelMetadata(
         model=record.get("model", config["model"]),
         reuse=record.get("reuse"),
         class_names=tuple(record["class_names"]),

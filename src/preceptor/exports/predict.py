@@ -14,7 +14,7 @@ from preceptor.artifacts.create import AnyModel
 from preceptor.data import TableFit, image_files, read_image, read_rows
 from preceptor.errors import UsageError
 from preceptor.exports.opened import Opened, open_model
-from preceptor.models import Passport
+from preceptor.models import ModelMetadata
 from preceptor.runner.progress import show_notes
 
 __all__ = ["Prediction", "predict"]
@@ -68,17 +68,17 @@ def predict(path: str | Path, *images: str | Path, top: int = 1, model: AnyModel
     if top < 1:
         raise UsageError(f"top: {top} is not at least 1")
     opened = open_model(Path(path), model)
-    shape = opened.passport.input_shape
-    if opened.passport.vocabulary is not None:
+    shape = opened.metadata.input_shape
+    if opened.metadata.vocabulary is not None:
         raise UsageError(
             f"{path}: reads texts as token numbers {shape}, and predict reads images; preceptor evaluate RUN data=text:FILE "
             "measures it, preceptor.load gives the network"
         )
-    if opened.passport.table is not None and images:
-        fit = TableFit.read(opened.passport.table, str(path))
+    if opened.metadata.table is not None and images:
+        fit = TableFit.read(opened.metadata.table, str(path))
         return [prediction for given in images for prediction in _predict_rows(opened, fit, Path(given), top)]
-    if not opened.passport.reads_images:
-        raise UsageError(f"{path}: reads {opened.passport.input_dtype} inputs of shape {shape}, not 8-bit images")
+    if not opened.metadata.reads_images:
+        raise UsageError(f"{path}: reads {opened.metadata.input_dtype} inputs of shape {shape}, not 8-bit images")
     files = [file for given in images for file in _files(Path(given))]
     if not files:
         raise UsageError("predict: no image given; preceptor predict MODEL IMAGE_OR_FOLDER ...")
@@ -106,7 +106,7 @@ def _files(given: Path) -> list[Path]:
 
 
 def _predict(opened: Opened, files: Sequence[Path], top: int) -> list[Prediction]:
-    read = [_read(file, opened.passport) for file in files]
+    read = [_read(file, opened.metadata) for file in files]
     pixels = [found for found, _ in read if isinstance(found, Tensor)]
     answers = iter(_ask(opened, torch.stack(pixels), top) if pixels else ())
     return [
@@ -117,9 +117,9 @@ def _predict(opened: Opened, files: Sequence[Path], top: int) -> list[Prediction
     ]
 
 
-def _read(file: Path, passport: Passport) -> tuple[Tensor | str, tuple[int, int] | None]:
+def _read(file: Path, metadata: ModelMetadata) -> tuple[Tensor | str, tuple[int, int] | None]:
     """Return an image as the model reads it, or why there is none; and its size where that is another."""
-    channels, height, width = passport.input_shape
+    channels, height, width = metadata.input_shape
     try:
         whole = read_image(file, channels=channels)
         size = (int(whole.shape[1]), int(whole.shape[2]))
@@ -134,7 +134,7 @@ def _ask(opened: Opened, pixels: Tensor, top: int) -> list[tuple[tuple[str, ...]
     """Return the likeliest classes of each image, and their probabilities."""
     probabilities = opened.probabilities(pixels)
     values, places = probabilities.topk(min(top, probabilities.shape[1]))
-    names = opened.passport.class_names
+    names = opened.metadata.class_names
     return [
         (tuple(names[place] for place in row), tuple(shares))
         for row, shares in zip(places.tolist(), values.tolist(), strict=True)

@@ -13,23 +13,23 @@ from torch.export import ExportedProgram
 
 from preceptor.errors import UsageError
 from preceptor.exports.deployed import Answer, quiet
-from preceptor.models import PASSPORT, Passport
+from preceptor.models import METADATA_KEY, ModelMetadata
 
 __all__ = ["open_pt2", "to_pt2"]
 
-_NOTE = f"{PASSPORT}.json"  # among the file's extra files
+_NOTE = f"{METADATA_KEY}.json"  # among the file's extra files
 _DAMAGE = (zipfile.BadZipFile, RuntimeError, ValueError, LookupError, TypeError, AttributeError, pickle.UnpicklingError)
 
 
-def to_pt2(program: ExportedProgram, passport: Passport) -> bytes:
+def to_pt2(program: ExportedProgram, metadata: ModelMetadata) -> bytes:
     """Return a traced network as the content of a `.pt2` file."""
     content = io.BytesIO()
     with quiet():
-        torch.export.save(program, content, extra_files={_NOTE: passport.as_json()})
+        torch.export.save(program, content, extra_files={_NOTE: metadata.as_json()})
     return content.getvalue()
 
 
-def open_pt2(source: Path | bytes, path: Path) -> tuple[Answer, Passport]:
+def open_pt2(source: Path | bytes, path: Path) -> tuple[Answer, ModelMetadata]:
     """Return what asks a `.pt2` file, and the passport in it.
 
     Args:
@@ -55,4 +55,4 @@ def open_pt2(source: Path | bytes, path: Path) -> tuple[Answer, Passport]:
             logits: Tensor = module(samples)
         return logits
 
-    return answer, Passport.from_json(notes[_NOTE], path)
+    return answer, ModelMetadata.from_json(notes[_NOTE], path)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from preceptor.errors import UsageError
-from preceptor.files import LOCK, kept_to_this_process, write_atomically
+from preceptor.files import LOCK, lock_folder, write_atomically
 from preceptor.labels.encoding import Encoding
 from preceptor.labels.manifest import Manifest
 from preceptor.labels.store import sha256
@@ -151,7 +151,7 @@ def check_folder(path: Path) -> None:
 def _claim(path: Path, wanted: Manifest, kept: ExitStack) -> Manifest:
     """Take the folder, until `kept` is closed, and return the manifest with the files that are there and whole."""
     check_folder(path)
-    kept.enter_context(kept_to_this_process(path))
+    kept.enter_context(lock_folder(path))
     whole: dict[str, str] = {}
     rows_per_shard, views = wanted.rows_per_shard, wanted.views
     if (path / "manifest.json").exists():

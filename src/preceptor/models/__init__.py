@@ -2,32 +2,32 @@
 
 from preceptor.models.adapters.adapted import Adapted, present
 from preceptor.models.adapters.by_name import PREFIXES, make
-from preceptor.models.adapters.reading import Samples
+from preceptor.models.adapters.input_adapter import DataSpec
 from preceptor.models.adapters.reused import Reuse, ReusedClassifier
 from preceptor.models.adapters.text import TextClassifier, random_texts
 from preceptor.models.features.classifier import find_classifier
 from preceptor.models.features.taps import Observed, Tapped, feature_names, logits_of, observe
-from preceptor.models.passport import PASSPORT, Normalise, Output, Passport, read_passport
+from preceptor.models.metadata import METADATA_KEY, ModelMetadata, Normalise, Output, read_model_metadata
 from preceptor.models.weights import load_weights, read_metadata, save_weights
-from preceptor.models.zoo.registry import create, knobs, names, parameter_count
+from preceptor.models.zoo.registry import create, hyperparameters, names, parameter_count
 
 __all__ = [
-    "PASSPORT",
+    "METADATA_KEY",
     "PREFIXES",
     "Adapted",
+    "DataSpec",
+    "ModelMetadata",
     "Normalise",
     "Observed",
     "Output",
-    "Passport",
     "Reuse",
     "ReusedClassifier",
-    "Samples",
     "Tapped",
     "TextClassifier",
     "create",
     "feature_names",
     "find_classifier",
-    "knobs",
+    "hyperparameters",
     "load_weights",
     "logits_of",
     "make",
@@ -37,6 +37,6 @@ __all__ = [
     "present",
     "random_texts",
     "read_metadata",
-    "read_passport",
+    "read_model_metadata",
     "save_weights",
 ]

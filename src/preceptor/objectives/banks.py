@@ -7,7 +7,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional
 
-from preceptor.data.augment.views import draws
+from preceptor.data.augment.views import random_bits
 from preceptor.errors import UsageError
 
 __all__ = ["class_type", "empty_bank", "fresh_order", "keep_largest", "remember", "spread_out"]
@@ -42,7 +42,7 @@ def remember(
 def fresh_order(num_samples: int, seed: int, step: Int[Tensor, " 1"]) -> Int[Tensor, " samples"]:
     """Return an order of all samples, a pure function of the seed and the step: the same on every process, after any resume."""
     rows = torch.arange(num_samples, device=step.device)
-    return draws(seed, 0, rows + step * num_samples, stream=_NEGATIVES)[:, 0].argsort(stable=True)
+    return random_bits(seed, 0, rows + step * num_samples, stream=_NEGATIVES)[:, 0].argsort(stable=True)
 
 
 def class_type(num_classes: int) -> torch.dtype:

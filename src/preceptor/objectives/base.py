@@ -16,9 +16,9 @@ from preceptor.errors import UsageError
 from preceptor.types import Outputs, Step, Task
 
 __all__ = [
+    "BuildContext",
+    "FeatureShapes",
     "Objective",
-    "Offer",
-    "Setting",
     "Stage",
     "Taps",
     "labels_of",
@@ -26,7 +26,7 @@ __all__ = [
     "teacher_outputs",
 ]
 
-Offer = Mapping[str, tuple[int, ...]]  # the features a network has, in order: name -> shape of one sample's
+FeatureShapes = Mapping[str, tuple[int, ...]]  # the features a network has, in order: name -> shape of one sample's
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class Taps:
 
 
 @dataclass(frozen=True, slots=True)
-class Setting:
+class BuildContext:
     """What a run looks like before its first step, from one dry forward pass of two samples.
 
     Attributes:
@@ -97,9 +97,9 @@ class Objective(nn.Module, ABC):
         needs_samples: whether it is applied to rows that show a sample only, not to mixed or noisy inputs.
         compares_rows: whether what it says of a row depends on the other rows of the batch, now or through what it remembers
             of whole batches. Where several processes share a batch it is then given the rows of all of them (without their
-            `Batch.inputs` and `Batch.further`); a mean over rows needs its own process's rows only.
-        memories: names of the buffers that hold a row a sample, which a step changes at the rows it saw only.
-        multilabel: what it is for multi-label data. "each_class": its sum over classes, each taken as a problem of two classes
+            `Batch.inputs` and `Batch.extra_views`); a mean over rows needs its own process's rows only.
+        memory_banks: names of the buffers that hold a row a sample, which a step changes at the rows it saw only.
+        multilabel: what it is for multi-label data. "one_vs_rest": its sum over classes, each taken as a problem of two classes
             (absent, present) with the logits (0, z); "as_is": it looks at no logits, or does what is right by itself; None:
             not defined there.
     """
@@ -108,14 +108,14 @@ class Objective(nn.Module, ABC):
     needs_labels: bool = False
     needs_samples: bool = False
     compares_rows: bool = False
-    memories: tuple[str, ...] = ()
-    multilabel: ClassVar[Literal["each_class", "as_is"] | None] = None
+    memory_banks: tuple[str, ...] = ()
+    multilabel: ClassVar[Literal["one_vs_rest", "as_is"] | None] = None
 
     @abstractmethod
     def loss(self, step: Step) -> Tensor:
         """Return the loss of this step: a float32 scalar in nats per sample unless the objective says otherwise."""
 
-    def remodel(self, model: nn.Module, setting: Setting) -> nn.Module:
+    def wrap_student(self, model: nn.Module, setting: BuildContext) -> nn.Module:
         """Return the network to train instead of `model`, made before anything is tapped; most objectives keep it.
 
         Args:
@@ -124,7 +124,7 @@ class Objective(nn.Module, ABC):
         """
         return model
 
-    def taps(self, student: Offer, teacher: Offer) -> Taps:
+    def taps(self, student: FeatureShapes, teacher: FeatureShapes) -> Taps:
         """Choose features among those on offer, in network order; most objectives want none.
 
         Raises:
@@ -136,29 +136,29 @@ class Objective(nn.Module, ABC):
         """Return the further views of each sample that both networks are asked about; found in `Outputs.views`."""
         return ()
 
-    def build(self, setting: Setting) -> None:
+    def build(self, setting: BuildContext) -> None:
         """Make connectors and banks; called once, before the optimiser is made and before a state is loaded."""
 
-    def survey(self, answers: Iterable[Step]) -> None:
+    def calibrate(self, answers: Iterable[Step]) -> None:
         """Look at what the network says of the training split before its first step; most objectives do not.
 
         Args:
             answers: logits for one pass in training mode, made batch by batch as they are looked at.
         """
 
-    def preparation(self) -> Stage | None:
+    def pretraining(self) -> Stage | None:
         """Return what has to be trained before the run proper (after `build`); most objectives need nothing."""
         return None
 
-    def remembered(self, index: Tensor) -> Iterator[tuple[list[Tensor], Tensor]]:
+    def memory_rows(self, index: Tensor) -> Iterator[tuple[list[Tensor], Tensor]]:
         """Yield buffers that hold rows of single samples, with the rows that belong to some samples, in all that is in here.
 
         Args:
             index: of the samples: see `Batch.index`.
         """
         for module in self.modules():
-            if isinstance(module, Objective) and module.memories:
-                yield [module.get_buffer(name) for name in module.memories], index
+            if isinstance(module, Objective) and module.memory_banks:
+                yield [module.get_buffer(name) for name in module.memory_banks], index
 
     def notes(self) -> tuple[str, ...]:
         """Return the choices a user should hear about, a line each (after `build`)."""

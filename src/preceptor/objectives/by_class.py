@@ -8,8 +8,8 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from preceptor.divergences import each_class
-from preceptor.objectives.base import Setting
+from preceptor.divergences import one_vs_rest
+from preceptor.objectives.base import BuildContext
 from preceptor.types import Outputs, Step
 
 __all__ = ["index_by_class", "setting_by_class", "step_by_class"]
@@ -27,7 +27,7 @@ def step_by_class(step: Step) -> Step:
         inputs=batch.inputs.new_empty(num_rows * num_classes, 0),  # what is seen is not a row a class
         labels=labels,
         index=index_by_class(batch.index, num_classes),
-        further={},
+        extra_views={},
     )
     teacher = None if step.teacher is None else _outputs_by_class(step.teacher)
     return replace(step, batch=rows, student=_outputs_by_class(step.student), teacher=teacher)
@@ -40,14 +40,14 @@ def index_by_class(index: Int[Tensor, " samples"], num_classes: int) -> Int[Tens
 
 def _outputs_by_class(outputs: Outputs) -> Outputs:
     return Outputs(
-        each_class(outputs.logits),
+        one_vs_rest(outputs.logits),
         outputs.features,
         {name: _outputs_by_class(seen) for name, seen in outputs.views.items()},
         tuple(_outputs_by_class(member) for member in outputs.members),
     )
 
 
-def setting_by_class(setting: Setting) -> Setting:
+def setting_by_class(setting: BuildContext) -> BuildContext:
     """Return the setting of a problem of two classes with a row for each sample and class."""
     return replace(
         setting,

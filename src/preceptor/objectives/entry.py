@@ -23,7 +23,7 @@ class Entry:
         kind: what it looks at.
         weight: of the term when asked for by name alone.
         companions: other terms that come with it by name, and their weights.
-        knobs: of the objective, where they differ from its own defaults.
+        hyperparameters: of the objective, where they differ from its own defaults.
         implies: keys of the recipe outside the method that come with it, nested; the user's own win.
         needs: dotted keys of the recipe that it cannot do without, each with what to give.
     """
@@ -34,6 +34,6 @@ class Entry:
     kind: Literal["labels", "weights", "memory", "logits", "embedding", "maps", "self-supervised", "procedure"]
     weight: Weight = 1.0
     companions: Mapping[str, Weight] = field(default_factory=dict)
-    knobs: Mapping[str, Any] = field(default_factory=dict)
+    hyperparameters: Mapping[str, Any] = field(default_factory=dict)
     implies: Mapping[str, Any] = field(default_factory=dict)
     needs: Mapping[str, str] = field(default_factory=dict)

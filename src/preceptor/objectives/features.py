@@ -10,7 +10,7 @@ from typing import Literal
 from torch import Tensor
 
 from preceptor.errors import UsageError
-from preceptor.objectives.base import Offer, Setting, Taps, teacher_outputs
+from preceptor.objectives.base import BuildContext, FeatureShapes, Taps, teacher_outputs
 from preceptor.types import Outputs, Step
 
 __all__ = ["Pairing", "as_map", "blocks", "maps_of", "match", "need"]
@@ -20,7 +20,7 @@ _MOST_PREFIX_TOKENS = 16
 _Size = tuple[int, ...]
 
 
-def blocks(offered: Offer, *, preact: bool = False) -> dict[str, _Size]:
+def blocks(offered: FeatureShapes, *, preact: bool = False) -> dict[str, _Size]:
     """Return the outputs of a network's blocks, after their last ReLU or just before it, with their shapes.
 
     Example:
@@ -143,7 +143,7 @@ class Pairing:
         self.pairs: tuple[tuple[str, str], ...] = ()
         self._left_out: tuple[str, ...] = ()
 
-    def taps(self, student: Offer, teacher: Offer) -> Taps:
+    def taps(self, student: FeatureShapes, teacher: FeatureShapes) -> Taps:
         """Choose the pairs among what is on offer.
 
         Raises:
@@ -168,7 +168,7 @@ class Pairing:
                 self.pairs = ((needed[0], needed[1]), *self.pairs)
         return Taps(tuple(name for name, _ in self.pairs), tuple(name for _, name in self.pairs))
 
-    def shapes(self, setting: Setting) -> list[tuple[_Size, _Size]]:
+    def shapes(self, setting: BuildContext) -> list[tuple[_Size, _Size]]:
         """Return [channels, height, width] of each pair, student first.
 
         Raises:
@@ -178,7 +178,7 @@ class Pairing:
         teachers = maps_of(setting.teacher, [name for _, name in self.pairs], "teacher", self._method)
         return [(tuple(s.shape[1:]), tuple(t.shape[1:])) for s, t in zip(students, teachers, strict=True)]
 
-    def check_channels(self, setting: Setting) -> None:
+    def check_channels(self, setting: BuildContext) -> None:
         """Check that student and teacher have equal channels in each pair.
 
         Raises:
@@ -206,7 +206,7 @@ class Pairing:
         left_out = f"; left out: {', '.join(self._left_out)}" if self._left_out else ""
         return (f"pairs {', '.join(f'{s} -> {t}' for s, t in self.pairs)} (student -> teacher){left_out}",)
 
-    def _blocks(self, offered: Offer, who: str) -> dict[str, _Size]:
+    def _blocks(self, offered: FeatureShapes, who: str) -> dict[str, _Size]:
         found = blocks(offered, preact=self._preact[who])
         if len(found) < (2 if self._which == "second" else 1):
             kind = "feature maps before the last ReLU" if self._preact[who] else "feature maps"

@@ -6,7 +6,7 @@ import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
-from preceptor.types import Clock
+from preceptor.types import Progress
 
 __all__ = ["SCHEDULES", "Constant", "Cosine", "Cycle", "FadeIn", "FadeOut", "Linear", "Schedule", "StepAt", "WarmUp"]
 
@@ -21,7 +21,7 @@ class Schedule(ABC):
     peak: float = 1.0
 
     @abstractmethod
-    def __call__(self, clock: Clock) -> float:
+    def __call__(self, progress: Progress) -> float:
         """Return the weight at this moment."""
 
 
@@ -29,7 +29,7 @@ class Schedule(ABC):
 class Constant(Schedule):
     """peak, always."""
 
-    def __call__(self, clock: Clock) -> float:
+    def __call__(self, progress: Progress) -> float:
         return self.peak
 
 
@@ -37,8 +37,8 @@ class Constant(Schedule):
 class Linear(Schedule):
     """peak * epoch / epochs: the whole peak in the last epoch."""
 
-    def __call__(self, clock: Clock) -> float:
-        return self.peak * clock.epoch / clock.epochs
+    def __call__(self, progress: Progress) -> float:
+        return self.peak * progress.epoch / progress.epochs
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,24 +47,24 @@ class StepAt(Schedule):
 
     start_at: int = 50
 
-    def __call__(self, clock: Clock) -> float:
-        return self.peak if clock.epoch > self.start_at else 0.0
+    def __call__(self, progress: Progress) -> float:
+        return self.peak if progress.epoch > self.start_at else 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class Cosine(Schedule):
     """peak * cos((1 - epoch / epochs) * pi / 2)."""
 
-    def __call__(self, clock: Clock) -> float:
-        return self.peak * math.cos((1 - clock.epoch / clock.epochs) * math.pi / 2)
+    def __call__(self, progress: Progress) -> float:
+        return self.peak * math.cos((1 - progress.epoch / progress.epochs) * math.pi / 2)
 
 
 @dataclass(frozen=True, slots=True)
 class Cycle(Schedule):
     """peak * sqrt(1 - (1 - epoch / epochs)^2): a quarter circle."""
 
-    def __call__(self, clock: Clock) -> float:
-        return self.peak * math.sqrt(1 - (1 - clock.epoch / clock.epochs) ** 2)
+    def __call__(self, progress: Progress) -> float:
+        return self.peak * math.sqrt(1 - (1 - progress.epoch / progress.epochs) ** 2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +73,8 @@ class WarmUp(Schedule):
 
     over: int = 20
 
-    def __call__(self, clock: Clock) -> float:
-        return self.peak if clock.epoch >= self.over else self.peak * clock.epoch / self.over
+    def __call__(self, progress: Progress) -> float:
+        return self.peak if progress.epoch >= self.over else self.peak * progress.epoch / self.over
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +84,8 @@ class FadeIn(Schedule):
     start: float = 0.1
     end: float = 0.2
 
-    def __call__(self, clock: Clock) -> float:
-        return self.peak * _ramp(clock.progress, self.start, self.end)
+    def __call__(self, progress: Progress) -> float:
+        return self.peak * _ramp(progress.fraction, self.start, self.end)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,8 +95,8 @@ class FadeOut(Schedule):
     start: float = 0.1
     end: float = 0.2
 
-    def __call__(self, clock: Clock) -> float:
-        return self.peak * (1 - _ramp(clock.progress, self.start, self.end))
+    def __call__(self, progress: Progress) -> float:
+        return self.peak * (1 - _ramp(progress.fraction, self.start, self.end))
 
 
 def _ramp(progress: float, start: float, end: float) -> float:

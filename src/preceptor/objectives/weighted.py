@@ -6,12 +6,12 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 
 from torch import Tensor, nn
 
-from preceptor.objectives.base import Objective, Offer, Setting, Taps
+from preceptor.objectives.base import BuildContext, FeatureShapes, Objective, Taps
 from preceptor.objectives.by_class import index_by_class, setting_by_class, step_by_class
 from preceptor.objectives.schedules import Schedule
-from preceptor.types import Batch, Clock, Step, Task
+from preceptor.types import Batch, Progress, Step, Task
 
-__all__ = ["Sum", "Weight", "handed_over", "total"]
+__all__ = ["Sum", "Weight", "renormalise", "total"]
 
 Weight = float | Schedule
 
@@ -25,7 +25,7 @@ class Sum(Objective):
         >>> from preceptor.objectives.distill import KD
         >>> from preceptor.objectives.teacher import CrossEntropy
         >>> objective = Sum(cross_entropy=(0.1, CrossEntropy()), kd=(0.9, KD(temperature=4.0)))
-        >>> list(objective.weights(Clock(epoch=1, epochs=1, progress=0.0)).items())
+        >>> list(objective.weights(Progress(epoch=1, epochs=1, fraction=0.0)).items())
         [('cross_entropy', 0.1), ('kd', 0.9)]
     """
 
@@ -52,10 +52,11 @@ class Sum(Objective):
         """The terms that run: all but those whose weight is plainly 0, which have only their preparation to do."""
         return tuple(name for name, weight in self.weight_of.items() if weight != 0.0)
 
-    def weights(self, clock: Clock) -> dict[str, float]:
+    def weights(self, progress: Progress) -> dict[str, float]:
         """Return each term's weight at this moment."""
         return {
-            name: weight(clock) if isinstance(weight, Schedule) else weight for name, weight in self.weight_of.items()
+            name: weight(progress) if isinstance(weight, Schedule) else weight
+            for name, weight in self.weight_of.items()
         }
 
     def terms(self, step: Step, whole: Callable[[Step], Step] | None = None) -> dict[str, Tensor]:
@@ -86,19 +87,19 @@ class Sum(Objective):
         return step.student.logits.shape[1] * objective.loss(step_by_class(step))
 
     def _is_by_class(self, objective: Objective) -> bool:
-        return self.task == "multilabel" and objective.multilabel == "each_class"
+        return self.task == "multilabel" and objective.multilabel == "one_vs_rest"
 
     def loss(self, step: Step) -> Tensor:
         """Return the sum of weight times term."""
-        return total(self.terms(step), self.weights(step.clock))
+        return total(self.terms(step), self.weights(step.progress))
 
-    def remodel(self, model: nn.Module, setting: Setting) -> nn.Module:
-        """Let every term remodel the network in turn."""
+    def wrap_student(self, model: nn.Module, setting: BuildContext) -> nn.Module:
+        """Let every term wrap_student the network in turn."""
         for _, objective in self.named_terms():
-            model = objective.remodel(model, setting)
+            model = objective.wrap_student(model, setting)
         return model
 
-    def taps(self, student: Offer, teacher: Offer) -> Taps:
+    def taps(self, student: FeatureShapes, teacher: FeatureShapes) -> Taps:
         """Return the union of what the terms want."""
         wanted = [objective.taps(student, teacher) for _, objective in self.named_terms()]
         return Taps(
@@ -110,17 +111,17 @@ class Sum(Objective):
         """Return the union of what the terms want to see."""
         return tuple(dict.fromkeys(name for _, objective in self.named_terms() for name in objective.views()))
 
-    def build(self, setting: Setting) -> None:
+    def build(self, setting: BuildContext) -> None:
         """Build every term."""
         self.task, self.num_classes = setting.task, setting.num_classes
         for _, objective in self.named_terms():
             objective.build(setting_by_class(setting) if self._is_by_class(objective) else setting)
 
-    def remembered(self, index: Tensor) -> Iterator[tuple[list[Tensor], Tensor]]:
+    def memory_rows(self, index: Tensor) -> Iterator[tuple[list[Tensor], Tensor]]:
         """Yield what the terms remember; those that are taken class by class, a row for each class of a sample."""
         for _, objective in self.named_terms():
             is_by_class = self._is_by_class(objective)
-            yield from objective.remembered(index_by_class(index, self.num_classes) if is_by_class else index)
+            yield from objective.memory_rows(index_by_class(index, self.num_classes) if is_by_class else index)
 
     def notes(self) -> tuple[str, ...]:
         """Return the notes of all terms, each under its name."""
@@ -144,14 +145,14 @@ def _weight_of(objective: Objective, batch: Batch) -> float:
     return share / batch.share if batch.share > 0 else 1.0
 
 
-def handed_over(weights: Mapping[str, float], present: Collection[str]) -> dict[str, float]:
+def renormalise(weights: Mapping[str, float], present: Collection[str]) -> dict[str, float]:
     """Return the weights of the terms that are present, scaled so that their sum is that of all terms.
 
     Raises:
         ValueError: when the weights that are present add up to 0.
 
     Example:
-        >>> handed_over({"cross_entropy": 0.1, "kd": 0.9}, ["kd"])
+        >>> renormalise({"cross_entropy": 0.1, "kd": 0.9}, ["kd"])
         {'kd': 1.0}
     """
     kept = {name: weight for name, weight in weights.items() if name in present}

@@ -18,29 +18,29 @@ from preceptor.data import Data, Split, plain_batches
 from preceptor.errors import UsageError
 from preceptor.labels import LabelStore
 from preceptor.models import feature_names, observe
-from preceptor.objectives.base import Offer, Setting
+from preceptor.objectives.base import BuildContext, FeatureShapes
 from preceptor.objectives.distill import METHODS
 from preceptor.objectives.teacher import OBJECTIVES
 from preceptor.objectives.weighted import Sum
 from preceptor.training import (
     Engine,
+    EnsembleTeacher,
     Learner,
     LiveTeacher,
+    OracleTeacher,
+    SequentialTeacher,
     StoredTeacher,
-    TeacherRoute,
     TeacherSource,
-    TeacherTeam,
-    TruthTeacher,
     forward_flops,
     together,
 )
 from preceptor.types import Outputs
 
-__all__ = ["Parts", "Staff", "assemble", "find_teachers"]
+__all__ = ["RunComponents", "TeacherSet", "assemble", "find_teachers"]
 
 
 @dataclass(frozen=True, slots=True)
-class Staff:
+class TeacherSet:
     """Who is asked in a run.
 
     Attributes:
@@ -64,7 +64,7 @@ class Staff:
 
 
 @dataclass(frozen=True, slots=True)
-class Parts:
+class RunComponents:
     """What is trained, where its teacher's answers come from, and the engine both run on."""
 
     learner: Learner
@@ -73,14 +73,14 @@ class Parts:
     notes: tuple[str, ...]
 
 
-def find_teachers(recipe: Recipe, given: nn.Module | None, store: LabelStore | None, data: Data) -> Staff:
+def find_teachers(recipe: Recipe, given: nn.Module | None, store: LabelStore | None, data: Data) -> TeacherSet:
     """Return the teachers of a recipe: what they said, where that is stored.
 
     Raises:
         UsageError: when one cannot be used.
     """
     if not isinstance(recipe, DistillRecipe):
-        return Staff()
+        return TeacherSet()
     if recipe.teacher.truth:
         if data.train.truth is None:
             raise UsageError(f"teacher.truth: data {data.name} does not know its true label distribution")
@@ -88,11 +88,11 @@ def find_teachers(recipe: Recipe, given: nn.Module | None, store: LabelStore | N
             raise UsageError(
                 "teacher.truth: is known of the labelled training samples only; use no inputs= and no pool"
             )
-        return Staff(truth=data.train.truth)
+        return TeacherSet(truth=data.train.truth)
     if store is not None:
-        return Staff(store=store)
+        return TeacherSet(store=store)
     anchors = () if given is not None else load_anchors(recipe.teacher, data)
-    return Staff(load_teachers(recipe.teacher, data, given=given), anchors)
+    return TeacherSet(load_teachers(recipe.teacher, data, given=given), anchors)
 
 
 def _check_multilabel(objective: Sum) -> None:
@@ -103,7 +103,7 @@ def _check_multilabel(objective: Sum) -> None:
             raise UsageError(f"{name}: is not made for multi-label data; there are {known}")
 
 
-def _check_logits_only(objective: Sum, store: LabelStore, before: Setting) -> None:
+def _check_logits_only(objective: Sum, store: LabelStore, before: BuildContext) -> None:
     """Check that an objective asks a teacher for nothing but its logits.
 
     Raises:
@@ -123,14 +123,14 @@ def _check_logits_only(objective: Sum, store: LabelStore, before: Setting) -> No
 def assemble(
     model: nn.Module,
     objective: Sum,
-    staff: Staff,
+    staff: TeacherSet,
     recipe: Recipe,
     data: Data,
     engine: Engine,
     *,
     pool: Split | None,
     rows: int,
-) -> Parts:
+) -> RunComponents:
     """Return the learner and its teacher source.
 
     Args:
@@ -151,9 +151,9 @@ def assemble(
         _check_multilabel(objective)
     sample = next(plain_batches(data.train, data.normalisation, 2, engine.device)).inputs
 
-    def setting(student: nn.Module, names: Sequence[str] | None, teacher_names: Sequence[str] | None) -> Setting:
+    def setting(student: nn.Module, names: Sequence[str] | None, teacher_names: Sequence[str] | None) -> BuildContext:
         answers = [_dry(teacher, teacher_names, sample, engine, "teacher") for teacher in staff.networks]
-        return Setting(
+        return BuildContext(
             num_samples=len(data.train) + (0 if pool is None else len(pool)),
             num_classes=data.num_classes,
             student=_dry(student, names, sample, engine, "student"),
@@ -167,7 +167,7 @@ def assemble(
 
     before = setting(model, None, None)
     _check_classes(before, data)
-    student = objective.remodel(model, before)
+    student = objective.wrap_student(model, before)
     if student is not model:
         before = setting(student, None, None)
     if engine.compiles is None:
@@ -184,7 +184,7 @@ def assemble(
     engine.shard(student, "student")
     read = (*reading_notes("model", [model]), *reading_notes("teacher", staff.networks))
     notes = (*read, *objective.notes(), *_seen_in_parts(objective, recipe.accumulate))
-    return Parts(learner, _source(staff, taps.teacher, recipe, data, engine, rows), engine, notes)
+    return RunComponents(learner, _source(staff, taps.teacher, recipe, data, engine, rows), engine, notes)
 
 
 def _seen_in_parts(objective: Sum, passes: int) -> tuple[str, ...]:
@@ -197,7 +197,7 @@ def _seen_in_parts(objective: Sum, passes: int) -> tuple[str, ...]:
     )
 
 
-def _work(student: nn.Module, staff: Staff, recipe: Recipe, data: Data, sample: Tensor) -> float:
+def _work(student: nn.Module, staff: TeacherSet, recipe: Recipe, data: Data, sample: Tensor) -> float:
     """Return the floating-point operations of the run: a step costs the student three forward passes, a teacher one."""
     assert recipe.epochs is not None
     teachers = sum(forward_flops(network, sample) for network in staff.networks)
@@ -205,15 +205,15 @@ def _work(student: nn.Module, staff: Staff, recipe: Recipe, data: Data, sample: 
 
 
 def _source(
-    staff: Staff, names: Sequence[str], recipe: Recipe, data: Data, engine: Engine, rows: int
+    staff: TeacherSet, names: Sequence[str], recipe: Recipe, data: Data, engine: Engine, rows: int
 ) -> TeacherSource | None:
     if staff.truth is not None:
-        return TruthTeacher(staff.truth, engine)
+        return OracleTeacher(staff.truth, engine)
     if staff.store is not None:
         return StoredTeacher(staff.store, engine)
     live = [LiveTeacher(observe(network, names), engine, rows) for network in staff.networks]
     if not staff.anchors:
-        return None if not live else live[0] if len(live) == 1 else TeacherTeam(live, data.task)
+        return None if not live else live[0] if len(live) == 1 else EnsembleTeacher(live, data.task)
     route = [*(LiveTeacher(observe(network, names), engine, rows) for network in staff.anchors), *live]
     assert isinstance(recipe, DistillRecipe)
     assert recipe.epochs is not None
@@ -225,7 +225,7 @@ def _source(
             f"teacher.switch_epochs: {list(switches)} must be {len(route) - 1} rising epochs, one for each change "
             f"between {len(staff.anchors)} anchors and the teacher"
         )
-    return TeacherRoute(route, switches)
+    return SequentialTeacher(route, switches)
 
 
 def _dry(network: nn.Module, names: Sequence[str] | None, sample: Tensor, engine: Engine, who: str) -> Outputs:
@@ -242,7 +242,7 @@ def _dry(network: nn.Module, names: Sequence[str] | None, sample: Tensor, engine
     return outputs
 
 
-def _first_answers(answers: Sequence[Outputs], staff: Staff, data: Data, engine: Engine) -> Outputs | None:
+def _first_answers(answers: Sequence[Outputs], staff: TeacherSet, data: Data, engine: Engine) -> Outputs | None:
     if staff.truth is not None:
         return Outputs(staff.truth[:2].float().to(engine.device))
     if staff.store is not None:
@@ -250,11 +250,11 @@ def _first_answers(answers: Sequence[Outputs], staff: Staff, data: Data, engine:
     return None if not answers else answers[0] if len(answers) == 1 else together(answers, data.task)
 
 
-def _offer(outputs: Outputs | None) -> Offer:
+def _offer(outputs: Outputs | None) -> FeatureShapes:
     return {} if outputs is None else {name: tuple(value.shape[1:]) for name, value in outputs.features.items()}
 
 
-def _check_classes(setting: Setting, data: Data) -> None:
+def _check_classes(setting: BuildContext, data: Data) -> None:
     for role, outputs in (("model", setting.student), ("teacher", setting.teacher)):
         for answer in () if outputs is None else (outputs, *outputs.members):
             check_number(role, answer.logits.shape[1], data)

@@ -20,7 +20,7 @@ def load_data(section: DataSection, *, fit: TableFit | None = None, trained_on: 
         test_limit=section.test_limit,
         split_seed=section.split_seed,
         labelled_fraction=section.labelled_fraction,
-        options=section.knobs,
+        options=section.hyperparameters,
         fit=fit,
         trained_on=trained_on,
     )

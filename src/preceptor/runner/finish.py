@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from preceptor.artifacts.create import spelled_out
+from preceptor.artifacts.create import resolved_section
 from preceptor.artifacts.provenance import command_line, git_commit, versions
 from preceptor.artifacts.run_folder import RunFolder
 from preceptor.assessment import Metrics, measure, reliability
@@ -20,7 +20,7 @@ from preceptor.config.sections import Recipe
 from preceptor.data import Data, Split, plain_batches
 from preceptor.models import ReusedClassifier, load_weights, save_weights
 from preceptor.runner.result import Result
-from preceptor.training import Course, Engine, Learner, predict
+from preceptor.training import Engine, FitResult, Learner, predict
 
 __all__ = ["finish", "finished", "now", "score"]
 
@@ -46,7 +46,7 @@ def score(
 
 def finish(
     learner: Learner,
-    course: Course,
+    course: FitResult,
     recipe: Recipe,
     data: Data,
     engine: Engine,
@@ -69,7 +69,7 @@ def finish(
     batch_size = 4 * resolved(recipe.batch_size, "batch_size")
     network = learner.network.release().eval()
     metrics, logits = score(network, data.test, data, engine, batch_size, workers=recipe.workers)
-    model = learner.whole_network().eval()
+    model = learner.full_network().eval()
     history = folder.history()
     last = history[-1]
     record: dict[str, Any] = {
@@ -98,7 +98,7 @@ def finish(
         "source_fingerprint": data.source_fingerprint,
         "truth_fingerprint": data.truth_fingerprint,
         **origin,
-        "model": spelled_out(recipe.model, model),
+        "model": resolved_section(recipe.model, model),
         "reuse": asdict(model.reuse) if isinstance(model, ReusedClassifier) else None,
         "device": str(engine.device),
         "precision": engine.precision,

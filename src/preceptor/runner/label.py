@@ -22,7 +22,7 @@ from preceptor.errors import UsageError
 from preceptor.labels import Encoding, LabelsOf, Manifest, check_folder, write_labels
 from preceptor.models import observe
 from preceptor.runner.data import load_data
-from preceptor.training import Engine, LiveTeacher, TeacherSource, TeacherTeam, choose_engine, forward_flops
+from preceptor.training import Engine, EnsembleTeacher, LiveTeacher, TeacherSource, choose_engine, forward_flops
 from preceptor.types import View
 
 __all__ = ["Labelled", "label"]
@@ -129,7 +129,7 @@ def _source(networks: list[nn.Module], recipe: LabelRecipe, data: Data, engine: 
         per_row = sum(forward_flops(network, sample) for network in placed)
         engine = engine.decide(per_row * len(data.train) * recipe.views)
     live = [LiveTeacher(observe(network, ()), engine, recipe.batch_size) for network in placed]
-    return (live[0] if len(live) == 1 else TeacherTeam(live, data.task)), engine
+    return (live[0] if len(live) == 1 else EnsembleTeacher(live, data.task)), engine
 
 
 def _note(shown: Progress, line: str) -> None:

@@ -12,23 +12,24 @@ from preceptor.data import (
     POLICIES,
     Batches,
     Data,
+    FixedViews,
     KDPlus,
     Loader,
+    PlainInputs,
     Policy,
     PolicyLoader,
     PooledLoader,
-    Real,
-    Shown,
     Split,
     Stream,
     StreamLoader,
     pooled_sizes,
 )
 from preceptor.data.augment.regions import RegionSearch
-from preceptor.distributed import Processes, whole_batch
+from preceptor.distributed import Processes, gather_batch
 from preceptor.errors import UsageError
+from preceptor.messages import did_you_mean
 from preceptor.objectives.weighted import Sum
-from preceptor.signature import check_knobs, did_you_mean
+from preceptor.signature import check_hyperparameters
 from preceptor.training import Engine
 
 __all__ = ["check_rows", "left_out", "lengthened", "make_loaders", "make_policy", "pool_of", "region_search"]
@@ -43,9 +44,9 @@ def make_policy(section: InputsSection) -> tuple[InputsSection, Policy]:
     if section.name not in POLICIES:
         raise UsageError(f"inputs: unknown name {section.name!r}{did_you_mean(section.name, POLICIES)}")
     kind = POLICIES[section.name]
-    knobs = check_knobs(kind, section.knobs, "inputs")
+    hyperparameters = check_hyperparameters(kind, section.hyperparameters, "inputs")
     try:
-        return InputsSection(name=section.name, **knobs), kind(**knobs)
+        return InputsSection(name=section.name, **hyperparameters), kind(**hyperparameters)
     except ValueError as error:
         raise UsageError(f"inputs.{error}") from error
 
@@ -63,7 +64,7 @@ def left_out(objective: Sum, policy: Policy, *, is_teacher: bool) -> tuple[str, 
     Raises:
         UsageError: when no term can be applied to a batch of such inputs.
     """
-    if isinstance(policy, Real):
+    if isinstance(policy, PlainInputs):
         return ()
     running = [(name, term) for name, term in objective.named_terms() if name in objective.running]
     idle = [name for name, term in running if term.needs_samples or (term.needs_labels and not is_teacher)]
@@ -85,8 +86,8 @@ def check_rows(data: Data, objective: Sum, pool: Split | None, processes: Proces
     if data.train.has_rows:
         return
     needs = "samples that can be told apart, and those of a stream cannot; pass a Dataset with rows"
-    if memories := [name for name, term in objective.named_terms() if term.needs_samples]:
-        raise UsageError(f"data: {', '.join(memories)} needs {needs}")
+    if memory_banks := [name for name, term in objective.named_terms() if term.needs_samples]:
+        raise UsageError(f"data: {', '.join(memory_banks)} needs {needs}")
     if pool is not None:
         raise UsageError(f"unlabelled: a pool beside the data needs {needs}")
     if processes.count > 1:
@@ -131,7 +132,7 @@ def make_loaders(
     policy: Policy,
     objective: Sum,
     engine: Engine,
-    shown: Shown | None = None,
+    shown: FixedViews | None = None,
 ) -> tuple[Batches, PolicyLoader]:
     """Return the batches of the samples themselves, and those batches as the policy shows them.
 
@@ -150,7 +151,7 @@ def make_loaders(
     assert recipe.batch_size is not None
     assert recipe.data.view is not None
     policy.check(data.input_shape)
-    if data.vocabulary is not None and not isinstance(policy, Real):
+    if data.vocabulary is not None and not isinstance(policy, PlainInputs):
         raise UsageError(
             f"inputs: {recipe.inputs.name} mixes numbers, and those of texts are names of tokens; inputs=real"
         )
@@ -167,7 +168,7 @@ def make_loaders(
             normalisation=data.normalisation,
             seed=recipe.seed,
             device=engine.device,
-            further=objective.views(),
+            extra_views=objective.views(),
             shown=shown,
             workers=recipe.workers,
             part=((rank - first) % count, count),
@@ -183,7 +184,7 @@ def make_loaders(
             num_classes=data.num_classes,
             seed=recipe.seed,
             device=engine.device,
-            further=objective.views(),
+            extra_views=objective.views(),
             workers=recipe.workers,
         )
     elif pool is None:
@@ -199,7 +200,7 @@ def make_loaders(
         samples,
         policy,
         mixed_labels,
-        whole=partial(whole_batch, processes=engine.processes),
+        whole=partial(gather_batch, processes=engine.processes),
         part=(rank, count),
     )
 

@@ -10,25 +10,34 @@ import torch
 
 from preceptor.artifacts.run_folder import RunFolder
 from preceptor.data import Batches
-from preceptor.distributed import whole_step
+from preceptor.distributed import gather_step
 from preceptor.models import observe
 from preceptor.objectives.weighted import Sum
-from preceptor.runner.build import Parts
-from preceptor.training import Bystander, Engine, Learner, LearningRate, OptimizerSettings, Plan, Watcher, fit
-from preceptor.types import Clock, Step
+from preceptor.runner.build import RunComponents
+from preceptor.training import (
+    Callback,
+    Engine,
+    Learner,
+    LearningRate,
+    ObjectiveOnlyLearner,
+    OptimizerSettings,
+    Plan,
+    fit,
+)
+from preceptor.types import Progress, Step
 
 __all__ = ["run_stages"]
 
 
 def run_stages(
-    parts: Parts,
+    parts: RunComponents,
     *,
     loader: Batches,
     optimizer: OptimizerSettings,
     engine: Engine,
     folder: RunFolder,
     record: RunFolder,
-    watcher: Watcher,
+    callback: Callback,
     checkpoint_every_steps: int,
     resume: bool,
 ) -> None:
@@ -40,15 +49,15 @@ def run_stages(
     if resume and (folder.checkpoints / "last.pt").exists():
         return  # the run proper has begun, and its checkpoint holds what the stages gave
     for _, term in parts.learner.objective.named_terms():
-        term.survey(_answers(parts.learner, loader, engine))
+        term.calibrate(_answers(parts.learner, loader, engine))
     for name, term in parts.learner.objective.named_terms():
-        stage = term.preparation()
+        stage = term.pretraining()
         if stage is None or stage.epochs == 0:
             continue
-        watcher.note(f"stage {name}: {stage.epochs} epochs before the run, training the {stage.trains}")
+        callback.note(f"stage {name}: {stage.epochs} epochs before the run, training the {stage.trains}")
         objective = Sum(**{name: (1.0, stage.objective)})
         objective.task, objective.num_classes = parts.learner.objective.task, parts.learner.objective.num_classes
-        kind = Learner if stage.trains == "network" else Bystander
+        kind = Learner if stage.trains == "network" else ObjectiveOnlyLearner
         learner = kind(parts.learner.network, engine.place(objective), parts.learner.forward_pass)
         settings = optimizer if stage.lr is None else replace(optimizer, lr=stage.lr)
         fit(
@@ -64,8 +73,8 @@ def run_stages(
             ),
             engine=engine,
             evaluate=dict,
-            journal=record.stage(name),
-            watcher=watcher,
+            metrics_log=record.stage(name),
+            callback=callback,
             checkpoints=folder.stage(name).checkpoints,
             resume=resume,
         )
@@ -78,5 +87,5 @@ def _answers(learner: Learner, loader: Batches, engine: Engine) -> Iterator[Step
     for batch in loader.batches(1):
         with engine.autocast():
             outputs = network(batch.inputs)
-        step = Step(batch, outputs, None, network.model, Clock(epoch=1, epochs=1, progress=0.0))
-        yield whole_step(step, processes=engine.processes)
+        step = Step(batch, outputs, None, network.model, Progress(epoch=1, epochs=1, fraction=0.0))
+        yield gather_step(step, processes=engine.processes)

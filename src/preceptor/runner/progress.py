@@ -13,9 +13,9 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from preceptor.errors import UsageError
 from preceptor.training.callbacks import EpochRow
-from preceptor.training.checkpoint import Position
+from preceptor.training.checkpoint import TrainProgress
+from preceptor.training.metrics import RunningMetrics
 from preceptor.training.plan import Plan
-from preceptor.training.tally import Tally
 
 __all__ = ["Bar", "Display", "Lines", "Silent", "TensorBoard", "Together", "display", "show_notes"]
 
@@ -29,7 +29,7 @@ class Display(Protocol):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None: ...
-    def stepped(self, position: Position, batches: int, plan: Plan, tally: Tally) -> None: ...
+    def stepped(self, position: TrainProgress, batches: int, plan: Plan, metrics: RunningMetrics) -> None: ...
     def epoch_ended(self, row: EpochRow) -> None: ...
     def note(self, line: str) -> None: ...
 
@@ -45,7 +45,7 @@ class Silent:
     ) -> None:
         """Nothing to close."""
 
-    def stepped(self, position: Position, batches: int, plan: Plan, tally: Tally) -> None:
+    def stepped(self, position: TrainProgress, batches: int, plan: Plan, metrics: RunningMetrics) -> None:
         """Show nothing."""
 
     def epoch_ended(self, row: EpochRow) -> None:
@@ -100,17 +100,17 @@ class Bar(Silent):
     ) -> None:
         self._progress.stop()
 
-    def stepped(self, position: Position, batches: int, plan: Plan, tally: Tally) -> None:
+    def stepped(self, position: TrainProgress, batches: int, plan: Plan, metrics: RunningMetrics) -> None:
         """Move the bar, a few times a second."""
         total = plan.last_epoch * batches
         now = time.monotonic()
         if now - self._shown < _REFRESH_SECONDS and position.step < total:
             return
         self._shown = now
-        terms = " ".join(f"{name} {value:.3g}" for name, value in tally.term_means.items())
+        terms = " ".join(f"{name} {value:.3g}" for name, value in metrics.term_means.items())
         numbers = (
-            f"{position.epoch}/{plan.last_epoch}  acc {_percent(tally.accuracy, 1)}{self._validation}  {terms}"
-            f"  {tally.images_per_second:,.0f} img/s"
+            f"{position.epoch}/{plan.last_epoch}  acc {_percent(metrics.accuracy, 1)}{self._validation}  {terms}"
+            f"  {metrics.images_per_second:,.0f} img/s"
         )
         self._progress.update(self._task, total=total, completed=position.step, numbers=numbers)
 
@@ -170,10 +170,10 @@ class Together:
         for shown in self._displays:
             shown.__exit__(kind, error, trace)
 
-    def stepped(self, position: Position, batches: int, plan: Plan, tally: Tally) -> None:
+    def stepped(self, position: TrainProgress, batches: int, plan: Plan, metrics: RunningMetrics) -> None:
         """Tell all."""
         for shown in self._displays:
-            shown.stepped(position, batches, plan, tally)
+            shown.stepped(position, batches, plan, metrics)
 
     def epoch_ended(self, row: EpochRow) -> None:
         """Tell all."""

@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from preceptor.artifacts.create import make_network, samples_of
+from preceptor.artifacts.create import data_spec, make_network
 from preceptor.artifacts.labels import open_labels
 from preceptor.artifacts.load import load_start
 from preceptor.artifacts.run_folder import RunFolder
@@ -26,12 +26,12 @@ from preceptor.config.sections import (
     TeachRecipe,
 )
 from preceptor.config.terms import build_sum, resolve_terms, unlikely
-from preceptor.data import Batches, Data, PolicyLoader, Shown
+from preceptor.data import Batches, Data, FixedViews, PolicyLoader
 from preceptor.distributed import join_processes
 from preceptor.errors import RunError, UsageError
 from preceptor.objectives.base import Objective
 from preceptor.objectives.weighted import Sum
-from preceptor.runner.build import Parts, assemble, find_teachers
+from preceptor.runner.build import RunComponents, assemble, find_teachers
 from preceptor.runner.data import load_data
 from preceptor.runner.finish import finish, finished, now, score
 from preceptor.runner.guard import guarded
@@ -47,15 +47,15 @@ from preceptor.runner.plan import make_plan, make_settings
 from preceptor.runner.pretraining import run_stages
 from preceptor.runner.progress import Display, TensorBoard, Together, display
 from preceptor.runner.result import Result
-from preceptor.training import Course, Engine, Plan, choose_engine, fit
+from preceptor.training import Engine, FitResult, Plan, choose_engine, fit
 
-__all__ = ["Given", "run"]
+__all__ = ["PythonObjects", "run"]
 
 _AnyRecipe = TeachRecipe | DistillRecipe
 
 
 @dataclass(frozen=True, slots=True)
-class Given:
+class PythonObjects:
     """What was passed from Python as objects instead of names."""
 
     data: Data | None = None
@@ -67,7 +67,7 @@ class Given:
 
 def run(
     recipe: _AnyRecipe,
-    given: Given = Given(),
+    given: PythonObjects = PythonObjects(),
     *,
     show: bool = True,
     title: str | None = None,
@@ -104,8 +104,8 @@ def run(
     pool = pool_of(recipe, data, _pool(recipe, given))
     check_rows(data, objective, pool, engine.processes)
     torch.manual_seed(recipe.seed)
-    is_filled = recipe.start_from is not None
-    model = given.model or make_network(recipe.model, samples_of(data), is_filled=is_filled)
+    loads_weights = recipe.start_from is not None
+    model = given.model or make_network(recipe.model, data_spec(data), loads_weights=loads_weights)
     start = None if recipe.start_from is None else load_start(model, Path(recipe.start_from), data)
     staff = find_teachers(recipe, given.teacher, store, data)
     show = show and engine.processes.is_first
@@ -117,7 +117,7 @@ def run(
         odd = unlikely(objective, has_teacher=isinstance(recipe, DistillRecipe))
         for note in (*data.notes, *beyond, *odd, *parts.notes, f"engine: {engine}"):
             shown.note(note)
-        views = None if store is None else Shown(store.manifest.of.view_seed, store.views)
+        views = None if store is None else FixedViews(store.manifest.of.view_seed, store.views)
         loaders = make_loaders(recipe, data, pool, policy, objective, engine, views)
         plan = make_plan(recipe, policy, has_validation=len(data.validation) > 0)
         config = {"kind": recipe.kind, **recipe.model_dump(mode="json")}
@@ -127,11 +127,11 @@ def run(
         if folder.is_finished:
             shown.note(f"{folder.path} is finished; nothing to do")
             parts.learner.network.release()
-            return finished(folder, parts.learner.whole_network(), data, engine, recipe.workers)
+            return finished(folder, parts.learner.full_network(), data, engine, recipe.workers)
         before, started = staff.fingerprints, now()
         boards = [TensorBoard(record.path / "tensorboard")] if recipe.tensorboard else []
-        with Together([shown, *boards]) as watcher:
-            course = _fit(parts, loaders, recipe, plan, data, engine, folder, record, watcher)
+        with Together([shown, *boards]) as callback:
+            course = _fit(parts, loaders, recipe, plan, data, engine, folder, record, callback)
         if staff.fingerprints != before:
             raise RunError("the teacher's weights or statistics changed during the run: the result is not valid")
         origin = {
@@ -171,7 +171,7 @@ def _own_record(folder: RunFolder, engine: Engine, recipe: Recipe) -> Iterator[R
         yield record
 
 
-def _objective(recipe: _AnyRecipe, given: Given) -> tuple[_AnyRecipe, Sum]:
+def _objective(recipe: _AnyRecipe, given: PythonObjects) -> tuple[_AnyRecipe, Sum]:
     """Return the recipe with its terms spelled out, and the sum they make."""
     key = "method" if isinstance(recipe, DistillRecipe) else "objective"
     if given.objective is not None:
@@ -183,7 +183,7 @@ def _objective(recipe: _AnyRecipe, given: Given) -> tuple[_AnyRecipe, Sum]:
     return recipe.model_copy(update={key: spelled}), build_sum(terms)
 
 
-def _train_assistants(recipe: DistillRecipe, given: Given, *, show: bool) -> tuple[DistillRecipe, list[str]]:
+def _train_assistants(recipe: DistillRecipe, given: PythonObjects, *, show: bool) -> tuple[DistillRecipe, list[str]]:
     """Distil each assistant from the one before it, in folders beside the run's; the last one is the student's teacher."""
     out = recipe.out or _default_out(recipe)
     section, paths = recipe.teacher.model_copy(update={"assistants": ()}), []
@@ -198,7 +198,7 @@ def _train_assistants(recipe: DistillRecipe, given: Given, *, show: bool) -> tup
 
 
 def _fit(
-    parts: Parts,
+    parts: RunComponents,
     loaders: tuple[Batches, PolicyLoader],
     recipe: Recipe,
     plan: Plan,
@@ -206,8 +206,8 @@ def _fit(
     engine: Engine,
     folder: RunFolder,
     record: RunFolder,
-    watcher: Display,
-) -> Course:
+    callback: Display,
+) -> FitResult:
     learner = parts.learner
     settings = make_settings(recipe.optim)
     run_stages(
@@ -217,7 +217,7 @@ def _fit(
         engine=engine,
         folder=folder,
         record=record,
-        watcher=watcher,
+        callback=callback,
         checkpoint_every_steps=recipe.checkpoint_every_steps,
         resume=recipe.resume,
     )
@@ -236,15 +236,15 @@ def _fit(
         plan=plan,
         engine=engine,
         evaluate=guarded(evaluate, learner.objective),
-        journal=record,
-        watcher=watcher,
+        metrics_log=record,
+        callback=callback,
         checkpoints=folder.checkpoints,
         resume=recipe.resume,
         search=region_search(loaders[1], data, plan.epochs),
     )
 
 
-def _pool(recipe: _AnyRecipe, given: Given) -> Data | None:
+def _pool(recipe: _AnyRecipe, given: PythonObjects) -> Data | None:
     """Return the data that were passed or named as unlabelled."""
     if given.unlabelled is not None or isinstance(recipe, TeachRecipe) or recipe.unlabelled is None:
         return given.unlabelled

@@ -16,8 +16,8 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim.swa_utils import get_ema_multi_avg_fn, get_swa_multi_avg_fn, update_bn
 
-from preceptor.distributed.sharding import own_part, parted
-from preceptor.training.checkpoint import Position
+from preceptor.distributed.sharding import local_shard, shard_like
+from preceptor.training.checkpoint import TrainProgress
 from preceptor.training.engine import Engine
 from preceptor.types import Batch
 
@@ -72,7 +72,7 @@ class Average:
         ] = {}  # by parameter, parted as it is; empty before the first weights that count
         self._count = torch.zeros((), dtype=torch.long)
 
-    def take(self, position: Position) -> None:
+    def take(self, position: TrainProgress) -> None:
         """Take in the weights as they are after a step, if that is one that counts; `position` points behind it."""
         every = {"swa": self._num_batches, "ema": 1}.get(self._averaging.name)
         if every is None or position.epoch < self._first_epoch or position.batch % every != 0:
@@ -81,8 +81,8 @@ class Average:
         if self._averaged:
             ways = {"swa": get_swa_multi_avg_fn(), "ema": get_ema_multi_avg_fn(self._averaging.decay)}
             for names in _by_kind(current):
-                averaged = [own_part(self._averaged[name]) for name in names]
-                ways[self._averaging.name](averaged, [own_part(current[name]) for name in names], self._count)
+                averaged = [local_shard(self._averaged[name]) for name in names]
+                ways[self._averaging.name](averaged, [local_shard(current[name]) for name in names], self._count)
         else:
             self._averaged = {name: weight.clone() for name, weight in current.items()}
         self._count += 1
@@ -116,7 +116,7 @@ class Average:
         if state and {name: tensor.shape for name, tensor in state.items() if name != _COUNT} != shapes:
             raise ValueError("the average is of other weights")
         self._averaged = {
-            name: parted(state[name], parameter.detach()).to(parameter.device, copy=True)
+            name: shard_like(state[name], parameter.detach()).to(parameter.device, copy=True)
             for name, parameter in parameters.items()
             if state
         }

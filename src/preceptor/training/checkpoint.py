@@ -15,11 +15,11 @@ from torch import Tensor
 from preceptor.errors import UsageError
 from preceptor.files import write_atomically
 
-__all__ = ["Best", "Position", "State", "all_finite", "load_state", "save_state"]
+__all__ = ["Best", "State", "TrainProgress", "all_finite", "load_state", "save_state"]
 
 
 @dataclass(frozen=True, slots=True)
-class Position:
+class TrainProgress:
     """Where a run stands: the next step to take is `batch` (from 0) of `epoch` (from 1)."""
 
     epoch: int = 1
@@ -43,8 +43,8 @@ class State:
 
     learner: dict[str, Tensor]
     optimizer: dict[str, Any]
-    position: Position
-    tally: Tensor
+    position: TrainProgress
+    metrics: Tensor
     best: Best
     journal_bytes: int
     random: Tensor
@@ -65,7 +65,7 @@ def save_state(path: Path, state: State) -> None:
         "learner": state.learner,
         "optimizer": state.optimizer,
         "position": [position.epoch, position.batch, position.step, position.seconds],
-        "tally": state.tally,
+        "tally": state.metrics,
         "best": [best.value, best.epoch, best.weights],
         "journal_bytes": state.journal_bytes,
         "random": state.random,
@@ -86,7 +86,7 @@ def load_state(path: Path) -> State:
     """
     try:
         record = torch.load(path, map_location="cpu", weights_only=True)
-        record["position"] = Position(*record["position"])
+        record["position"] = TrainProgress(*record["position"])
         record["best"] = Best(*record["best"])
         return State(**record)
     except (OSError, RuntimeError, EOFError, KeyError, TypeError, ValueError) as error:

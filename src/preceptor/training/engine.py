@@ -25,7 +25,7 @@ EngineName = Literal["auto", "fast", "plain"]
 Forward = Callable[[Tensor], Outputs]
 
 # What a machine does a second without compilation, to within a factor of a few: it decides which runs are compiled.
-_USUAL_FLOPS = {"cpu": 1e11, "cuda": 1e13, "mps": 1e12}
+_TYPICAL_FLOPS = {"cpu": 1e11, "cuda": 1e13, "mps": 1e12}
 _WORTH_SECONDS = 600.0  # compiling two networks takes one or two minutes and saves a share of the rest
 
 
@@ -82,7 +82,7 @@ class Engine:
         """
         if self.compiles is not None:
             return self
-        return replace(self, compiles=flops / _USUAL_FLOPS[self.device.type] > _WORTH_SECONDS)
+        return replace(self, compiles=flops / _TYPICAL_FLOPS[self.device.type] > _WORTH_SECONDS)
 
     def accelerate(self, network: Observed, rows: int) -> Forward:
         """Return the network's forward pass, compiled if this engine compiles.
@@ -195,7 +195,7 @@ def _computes_in_bf16(device: torch.device) -> bool:
 
 def _gains_by_compiling(device: torch.device) -> bool:
     """Say whether compiled networks are faster there: on CPUs without AMX they are not (benchmarks/README.md)."""
-    return device.type in _USUAL_FLOPS and (device.type != "cpu" or torch.cpu._is_amx_tile_supported())
+    return device.type in _TYPICAL_FLOPS and (device.type != "cpu" or torch.cpu._is_amx_tile_supported())
 
 
 def _best_device() -> str:

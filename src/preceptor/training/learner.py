@@ -6,15 +6,15 @@ from collections.abc import Callable
 
 from torch import Tensor, nn
 
-from preceptor.distributed.sharding import whole_state
+from preceptor.distributed.sharding import full_state
 from preceptor.models import Observed
 from preceptor.objectives.base import Objective
 from preceptor.objectives.weighted import Sum
 from preceptor.training.engine import Forward
 from preceptor.training.teachers import ask
-from preceptor.types import Batch, Clock, Outputs, Step
+from preceptor.types import Batch, Outputs, Progress, Step
 
-__all__ = ["Bystander", "Learner"]
+__all__ = ["Learner", "ObjectiveOnlyLearner"]
 
 
 class Learner(nn.Module):
@@ -42,30 +42,30 @@ class Learner(nn.Module):
         self._plain: tuple[nn.Module | None] = (plain,)
 
     def forward(
-        self, batch: Batch, teacher: Outputs | None, clock: Clock, whole: Callable[[Step], Step] | None = None
+        self, batch: Batch, teacher: Outputs | None, progress: Progress, whole: Callable[[Step], Step] | None = None
     ) -> tuple[dict[str, Tensor], Tensor]:
         """Return each term's unweighted loss, and the logits.
 
         Args:
             batch: this process's rows.
             teacher: what it said of them.
-            clock: where in the run the step stands.
+            progress: where in the run the step stands.
             whole: makes of a step with these rows the one with those of all processes.
         """
         outputs = self.answer(batch, teacher)
-        step = Step(batch, outputs, teacher, self.network.model, clock)
+        step = Step(batch, outputs, teacher, self.network.model, progress)
         return self.objective.terms(step, whole), outputs.logits
 
     def answer(self, batch: Batch, teacher: Outputs | None) -> Outputs:
         """Return what the network says of a batch."""
         return ask(self.forward_pass, batch)
 
-    def whole_network(self) -> nn.Module:
+    def full_network(self) -> nn.Module:
         """Return the network with all its weights; where they are parted, its copy, and all processes call this together."""
         (plain,) = self._plain
         if plain is None:
             return self.network.model
-        plain.load_state_dict(whole_state(self.network.model.state_dict()))
+        plain.load_state_dict(full_state(self.network.model.state_dict()))
         return plain
 
     def synced_buffers(self) -> list[Tensor]:
@@ -74,7 +74,7 @@ class Learner(nn.Module):
             id(module.get_buffer(name))
             for module in self.modules()
             if isinstance(module, Objective)
-            for name in module.memories
+            for name in module.memory_banks
         }
         return [buffer for buffer in self.buffers() if buffer.is_floating_point() and id(buffer) not in banks]
 
@@ -84,7 +84,7 @@ class Learner(nn.Module):
         return self._ways[0]
 
 
-class Bystander(Learner):
+class ObjectiveOnlyLearner(Learner):
     """A learner whose network is not asked: its objective studies the teacher, whose outputs stand for the student's."""
 
     def answer(self, batch: Batch, teacher: Outputs | None) -> Outputs:

@@ -15,23 +15,23 @@ from torch import Tensor
 
 from preceptor.data import Batches
 from preceptor.data.augment.regions import RegionSearch
-from preceptor.distributed.sharding import own_part
+from preceptor.distributed.sharding import local_shard
 from preceptor.divergences import soft_kl
 from preceptor.errors import PreceptorError, RunError
 from preceptor.training.averaging import Average
-from preceptor.training.callbacks import EpochRow, Journal, Watcher, _row, _warn_near_chance, _warn_of_faint_terms
-from preceptor.training.checkpoint import Best, Position, all_finite, save_state
+from preceptor.training.callbacks import Callback, EpochRow, MetricsLog, _row, _warn_near_chance, _warn_of_faint_terms
+from preceptor.training.checkpoint import Best, TrainProgress, all_finite, save_state
 from preceptor.training.engine import Engine
 from preceptor.training.interrupts import Interrupts
 from preceptor.training.learner import Learner
+from preceptor.training.metrics import RunningMetrics
 from preceptor.training.plan import Plan
 from preceptor.training.state import _better, _keep, _put_result, _restore, _state
 from preceptor.training.step import buffers_kept, check_step, take_step
-from preceptor.training.tally import Tally
 from preceptor.training.teachers import TeacherSource, ask
-from preceptor.types import Batch, Clock
+from preceptor.types import Batch, Progress
 
-__all__ = ["Course", "Interrupted", "fit"]
+__all__ = ["FitResult", "Interrupted", "fit"]
 
 
 class Interrupted(PreceptorError):
@@ -43,7 +43,7 @@ class Interrupted(PreceptorError):
 
 
 @dataclass(frozen=True, slots=True)
-class Course:
+class FitResult:
     """How a run ended.
 
     Attributes:
@@ -66,12 +66,12 @@ def fit(
     plan: Plan,
     engine: Engine,
     evaluate: Callable[[], Mapping[str, float]],
-    journal: Journal,
-    watcher: Watcher,
+    metrics_log: MetricsLog,
+    callback: Callback,
     checkpoints: Path,
     resume: bool = False,
     search: RegionSearch | None = None,
-) -> Course:
+) -> FitResult:
     """Train `learner` to the end of its plan, saving as it goes, and leave the selected weights in it.
 
     Args:
@@ -82,8 +82,8 @@ def fit(
         plan: length, learning rate, selection, checkpoints.
         engine: device and precision.
         evaluate: measures the network on validation: once an epoch, and at the end what is left in the learner.
-        journal: gets a row an epoch.
-        watcher: is told of each step and epoch.
+        metrics_log: gets a row an epoch.
+        callback: is told of each step and epoch.
         checkpoints: the folder for `last.pt` and kept epochs.
         resume: go on from `last.pt` where there is one.
         search: moves the region of the loader's policy before an epoch.
@@ -97,15 +97,15 @@ def fit(
     check_step(plan, optimizer)
     path = checkpoints / "last.pt"
     average = Average(plan.averaging, learner.network.model, plan.epochs, loader.num_batches)
-    position, tally, best = Position(), Tally(learner.objective.running), Best()
+    position, metrics, best = TrainProgress(), RunningMetrics(learner.objective.running), Best()
     if resume and path.exists():
-        position, tally, best = _restore(path, learner, optimizer, average, journal, search, processes)
+        position, metrics, best = _restore(path, learner, optimizer, average, metrics_log, search, processes)
 
     def save() -> None:
         _check_weights(learner, engine, position, path)
         processes.sync_buffers(learner.synced_buffers())
-        everyone = tally.over(processes, engine.device)
-        state = _state(learner, optimizer, position, everyone, best, average, journal, search)
+        everyone = metrics.over(processes, engine.device)
+        state = _state(learner, optimizer, position, everyone, best, average, metrics_log, search)
         if processes.is_first:
             save_state(path, state)
 
@@ -113,24 +113,24 @@ def fit(
     first_step = position.step + 1
     with Interrupts() as interrupts, buffers_kept(optimizer):
         while position.epoch <= plan.last_epoch:
-            _search(search, position, learner, teacher, engine, watcher)
+            _search(search, position, learner, teacher, engine, callback)
             learner.train()
             began = time.perf_counter()
             for batch in loader.batches(position.epoch, start=position.batch):
-                clock = Clock(position.epoch, plan.epochs, position.step / total_steps)
-                if culprit := take_step(learner, batch, teacher, optimizer, plan, clock, engine, tally):
+                progress = Progress(position.epoch, plan.epochs, position.step / total_steps)
+                if culprit := take_step(learner, batch, teacher, optimizer, plan, progress, engine, metrics):
                     raise RunError(f"step {position.step}: {culprit} is not finite; {_last_good(path)}")
                 now = time.perf_counter()
-                tally.add_seconds(now - began)
+                metrics.add_seconds(now - began)
                 position = replace(
                     position, batch=position.batch + 1, step=position.step + 1, seconds=position.seconds + now - began
                 )
                 average.take(position)
-                watcher.stepped(position, loader.num_batches, plan, tally)
+                callback.stepped(position, loader.num_batches, plan, metrics)
                 if position.step == first_step and engine.compiles:
-                    watcher.note(f"engine: the first step, which compiles, took {now - began:.1f} s")
+                    callback.note(f"engine: the first step, which compiles, took {now - began:.1f} s")
                 if position.step == math.ceil(total_steps / 10) and learner.objective.task != "multilabel":
-                    _warn_near_chance(tally, position.step, watcher)
+                    _warn_near_chance(metrics, position.step, callback)
                 began = now
                 if plan.checkpoint_every_steps and position.step % plan.checkpoint_every_steps == 0:
                     save()
@@ -141,30 +141,30 @@ def fit(
                         128 + (interrupts.pending or signal.SIGTERM),
                     )
             processes.sync_buffers(learner.synced_buffers())
-            row = _row(learner, position, tally.over(processes, engine.device), plan, total_steps, evaluate(), search)
-            _report(row, learner, journal, watcher)
+            row = _row(learner, position, metrics.over(processes, engine.device), plan, total_steps, evaluate(), search)
+            _report(row, learner, metrics_log, callback)
             best = _better(best, row, plan.selection, learner)
             _keep(plan, position.epoch, learner, checkpoints, processes)
-            tally = Tally(tally.terms)
+            metrics = RunningMetrics(metrics.terms)
             position = replace(position, epoch=position.epoch + 1, batch=0)
             save()
     _put_result(best, average, learner, loader.batches(position.epoch), engine)
-    return Course(best.epoch or plan.last_epoch, position.seconds, evaluate())
+    return FitResult(best.epoch or plan.last_epoch, position.seconds, evaluate())
 
 
 def _search(
     search: RegionSearch | None,
-    position: Position,
+    position: TrainProgress,
     learner: Learner,
     teacher: TeacherSource | None,
     engine: Engine,
-    watcher: Watcher,
+    callback: Callback,
 ) -> None:
     if search is None or position.batch > 0:
         return
     assert teacher is not None, "a search compares with a teacher"
     if line := search.begin(position.epoch, partial(disagreement, learner, teacher, engine)):
-        watcher.note(line)
+        callback.note(line)
 
 
 @torch.no_grad()
@@ -189,8 +189,8 @@ def disagreement(
     return float(total / rows)
 
 
-def _check_weights(learner: Learner, engine: Engine, position: Position, path: Path) -> None:
-    is_finite = all_finite(own_part(tensor) for tensor in learner.state_dict().values())
+def _check_weights(learner: Learner, engine: Engine, position: TrainProgress, path: Path) -> None:
+    is_finite = all_finite(local_shard(tensor) for tensor in learner.state_dict().values())
     if engine.processes.any(not is_finite, engine.device):
         way_out = "; precision=fp32 may do" if engine.precision == "bf16" else ""
         raise RunError(f"step {position.step}: weights are no longer finite; {_last_good(path)}{way_out}")
@@ -200,7 +200,7 @@ def _last_good(path: Path) -> str:
     return f"the last good checkpoint is {path}" if path.exists() else "no checkpoint had been written yet"
 
 
-def _report(row: EpochRow, learner: Learner, journal: Journal, watcher: Watcher) -> None:
-    journal.append(row.as_dict())
-    watcher.epoch_ended(row)
-    _warn_of_faint_terms(row, learner, watcher)
+def _report(row: EpochRow, learner: Learner, metrics_log: MetricsLog, callback: Callback) -> None:
+    metrics_log.append(row.as_dict())
+    callback.epoch_ended(row)
+    _warn_of_faint_terms(row, learner, callback)

@@ -11,19 +11,19 @@ import torch
 from torch import Tensor
 from torch._functorch import config as functorch_config
 
-from preceptor.distributed.dtensors import is_parted
-from preceptor.distributed.gather import whole_step
+from preceptor.distributed.dtensors import is_sharded
+from preceptor.distributed.gather import gather_step
 from preceptor.distributed.processes import Processes
 from preceptor.distributed.sharding import clip_gradients
 from preceptor.errors import UsageError
-from preceptor.objectives.weighted import handed_over, total
+from preceptor.objectives.weighted import renormalise, total
 from preceptor.training.engine import Engine
 from preceptor.training.learner import Learner
+from preceptor.training.metrics import RunningMetrics
 from preceptor.training.optimizers.dot import DOT
 from preceptor.training.optimizers.optim import LearningRate
-from preceptor.training.tally import Tally
 from preceptor.training.teachers import TeacherSource
-from preceptor.types import Batch, Clock
+from preceptor.types import Batch, Progress
 
 __all__ = ["buffers_kept", "check_step", "take_step"]
 
@@ -55,7 +55,7 @@ def check_step(plan: Manner, optimizer: torch.optim.Optimizer) -> None:
         raise UsageError(
             f"accumulate: {plan.accumulate} cannot be used with optim=dot, which keeps two gradients apart"
         )
-    if any(is_parted(parameter) for group in optimizer.param_groups for parameter in group["params"]):
+    if any(is_sharded(parameter) for group in optimizer.param_groups for parameter in group["params"]):
         raise UsageError("sharding: all cannot be used with optim=dot, which goes backward twice through the network")
 
 
@@ -65,9 +65,9 @@ def take_step(
     teacher: TeacherSource | None,
     optimizer: torch.optim.Optimizer,
     plan: Manner,
-    clock: Clock,
+    progress: Progress,
     engine: Engine,
-    tally: Tally,
+    metrics: RunningMetrics,
 ) -> str | None:
     """Take one step; return what in the loss was not finite, if anything was: then the weights have not moved.
 
@@ -77,19 +77,19 @@ def take_step(
         teacher: is asked first.
         optimizer: moves the weights.
         plan: learning rate, clipping, passes.
-        clock: where in the run the step stands.
+        progress: where in the run the step stands.
         engine: on which it runs.
-        tally: counts what was seen.
+        metrics: counts what was seen.
     """
     optimizer.zero_grad(set_to_none=True)
     parts = _passes(batch, plan.accumulate, engine)
     for part in parts:
         answers = None if teacher is None else teacher(part)
         with engine.autocast():
-            terms, logits = learner(part, answers, clock, partial(whole_step, processes=engine.processes))
-            weights = learner.objective.weights(clock)
-            if part.hands_over:
-                weights = handed_over(weights, terms)
+            terms, logits = learner(part, answers, progress, partial(gather_step, processes=engine.processes))
+            weights = learner.objective.weights(progress)
+            if part.renormalise:
+                weights = renormalise(weights, terms)
             loss = total(terms, weights)
         if engine.processes.any(not bool(torch.isfinite(loss)), engine.device):
             return _culprit(terms)
@@ -97,14 +97,14 @@ def take_step(
         _backward(loss, terms, weights, scale, learner, optimizer)
         if part.share > 0:
             seen = {name: term.detach() for name, term in terms.items()}
-            tally.add(logits.detach(), part.labels, loss.detach(), seen)
+            metrics.add(logits.detach(), part.labels, loss.detach(), seen)
     _average(learner, optimizer, engine.processes)
     if plan.clip_norm is not None:
         clip_gradients(learner.parameters(), plan.clip_norm)
     for group in optimizer.param_groups:
-        group["lr"] = plan.learning_rate(clock)
+        group["lr"] = plan.learning_rate(progress)
     optimizer.step()
-    engine.processes.sync_memory_banks(learner.objective.remembered(batch.index))
+    engine.processes.sync_memory_banks(learner.objective.memory_rows(batch.index))
     return None
 
 

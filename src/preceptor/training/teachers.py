@@ -9,19 +9,19 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from preceptor.divergences import each_class, log_soften
+from preceptor.divergences import log_soften, one_vs_rest
 from preceptor.labels import LabelStore
 from preceptor.models import Observed
 from preceptor.training.engine import Engine, Forward
 from preceptor.types import Batch, Outputs, Task
 
 __all__ = [
+    "EnsembleTeacher",
     "LiveTeacher",
+    "OracleTeacher",
+    "SequentialTeacher",
     "StoredTeacher",
-    "TeacherRoute",
     "TeacherSource",
-    "TeacherTeam",
-    "TruthTeacher",
     "ask",
     "together",
 ]
@@ -31,12 +31,12 @@ TeacherSource = Callable[[Batch], Outputs]
 
 def ask(forward: Forward, batch: Batch) -> Outputs:
     """Return what a network says of a batch and, in the same forward pass, of its further views."""
-    if not batch.further:
+    if not batch.extra_views:
         return forward(batch.inputs)
-    together = forward(torch.cat([batch.inputs, *batch.further.values()]))
+    together = forward(torch.cat([batch.inputs, *batch.extra_views.values()]))
     rows = len(batch.inputs)
     parts = [together.rows(start, start + rows) for start in range(0, len(together.logits), rows)]
-    return replace(parts[0], views=dict(zip(batch.further, parts[1:], strict=True)))
+    return replace(parts[0], views=dict(zip(batch.extra_views, parts[1:], strict=True)))
 
 
 class LiveTeacher:
@@ -61,7 +61,7 @@ class LiveTeacher:
             return ask(self._forward, batch)
 
 
-class TeacherTeam:
+class EnsembleTeacher:
     """Several teachers asked together: their mean distribution, the first one's features, and all of them as members.
 
     Args:
@@ -77,7 +77,7 @@ class TeacherTeam:
         return together([teacher(batch) for teacher in self._teachers], self._task)
 
 
-class TeacherRoute:
+class SequentialTeacher:
     """Several states of one teacher asked in turn, by epoch: what comes after the last switch is asked to the end.
 
     Args:
@@ -99,7 +99,7 @@ def together(members: Sequence[Outputs], task: Task = "multiclass") -> Outputs:
     Of multi-label data the logits are the log-odds of each class's mean probability.
     """
     if task == "multilabel":
-        pairs = [log_soften(each_class(member.logits)) for member in members]
+        pairs = [log_soften(one_vs_rest(member.logits)) for member in members]
         absent, present = torch.stack(pairs).logsumexp(0).unbind(1)
         logits = (present - absent).reshape(members[0].logits.shape)
     else:
@@ -108,7 +108,7 @@ def together(members: Sequence[Outputs], task: Task = "multiclass") -> Outputs:
     return replace(members[0], logits=logits, views=views, members=tuple(members))
 
 
-class TruthTeacher:
+class OracleTeacher:
     """The true label distribution as a teacher: logits log p*(x), the upper bound that no teacher passes."""
 
     def __init__(self, truth: Tensor, engine: Engine) -> None:

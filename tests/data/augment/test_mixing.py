@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from preceptor.data.augment.mixing import box_weights, draw_weights, keyed, lerp_rows, patch_weights
+from preceptor.data.augment.mixing import box_weights, counter_rng, draw_weights, lerp_rows, patch_weights
 
 GOLDEN = sorted((Path(__file__).parents[1] / "golden" / "mixpatch").glob("*.npz"))
 
@@ -37,19 +37,19 @@ def test_mixing_is_a_weighted_mean_with_the_partner() -> None:
 
 
 def test_draws_are_a_function_of_seed_epoch_and_number() -> None:
-    first = {(s, e, n): keyed(s, e, n).random() for s in (0, 1, 2**31 - 1) for e in (1, 2) for n in (0, 1, 5000)}
+    first = {(s, e, n): counter_rng(s, e, n).random() for s in (0, 1, 2**31 - 1) for e in (1, 2) for n in (0, 1, 5000)}
     assert len(set(first.values())) == 18
-    assert first[1, 2, 5000] == keyed(1, 2, 5000).random()
+    assert first[1, 2, 5000] == counter_rng(1, 2, 5000).random()
 
 
 def test_consecutive_batches_do_not_share_numbers() -> None:
-    one, other = (set(keyed(0, 1, number).random(10_000).tolist()) for number in (0, 1))
+    one, other = (set(counter_rng(0, 1, number).random(10_000).tolist()) for number in (0, 1))
     assert not one & other
 
 
 @pytest.mark.parametrize("alpha", [0.1, 1.0, 4.0])
 def test_weights_are_beta_distributed(alpha: float) -> None:
-    drawn = draw_weights(keyed(0, 1, 0), alpha, 20_000).double()
+    drawn = draw_weights(counter_rng(0, 1, 0), alpha, 20_000).double()
     assert drawn.min() >= 0
     assert drawn.max() <= 1
     assert abs(float(drawn.mean()) - 0.5) < 0.01
@@ -59,7 +59,7 @@ def test_weights_are_beta_distributed(alpha: float) -> None:
 def test_a_box_lies_inside_and_is_cut_off_at_the_border() -> None:
     areas = []
     for number in range(300):
-        weights = box_weights(keyed(0, 1, number), 0.75, 32, 24)
+        weights = box_weights(counter_rng(0, 1, number), 0.75, 32, 24)
         assert weights.shape == (1, 1, 32, 24)
         inside = (weights[0, 0] == 0).nonzero()
         assert len(inside)
@@ -73,7 +73,7 @@ def test_a_box_lies_inside_and_is_cut_off_at_the_border() -> None:
 
 
 def test_no_box_where_the_image_keeps_everything() -> None:
-    assert box_weights(keyed(0, 1, 0), 1.0, 8, 8).eq(1).all()
+    assert box_weights(counter_rng(0, 1, 0), 1.0, 8, 8).eq(1).all()
 
 
 def test_patches_stand_row_by_row() -> None:

@@ -7,20 +7,20 @@ import torch
 
 from preceptor.data.augment.policies import (
     POLICIES,
-    Beyond,
     CutMix,
     FunctionMatching,
     KDPlus,
+    MixedInputs,
     MixPatch,
     Mixup,
     Noise,
+    PlainInputs,
     Policy,
-    Real,
 )
 from preceptor.errors import UsageError
 from preceptor.types import Batch, View
 
-MIXING: list[Beyond] = [Mixup(), Mixup(per_sample=True), CutMix(), MixPatch(), FunctionMatching()]
+MIXING: list[MixedInputs] = [Mixup(), Mixup(per_sample=True), CutMix(), MixPatch(), FunctionMatching()]
 
 
 def batch(epoch: int = 1, seed: int = 0) -> Batch:
@@ -31,11 +31,11 @@ def batch(epoch: int = 1, seed: int = 0) -> Batch:
 
 def test_real_is_the_batch_itself() -> None:
     given = batch()
-    assert Real()(given, 3) is given
+    assert PlainInputs()(given, 3) is given
 
 
 @pytest.mark.parametrize("policy", [*MIXING, Noise()], ids=str)
-def test_inputs_beyond_the_samples_have_neither_label_nor_row(policy: Beyond) -> None:
+def test_inputs_beyond_the_samples_have_neither_label_nor_row(policy: MixedInputs) -> None:
     given = batch()
     shown = policy(given, 0)
     assert shown.labels is None
@@ -45,7 +45,7 @@ def test_inputs_beyond_the_samples_have_neither_label_nor_row(policy: Beyond) ->
 
 
 @pytest.mark.parametrize("policy", [*MIXING, Noise()], ids=str)
-def test_what_is_drawn_is_keyed_by_seed_epoch_and_batch(policy: Beyond) -> None:
+def test_what_is_drawn_is_keyed_by_seed_epoch_and_batch(policy: MixedInputs) -> None:
     def shown(epoch: int, seed: int, number: int) -> torch.Tensor:
         return policy(batch(epoch, seed), number).inputs
 
@@ -55,21 +55,21 @@ def test_what_is_drawn_is_keyed_by_seed_epoch_and_batch(policy: Beyond) -> None:
 
 
 @pytest.mark.parametrize("policy", MIXING, ids=str)
-def test_every_row_is_mixed_with_one_partner_and_further_views_alike(policy: Beyond) -> None:
+def test_every_row_is_mixed_with_one_partner_and_further_views_alike(policy: MixedInputs) -> None:
     shown = policy(batch(), 2)
-    torch.testing.assert_close(shown.further["strong"], 2 * shown.inputs)
+    torch.testing.assert_close(shown.extra_views["strong"], 2 * shown.inputs)
     if not (isinstance(policy, Mixup) and policy.per_sample):
         torch.testing.assert_close(shown.inputs.mean(0), batch().inputs.mean(0))
 
 
 @pytest.mark.parametrize("policy", MIXING, ids=str)
-def test_labels_are_mixed_as_the_inputs_are(policy: Beyond) -> None:
+def test_labels_are_mixed_as_the_inputs_are(policy: MixedInputs) -> None:
     """An image that is constant and equal to its label shows its own label after mixing."""
     given = batch()
     assert given.labels is not None
     constant = given.labels.float()[:, None, None, None].expand(6, 1, 8, 8)
     for number in range(20):
-        shown = policy(replace(given, inputs=constant, further={}), number, num_classes=4)
+        shown = policy(replace(given, inputs=constant, extra_views={}), number, num_classes=4)
         assert shown.labels is not None
         torch.testing.assert_close(shown.labels.sum(1), torch.ones(6))
         expected = (shown.labels * torch.arange(4)).sum(1)
@@ -77,7 +77,7 @@ def test_labels_are_mixed_as_the_inputs_are(policy: Beyond) -> None:
 
 
 def test_cutmix_pastes_and_counts_the_area_exactly() -> None:
-    given = replace(batch(), inputs=torch.arange(6.0)[:, None, None, None].expand(6, 1, 8, 8), further={})
+    given = replace(batch(), inputs=torch.arange(6.0)[:, None, None, None].expand(6, 1, 8, 8), extra_views={})
     seen = set()
     for number in range(40):
         shown = CutMix()(replace(given, labels=torch.arange(6)), number, num_classes=6)
@@ -91,7 +91,7 @@ def test_cutmix_pastes_and_counts_the_area_exactly() -> None:
 
 
 def test_function_matching_keeps_the_greater_part_and_takes_the_next_row() -> None:
-    ones = replace(batch(), inputs=torch.tensor([[0.0], [1.0]]), index=torch.arange(2), labels=None, further={})
+    ones = replace(batch(), inputs=torch.tensor([[0.0], [1.0]]), index=torch.arange(2), labels=None, extra_views={})
     values = [
         float(FunctionMatching()(replace(ones, view=View("none", seed, epoch)), number).inputs[1, 0])
         for epoch in (1, 2)
@@ -116,7 +116,7 @@ def test_a_patch_as_large_as_the_image_is_mixup() -> None:
 
 
 def test_noise_has_its_deviation_and_keeps_labels_in_teaching() -> None:
-    given = replace(batch(), inputs=torch.zeros(6, 3, 64, 64), further={})
+    given = replace(batch(), inputs=torch.zeros(6, 3, 64, 64), extra_views={})
     shown = Noise(deviation=0.3)(given, 0, num_classes=4)
     assert float(shown.inputs.std()) == pytest.approx(0.3, rel=0.02)
     assert shown.labels is not None
@@ -134,8 +134,8 @@ def test_a_share_of_batches_stays_real(share: float) -> None:
 def test_kd_plus_hands_weights_over_on_mixed_batches_only() -> None:
     given = batch()
     shown = [KDPlus()(given, number) for number in range(30)]
-    assert {(one.labels is None, one.hands_over) for one in shown} == {(True, True), (False, False)}
-    assert not any(policy(given, 0).hands_over for policy in MIXING)
+    assert {(one.labels is None, one.renormalise) for one in shown} == {(True, True), (False, False)}
+    assert not any(policy(given, 0).renormalise for policy in MIXING)
 
 
 def test_added_rows_come_after_the_samples() -> None:
@@ -146,7 +146,7 @@ def test_added_rows_come_after_the_samples() -> None:
     assert shown.labels is not None
     assert torch.equal(shown.labels, given.labels if given.labels is not None else torch.empty(0))
     assert shown.num_labelled == len(shown.index) == 6
-    assert len(shown.further["strong"]) == 12
+    assert len(shown.extra_views["strong"]) == 12
     taught = Mixup(add=True)(given, 0, num_classes=4)
     assert taught.labels is not None
     assert taught.labels.shape == (12, 4)

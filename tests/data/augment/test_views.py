@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from preceptor.data.augment.views import VIEW_STREAM, VIEWS, crop_flip, draws, flip
+from preceptor.data.augment.views import VIEW_STREAM, VIEWS, crop_flip, flip, random_bits
 
 
 def some_images(rows: int, channels: int = 3, height: int = 8, width: int = 6) -> Tensor:
@@ -23,19 +23,23 @@ def some_images(rows: int, channels: int = 3, height: int = 8, width: int = 6) -
 )
 def test_known_answers(key: tuple[int, int], counter: tuple[int, int], expected: tuple[int, int]) -> None:
     """The vectors that come with Random123 (Salmon et al.), threefry2x32 with 20 rounds."""
-    words = draws(key[0], key[1], torch.tensor([counter[0]]), stream=counter[1])
+    words = random_bits(key[0], key[1], torch.tensor([counter[0]]), stream=counter[1])
     assert tuple(words[0].tolist()) == expected
 
 
 def test_each_part_of_the_key_matters() -> None:
     index = torch.arange(50)
-    base = draws(1, 2, index, stream=3)
-    for other in (draws(2, 2, index, stream=3), draws(1, 3, index, stream=3), draws(1, 2, index, stream=4)):
+    base = random_bits(1, 2, index, stream=3)
+    for other in (
+        random_bits(2, 2, index, stream=3),
+        random_bits(1, 3, index, stream=3),
+        random_bits(1, 2, index, stream=4),
+    ):
         assert not (base == other).any(dim=1).any()
 
 
 def test_draws_are_uniform() -> None:
-    words = draws(11, 1, torch.arange(64_000), stream=0)
+    words = random_bits(11, 1, torch.arange(64_000), stream=0)
     assert words.min() >= 0
     assert words.max() < 2**32
     for word in words.T:
@@ -62,7 +66,7 @@ def slow_crop_flip(image: np.ndarray, first: int, second: int) -> np.ndarray:
 def test_crop_flip_against_one_image_at_a_time() -> None:
     images, index = some_images(300), torch.arange(300) * 7
     shown = crop_flip(images, 3, 5, index).numpy()
-    words = draws(3, 5, index, stream=VIEW_STREAM).tolist()
+    words = random_bits(3, 5, index, stream=VIEW_STREAM).tolist()
     for row, (first, second) in enumerate(words):
         np.testing.assert_array_equal(shown[row], slow_crop_flip(images[row].numpy(), first, second))
 
@@ -70,7 +74,7 @@ def test_crop_flip_against_one_image_at_a_time() -> None:
 def test_flip_against_one_image_at_a_time() -> None:
     images, index = some_images(100), torch.arange(100)
     shown = flip(images, 3, 5, index)
-    is_flipped = [word % 2 == 1 for word, _ in draws(3, 5, index, stream=VIEW_STREAM).tolist()]
+    is_flipped = [word % 2 == 1 for word, _ in random_bits(3, 5, index, stream=VIEW_STREAM).tolist()]
     assert 30 < sum(is_flipped) < 70
     for row in range(100):
         assert torch.equal(shown[row], images[row].flip(-1) if is_flipped[row] else images[row])

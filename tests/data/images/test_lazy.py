@@ -12,7 +12,7 @@ from preceptor.data import Data, Loader, Normalisation, load
 from preceptor.data.augment.views import VIEWS
 from preceptor.data.dataset import fingerprint
 from preceptor.data.images.images import PHOTOGRAPHS
-from preceptor.data.images.lazy import Pictures
+from preceptor.data.images.lazy import LazyImages
 from preceptor.errors import UsageError
 from preceptor.types import View
 
@@ -39,7 +39,7 @@ def data(tree: Path) -> Data:
 
 
 def test_images_of_any_size_are_read_on_demand(tree: Path, data: Data) -> None:
-    assert isinstance(data.train, Pictures)
+    assert isinstance(data.train, LazyImages)
     assert data.input_shape == (3, 16, 16)
     assert data.view == "random_resized_crop_flip"
     assert data.protocol == "photographs"
@@ -72,7 +72,7 @@ def test_images_of_one_size_are_seen_as_a_batch_of_them_is(tmp_path: Path) -> No
     assert read.seen(index, View("flip", 5, 2)).equal(held.inputs(index))  # what is not made here is raw
 
 
-def loader_of(split: Pictures, *, workers: int = 0, further: tuple[str, ...] = ()) -> Loader:
+def loader_of(split: LazyImages, *, workers: int = 0, extra_views: tuple[str, ...] = ()) -> Loader:
     return Loader(
         split,
         batch_size=32,
@@ -81,12 +81,12 @@ def loader_of(split: Pictures, *, workers: int = 0, further: tuple[str, ...] = (
         seed=5,
         device=CPU,
         workers=workers,
-        further=further,
+        extra_views=extra_views,
     )
 
 
 def test_readers_give_the_same_views_from_any_batch_on(data: Data) -> None:
-    assert isinstance(data.train, Pictures)
+    assert isinstance(data.train, LazyImages)
     whole = list(loader_of(data.train).batches(3))
     tail = list(loader_of(data.train, workers=2).batches(3, start=1))
     assert [len(batch.index) for batch in whole] == [32, 32, 26]
@@ -99,11 +99,11 @@ def test_readers_give_the_same_views_from_any_batch_on(data: Data) -> None:
 
 
 def test_further_views_are_made_of_the_centre(data: Data) -> None:
-    assert isinstance(data.train, Pictures)
+    assert isinstance(data.train, LazyImages)
     for workers in (0, 1):
-        batch = next(loader_of(data.train, further=("rotated_90",), workers=workers).batches(1))
-        assert batch.further["rotated_90"].shape == batch.inputs.shape
-        assert not batch.further["rotated_90"].equal(batch.inputs)
+        batch = next(loader_of(data.train, extra_views=("rotated_90",), workers=workers).batches(1))
+        assert batch.extra_views["rotated_90"].shape == batch.inputs.shape
+        assert not batch.extra_views["rotated_90"].equal(batch.inputs)
 
 
 def test_a_part_keeps_its_images_and_its_fingerprint_tells_names(tree: Path, data: Data) -> None:
@@ -127,7 +127,7 @@ def test_an_unreadable_image_is_named_in_one_line(tmp_path: Path, workers: int) 
                 Image.new("RGB", (9, 9)).save(tmp_path / part / name / f"{row}.png")
     (tmp_path / "train" / "b" / "3.png").write_bytes(b"no image")
     split = load(f"folder:{tmp_path}", options={"size": 8}, validation=0).train
-    assert isinstance(split, Pictures)
+    assert isinstance(split, LazyImages)
     with pytest.raises(
         UsageError, match=r"3\.png: no readable image .*data\.skip_unreadable=true leaves such out"
     ) as caught:

@@ -12,7 +12,7 @@ from sklearn.datasets import load_digits
 
 import preceptor
 from preceptor.data import Data, load
-from preceptor.data.images.lazy import Pictures
+from preceptor.data.images.lazy import LazyImages
 from preceptor.errors import UsageError
 
 datasets = pytest.importorskip("datasets")
@@ -53,7 +53,7 @@ def test_images_that_were_saved_to_disk(saved: Path) -> None:
     expected = torch.from_numpy((table.images[:300] / 16 * 255).astype(np.uint8))
     assert data.train.inputs(torch.arange(300))[:, 1].equal(expected)
     on_demand = load(f"hf:{saved}", options={"size": 8}, validation=0)
-    assert isinstance(on_demand.train, Pictures)
+    assert isinstance(on_demand.train, LazyImages)
     assert on_demand.train.inputs(torch.tensor([7, 2])).equal(data.train.inputs(torch.tensor([7, 2])))
 
 

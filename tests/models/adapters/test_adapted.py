@@ -9,11 +9,11 @@ import torch
 from torch import nn
 
 from preceptor.errors import UsageError
-from preceptor.models import Adapted, Samples, create, feature_names, load_weights, observe, present, save_weights
-from preceptor.models.adapters.adapted import Own, Wish, adapt, hear_wish
+from preceptor.models import Adapted, DataSpec, create, feature_names, load_weights, observe, present, save_weights
+from preceptor.models.adapters.adapted import NativePreprocessing, PreprocessingOverrides, adapt, split_preprocessing
 
-USED_TO = Samples(10, (3, 16, 16), (0.5, 0.4, 0.3), (0.2, 0.3, 0.4))
-NOW = Samples(10, (3, 16, 16), (0.1, 0.2, 0.3), (1.0, 0.5, 0.25))
+USED_TO = DataSpec(10, (3, 16, 16), (0.5, 0.4, 0.3), (0.2, 0.3, 0.4))
+NOW = DataSpec(10, (3, 16, 16), (0.1, 0.2, 0.3), (1.0, 0.5, 0.25))
 
 
 def batches() -> tuple[torch.Tensor, torch.Tensor]:
@@ -36,8 +36,10 @@ def test_a_network_presented_with_other_samples_answers_as_it_did() -> None:
 
 
 def test_a_network_with_its_own_normalisation_keeps_it_whatever_it_is_given() -> None:
-    own = Own(channels=3, mean=(0.3, 0.3, 0.3), std=(0.5, 0.5, 0.5), trained_classes=10)
-    network = adapt("mine", create("resnet8", num_classes=10), USED_TO, own, Wish(), is_filled=True).eval()
+    own = NativePreprocessing(channels=3, mean=(0.3, 0.3, 0.3), std=(0.5, 0.5, 0.5), trained_classes=10)
+    network = adapt(
+        "mine", create("resnet8", num_classes=10), USED_TO, own, PreprocessingOverrides(), loads_weights=True
+    ).eval()
     before, now = batches()
     shown = present(network, USED_TO, NOW)
     assert (shown(now) - network(before)).abs().max() < 1e-5
@@ -55,20 +57,30 @@ def test_weights_carry_the_networks_own_names(tmp_path: Path) -> None:
 
 
 def test_a_network_whose_classes_cannot_be_set_keeps_its_own() -> None:
-    found = adapt("mine", create("resnet8", num_classes=7), USED_TO, Own(), Wish(), is_filled=False)
+    found = adapt(
+        "mine",
+        create("resnet8", num_classes=7),
+        USED_TO,
+        NativePreprocessing(),
+        PreprocessingOverrides(),
+        loads_weights=False,
+    )
     assert found(torch.zeros(1, 3, 16, 16)).shape == (1, 7)
 
 
 @pytest.mark.parametrize("value", [0, -3, "large", 2.5, True])
 def test_a_resolution_is_a_number_of_pixels(value: object) -> None:
     with pytest.raises(UsageError, match=re.escape(f"model.resolution: {value!r} is no number of pixels")):
-        hear_wish({"resolution": value})
+        split_preprocessing({"resolution": value})
 
 
 def test_keys_of_reading_are_taken_out_and_the_others_left() -> None:
-    assert hear_wish({"normalisation": "own", "resolution": 64, "depth": 3}) == (Wish("own", 64), {"depth": 3})
+    assert split_preprocessing({"normalisation": "own", "resolution": 64, "depth": 3}) == (
+        PreprocessingOverrides("own", 64),
+        {"depth": 3},
+    )
 
 
 def test_one_that_returns_no_logits_is_refused_by_name() -> None:
     with pytest.raises(UsageError, match=r"model mine: model Conv2d returned a tensor .*, expected logits"):
-        adapt("mine", nn.Conv2d(3, 5, 1), USED_TO, Own(), Wish(), is_filled=False)
+        adapt("mine", nn.Conv2d(3, 5, 1), USED_TO, NativePreprocessing(), PreprocessingOverrides(), loads_weights=False)

@@ -9,11 +9,11 @@ import pytest
 import torch
 
 from preceptor.errors import UsageError
-from preceptor.models import Adapted, Samples, feature_names, make, random_texts
+from preceptor.models import Adapted, DataSpec, feature_names, make, random_texts
 from preceptor.types import Vocabulary
 
-TEXTS = Samples(2, (2, 6), vocabulary=Vocabulary(9, 0, "of a test"))
-DIGITS = Samples(10, (1, 8, 8), (0.3,), (0.4,))
+TEXTS = DataSpec(2, (2, 6), vocabulary=Vocabulary(9, 0, "of a test"))
+DIGITS = DataSpec(10, (1, 8, 8), (0.3,), (0.4,))
 SOURCE = '''
 from torch import nn
 
@@ -101,12 +101,12 @@ def test_a_network_that_reads_token_numbers(name: str, module: str) -> None:
 
 
 def test_numbers_that_are_no_texts_are_tried_as_the_data_hold_them(module: str) -> None:
-    samples = Samples(2, (2, 6))  # token numbers in an array, say: nobody says how many there are
+    samples = DataSpec(2, (2, 6))  # token numbers in an array, say: nobody says how many there are
     with pytest.raises(UsageError, match=r"cannot read samples of shape \(2, 6\) \(.*\)$"):
         make(f"{module}:Words", samples)
     model = make(f"{module}:Words", replace(samples, example=torch.ones(2, 6)))
     assert feature_names(model) == ("pooled",)
-    unseen = make(f"{module}:Words", samples, is_filled=True)  # its run has shown that it reads them
+    unseen = make(f"{module}:Words", samples, loads_weights=True)  # its run has shown that it reads them
     assert unseen(torch.ones(3, 2, 6)).shape == (3, 2)
 
 

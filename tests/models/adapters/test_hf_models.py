@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from preceptor.errors import UsageError
 from preceptor.extras import import_extra, import_torchvision
-from preceptor.models import Adapted, Samples, feature_names, load_weights, make, observe, save_weights
+from preceptor.models import Adapted, DataSpec, feature_names, load_weights, make, observe, save_weights
 
 if find_spec("transformers") is None:
     pytest.skip("needs the extra hf", allow_module_level=True)
@@ -20,7 +20,7 @@ if find_spec("torchvision") is not None:
     import_torchvision(needed_by="tests")
 transformers = import_extra("transformers", "hf", needed_by="tests")
 
-DIGITS = Samples(10, (1, 8, 8), (0.3,), (0.4,))
+DIGITS = DataSpec(10, (1, 8, 8), (0.3,), (0.4,))
 VIT = {
     **{"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32},
     **{"image_size": 16, "patch_size": 4},
@@ -28,7 +28,7 @@ VIT = {
 RESNET: dict[str, Any] = {"embedding_size": 8, "hidden_sizes": [8, 16], "depths": [1, 1], "layer_type": "basic"}
 
 
-def adapted(place: Path | str, samples: Samples = DIGITS, **options: object) -> Adapted:
+def adapted(place: Path | str, samples: DataSpec = DIGITS, **options: object) -> Adapted:
     network = make(f"hf:{place}", samples, options)
     assert isinstance(network, Adapted)
     return network
@@ -71,7 +71,7 @@ def test_weights_in_the_folder_are_loaded_with_their_preprocessing(configs: Path
     source.save_pretrained(configs / "trained")
     stated = {"image_mean": [0.5, 0.4, 0.3], "image_std": [0.2, 0.25, 0.3], "size": {"height": 16, "width": 16}}
     (configs / "trained" / "preprocessor_config.json").write_text(json.dumps(stated))
-    samples = Samples(7, (3, 8, 8), (0.1, 0.2, 0.3), (0.5, 0.6, 0.7))
+    samples = DataSpec(7, (3, 8, 8), (0.1, 0.2, 0.3), (0.5, 0.6, 0.7))
     model, pixels = adapted(configs / "trained", samples).eval(), torch.rand(2, 3, 8, 8)
     assert model.note == "resized 8 -> 16, normalised by its own mean"
     assert model.trained_classes == 7
@@ -85,7 +85,7 @@ def test_weights_in_the_folder_are_loaded_with_their_preprocessing(configs: Path
     assert "a new classifier of 10 outputs in place of 7" in other.note
     assert adapted(configs / "trained", pretrained=False).trained_classes is None
     save_weights(model, configs / "w.safetensors")
-    again = make(f"hf:{configs / 'trained'}", samples, is_filled=True).eval()
+    again = make(f"hf:{configs / 'trained'}", samples, loads_weights=True).eval()
     load_weights(again, configs / "w.safetensors")
     assert torch.equal(again((pixels - mean) / std), model((pixels - mean) / std))
 
@@ -101,7 +101,7 @@ def test_its_options_make_it_again_when_the_folder_is_gone(configs: Path, tmp_pa
     save_weights(before, tmp_path / "weights.safetensors")
     options = json.loads(json.dumps(before.options))  # as they lie in a file
     (configs / "vit").rename(tmp_path / "elsewhere")
-    after = make(f"hf:{configs / 'vit'}", DIGITS, options, is_filled=True).eval()
+    after = make(f"hf:{configs / 'vit'}", DIGITS, options, loads_weights=True).eval()
     assert isinstance(after, Adapted)
     assert after.form == before.form
     inner: Any = after.network

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from preceptor.errors import UsageError
-from preceptor.models import Adapted, Samples, feature_names, load_weights, make, observe, random_texts, save_weights
+from preceptor.models import Adapted, DataSpec, feature_names, load_weights, make, observe, random_texts, save_weights
 from preceptor.types import Vocabulary
 
 transformers = pytest.importorskip("transformers")
@@ -19,12 +19,12 @@ transformers = pytest.importorskip("transformers")
 from sentences import WORDS, save_bert, save_tokenizer  # noqa: E402  # needs the extra
 
 VOCABULARY = Vocabulary.of({word: number for number, word in enumerate(WORDS)}, 0)
-TEXTS = Samples(3, (2, 12), vocabulary=VOCABULARY)
+TEXTS = DataSpec(3, (2, 12), vocabulary=VOCABULARY)
 PAIRS = replace(TEXTS, shape=(3, 12))
 
 
-def adapted(place: Path, samples: Samples = TEXTS, *, is_filled: bool = False, **options: object) -> Adapted:
-    network = make(f"hf:{place}", samples, options, is_filled=is_filled)
+def adapted(place: Path, samples: DataSpec = TEXTS, *, loads_weights: bool = False, **options: object) -> Adapted:
+    network = make(f"hf:{place}", samples, options, loads_weights=loads_weights)
     assert isinstance(network, Adapted)
     return network.eval()
 
@@ -127,7 +127,7 @@ def test_weights_of_another_tokenizer_are_refused(trained: Path, tmp_path: Path)
     with pytest.raises(UsageError, match=r"was trained with another tokenizer than the data's; data\.tokenizer="):
         adapted(trained, replace(TEXTS, vocabulary=turned))
     adapted(trained, replace(TEXTS, vocabulary=turned), pretrained=False)  # random weights know no token yet
-    adapted(trained, replace(TEXTS, vocabulary=turned), is_filled=True)  # others will be loaded
+    adapted(trained, replace(TEXTS, vocabulary=turned), loads_weights=True)  # others will be loaded
 
 
 @pytest.mark.parametrize(
@@ -142,12 +142,12 @@ def test_weights_of_another_tokenizer_are_refused(trained: Path, tmp_path: Path)
         (TEXTS, {"num_labels": 5}, "model.num_labels: 5, and the data have 3 classes"),
         (TEXTS, {"resolution": 32}, "model.resolution: is for images, and the samples are texts"),
         (TEXTS, {"normalisation": "own"}, "model.normalisation: is for images, and the samples are texts"),
-        (Samples(3, (2, 12)), {}, "is for images, and the samples have shape (2, 12)"),
-        (Samples(3, (3, 16, 16)), {}, "cannot be made: Unrecognized configuration class"),
+        (DataSpec(3, (2, 12)), {}, "is for images, and the samples have shape (2, 12)"),
+        (DataSpec(3, (3, 16, 16)), {}, "cannot be made: Unrecognized configuration class"),
     ],
 )
 def test_what_does_not_go_together_is_named(
-    samples: Samples, options: dict[str, Any], said: str, tmp_path: Path
+    samples: DataSpec, options: dict[str, Any], said: str, tmp_path: Path
 ) -> None:
     place = save_bert(tmp_path / "bert", 8, 1)
     with pytest.raises(UsageError, match=re.escape(said)) as caught:

@@ -9,19 +9,19 @@ import torch
 
 from preceptor.errors import UsageError
 from preceptor.extras import import_extra, import_torchvision
-from preceptor.models import Adapted, Samples, load_weights, make, observe, save_weights
+from preceptor.models import Adapted, DataSpec, load_weights, make, observe, save_weights
 
 if find_spec("timm") is None:
     pytest.skip("needs the extra vision", allow_module_level=True)
 import_torchvision(needed_by="tests")
 timm = import_extra("timm", "vision", needed_by="tests")
 
-DIGITS = Samples(10, (1, 8, 8), (0.3,), (0.4,))
-IMAGES = Samples(10, (3, 32, 32), (0.5071, 0.4865, 0.4409), (0.2673, 0.2564, 0.2762))
+DIGITS = DataSpec(10, (1, 8, 8), (0.3,), (0.4,))
+IMAGES = DataSpec(10, (3, 32, 32), (0.5071, 0.4865, 0.4409), (0.2673, 0.2564, 0.2762))
 SMALL = {"embed_dim": 16, "depth": 2, "num_heads": 2, "img_size": 16, "patch_size": 4}
 
 
-def adapted(name: str, samples: Samples, **options: object) -> Adapted:
+def adapted(name: str, samples: DataSpec, **options: object) -> Adapted:
     network = make(name, samples, options)
     assert isinstance(network, Adapted)
     return network
@@ -72,7 +72,7 @@ def test_pretrained_weights_come_with_their_normalisation_and_may_lose_it(tmp_pa
     grey = adapted("timm:resnet10t", DIGITS, **here)
     assert grey.note.startswith("1 channel repeated to 3, normalised by its own mean")
     assert adapted("timm:resnet10t", DIGITS, **here, in_chans=1).note.startswith("normalised by its own mean")
-    same = adapted("timm:resnet10t", Samples(1000, (3, 32, 32)), **here)
+    same = adapted("timm:resnet10t", DataSpec(1000, (3, 32, 32)), **here)
     assert torch.equal(same.network.state_dict()["fc.weight"], source.state_dict()["fc.weight"])
 
 
@@ -104,11 +104,11 @@ def test_dotted_paths_are_those_of_timm_and_a_wrong_one_names_the_nearest() -> N
         ("timm:resnet10t", IMAGES, {"widht": 2}, "timm:resnet10t cannot be made with"),
         ("timm:resnet10t", IMAGES, {"normalisation": "mine"}, "model.normalisation: 'mine' is neither data nor own"),
         ("timm:resnet10t", IMAGES, {"resolution": 0}, "model.resolution: 0 is no number of pixels"),
-        ("timm:resnet10t", Samples(3, (30,)), {}, "timm:resnet10t is for images, and the samples have shape (30,)"),
+        ("timm:resnet10t", DataSpec(3, (30,)), {}, "timm:resnet10t is for images, and the samples have shape (30,)"),
         ("timm:vit_tiny_patch16_224", DIGITS, {**SMALL, "resolution": 20}, "cannot read samples of shape (1, 8, 8)"),
         ("timm:", IMAGES, {}, "'timm:' names no network; there are timm:NAME"),
     ],
 )
-def test_what_cannot_be_is_refused(name: str, samples: Samples, options: dict[str, object], said: str) -> None:
+def test_what_cannot_be_is_refused(name: str, samples: DataSpec, options: dict[str, object], said: str) -> None:
     with pytest.raises(UsageError, match=re.escape(said)):
         make(name, samples, options)

@@ -9,17 +9,17 @@ import torch
 
 from preceptor.errors import UsageError
 from preceptor.extras import import_torchvision
-from preceptor.models import Adapted, Samples, make
+from preceptor.models import Adapted, DataSpec, make
 
 if find_spec("torchvision") is None:
     pytest.skip("needs the extra vision", allow_module_level=True)
 models = import_torchvision(needed_by="tests").models
 
-DIGITS = Samples(10, (1, 8, 8), (0.3,), (0.4,))
-IMAGES = Samples(10, (3, 32, 32), (0.5,) * 3, (0.25,) * 3)
+DIGITS = DataSpec(10, (1, 8, 8), (0.3,), (0.4,))
+IMAGES = DataSpec(10, (3, 32, 32), (0.5,) * 3, (0.25,) * 3)
 
 
-def adapted(name: str, samples: Samples, **options: object) -> Adapted:
+def adapted(name: str, samples: DataSpec, **options: object) -> Adapted:
     network = make(name, samples, options)
     assert isinstance(network, Adapted)
     return network
@@ -53,11 +53,11 @@ def test_weights_come_with_their_normalisation_and_a_new_classifier(
         assert all(torch.equal(state[key], given[key]) for key in given if not key.startswith(layer[:-7]))
         assert model.note.startswith("normalised by its own mean; reads 32 pixels, trained on 224")
         assert model.note.endswith("a new classifier of 10 outputs in place of 1000")
-        whole = adapted(f"torchvision:{name}", Samples(1000, (3, 32, 32)), weights="IMAGENET1K_V1")
+        whole = adapted(f"torchvision:{name}", DataSpec(1000, (3, 32, 32)), weights="IMAGENET1K_V1")
         assert torch.equal(whole.network.state_dict()[layer], given[layer])
     # a run's network, whose weights come from its folder, needs no other ones
     (tmp_path / "hub" / "checkpoints" / "squeezenet1_1-b8a52dc0.pth").unlink()
-    filled = make("torchvision:squeezenet1_1", IMAGES, {"weights": "DEFAULT"}, is_filled=True)
+    filled = make("torchvision:squeezenet1_1", IMAGES, {"weights": "DEFAULT"}, loads_weights=True)
     assert isinstance(filled, Adapted)
     assert filled.note == "normalised by its own mean"
 
@@ -68,11 +68,11 @@ def test_weights_come_with_their_normalisation_and_a_new_classifier(
         ("torchvision:resnet19", IMAGES, {}, "torchvision has no 'resnet19'; did you mean resnet18"),
         ("torchvision:resnet18", IMAGES, {"weights": "BEST"}, "has no BEST; it has IMAGENET1K_V1"),
         ("torchvision:resnet18", IMAGES, {"depth": 3}, "torchvision:resnet18 cannot be made with depth=3"),
-        ("torchvision:resnet18", Samples(3, (4, 8, 8)), {}, "reads 3 channels, and the samples have 4"),
+        ("torchvision:resnet18", DataSpec(3, (4, 8, 8)), {}, "reads 3 channels, and the samples have 4"),
         ("torchvision:resnet18", IMAGES, {"normalisation": "own"}, "torchvision:resnet18 states no mean of its own"),
         ("torchvision:inception_v3", IMAGES, {"init_weights": False}, "cannot read samples of shape (3, 32, 32)"),
     ],
 )
-def test_what_cannot_be_is_refused(name: str, samples: Samples, options: dict[str, object], said: str) -> None:
+def test_what_cannot_be_is_refused(name: str, samples: DataSpec, options: dict[str, object], said: str) -> None:
     with pytest.raises(UsageError, match=re.escape(said)):
         make(name, samples, options)

@@ -10,14 +10,14 @@ from torch import Tensor, nn
 
 from preceptor.errors import UsageError
 from preceptor.extras import import_extra, import_torchvision
-from preceptor.models import Samples, feature_names, make, observe
+from preceptor.models import DataSpec, feature_names, make, observe
 from preceptor.models.features.stages import find_stages
 
 if find_spec("timm") is None:
     pytest.skip("needs the extra vision", allow_module_level=True)
 import_torchvision(needed_by="tests")
 timm = import_extra("timm", "vision", needed_by="tests")
-IMAGES = Samples(10, (3, 32, 32), (0.5,) * 3, (0.25,) * 3)
+IMAGES = DataSpec(10, (3, 32, 32), (0.5,) * 3, (0.25,) * 3)
 
 
 @pytest.mark.parametrize("name", ["resnet10t", "resnet26t", "efficientnet_b0", "regnetx_002", "convnext_atto"])
@@ -51,7 +51,7 @@ def test_token_layers_are_laid_out_and_registers_dropped() -> None:
 
 
 def test_channels_last_maps_are_turned() -> None:
-    model = make("torchvision:swin_t", Samples(10, (3, 64, 64)))
+    model = make("torchvision:swin_t", DataSpec(10, (3, 64, 64)))
     shapes = {name: tuple(each.shape[1:]) for name, each in observe(model)(torch.randn(1, 3, 64, 64)).features.items()}
     assert shapes == {
         "stem": (96, 16, 16),

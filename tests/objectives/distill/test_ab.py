@@ -3,13 +3,13 @@ from __future__ import annotations
 import pytest
 import torch
 from torch import nn
-from vectors import assert_golden, closed_form_map, offer
 
 from preceptor.errors import UsageError
-from preceptor.objectives.base import Setting, Taps
+from preceptor.objectives.base import BuildContext, Taps
 from preceptor.objectives.connectors import Regressor
 from preceptor.objectives.distill.ab import AB, ab_loss
 from preceptor.types import Outputs
+from vectors import assert_golden, closed_form_map, offer
 
 
 def test_definition() -> None:
@@ -62,19 +62,19 @@ def test_maps_before_the_relu_through_connectors_where_shapes_differ() -> None:
         Outputs(torch.zeros(2, 3), {before[0]: torch.randn(2, 4, 8, 8), before[1]: torch.randn(2, c, 4, 4)})
         for c in (6, 9)
     ]
-    objective.build(Setting(10, 3, seen[0], seen[1]))
+    objective.build(BuildContext(10, 3, seen[0], seen[1]))
     assert isinstance(objective.connectors[0], nn.Identity)
     assert isinstance(objective.connectors[1], Regressor)
     objective([seen[0].features[n] for n in before], [seen[1].features[n] for n in before]).backward()
     assert all(p.grad is not None for p in objective.parameters())
-    stage = objective.preparation()
+    stage = objective.pretraining()
     assert stage is not None
     assert (stage.objective, stage.epochs, stage.trains) == (objective, 3, "network")
 
 
 def test_without_its_stage_it_says_so() -> None:
     objective = AB(stage_epochs=0)
-    assert objective.preparation() is None
+    assert objective.pretraining() is None
     assert objective.notes()[1:] == ("no stage: it counts in the run, by its weight alone",)
 
 

@@ -3,12 +3,12 @@ from __future__ import annotations
 import pytest
 import torch
 from torch.nn import functional
-from vectors import assert_golden, closed_form_map, offer
 
 from preceptor.errors import UsageError
-from preceptor.objectives.base import Setting
+from preceptor.objectives.base import BuildContext
 from preceptor.objectives.distill.at import AT, at_loss
 from preceptor.types import Outputs
+from vectors import assert_golden, closed_form_map, offer
 
 
 def test_definition() -> None:
@@ -118,4 +118,4 @@ def test_what_is_paired_must_be_maps() -> None:
     objective.taps(offer("pooled"), offer("pooled"))
     flat = Outputs(torch.zeros(2, 3), {"pooled": torch.zeros(2, 6)})
     with pytest.raises(UsageError, match=r"at needs maps, and feature pooled of the student has shape \(2, 6\)"):
-        objective.build(Setting(10, 3, flat, flat))
+        objective.build(BuildContext(10, 3, flat, flat))

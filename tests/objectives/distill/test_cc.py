@@ -2,12 +2,12 @@ from __future__ import annotations
 
 import pytest
 import torch
-from vectors import assert_golden, closed_form_vectors, offer
 
 from preceptor.errors import UsageError
-from preceptor.objectives.base import Setting
+from preceptor.objectives.base import BuildContext
 from preceptor.objectives.distill.cc import CC, cc_loss
 from preceptor.types import Outputs
+from vectors import assert_golden, closed_form_vectors, offer
 
 
 def test_definition() -> None:
@@ -53,7 +53,7 @@ def test_both_embeddings_are_built_from_the_widths_seen_and_train() -> None:
     objective = CC(dim=4)
     mine, its = torch.randn(5, 6, requires_grad=True), torch.randn(5, 9, requires_grad=True)
     seen = [Outputs(torch.zeros(5, 3), {"pooled": values.detach()}) for values in (mine, its)]
-    objective.build(Setting(10, 3, seen[0], seen[1]))
+    objective.build(BuildContext(10, 3, seen[0], seen[1]))
     assert sum(p.numel() for p in objective.parameters()) == 6 * 4 + 4 + 9 * 4 + 4
     objective(mine, its).backward()
     assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in objective.parameters())

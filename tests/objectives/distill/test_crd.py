@@ -8,13 +8,13 @@ import pytest
 import torch
 from torch import Tensor
 from torch.nn import functional
-from vectors import GOLDEN, assert_golden, offer
 
 from preceptor.errors import UsageError
 from preceptor.objectives.banks import fresh_order, remember
-from preceptor.objectives.base import Setting
+from preceptor.objectives.base import BuildContext
 from preceptor.objectives.distill.crd import CRD, crd_loss
-from preceptor.types import Batch, Clock, Outputs, Step, View
+from preceptor.types import Batch, Outputs, Progress, Step, View
+from vectors import GOLDEN, assert_golden, offer
 
 
 def test_definition() -> None:
@@ -40,8 +40,8 @@ def test_golden_step(number: int) -> None:
             for name in stored.files
             if stored[name].dtype != "<U" and stored[name].dtype.kind in "fi"
         }
-        knobs = json.loads(str(stored["kwargs"]))
-    temperature, num_data = knobs["temperature"], knobs["num_data"]
+        hyperparameters = json.loads(str(stored["kwargs"]))
+    temperature, num_data = hyperparameters["temperature"], hyperparameters["num_data"]
     student, teacher = held["student_embedding"].requires_grad_(), held["teacher_embedding"].requires_grad_()
     total = torch.zeros(())
     for anchor, bank, normaliser in (
@@ -60,7 +60,7 @@ def test_golden_step(number: int) -> None:
             embedding.grad.double(), held[f"grad_{side}_embedding"].double(), rtol=1e-3, atol=1e-5
         )
         bank = held[f"{side}_memory"]
-        remember(bank, held["index"], embedding, knobs["momentum"])
+        remember(bank, held["index"], embedding, hyperparameters["momentum"])
         torch.testing.assert_close(bank, held[f"{side}_memory_after"].float(), rtol=1e-5, atol=1e-6)
 
 
@@ -85,13 +85,13 @@ def test_it_falls_as_the_positive_rises_and_the_negatives_fall() -> None:
 SAMPLES, CLASSES = 40, 4
 
 
-def objective(**knobs: object) -> CRD:
+def objective(**hyperparameters: object) -> CRD:
     torch.manual_seed(0)
-    crd = CRD(dim=6, **knobs)  # type: ignore[arg-type]
+    crd = CRD(dim=6, **hyperparameters)  # type: ignore[arg-type]
     crd.taps(offer("pooled"), offer("pooled"))
     seen = [Outputs(torch.zeros(2, CLASSES), {"pooled": torch.zeros(2, width)}) for width in (5, 7)]
     labels = torch.arange(SAMPLES) % CLASSES
-    crd.build(Setting(SAMPLES, CLASSES, seen[0], seen[1], labels=labels))
+    crd.build(BuildContext(SAMPLES, CLASSES, seen[0], seen[1], labels=labels))
     return crd
 
 
@@ -103,7 +103,7 @@ def step(rows: list[int], seed: int = 0) -> Step:
     )
     index = torch.tensor(rows)
     batch = Batch(torch.zeros(len(rows), 1), index % CLASSES, index, View("none", 0, 1))
-    return Step(batch, said, answered, torch.nn.Identity(), Clock(1, 1, 0.0))
+    return Step(batch, said, answered, torch.nn.Identity(), Progress(1, 1, 0.0))
 
 
 def slow(crd: CRD, given: Step, num_negatives: int) -> Tensor:
@@ -209,6 +209,6 @@ def test_errors() -> None:
     with pytest.raises(ValueError, match="temperature: 0 is not above 0"):
         CRD(temperature=0)
     with pytest.raises(UsageError, match="crd needs a teacher and the labels of the training split"):
-        CRD().build(Setting(10, 3, Outputs(torch.zeros(2, 3)), Outputs(torch.zeros(2, 3))))
+        CRD().build(BuildContext(10, 3, Outputs(torch.zeros(2, 3)), Outputs(torch.zeros(2, 3))))
     with pytest.raises(UsageError, match="crd needs feature pooled of the student"):
         CRD().taps({}, offer("pooled"))

@@ -4,11 +4,11 @@ import math
 
 import pytest
 import torch
-from vectors import assert_golden, closed_form_logits, softmax_rows
 
 from preceptor.objectives.distill.ctkd import CTKD, ctkd_loss
 from preceptor.objectives.distill.kd import kd_loss
-from preceptor.types import Clock
+from preceptor.types import Progress
+from vectors import assert_golden, closed_form_logits, softmax_rows
 
 
 def test_definition() -> None:
@@ -73,9 +73,9 @@ def test_a_step_of_descent_raises_the_loss_through_the_temperature() -> None:
 
 def test_the_adversary_grows_along_half_a_cosine() -> None:
     objective = CTKD(ramp_epochs=10)
-    strengths = [objective.reversal(Clock(epoch, 240, 0.0)) for epoch in (5, 10, 100)]
+    strengths = [objective.reversal(Progress(epoch, 240, 0.0)) for epoch in (5, 10, 100)]
     assert strengths == pytest.approx([0.5, 1.0, 1.0])
-    assert objective.reversal(Clock(1, 240, 0.0)) == pytest.approx(0.0244717, rel=1e-4)
+    assert objective.reversal(Progress(1, 240, 0.0)) == pytest.approx(0.0244717, rel=1e-4)
 
 
 def test_gradcheck() -> None:

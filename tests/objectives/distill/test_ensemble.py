@@ -7,18 +7,18 @@ from typing import Literal
 import pytest
 import torch
 from torch import Tensor
-from vectors import closed_form_logits
 
 from preceptor.errors import UsageError
-from preceptor.objectives.base import Setting
+from preceptor.objectives.base import BuildContext
 from preceptor.objectives.distill.ensemble import Ensemble, ensemble_loss
 from preceptor.objectives.distill.kd import kd_loss
-from preceptor.types import Batch, Clock, Outputs, Step, View
+from preceptor.types import Batch, Outputs, Progress, Step, View
+from vectors import closed_form_logits
 
 
 def step(student: Tensor, teacher: Outputs) -> Step:
     batch = Batch(torch.zeros(4, 1), None, torch.arange(4), View("none", 0, 1))
-    return Step(batch, Outputs(student), teacher, torch.nn.Identity(), Clock(1, 1, 0.0))
+    return Step(batch, Outputs(student), teacher, torch.nn.Identity(), Progress(1, 1, 0.0))
 
 
 def test_definition() -> None:
@@ -94,7 +94,7 @@ def test_the_class_asks_the_members_and_not_their_mean() -> None:
     student, one, _ = closed_form_logits()
     members = (Outputs(one), Outputs(one.roll(1, 1)))
     objective = Ensemble(weights=(1.0, 3.0), mode="logit")
-    objective.build(Setting(10, 5, Outputs(student), Outputs(one, members=members)))
+    objective.build(BuildContext(10, 5, Outputs(student), Outputs(one, members=members)))
     expected = kd_loss(student, 0.25 * one + 0.75 * one.roll(1, 1))
     torch.testing.assert_close(objective.loss(step(student, Outputs(50 * one, members=members))), expected)
 
@@ -123,7 +123,7 @@ def test_errors() -> None:
     with pytest.raises(UsageError, match=r"ensemble needs several teachers: teacher=\[RUN, RUN\]"):
         Ensemble().loss(step(student, Outputs(one)))
     with pytest.raises(UsageError, match=r"ensemble needs several teachers: teacher=\[RUN, RUN\]"):
-        Ensemble().build(Setting(10, 5, Outputs(student), Outputs(one)))
+        Ensemble().build(BuildContext(10, 5, Outputs(student), Outputs(one)))
     three = Outputs(one, members=(Outputs(one), Outputs(one), Outputs(one)))
     with pytest.raises(UsageError, match=r"a weight for each teacher, and got 2 for 3: method.weights=\[1.0, 2.0\]"):
-        Ensemble(weights=(1.0, 2.0)).build(Setting(10, 5, Outputs(student), three))
+        Ensemble(weights=(1.0, 2.0)).build(BuildContext(10, 5, Outputs(student), three))

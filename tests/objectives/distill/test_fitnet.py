@@ -4,12 +4,12 @@ import inspect
 
 import pytest
 import torch
-from vectors import assert_golden, closed_form_map, offer
 
 from preceptor.errors import UsageError
-from preceptor.objectives.base import Setting, Taps
+from preceptor.objectives.base import BuildContext, Taps
 from preceptor.objectives.distill.fitnet import FitNet, fitnet_loss
-from preceptor.types import Batch, Clock, Outputs, Step, View
+from preceptor.types import Batch, Outputs, Progress, Step, View
+from vectors import assert_golden, closed_form_map, offer
 
 
 def test_definition() -> None:
@@ -37,7 +37,7 @@ def test_the_connector_is_built_from_the_shapes_seen_and_trains() -> None:
     objective = FitNet()
     outputs = [Outputs(torch.zeros(2, 3), {"block2": torch.randn(2, c, 4, 4)}) for c in (6, 9)]
     objective.pairing.pairs = (("block2", "block2"),)
-    objective.build(Setting(10, 3, outputs[0], outputs[1]))
+    objective.build(BuildContext(10, 3, outputs[0], outputs[1]))
     assert sum(p.numel() for p in objective.parameters()) == 6 * 9 + 9 + 2 * 9
     objective([outputs[0].features["block2"]], [outputs[1].features["block2"]]).backward()
     assert all(p.grad is not None and torch.isfinite(p.grad).all() for p in objective.parameters())
@@ -55,8 +55,8 @@ def test_the_second_blocks_or_the_users() -> None:
     assert own.taps({}, {}) == Taps(("layer2.0", "layer3"), ("blocks.3", "blocks.5"))
     said = Outputs(torch.zeros(2, 3), {"layer2.0": torch.randn(2, 4, 4, 4), "layer3": torch.randn(2, 6, 2, 2)})
     answered = Outputs(torch.zeros(2, 3), {"blocks.3": torch.randn(2, 17, 8), "blocks.5": torch.randn(2, 5, 4, 4)})
-    own.build(Setting(10, 3, said, answered))  # 17 tokens are a class token and a grid of 4 x 4
-    maps = own.pairing.maps(Step(_batch(), said, answered, torch.nn.Identity(), Clock(1, 1, 0.0)))
+    own.build(BuildContext(10, 3, said, answered))  # 17 tokens are a class token and a grid of 4 x 4
+    maps = own.pairing.maps(Step(_batch(), said, answered, torch.nn.Identity(), Progress(1, 1, 0.0)))
     single = [fitnet_loss(regress(s), t).item() for regress, s, t in zip(own.regressors, *maps, strict=True)]
     assert own(*maps).item() == pytest.approx(sum(single), rel=1e-5)
 
@@ -76,10 +76,10 @@ def test_errors() -> None:
     objective.taps({}, {})
     flat = Outputs(torch.zeros(2, 3), {"block2": torch.zeros(2, 6)})
     with pytest.raises(UsageError, match=r"fitnet needs maps, and feature block2 of the student has shape \(2, 6\)"):
-        objective.build(Setting(10, 3, flat, flat))
+        objective.build(BuildContext(10, 3, flat, flat))
     maps = Outputs(torch.zeros(2, 3), {"block2": torch.zeros(2, 6, 4, 4)})
     with pytest.raises(UsageError, match="learns from a teacher, and the run has none"):
-        objective.build(Setting(10, 3, maps, None))
+        objective.build(BuildContext(10, 3, maps, None))
 
 
 def test_maps_of_different_shapes_do_not_broadcast() -> None:

@@ -3,12 +3,12 @@ from __future__ import annotations
 import pytest
 import torch
 from torch.nn import functional
-from vectors import assert_golden, closed_form_map, offer
 
 from preceptor.errors import UsageError
-from preceptor.objectives.base import Setting, Taps
+from preceptor.objectives.base import BuildContext, Taps
 from preceptor.objectives.distill.fsp import FSP, fsp_loss
 from preceptor.types import Outputs
+from vectors import assert_golden, closed_form_map, offer
 
 
 def test_definition() -> None:
@@ -59,7 +59,7 @@ def test_stem_and_blocks_are_paired_and_a_stage_comes_first() -> None:
     objective = FSP(stage_epochs=7)
     names = offer("stem", "block1", "block2", "pooled")
     assert objective.taps(names, names) == Taps(("stem", "block1", "block2"), ("stem", "block1", "block2"))
-    stage = objective.preparation()
+    stage = objective.pretraining()
     assert stage is not None
     assert (stage.objective, stage.epochs, stage.trains, stage.lr) == (objective, 7, "network", None)
     assert objective.notes() == ("pairs stem -> stem, block1 -> block1, block2 -> block2 (student -> teacher)",)
@@ -67,7 +67,7 @@ def test_stem_and_blocks_are_paired_and_a_stage_comes_first() -> None:
 
 def test_without_its_stage_it_says_so() -> None:
     objective = FSP(stage_epochs=0)
-    assert objective.preparation() is None
+    assert objective.pretraining() is None
     assert objective.notes()[1:] == ("no stage: it counts in the run, by its weight alone",)
 
 
@@ -88,7 +88,7 @@ def test_errors() -> None:
     with pytest.raises(
         UsageError, match="fsp needs equal channels, and the student's block1 has 4, the teacher's block1 5"
     ):
-        objective.build(Setting(10, 3, seen[0], seen[1]))
+        objective.build(BuildContext(10, 3, seen[0], seen[1]))
     with pytest.raises(UsageError, match="fsp needs feature stem of the teacher, which offers block1"):
         FSP().taps(names, offer("block1"))
     with pytest.raises(UsageError, match="fsp compares neighbouring maps, not block1 -> block2 alone; name two"):

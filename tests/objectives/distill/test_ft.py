@@ -3,11 +3,11 @@ from __future__ import annotations
 import pytest
 import torch
 from torch.nn import functional
-from vectors import assert_golden, closed_form_map, offer
 
-from preceptor.objectives.base import Setting, Taps
+from preceptor.objectives.base import BuildContext, Taps
 from preceptor.objectives.distill.ft import FT, ft_loss
-from preceptor.types import Batch, Clock, Outputs, Step, View
+from preceptor.types import Batch, Outputs, Progress, Step, View
+from vectors import assert_golden, closed_form_map, offer
 
 
 @pytest.mark.parametrize("power", [1, 2])
@@ -59,9 +59,9 @@ def built(stage_epochs: int = 2) -> tuple[FT, Step]:
         Outputs(torch.zeros(4, 3), {"block1": torch.randn(4, 5, 8, 8), "block2": torch.randn(4, c, 4, 4).relu()})
         for c in (6, 10)
     )
-    objective.build(Setting(10, 3, said, answered))
+    objective.build(BuildContext(10, 3, said, answered))
     batch = Batch(torch.zeros(4, 1), None, torch.arange(4), View("none", 0, 1))
-    return objective, Step(batch, said, answered, torch.nn.Identity(), Clock(1, 1, 0.0))
+    return objective, Step(batch, said, answered, torch.nn.Identity(), Progress(1, 1, 0.0))
 
 
 def test_half_the_teachers_channels_are_its_factors() -> None:
@@ -74,7 +74,7 @@ def test_half_the_teachers_channels_are_its_factors() -> None:
 
 def test_the_paraphraser_learns_in_its_stage_and_is_frozen_after_it() -> None:
     objective, step = built()
-    stage = objective.preparation()
+    stage = objective.pretraining()
     assert stage is not None
     assert (stage.trains, stage.epochs, stage.lr) == ("objective", 2, 0.01)
     optimizer = torch.optim.SGD(stage.objective.parameters(), lr=0.1)
@@ -94,7 +94,7 @@ def test_the_paraphraser_learns_in_its_stage_and_is_frozen_after_it() -> None:
 
 def test_without_a_stage_nothing_is_prepared() -> None:
     objective, _ = built(stage_epochs=0)
-    assert objective.preparation() is None
+    assert objective.pretraining() is None
     assert objective.notes()[1:] == ("no stage: the paraphraser stays as it was drawn at random",)
 
 
@@ -111,10 +111,10 @@ def test_tokens_of_the_teacher_are_paraphrased_on_their_grid() -> None:
     objective.taps({}, {})
     said = Outputs(torch.zeros(2, 3), {"layer3": torch.randn(2, 6, 4, 4)})
     answered = Outputs(torch.zeros(2, 3), {"blocks.5": torch.randn(2, 17, 8)})
-    objective.build(Setting(10, 3, said, answered))
+    objective.build(BuildContext(10, 3, said, answered))
     batch = Batch(torch.zeros(2, 1), None, torch.arange(2), View("none", 0, 1))
-    step = Step(batch, said, answered, torch.nn.Identity(), Clock(1, 1, 0.0))
-    stage = objective.preparation()
+    step = Step(batch, said, answered, torch.nn.Identity(), Progress(1, 1, 0.0))
+    stage = objective.pretraining()
     assert stage is not None
     assert torch.isfinite(stage.objective.loss(step))
     assert torch.isfinite(objective.loss(step))
@@ -123,7 +123,7 @@ def test_tokens_of_the_teacher_are_paraphrased_on_their_grid() -> None:
 def test_the_stage_shares_its_modules_and_adds_no_state() -> None:
     objective, _ = built()
     before = list(objective.state_dict())
-    stage = objective.preparation()
+    stage = objective.pretraining()
     assert stage is not None
     assert list(objective.state_dict()) == before
     mine = {id(p) for p in objective.parameters()}

@@ -4,13 +4,13 @@ import pytest
 import torch
 from torch import Tensor
 from torch.nn import functional
-from vectors import offer
 
-from preceptor.objectives.base import Setting
+from preceptor.objectives.base import BuildContext
 from preceptor.objectives.distill.hsakd import HSAKD, hsakd_loss
 from preceptor.objectives.distill.kd import kd_loss
 from preceptor.objectives.rotations import ROTATIONS
-from preceptor.types import Batch, Clock, Outputs, Step, View
+from preceptor.types import Batch, Outputs, Progress, Step, View
+from vectors import offer
 
 
 def logits(rows: int, classes: int, seed: int) -> Tensor:
@@ -63,9 +63,9 @@ def built(temperature: float = 3.0) -> tuple[HSAKD, Step]:
         return Outputs(plain.logits, plain.features, {name: answer() for name in ROTATIONS})
 
     student, teacher = said(4), said(6)
-    objective.build(Setting(10, 5, student, teacher))
+    objective.build(BuildContext(10, 5, student, teacher))
     batch = Batch(torch.zeros(6, 1), torch.arange(6) % 5, torch.arange(6), View("none", 0, 1))
-    return objective, Step(batch, student, teacher, torch.nn.Identity(), Clock(1, 1, 0.0))
+    return objective, Step(batch, student, teacher, torch.nn.Identity(), Progress(1, 1, 0.0))
 
 
 def test_the_class_compares_all_four_views_at_every_level() -> None:
@@ -85,7 +85,7 @@ def test_the_class_compares_all_four_views_at_every_level() -> None:
 
 def test_the_stage_learns_class_and_rotation_on_the_teachers_maps() -> None:
     objective, step = built()
-    stage = objective.preparation()
+    stage = objective.pretraining()
     assert stage is not None
     assert (stage.epochs, stage.trains, stage.lr, stage.milestones) == (4, "objective", 0.05, (30, 60, 90))
     assert step.teacher is not None

@@ -4,11 +4,11 @@ import inspect
 
 import pytest
 import torch
-from vectors import assert_golden, closed_form_map, offer
 
-from preceptor.objectives.base import Setting, Taps
+from preceptor.objectives.base import BuildContext, Taps
 from preceptor.objectives.distill.ickd import ICKD, ickd_loss
 from preceptor.types import Outputs
+from vectors import assert_golden, closed_form_map, offer
 
 
 def test_definition() -> None:
@@ -67,7 +67,7 @@ def test_the_embedding_is_built_from_the_shapes_seen_and_trains() -> None:
     names = offer("block1", "block2")
     assert objective.taps(names, names) == Taps(("block2",), ("block2",))
     seen = [Outputs(torch.zeros(2, 3), {"block2": torch.randn(2, c, 4, 4)}) for c in (6, 9)]
-    objective.build(Setting(10, 3, seen[0], seen[1]))
+    objective.build(BuildContext(10, 3, seen[0], seen[1]))
     assert sum(p.numel() for p in objective.parameters()) == 6 * 9 + 2 * 9
     objective(objective.embeds[0](seen[0].features["block2"]), seen[1].features["block2"]).backward()
     assert all(p.grad is not None for p in objective.parameters())

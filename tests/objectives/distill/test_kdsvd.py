@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor
-from vectors import assert_golden, closed_form_map, offer
 
 from preceptor.errors import UsageError
-from preceptor.objectives.base import Setting, Taps
+from preceptor.objectives.base import BuildContext, Taps
 from preceptor.objectives.distill.kdsvd import KDSVD, kdsvd_loss
 from preceptor.types import Outputs
+from vectors import assert_golden, closed_form_map, offer
 
 
 def some_maps(seed: int, positive: bool = True) -> list[Tensor]:
@@ -133,4 +133,4 @@ def test_errors() -> None:
     objective.taps(names, names)
     seen = [Outputs(torch.zeros(2, 3), {n: torch.zeros(2, c, 4, 4) for n in ("block1", "block2")}) for c in (4, 5)]
     with pytest.raises(UsageError, match="kdsvd needs equal channels, and the student's block1 has 4"):
-        objective.build(Setting(10, 3, seen[0], seen[1]))
+        objective.build(BuildContext(10, 3, seen[0], seen[1]))

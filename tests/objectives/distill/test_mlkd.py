@@ -6,13 +6,13 @@ from dataclasses import replace
 import pytest
 import torch
 from torch.nn import functional
-from vectors import assert_golden, closed_form_logits
 
 from preceptor.errors import UsageError
 from preceptor.objectives.distill import METHODS
 from preceptor.objectives.distill.kd import kd_loss
 from preceptor.objectives.distill.mlkd import MLKD, mlkd_loss
-from preceptor.types import Batch, Clock, Outputs, Step, View
+from preceptor.types import Batch, Outputs, Progress, Step, View
+from vectors import assert_golden, closed_form_logits
 
 THETA = (4.0, 3.0, 5.0, 2.0, 6.0)
 
@@ -48,7 +48,7 @@ def step(labels: torch.Tensor | None) -> Step:
     mine = Outputs(student, views={"strong": Outputs(student.flip(1))})
     its = Outputs(teacher, views={"strong": Outputs(teacher.roll(1, 1))})
     batch = Batch(torch.zeros(4, 1), labels, torch.arange(4), View("none", 0, 1))
-    return Step(batch, mine, its, torch.nn.Identity(), Clock(1, 1, 0.0))
+    return Step(batch, mine, its, torch.nn.Identity(), Progress(1, 1, 0.0))
 
 
 def test_the_released_form_is_the_authors_total() -> None:

@@ -4,10 +4,10 @@ import math
 
 import pytest
 import torch
-from vectors import assert_golden, closed_form_logits
 
 from preceptor.objectives.distill.nkd import NKD, nkd_loss
-from preceptor.types import Batch, Clock, Outputs, Step, View
+from preceptor.types import Batch, Outputs, Progress, Step, View
+from vectors import assert_golden, closed_form_logits
 
 
 def test_definition() -> None:
@@ -65,7 +65,7 @@ def test_a_constant_added_to_a_row_does_not_matter() -> None:
 def test_the_class_takes_its_labels_from_the_batch() -> None:
     student, teacher, labels = closed_form_logits()
     batch = Batch(torch.zeros(4, 1), labels, torch.arange(4), View("none", 0, 1))
-    step = Step(batch, Outputs(student), Outputs(teacher), torch.nn.Identity(), Clock(1, 1, 0.0))
+    step = Step(batch, Outputs(student), Outputs(teacher), torch.nn.Identity(), Progress(1, 1, 0.0))
     value = NKD(nontarget_weight=1.5, temperature=1.0).loss(step)
     assert value.item() == pytest.approx(3.617901061, rel=1e-8)
 

@@ -5,14 +5,14 @@ import inspect
 import numpy as np
 import pytest
 import torch
-from vectors import GOLDEN, assert_golden, closed_form_map, offer
 
 from preceptor.errors import UsageError
 from preceptor.models import Tapped, create, observe
 from preceptor.models.zoo.small import ConvNet
-from preceptor.objectives.base import Setting, Taps
+from preceptor.objectives.base import BuildContext, Taps
 from preceptor.objectives.distill.ofd import OFD, _norm_before, ofd_loss, ofd_margin
 from preceptor.types import Outputs
+from vectors import GOLDEN, assert_golden, closed_form_map, offer
 
 
 def test_definition() -> None:
@@ -71,14 +71,14 @@ def test_gradcheck() -> None:
     assert torch.autograd.gradcheck(lambda maps: ofd_loss(maps, teacher, margin), student.requires_grad_())
 
 
-def setting(student: torch.nn.Module, teacher: torch.nn.Module, objective: OFD, side: int) -> Setting:
+def setting(student: torch.nn.Module, teacher: torch.nn.Module, objective: OFD, side: int) -> BuildContext:
     inputs = torch.randn(2, 3, side, side)
     names = [[f"block{k}_preact" for k in range(1, n + 1)] for n in (2, 3)]
     taps = objective.taps(offer(*names[0]), offer(*names[1]))
     assert taps == Taps(("block1_preact", "block2_preact"), ("block2_preact", "block3_preact"))
     with torch.no_grad():
         said, answered = observe(student.eval(), taps.student)(inputs), observe(teacher.eval(), taps.teacher)(inputs)
-    return Setting(10, 5, said, answered, student, teacher)
+    return BuildContext(10, 5, said, answered, student, teacher)
 
 
 def test_margins_are_those_of_the_teachers_batch_norms() -> None:
@@ -142,7 +142,7 @@ def test_pairs_of_the_users_take_the_margin_of_the_batch_norm_they_name() -> Non
     assert objective.taps({}, {}) == Taps(("a.bn", "b.bn"), ("1", "2"))
     said = Outputs(torch.zeros(2, 3), {name: torch.randn(2, 4, 4, 4) for name in ("a.bn", "b.bn")})
     answered = Outputs(torch.zeros(2, 3), {name: torch.randn(2, 6, 4, 4) for name in ("1", "2")})
-    objective.build(Setting(10, 3, said, answered, teacher_model=teacher))
+    objective.build(BuildContext(10, 3, said, answered, teacher_model=teacher))
     torch.testing.assert_close(objective.get_buffer("margin0"), ofd_margin(norm.weight.detach(), norm.bias.detach()))
     assert objective.notes()[1] == "margins of 2 estimated from two samples: no batch-norm of their width"
 
@@ -151,7 +151,7 @@ def test_without_a_batch_norm_margins_are_estimated_and_it_says_so() -> None:
     student = ConvNet([4, 6], 1, num_classes=5, in_channels=3)
     objective = OFD()
     seen = setting(student, ConvNet([4, 6, 8], 1, num_classes=5, in_channels=3), objective, 16)
-    objective.build(Setting(10, 5, seen.student, seen.teacher, student, torch.nn.Identity()))
+    objective.build(BuildContext(10, 5, seen.student, seen.teacher, student, torch.nn.Identity()))
     assert seen.teacher is not None
     values = seen.teacher.features["block3_preact"].transpose(0, 1).flatten(1)
     torch.testing.assert_close(objective.get_buffer("margin1")[0], values[0][values[0] < 0].mean())
@@ -163,7 +163,7 @@ def test_levels_count_half_for_each_step_from_the_end() -> None:
     objective.taps(offer("block1_preact", "block2_preact"), offer("block1_preact", "block2_preact"))
     maps = {name: torch.randn(2, 4, 4, 4) for name in ("block1_preact", "block2_preact")}
     seen = Outputs(torch.zeros(2, 3), maps)
-    objective.build(Setting(10, 3, seen, seen))
+    objective.build(BuildContext(10, 3, seen, seen))
     objective.eval()
     with torch.no_grad():
         levels = [

@@ -3,12 +3,12 @@ from __future__ import annotations
 import pytest
 import torch
 from torch.nn import functional
-from vectors import assert_golden, closed_form_map, offer
 
 from preceptor.errors import UsageError
-from preceptor.objectives.base import Setting, Taps
+from preceptor.objectives.base import BuildContext, Taps
 from preceptor.objectives.distill.reviewkd import Fusion, ReviewKD, reviewkd_loss
 from preceptor.types import Outputs
+from vectors import assert_golden, closed_form_map, offer
 
 
 def test_definition() -> None:
@@ -72,7 +72,7 @@ def built() -> tuple[ReviewKD, Outputs, Outputs]:
     for names, channels in ((taps.student, 4), (taps.teacher, 6)):
         maps = {names[0]: torch.randn(3, channels, 8, 8), names[1]: torch.randn(3, 2 * channels, 4, 4)}
         sides.append(Outputs(torch.zeros(3, 5), {**maps, "pooled": torch.randn(3, 2 * channels)}))
-    objective.build(Setting(10, 5, sides[0], sides[1]))
+    objective.build(BuildContext(10, 5, sides[0], sides[1]))
     return objective, sides[0], sides[1]
 
 
@@ -114,7 +114,7 @@ def test_errors() -> None:
         reviewkd_loss([maps], [torch.zeros(1, 1, 4, 4)])
     objective, said, _ = built()
     with pytest.raises(UsageError, match="learns from a teacher, and the run has none"):
-        objective.build(Setting(10, 5, said, None))
+        objective.build(BuildContext(10, 5, said, None))
     with pytest.raises(ValueError, match="mid_channels: 0 is below 1"):
         ReviewKD(mid_channels=0)
     with pytest.raises(

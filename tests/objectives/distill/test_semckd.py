@@ -6,12 +6,12 @@ from dataclasses import replace
 import pytest
 import torch
 from torch.nn import functional
-from vectors import closed_form_map, offer
 
 from preceptor.errors import UsageError
-from preceptor.objectives.base import Setting, Taps
+from preceptor.objectives.base import BuildContext, Taps
 from preceptor.objectives.distill.semckd import SemCKD, semckd_loss
-from preceptor.types import Batch, Clock, Outputs, Step, View
+from preceptor.types import Batch, Outputs, Progress, Step, View
+from vectors import closed_form_map, offer
 
 
 def test_definition() -> None:
@@ -62,9 +62,9 @@ def built(batch_size: int = 8) -> tuple[SemCKD, Step]:
         )
         for side, channels in zip(names, (4, 6), strict=True)
     )
-    objective.build(Setting(10, 3, said, answered, batch_size=batch_size))
+    objective.build(BuildContext(10, 3, said, answered, batch_size=batch_size))
     batch = Batch(torch.zeros(8, 1), None, torch.arange(8), View("none", 0, 1))
-    return objective, Step(batch, said, answered, torch.nn.Identity(), Clock(1, 1, 0.0))
+    return objective, Step(batch, said, answered, torch.nn.Identity(), Progress(1, 1, 0.0))
 
 
 def test_attention_is_a_distribution_over_the_teachers_maps_for_each_sample() -> None:

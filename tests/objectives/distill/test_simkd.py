@@ -6,13 +6,13 @@ import pytest
 import torch
 from torch import nn
 from torch.nn import functional
-from vectors import assert_golden, closed_form_map
 
 from preceptor.errors import UsageError
 from preceptor.models import ReusedClassifier, create, observe
 from preceptor.models.zoo.small import ConvNet
-from preceptor.objectives.base import Setting, Taps
+from preceptor.objectives.base import BuildContext, Taps
 from preceptor.objectives.distill.simkd import SimKD, simkd_loss
+from vectors import assert_golden, closed_form_map
 
 
 def test_definition() -> None:
@@ -46,11 +46,11 @@ def test_gradcheck() -> None:
     assert torch.autograd.gradcheck(lambda maps: simkd_loss(maps, teacher), student.requires_grad_())
 
 
-def _setting(student: nn.Module, teacher: nn.Module, side: int = 16) -> Setting:
+def _setting(student: nn.Module, teacher: nn.Module, side: int = 16) -> BuildContext:
     inputs = torch.randn(2, 3, side, side)
     with torch.no_grad():
         said, answered = observe(student.eval())(inputs), observe(teacher.eval())(inputs)
-    return Setting(10, 5, said, answered, student, teacher)
+    return BuildContext(10, 5, said, answered, student, teacher)
 
 
 def test_the_student_becomes_backbone_projector_and_the_teachers_frozen_classifier() -> None:
@@ -58,7 +58,7 @@ def test_the_student_becomes_backbone_projector_and_the_teachers_frozen_classifi
     student = ConvNet([4, 6], 1, num_classes=5, in_channels=3)
     teacher = ConvNet([8, 16, 32], 1, num_classes=5, in_channels=3)
     objective, setting = SimKD(), _setting(student, teacher)
-    model = objective.remodel(student, setting)
+    model = objective.wrap_student(student, setting)
     assert isinstance(model, ReusedClassifier)
     assert objective.taps(
         {"block1": (4, 16, 16), "block2": (6, 8, 8), "projected": (32, 4, 4)},
@@ -80,7 +80,7 @@ def test_a_map_like_the_teachers_gives_the_teachers_logits() -> None:
     """The identity behind the method: equal last maps are equal logits."""
     torch.manual_seed(0)
     teacher = ConvNet([8, 16], 1, num_classes=5, in_channels=3).eval()
-    model = SimKD().remodel(ConvNet([4, 6], 1, num_classes=5, in_channels=3), _setting(teacher, teacher)).eval()
+    model = SimKD().wrap_student(ConvNet([4, 6], 1, num_classes=5, in_channels=3), _setting(teacher, teacher)).eval()
     assert isinstance(model, ReusedClassifier)
     inputs = torch.randn(3, 3, 16, 16)
     answer = observe(teacher)(inputs)
@@ -95,6 +95,6 @@ def test_errors() -> None:
     student = ConvNet([4, 6], 1, num_classes=5, in_channels=3)
     wide = create("MobileNetV2", num_classes=5)
     with pytest.raises(UsageError, match="classifier reads 1280 values, and its last map block4 has 160 channels"):
-        SimKD().remodel(student, _setting(student, wide, side=32))
+        SimKD().wrap_student(student, _setting(student, wide, side=32))
     with pytest.raises(UsageError, match="simkd reuses the classifier of a teacher network, and the run has none"):
-        SimKD().remodel(student, Setting(10, 5, observe(student)(torch.randn(2, 3, 16, 16)), None, student))
+        SimKD().wrap_student(student, BuildContext(10, 5, observe(student)(torch.randn(2, 3, 16, 16)), None, student))

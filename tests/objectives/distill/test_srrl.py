@@ -3,14 +3,14 @@ from __future__ import annotations
 import pytest
 import torch
 from torch import nn
-from vectors import assert_golden, offer
 
 from preceptor.errors import UsageError
 from preceptor.models import create, observe
 from preceptor.models.zoo.small import ConvNet
-from preceptor.objectives.base import Setting, Taps
+from preceptor.objectives.base import BuildContext, Taps
 from preceptor.objectives.distill.srrl import SRRL, srrl_loss
 from preceptor.types import Outputs
+from vectors import assert_golden, offer
 
 
 def test_definition() -> None:
@@ -44,7 +44,7 @@ def built() -> tuple[SRRL, Outputs, Outputs, ConvNet]:
     objective = SRRL(logit_weight=2.0)
     names = offer("block1", "block2", "pooled")
     assert objective.taps(names, names) == Taps(("block2",), ("pooled",))
-    objective.build(Setting(10, 5, said, answered, student, teacher))
+    objective.build(BuildContext(10, 5, said, answered, student, teacher))
     return objective, said, answered, teacher
 
 
@@ -80,10 +80,10 @@ def test_errors() -> None:
     objective = SRRL()
     objective.taps(offer("block1", "block2", "pooled"), offer("block1", "block2", "pooled"))
     with pytest.raises(UsageError, match="srrl reads the classifier of a teacher network, and the run has none"):
-        objective.build(Setting(10, 5, said, answered, student, None))
+        objective.build(BuildContext(10, 5, said, answered, student, None))
     with pytest.raises(UsageError, match="has no linear layer with 5 outputs"):
-        objective.build(Setting(10, 5, said, answered, student, nn.Linear(3, 4)))
+        objective.build(BuildContext(10, 5, said, answered, student, nn.Linear(3, 4)))
     with pytest.raises(UsageError, match="classifier reads 64 values, its pooled features are 16"):
-        objective.build(Setting(10, 5, said, answered, student, create("resnet8", num_classes=5)))
+        objective.build(BuildContext(10, 5, said, answered, student, create("resnet8", num_classes=5)))
     with pytest.raises(UsageError, match="srrl needs feature pooled of the teacher"):
         SRRL().taps(offer("block1"), offer("block1"))

@@ -6,14 +6,14 @@ import pytest
 import torch
 from torch import Tensor
 from torch.nn import functional
-from vectors import assert_golden, offer
 
 from preceptor.errors import UsageError
-from preceptor.objectives.base import Setting
+from preceptor.objectives.base import BuildContext
 from preceptor.objectives.distill.kd import kd_loss
 from preceptor.objectives.distill.sskd import SSKD, sskd_loss, sskd_ss_loss, sskd_tf_loss
 from preceptor.objectives.rotations import ROTATIONS
-from preceptor.types import Batch, Clock, Outputs, Step, View
+from preceptor.types import Batch, Outputs, Progress, Step, View
+from vectors import assert_golden, offer
 
 
 def logits(rows: int, classes: int, seed: int) -> Tensor:
@@ -136,9 +136,9 @@ def built(transformed_keep: float = 1.0) -> tuple[SSKD, Step]:
         return Outputs(plain.logits, plain.features, {name: answer() for name in ROTATIONS})
 
     student, teacher = said(8, 0.3), said(10, 0.3)
-    objective.build(Setting(10, 5, student, teacher))
+    objective.build(BuildContext(10, 5, student, teacher))
     batch = Batch(torch.zeros(6, 1), torch.arange(6) % 5, torch.arange(6), View("none", 0, 1))
-    return objective, Step(batch, student, teacher, torch.nn.Identity(), Clock(1, 1, 0.0))
+    return objective, Step(batch, student, teacher, torch.nn.Identity(), Progress(1, 1, 0.0))
 
 
 def test_the_class_takes_rotated_logits_and_embeddings_image_by_image() -> None:
@@ -156,7 +156,7 @@ def test_the_class_takes_rotated_logits_and_embeddings_image_by_image() -> None:
     target = objective.teacher_head(image_by_image(step.teacher))
     expected = sskd_loss(mine, its, torch.tensor(labels), projected, target, transformed_keep=0.5)
     torch.testing.assert_close(objective.loss(step), expected)
-    stage = objective.preparation()
+    stage = objective.pretraining()
     assert stage is not None
     unit = functional.normalize(target)
     total = torch.zeros(())
@@ -169,7 +169,7 @@ def test_the_class_takes_rotated_logits_and_embeddings_image_by_image() -> None:
 
 def test_the_teachers_head_learns_in_its_stage_and_is_frozen_after_it() -> None:
     objective, step = built()
-    stage = objective.preparation()
+    stage = objective.pretraining()
     assert stage is not None
     assert (stage.epochs, stage.trains, stage.lr, stage.milestones) == (4, "objective", 0.05, (30, 45))
     optimizer = torch.optim.SGD(stage.objective.parameters(), lr=0.5)

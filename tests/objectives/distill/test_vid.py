@@ -5,11 +5,11 @@ import math
 
 import pytest
 import torch
-from vectors import assert_golden, closed_form_map, offer
 
-from preceptor.objectives.base import Setting
+from preceptor.objectives.base import BuildContext
 from preceptor.objectives.distill.vid import VID, vid_loss
 from preceptor.types import Outputs
+from vectors import assert_golden, closed_form_map, offer
 
 FIVE = math.log(math.expm1(5 - 1e-5))
 
@@ -65,7 +65,7 @@ def test_scales_are_parameters_that_move_and_survive() -> None:
     for _ in range(2):
         objective = VID()
         objective.taps(names, names)
-        objective.build(Setting(10, 3, seen[0], seen[1]))
+        objective.build(BuildContext(10, 3, seen[0], seen[1]))
         objectives.append(objective)
     one, two = objectives
     assert torch.nn.functional.softplus(one.raw_scales[0])[0].item() == pytest.approx(5, abs=1e-3)
@@ -86,7 +86,7 @@ def test_the_scales_begin_at_the_initial_variance(variance: float) -> None:
     seen = Outputs(torch.zeros(2, 3), {"block1": torch.zeros(2, 4, 2, 2)})
     objective = VID(initial_variance=variance)
     objective.taps(offer("block1"), offer("block1"))
-    objective.build(Setting(10, 3, seen, seen))
+    objective.build(BuildContext(10, 3, seen, seen))
     reached = torch.nn.functional.softplus(objective.raw_scales[0].double()) + 1e-5
     torch.testing.assert_close(reached, torch.full((4,), variance, dtype=torch.float64), rtol=1e-5, atol=0)
 

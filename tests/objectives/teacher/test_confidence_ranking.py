@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from preceptor.objectives.base import Setting
+from preceptor.objectives.base import BuildContext
 from preceptor.objectives.teacher.confidence_ranking import Confidence, ConfidenceRanking, confidence_ranking_loss
 from preceptor.types import Outputs
 
@@ -65,7 +65,7 @@ def test_gradients(kind: Confidence) -> None:
 
 def built(samples: int = 5) -> ConfidenceRanking:
     objective = ConfidenceRanking()
-    objective.build(Setting(samples, 2, Outputs(torch.zeros(2, 2)), None))
+    objective.build(BuildContext(samples, 2, Outputs(torch.zeros(2, 2)), None))
     return objective.train()
 
 

@@ -7,20 +7,20 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor
-from vectors import GOLDEN, closed_form_logits
 
 from preceptor.errors import UsageError
-from preceptor.objectives.base import Setting
+from preceptor.objectives.base import BuildContext
 from preceptor.objectives.teacher.consistency import Bank, Consistency, consistency_loss
 from preceptor.objectives.weighted import Sum
 from preceptor.types import Outputs
+from vectors import GOLDEN, closed_form_logits
 
 CASES = json.loads((GOLDEN / "teacher.json").read_text())["consistency"]
 
 
 def built(kind: Bank, samples: int, classes: int, momentum: float = 0.9, top: int | None = None) -> Consistency:
     objective = Consistency(kind, momentum, top)
-    objective.build(Setting(samples, classes, Outputs(torch.zeros(2, classes)), None))
+    objective.build(BuildContext(samples, classes, Outputs(torch.zeros(2, classes)), None))
     return objective.train()
 
 
@@ -122,8 +122,8 @@ def test_bytes_of_the_largest_entries_and_none_for_what_is_not_used(classes: int
     kept, dense = built("code", 30, classes, top=16), built("code", 30, classes)
     assert sum(buffer.nbytes for buffer in kept.buffers()) == 30 * (16 * entry + 4)
     assert sum(buffer.nbytes for buffer in dense.buffers()) == 30 * (classes * 4 + 4)
-    assert set(dense.state_dict()) == set(dense.memories) == {"bank", "visits"}
-    assert set(kept.state_dict()) == set(kept.memories) == {"bank", "visits", "kept_classes"}
+    assert set(dense.state_dict()) == set(dense.memory_banks) == {"bank", "visits"}
+    assert set(kept.state_dict()) == set(kept.memory_banks) == {"bank", "visits", "kept_classes"}
     logits = torch.zeros(1, classes)
     logits[0, -1] = 10
     kept(logits, torch.tensor([3]), 1)
@@ -199,7 +199,7 @@ def test_multi_label_data_take_no_top() -> None:
     whole = Sum(consistency=(1.0, Consistency(top=2)))
     labels = torch.zeros(3, 5, dtype=torch.long)
     with pytest.raises(UsageError, match=r"top: 2 of two classes \(multi-label: two for each\)"):
-        whole.build(Setting(3, 5, Outputs(torch.zeros(2, 5)), None, labels=labels, task="multilabel"))
+        whole.build(BuildContext(3, 5, Outputs(torch.zeros(2, 5)), None, labels=labels, task="multilabel"))
 
 
 @pytest.mark.parametrize("top", [None, 2])

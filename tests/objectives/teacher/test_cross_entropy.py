@@ -4,12 +4,12 @@ import math
 
 import pytest
 import torch
-from vectors import closed_form_logits, softmax_rows
 
 from preceptor.errors import UsageError
-from preceptor.objectives.base import Setting
+from preceptor.objectives.base import BuildContext
 from preceptor.objectives.teacher.cross_entropy import CrossEntropy, cross_entropy_loss
 from preceptor.types import Outputs
+from vectors import closed_form_logits, softmax_rows
 
 
 def test_definition() -> None:
@@ -54,8 +54,8 @@ def test_mixed_labels_make_the_mixture_of_losses() -> None:
     torch.testing.assert_close(cross_entropy_loss(logits, one_hot), cross_entropy_loss(logits, labels))
 
 
-def setting(labels: torch.Tensor, num_classes: int) -> Setting:
-    return Setting(len(labels), num_classes, Outputs(torch.zeros(2, num_classes)), None, labels=labels)
+def setting(labels: torch.Tensor, num_classes: int) -> BuildContext:
+    return BuildContext(len(labels), num_classes, Outputs(torch.zeros(2, num_classes)), None, labels=labels)
 
 
 def test_class_weights_by_definition() -> None:

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
-from vectors import GOLDEN
 
 from preceptor import models
-from preceptor.objectives.base import Setting
+from preceptor.objectives.base import BuildContext
 from preceptor.objectives.teacher.lipschitz import ConvNorm, Lipschitz, lipschitz_loss
 from preceptor.types import Outputs
+from vectors import GOLDEN
 
 CASES = json.loads((GOLDEN / "teacher.json").read_text())["lipschitz"]
 
@@ -119,7 +119,7 @@ def test_power_iteration_converges_over_steps_and_is_remembered() -> None:
     network = nn.Sequential(nn.Conv2d(8, 16, 3), nn.Conv2d(16, 8, 3))
     objective = Lipschitz("spectral")
     outputs = Outputs(torch.zeros(2, 3))
-    objective.build(Setting(10, 3, outputs, None, network))
+    objective.build(BuildContext(10, 3, outputs, None, network))
     before = [buffer.clone() for buffer in objective.buffers()]
     for _ in range(200):
         value = objective(network)
@@ -132,7 +132,7 @@ def test_power_iteration_converges_over_steps_and_is_remembered() -> None:
     objective(network)
     assert all(torch.equal(a, b) for a, b in zip(kept, objective.buffers(), strict=True))
     twin = Lipschitz("spectral")
-    twin.build(Setting(10, 3, outputs, None, network))
+    twin.build(BuildContext(10, 3, outputs, None, network))
     twin.load_state_dict(objective.state_dict())
 
 
@@ -162,7 +162,7 @@ def test_other_layers_count_nothing_and_are_named() -> None:
     assert lipschitz_loss(network).item() == pytest.approx(lipschitz_loss(network[0]).item())
     assert lipschitz_loss(nn.LayerNorm(4)).item() == 0
     objective = Lipschitz()
-    objective.build(Setting(10, 3, Outputs(torch.zeros(2, 3)), None, network))
+    objective.build(BuildContext(10, 3, Outputs(torch.zeros(2, 3)), None, network))
     assert objective.notes() == ("layers without a norm count nothing: Embedding, LayerNorm",)
 
 
@@ -192,7 +192,7 @@ def test_half_precision_weights_and_autocast_are_left_behind(kind: ConvNorm) -> 
 def test_directions_of_modules_with_like_names_do_not_mix() -> None:
     network = nn.ModuleDict({"a_b": nn.Conv2d(2, 3, 1), "a": nn.ModuleDict({"b": nn.Conv2d(2, 5, 1)})})
     objective = Lipschitz("spectral")
-    objective.build(Setting(10, 3, Outputs(torch.zeros(2, 3)), None, network))
+    objective.build(BuildContext(10, 3, Outputs(torch.zeros(2, 3)), None, network))
     assert sorted(len(buffer) for buffer in objective.buffers()) == [3, 5]
     assert torch.isfinite(objective(network))
 

@@ -7,27 +7,27 @@ from dataclasses import replace
 import pytest
 import torch
 from torch import Tensor, nn
-from vectors import closed_form_logits, softmax_rows
 
 from preceptor.errors import UsageError
-from preceptor.objectives.base import Setting
+from preceptor.objectives.base import BuildContext
 from preceptor.objectives.teacher import CrossEntropy
 from preceptor.objectives.teacher.mcmi import MCMI, Refresh, mcmi_loss
 from preceptor.objectives.weighted import Sum
-from preceptor.types import Batch, Clock, Outputs, Step, View
+from preceptor.types import Batch, Outputs, Progress, Step, View
+from vectors import closed_form_logits, softmax_rows
 
 
 def step_of(logits: Tensor, labels: Tensor) -> Step:
     rows = torch.arange(len(labels))
     batch = Batch(torch.zeros(len(labels), 1), labels, rows, View("none", 0, 1))
-    return Step(batch, Outputs(logits), None, nn.Identity(), Clock(1, 1, 0.0))
+    return Step(batch, Outputs(logits), None, nn.Identity(), Progress(1, 1, 0.0))
 
 
 def surveyed(*steps: Step, refresh: Refresh = "none", decay: float = 0.9) -> MCMI:
     objective = MCMI(refresh, decay)
     classes = steps[0].student.logits.shape[1]
-    objective.build(Setting(10, classes, steps[0].student, None))
-    objective.survey(steps)
+    objective.build(BuildContext(10, classes, steps[0].student, None))
+    objective.calibrate(steps)
     return objective.train()
 
 
@@ -120,7 +120,7 @@ def test_centroids_stay_or_follow_the_batch() -> None:
 
 def test_centroids_are_restored() -> None:
     one, two = surveyed(*some_steps()), MCMI()
-    two.build(Setting(10, 4, Outputs(torch.zeros(2, 4)), None))
+    two.build(BuildContext(10, 4, Outputs(torch.zeros(2, 4)), None))
     two.load_state_dict(one.state_dict())
     assert torch.equal(one.centroids, two.centroids)
 

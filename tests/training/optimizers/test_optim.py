@@ -7,11 +7,11 @@ import torch
 from torch import nn
 
 from preceptor.training.optimizers.optim import LearningRate, OptimizerSettings
-from preceptor.types import Clock
+from preceptor.types import Progress
 
 
-def at(epoch: int, epochs: int = 240) -> Clock:
-    return Clock(epoch, epochs, (epoch - 1) / epochs)
+def at(epoch: int, epochs: int = 240) -> Progress:
+    return Progress(epoch, epochs, (epoch - 1) / epochs)
 
 
 def test_the_cifar_protocol_decays_first_in_epochs_151_181_211() -> None:
@@ -27,23 +27,23 @@ def test_milestones_may_be_epochs() -> None:
 
 def test_cosine_is_half_way_down_in_the_middle() -> None:
     rate = LearningRate(2.0, "cosine")
-    assert rate(Clock(1, 1, 0.0)) == pytest.approx(2.0)
-    assert rate(Clock(1, 1, 0.5)) == pytest.approx(1.0)
-    assert rate(Clock(1, 1, 0.25)) == pytest.approx(1 + math.cos(math.pi / 4))
+    assert rate(Progress(1, 1, 0.0)) == pytest.approx(2.0)
+    assert rate(Progress(1, 1, 0.5)) == pytest.approx(1.0)
+    assert rate(Progress(1, 1, 0.25)) == pytest.approx(1 + math.cos(math.pi / 4))
 
 
 def test_one_cycle_rises_from_a_25th_to_the_peak_and_falls_to_nothing() -> None:
     rate = LearningRate(1.0, "one_cycle")
-    assert rate(Clock(1, 1, 0.0)) == pytest.approx(1 / 25)
-    assert rate(Clock(1, 1, 0.3)) == pytest.approx(1.0)
-    assert rate(Clock(1, 1, 0.9999999)) == pytest.approx(0.0, abs=1e-6)
-    values = [rate(Clock(1, 1, k / 100)) for k in range(100)]
+    assert rate(Progress(1, 1, 0.0)) == pytest.approx(1 / 25)
+    assert rate(Progress(1, 1, 0.3)) == pytest.approx(1.0)
+    assert rate(Progress(1, 1, 0.9999999)) == pytest.approx(0.0, abs=1e-6)
+    values = [rate(Progress(1, 1, k / 100)) for k in range(100)]
     assert values.index(max(values)) == 30
 
 
 def test_warm_up_is_linear() -> None:
     rate = LearningRate(1.0, "constant", warmup=0.5)
-    assert [rate(Clock(1, 1, progress)) for progress in (0.25, 0.5, 0.9)] == pytest.approx([0.5, 1.0, 1.0])
+    assert [rate(Progress(1, 1, progress)) for progress in (0.25, 0.5, 0.9)] == pytest.approx([0.5, 1.0, 1.0])
 
 
 @pytest.mark.parametrize(("decay_all", "groups"), [(True, [6]), (False, [2, 4])])

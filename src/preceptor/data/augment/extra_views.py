@@ -17,9 +17,9 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 from torch.nn import functional
 
-from preceptor.data.augment.views import VIEWS, ViewOf, crop, draws, flip
+from preceptor.data.augment.views import VIEWS, ViewOf, crop, flip, random_bits
 
-__all__ = ["FURTHER_VIEWS", "further_view", "strengthen"]
+__all__ = ["EXTRA_VIEWS", "extra_view", "strengthen"]
 
 _TURNED, _STRONG, _OPERATIONS = 100, 110, 120  # streams of random numbers; rotations use one each
 _MAGNITUDE = 10 / 30
@@ -28,11 +28,11 @@ _ROUNDS = 2
 Images = Float[Tensor, "rows channels height width"]
 
 
-def further_view(name: str, base: str) -> ViewOf:
+def extra_view(name: str, base: str) -> ViewOf:
     """Return the view with this name, where the view trained on is `base`: what that one does not do, neither does this.
 
     Raises:
-        KeyError: for a name that is not in FURTHER_VIEWS.
+        KeyError: for a name that is not in EXTRA_VIEWS.
     """
     return _VIEWS[name](base)
 
@@ -62,7 +62,7 @@ def strengthen(
 def _strong(base: str) -> ViewOf:
     def view(images: Tensor, seed: int, epoch: int, index: Tensor) -> Tensor:
         plain = VIEWS[base](images, seed ^ _STRONG, epoch, index)  # a crop and a mirroring of its own
-        words = [draws(seed, epoch, index, stream=_OPERATIONS + number) for number in range(_ROUNDS)]
+        words = [random_bits(seed, epoch, index, stream=_OPERATIONS + number) for number in range(_ROUNDS)]
         return strengthen(plain, torch.cat(words, dim=1).float() / 2**32)
 
     return view
@@ -73,7 +73,7 @@ def _rotated(turns: int, base: str) -> ViewOf:
         if "flip" in base:
             images = flip(images, seed, epoch, index)
         turned = torch.rot90(images, turns, dims=(2, 3))
-        return crop(turned, draws(seed, epoch, index, stream=_TURNED + turns)) if "crop" in base else turned
+        return crop(turned, random_bits(seed, epoch, index, stream=_TURNED + turns)) if "crop" in base else turned
 
     return view
 
@@ -157,4 +157,4 @@ _VIEWS: dict[str, Callable[[str], ViewOf]] = {
     "rotated_180": partial(_rotated, 2),
     "rotated_270": partial(_rotated, 3),
 }
-FURTHER_VIEWS = tuple(_VIEWS)
+EXTRA_VIEWS = tuple(_VIEWS)

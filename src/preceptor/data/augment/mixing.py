@@ -1,6 +1,6 @@
 """The arithmetic of mixing two images: which partner, and how much of either at each pixel.
 
-Every function that draws takes a numpy Generator; `keyed` makes one from a counter, so that nothing has to be remembered.
+Every function that draws takes a numpy Generator; `counter_rng` makes one from a counter, so that nothing has to be remembered.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-__all__ = ["box_weights", "draw_weights", "keyed", "lerp_rows", "patch_weights"]
+__all__ = ["box_weights", "counter_rng", "draw_weights", "lerp_rows", "patch_weights"]
 
 _MIXING = 2  # the stream of random numbers
 
 
-def keyed(seed: int, epoch: int, number: int) -> np.random.Generator:
+def counter_rng(seed: int, epoch: int, number: int) -> np.random.Generator:
     """Return a generator that is a pure function of the run's seed, the epoch and the batch's number in it (Philox 4x64)."""
     return np.random.Generator(np.random.Philox(key=(seed << 32) | epoch, counter=(number << 32) | _MIXING))
 

@@ -15,12 +15,23 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from preceptor.data.augment.mixing import box_weights, draw_weights, keyed, lerp_rows, patch_weights
+from preceptor.data.augment.mixing import box_weights, counter_rng, draw_weights, lerp_rows, patch_weights
 from preceptor.divergences import targets
 from preceptor.errors import UsageError
 from preceptor.types import Batch
 
-__all__ = ["POLICIES", "Beyond", "CutMix", "FunctionMatching", "KDPlus", "MixPatch", "Mixup", "Noise", "Policy", "Real"]
+__all__ = [
+    "POLICIES",
+    "CutMix",
+    "FunctionMatching",
+    "KDPlus",
+    "MixPatch",
+    "MixedInputs",
+    "Mixup",
+    "Noise",
+    "PlainInputs",
+    "Policy",
+]
 
 Match = Literal["total_batches", "real_batches"]
 _Recombine = Callable[[Tensor], Tensor]
@@ -61,7 +72,7 @@ class Policy(ABC):
         return False
 
 
-class Real(Policy):
+class PlainInputs(Policy):
     """The samples as they are."""
 
     def __call__(self, batch: Batch, number: int, *, num_classes: int = 0) -> Batch:
@@ -82,7 +93,7 @@ class Drawn:
 
 
 @dataclass(frozen=True)
-class Beyond(Policy):
+class MixedInputs(Policy):
     """Shows inputs beyond the samples, in place of them or beside them.
 
     Args:
@@ -102,7 +113,7 @@ class Beyond(Policy):
         """Return what to do with a batch."""
 
     def __call__(self, batch: Batch, number: int, *, num_classes: int = 0) -> Batch:
-        random = keyed(batch.view.seed, batch.view.epoch, number)
+        random = counter_rng(batch.view.seed, batch.view.epoch, number)
         if random.random() < self.real_share:
             return batch
         drawn = self.draw(random, batch.inputs)
@@ -114,13 +125,13 @@ class Beyond(Policy):
             inputs=drawn.inputs(batch.inputs),
             labels=labels,
             index=batch.index[:0],
-            further={name: drawn.inputs(inputs) for name, inputs in batch.further.items()},
-            hands_over=self.hands_over,
+            extra_views={name: drawn.inputs(inputs) for name, inputs in batch.extra_views.items()},
+            renormalise=self.renormalise,
         )
         return _beside(batch, beyond, num_classes) if self.add else beyond
 
     @property
-    def hands_over(self) -> bool:
+    def renormalise(self) -> bool:
         """Whether terms that cannot be applied hand their weight to the others."""
         return False
 
@@ -140,14 +151,14 @@ class Beyond(Policy):
 
 
 @dataclass(frozen=True)
-class Mixup(Beyond):
+class Mixup(MixedInputs):
     """weight x + (1 - weight) x' with a random partner x', weight from Beta(alpha, alpha).
 
     Source: Zhang, Cisse, Dauphin, Lopez-Paz, "mixup: Beyond Empirical Risk Minimization" (ICLR 2018, arXiv 1710.09412).
 
     Args:
-        real_share: see `Beyond`.
-        add: see `Beyond`.
+        real_share: see `MixedInputs`.
+        add: see `MixedInputs`.
         alpha: above 0; 1: uniform weights; near 0: weights near 0 or 1.
         per_sample: one weight a row instead of one a batch.
     """
@@ -170,7 +181,7 @@ class Mixup(Beyond):
 
 
 @dataclass(frozen=True)
-class FunctionMatching(Beyond):
+class FunctionMatching(MixedInputs):
     """Mixup with the next row: one weight a batch, max(u, 1 - u) with u uniform.
 
     Source: Beyer, Zhai, Royer, Markeeva, Anil, Kolesnikov, "Knowledge distillation: A good teacher is patient and consistent"
@@ -190,15 +201,15 @@ class FunctionMatching(Beyond):
 
 
 @dataclass(frozen=True)
-class CutMix(Beyond):
+class CutMix(MixedInputs):
     """A box of a random partner pasted over each image, the same box for the whole batch.
 
     Source: Yun, Han, Oh, Chun, Choe, Yoo, "CutMix" (ICCV 2019, arXiv 1905.04899): labels are mixed by the area that was
     really pasted.
 
     Args:
-        real_share: see `Beyond`; the paper trains with 0.5.
-        add: see `Beyond`.
+        real_share: see `MixedInputs`; the paper trains with 0.5.
+        add: see `MixedInputs`.
         alpha: of Beta(alpha, alpha), which 1 - the box's share of the area is drawn from.
     """
 
@@ -221,14 +232,14 @@ class CutMix(Beyond):
 
 
 @dataclass(frozen=True)
-class MixPatch(Beyond):
+class MixPatch(MixedInputs):
     """Mixup patch by patch: every square patch has a weight of its own, the same for the whole batch.
 
     Source: Deng, Zheng, Zhang, "Personalized Education: Blind Knowledge Distillation" (ECCV 2022), section 3.
 
     Args:
-        real_share: see `Beyond`.
-        add: see `Beyond`.
+        real_share: see `MixedInputs`.
+        add: see `MixedInputs`.
         alpha: of Beta(alpha, alpha), which each patch's weight is drawn from.
         patch_size: side of a patch in pixels, a divisor of the images' sides; None: half their height. As large as the
             image: mixup.
@@ -262,7 +273,7 @@ class MixPatch(Beyond):
 
 
 @dataclass(frozen=True)
-class KDPlus(Beyond):
+class KDPlus(MixedInputs):
     """Real batches with their labels, and in between MixPatch batches with the teacher's answer only, at full weight.
 
     Source: Deng, Zheng, Zhang, "Personalized Education: Blind Knowledge Distillation" (ECCV 2022), whose code is complete.
@@ -271,7 +282,7 @@ class KDPlus(Beyond):
 
     Args:
         real_share: share of batches that are left as they are; 0.3 or 0.1 in the released commands.
-        add: see `Beyond`.
+        add: see `MixedInputs`.
         alpha: of MixPatch, where the search starts if there is one.
         patch_size: of MixPatch, where the search starts if there is one.
         search: look for the region (alpha, patch_size) where student and teacher disagree most, again and again.
@@ -313,18 +324,18 @@ class KDPlus(Beyond):
         return MixPatch(alpha=self.alpha, patch_size=self.patch_size).draw(random, inputs)
 
     @property
-    def hands_over(self) -> bool:
+    def renormalise(self) -> bool:
         """Whether terms that cannot be applied hand their weight to the others."""
         return True
 
 
 @dataclass(frozen=True)
-class Noise(Beyond):
+class Noise(MixedInputs):
     """Normal noise added to the normalised inputs, drawn anew for each entry.
 
     Args:
-        real_share: see `Beyond`.
-        add: see `Beyond`.
+        real_share: see `MixedInputs`.
+        add: see `MixedInputs`.
         deviation: standard deviation of the noise, in units of the normalised inputs.
     """
 
@@ -366,8 +377,8 @@ def _beside(batch: Batch, beyond: Batch, num_classes: int) -> Batch:
         inputs=torch.cat([batch.inputs, beyond.inputs]),
         labels=labels,
         index=batch.index,
-        further={name: torch.cat([inputs, beyond.further[name]]) for name, inputs in batch.further.items()},
-        hands_over=False,
+        extra_views={name: torch.cat([inputs, beyond.extra_views[name]]) for name, inputs in batch.extra_views.items()},
+        renormalise=False,
     )
 
 
@@ -382,7 +393,7 @@ def _check_images(sample_shape: tuple[int, ...], name: str) -> None:
 
 
 POLICIES: dict[str, type[Policy]] = {
-    "real": Real,
+    "real": PlainInputs,
     "mixup": Mixup,
     "cutmix": CutMix,
     "mixpatch": MixPatch,

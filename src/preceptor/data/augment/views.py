@@ -24,9 +24,9 @@ __all__ = [
     "box_draws",
     "crop",
     "crop_flip",
-    "draws",
     "flip",
     "is_mirrored",
+    "random_bits",
     "random_resized_crop_flip",
     "unchanged",
 ]
@@ -41,7 +41,7 @@ _ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
 ViewOf = Callable[[Tensor, int, int, Tensor], Tensor]  # (images, seed, epoch, index) -> images
 
 
-def draws(seed: int, epoch: int, index: Int[Tensor, " rows"], *, stream: int) -> Int[Tensor, "rows 2"]:
+def random_bits(seed: int, epoch: int, index: Int[Tensor, " rows"], *, stream: int) -> Int[Tensor, "rows 2"]:
     """Return two uniform 32-bit numbers a sample, Threefry2x32(key=(seed, epoch), counter=(index, stream)).
 
     Args:
@@ -54,7 +54,7 @@ def draws(seed: int, epoch: int, index: Int[Tensor, " rows"], *, stream: int) ->
         int64 in [0, 2^32).
 
     Example:
-        >>> [hex(word) for word in draws(0, 0, torch.tensor([0]), stream=0)[0].tolist()]
+        >>> [hex(word) for word in random_bits(0, 0, torch.tensor([0]), stream=0)[0].tolist()]
         ['0x6b200159', '0x99ba4efe']
     """
     keys = (seed & _MASK, epoch & _MASK, (_PARITY ^ seed ^ epoch) & _MASK)
@@ -85,7 +85,7 @@ def flip(
 
 def is_mirrored(seed: int, epoch: int, index: Int[Tensor, " rows"]) -> Bool[Tensor, " rows"]:
     """Return which samples a view that mirrors shows mirrored: each with probability 1/2."""
-    return (draws(seed, epoch, index, stream=VIEW_STREAM)[:, 0] & 1).bool()
+    return (random_bits(seed, epoch, index, stream=VIEW_STREAM)[:, 0] & 1).bool()
 
 
 def random_resized_crop_flip(
@@ -103,7 +103,7 @@ def random_resized_crop_flip(
 
 def box_draws(seed: int, epoch: int, index: Int[Tensor, " rows"]) -> Float[Tensor, "rows attempts 4"]:
     """Return the uniform numbers in [0, 1) from which `random_box` makes a part of each sample, float64."""
-    words = [draws(seed, epoch, index, stream=_BOXES + number) for number in range(2 * ATTEMPTS)]
+    words = [random_bits(seed, epoch, index, stream=_BOXES + number) for number in range(2 * ATTEMPTS)]
     return torch.stack(words, dim=1).reshape(len(index), ATTEMPTS, 4).double() / 2**32
 
 
@@ -114,7 +114,7 @@ def crop_flip(
 
     Source: the CIFAR protocol (crop and flip before normalisation, so that the padding is black).
     """
-    words = draws(seed, epoch, index, stream=VIEW_STREAM)
+    words = random_bits(seed, epoch, index, stream=VIEW_STREAM)
     return _crop(images, words, (words[:, 0] & 1).bool())
 
 

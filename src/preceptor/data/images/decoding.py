@@ -9,11 +9,21 @@ from PIL import Image, UnidentifiedImageError
 
 from preceptor.errors import UsageError
 
-__all__ = ["ENDS", "FEW", "LEAVE_OUT", "UNREADABLE", "UnreadableError", "decode", "ends_well", "in_colours", "together"]
+__all__ = [
+    "ENDS",
+    "FEW",
+    "LEAVE_OUT",
+    "UNREADABLE",
+    "UnreadableError",
+    "decode",
+    "in_colours",
+    "is_complete",
+    "together",
+]
 
 LEAVE_OUT = "; data.skip_unreadable=true leaves such out"
 FEW = 3  # images that are named where many cannot be read
-ENDS = 32  # bytes from each end of a file by which `ends_well` judges
+ENDS = 32  # bytes from each end of a file by which `is_complete` judges
 _WHERE = "data.path: "
 # what Pillow raises on what is no image, or half of one
 UNREADABLE = (OSError, UnidentifiedImageError, SyntaxError, ValueError, Image.DecompressionBombError)
@@ -31,7 +41,7 @@ def together(errors: Sequence[UnreadableError]) -> UsageError:
     return UsageError(f"{'; '.join([lines[0], *(line.removeprefix(_WHERE) for line in lines[1:])])}{LEAVE_OUT}")
 
 
-def ends_well(first: bytes, last: bytes, length: int) -> bool:
+def is_complete(first: bytes, last: bytes, length: int) -> bool:
     """Say whether a file is surely not cut off, by its ends: of PNG, JPEG, GIF and WebP; of other formats it is not sure.
 
     Args:

@@ -17,11 +17,11 @@ from torch import Tensor
 from preceptor.data.dataset import Normalisation, Source, held_out
 from preceptor.data.images.crops import centre_crop, pixels_of
 from preceptor.data.images.decoding import FEW, UnreadableError, together
-from preceptor.data.images.lazy import RESIZED_CROP, Pictures
+from preceptor.data.images.lazy import RESIZED_CROP, LazyImages
 from preceptor.data.split import Arrays, Split
 from preceptor.errors import UsageError
 
-__all__ = ["PHOTOGRAPHS", "Cut", "a_fifth", "image_source", "image_split", "left_out_note", "readable"]
+__all__ = ["PHOTOGRAPHS", "Cut", "image_source", "image_split", "left_out_note", "readable", "split_off_test"]
 
 PHOTOGRAPHS = Normalisation((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))  # ImageNet's, which published weights expect
 _TEST_SHARE = 0.2
@@ -54,7 +54,7 @@ class Cut:
             raise UsageError("data.held: false needs data.size, the side in pixels of what the networks see")
 
     @property
-    def is_held(self) -> bool:
+    def is_in_memory(self) -> bool:
         """Whether images are held in memory."""
         return self.size is None if self.held is None else self.held
 
@@ -65,7 +65,7 @@ def image_split(
     cut: Cut,
     *,
     name_of: Callable[[int], str],
-    is_whole: Callable[[int], bool],
+    is_complete: Callable[[int], bool],
     described: NDArray[Any] | None = None,
     blocks: Tensor | None = None,
 ) -> Split:
@@ -76,18 +76,18 @@ def image_split(
         labels: int64 classes.
         cut: how they come to one size.
         name_of: what one is called in messages.
-        is_whole: see `Pictures`.
-        described: see `Pictures`.
-        blocks: see `Pictures`.
+        is_complete: see `LazyImages`.
+        described: see `LazyImages`.
+        blocks: see `LazyImages`.
 
     Raises:
         UsageError: when images without a size to be cut to differ in theirs, two are named; when some of those that are held
             cannot be decoded, the first are named.
     """
-    if not cut.is_held:
+    if not cut.is_in_memory:
         assert cut.size is not None
-        return Pictures(
-            read, labels, size=cut.size, centre=cut.centre, is_whole=is_whole, described=described, blocks=blocks
+        return LazyImages(
+            read, labels, size=cut.size, centre=cut.centre, is_complete=is_complete, described=described, blocks=blocks
         )
     images: list[Tensor] = []
     bad: list[UnreadableError] = []
@@ -208,7 +208,7 @@ def image_source(
     )
 
 
-def a_fifth(whole: Split) -> tuple[Split, Split]:
+def split_off_test(whole: Split) -> tuple[Split, Split]:
     """Return the training and the test part of samples that come in one, the test part stratified."""
     rows = held_out(whole.labels, round(_TEST_SHARE * len(whole)), 0, stream=9)
     is_test = torch.zeros(len(whole), dtype=torch.bool)

@@ -20,13 +20,13 @@ from preceptor.data.images.decoding import FEW, UnreadableError, together
 from preceptor.data.split import Split
 from preceptor.types import View
 
-__all__ = ["RESIZED_CROP", "Pictures"]
+__all__ = ["RESIZED_CROP", "LazyImages"]
 
 RESIZED_CROP = "random_resized_crop_flip"
 _AT_ONCE = 256  # images that one thread checks
 
 
-class Pictures(Split):
+class LazyImages(Split):
     """Images of any size, decoded when they are asked for; how they are seen brings them to one size.
 
     Its rows are square parts from the centre; of the view `random_resized_crop_flip` it shows each image's part of the whole,
@@ -37,7 +37,7 @@ class Pictures(Split):
         labels: int64 classes.
         size: side of what is seen, in pixels.
         centre: share of the shorter side that is seen from the centre.
-        is_whole: whether one is surely not cut off, which is seen without decoding it; None: of none it is.
+        is_complete: whether one is surely not cut off, which is seen without decoding it; None: of none it is.
         numbers: of the images that belong here; all by default.
         described: a name of each number, by which images are told apart in the fingerprint.
         blocks: which part of the storage each image lies in; parts are read one after another.
@@ -52,7 +52,7 @@ class Pictures(Split):
         *,
         size: int,
         centre: float,
-        is_whole: Callable[[int], bool] | None = None,
+        is_complete: Callable[[int], bool] | None = None,
         numbers: Int[Tensor, " samples"] | None = None,
         described: NDArray[Any] | None = None,
         blocks: Int[Tensor, " samples"] | None = None,
@@ -62,7 +62,7 @@ class Pictures(Split):
         self.truth = None
         self._size = size
         self._centre = centre
-        self._is_whole = is_whole
+        self._is_whole = is_complete
         self._numbers = torch.arange(len(labels)) if numbers is None else numbers
         self._described = described
         self.blocks = blocks
@@ -87,14 +87,14 @@ class Pictures(Split):
 
         return _stacked(shown, index)
 
-    def take(self, index: Int[Tensor, " rows"]) -> Pictures:
+    def take(self, index: Int[Tensor, " rows"]) -> LazyImages:
         """Return the part that these rows make."""
-        return Pictures(
+        return LazyImages(
             self._read,
             self.labels[index],
             size=self._size,
             centre=self._centre,
-            is_whole=self._is_whole,
+            is_complete=self._is_whole,
             numbers=self._numbers[index],
             described=self._described,
             blocks=None if self.blocks is None else self.blocks[index],

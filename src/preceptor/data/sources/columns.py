@@ -9,7 +9,7 @@ from pathlib import Path
 from preceptor.errors import UsageError
 from preceptor.extras import import_extra
 
-__all__ = ["Columns", "read_columns", "with_gaps"]
+__all__ = ["Columns", "parse_missing", "read_columns"]
 
 Columns = Mapping[str, Sequence[str | None]]
 _MISSING = {"", "na", "n/a", "nan", "null", "none", "?"}
@@ -73,7 +73,7 @@ def _parquet(file: Path, key: str) -> Columns:
     }
 
 
-def with_gaps(columns: Columns) -> Columns:
+def parse_missing(columns: Columns) -> Columns:
     """Return columns with None where a cell says that a value is missing: empty, NA, N/A, NaN, null, None or ?."""
     return {
         name: [None if cell is None or cell.lower() in _MISSING else cell for cell in cells]

@@ -7,7 +7,7 @@ from jaxtyping import Float, Int, UInt8
 from sklearn.datasets import load_digits
 from torch import Tensor
 
-from preceptor.data.augment.views import draws
+from preceptor.data.augment.views import random_bits
 from preceptor.data.dataset import Normalisation, Source, stratified
 from preceptor.data.split import Arrays
 from preceptor.errors import UsageError
@@ -101,7 +101,7 @@ def _blend(
 
 def _parents(labels: Tensor, index: Tensor, seed: int) -> tuple[Tensor, Tensor]:
     """Return two originals a sample: the first uniform, the second uniform among the other classes."""
-    words = draws(seed, 0, index, stream=_PARENTS)
+    words = random_bits(seed, 0, index, stream=_PARENTS)
     first = words[:, 0] % len(labels)
     by_class = torch.argsort(labels, stable=True)
     sizes = torch.bincount(labels)
@@ -112,4 +112,4 @@ def _parents(labels: Tensor, index: Tensor, seed: int) -> tuple[Tensor, Tensor]:
 
 
 def _uniform(seed: int, index: Tensor, stream: int) -> Float[Tensor, " samples"]:
-    return draws(seed, 0, index, stream=stream)[:, 0].double() / 2**32
+    return random_bits(seed, 0, index, stream=stream)[:, 0].double() / 2**32

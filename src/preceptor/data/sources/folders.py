@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from preceptor.data.dataset import Source
-from preceptor.data.images.decoding import ENDS, LEAVE_OUT, decode, ends_well
-from preceptor.data.images.images import Cut, a_fifth, image_source, image_split, left_out_note, readable
+from preceptor.data.images.decoding import ENDS, LEAVE_OUT, decode, is_complete
+from preceptor.data.images.images import Cut, image_source, image_split, left_out_note, readable, split_off_test
 from preceptor.data.split import Split
 from preceptor.errors import UsageError
 
@@ -49,7 +49,7 @@ def folder(
     if "train" not in parts:
         names = _classes(root)
         whole, notes = _read(root, names, cut, skips=skip_unreadable)
-        train, test = a_fifth(whole)
+        train, test = split_off_test(whole)
         return image_source("folder", str(root), names, (train, test, None), notes, is_cut=True)
     names = _classes(parts["train"])
     for name, part in parts.items():
@@ -96,14 +96,14 @@ class _Files:
         path = self.path(number)
         return decode(path, path, advice=LEAVE_OUT)
 
-    def is_whole(self, number: int) -> bool:
+    def is_complete(self, number: int) -> bool:
         """Say whether a file is surely not cut off, by its ends."""
         try:
             with Path(self.path(number)).open("rb", buffering=0) as opened:
                 length = os.fstat(opened.fileno()).st_size
                 first = opened.read(ENDS)
                 opened.seek(max(0, length - ENDS))
-                return ends_well(first, opened.read(ENDS), length)
+                return is_complete(first, opened.read(ENDS), length)
         except OSError:
             return False
 
@@ -132,5 +132,5 @@ def _read(root: Path, names: tuple[str, ...], cut: Cut, *, skips: bool) -> tuple
         if not (labels == label).any():
             bad = f", {len(found[name])} unreadable" if found[name] else ""
             raise UsageError(f"data.path: {root / name} holds no images{bad}")
-    split = image_split(read, labels, cut, name_of=read.path, is_whole=read.is_whole, described=described)
+    split = image_split(read, labels, cut, name_of=read.path, is_complete=read.is_complete, described=described)
     return split, left_out_note("folder", str(root), left_out)

@@ -15,8 +15,8 @@ from PIL import Image
 from torch import Tensor
 
 from preceptor.data.dataset import Source
-from preceptor.data.images.decoding import ENDS, LEAVE_OUT, UNREADABLE, UnreadableError, ends_well, in_colours
-from preceptor.data.images.images import Cut, a_fifth, image_source, image_split, left_out_note, readable
+from preceptor.data.images.decoding import ENDS, LEAVE_OUT, UNREADABLE, UnreadableError, in_colours, is_complete
+from preceptor.data.images.images import Cut, image_source, image_split, left_out_note, readable, split_off_test
 from preceptor.data.sources.arrays import source_of
 from preceptor.data.sources.tables import class_labels
 from preceptor.data.split import Arrays, Split, as_labels
@@ -82,7 +82,7 @@ def hf(
             notes += left_out_note("hf", where, left_out)
     whole, validation = splits["train"], None if held_name == tested or held_name is None else splits[held_name]
     if tested is None:
-        whole, test_part = a_fifth(whole)
+        whole, test_part = split_off_test(whole)
     else:
         test_part = splits[tested]
         notes += (f"hf: tested on the part {tested}",) if tested != "test" else ()
@@ -203,11 +203,11 @@ class _Rows:
         """Return what an image is called."""
         return f"{self._where}: row {self._kept[number]}"
 
-    def is_whole(self, number: int) -> bool:
+    def is_complete(self, number: int) -> bool:
         """Say whether an image is surely not cut off, by the ends of what is stored."""
         stored = self._stored[int(self._kept[number])][self._column]
         content = stored["bytes"] if isinstance(stored, Mapping) else None
-        return content is not None and ends_well(content[:ENDS], content[-ENDS:], len(content))
+        return content is not None and is_complete(content[:ENDS], content[-ENDS:], len(content))
 
     def __call__(self, number: int) -> Image.Image:
         name = self.name(number)
@@ -232,7 +232,7 @@ def _images(
     if skips:
         kept, left_out = readable(read, len(labels), name_of=lambda number: f"row {number}")
         labels, read = labels[kept], _Rows(part, column, where, kept.numpy(), library)
-    return image_split(read, labels, cut, name_of=read.name, is_whole=read.is_whole), left_out
+    return image_split(read, labels, cut, name_of=read.name, is_complete=read.is_complete), left_out
 
 
 def _numbers(part: Any, labels: Tensor, columns: Sequence[str], path: str) -> Arrays:

@@ -87,13 +87,17 @@ def load(
     if colon and not path:
         raise UsageError(f"data: {name!r} names no path; write {kind}:PATH")
     make = SOURCES[kind]
-    knobs = inspect.signature(make).parameters
-    fitted = {"fit": fit.as_dict()} if fit is not None and "fit" in knobs else {}
+    hyperparameters = inspect.signature(make).parameters
+    fitted = {"fit": fit.as_dict()} if fit is not None and "fit" in hyperparameters else {}
     given = {**fitted, **(options or {}), **({"path": path} if colon else {})}
-    unknown = sorted(set(given) - set(knobs))
+    unknown = sorted(set(given) - set(hyperparameters))
     if unknown:
-        raise UsageError(f"data.{unknown[0]}: {kind} has no such key; it has {', '.join(knobs) or 'none'}")
-    needed = [key for key, knob in knobs.items() if knob.default is inspect.Parameter.empty and key not in given]
+        raise UsageError(f"data.{unknown[0]}: {kind} has no such key; it has {', '.join(hyperparameters) or 'none'}")
+    needed = [
+        key
+        for key, hyperparameter in hyperparameters.items()
+        if hyperparameter.default is inspect.Parameter.empty and key not in given
+    ]
     if needed:
         raise UsageError(f"data.{needed[0]}: is needed by {kind} and was not given")
     return assemble(

@@ -22,8 +22,8 @@ from PIL import Image
 from torch import Tensor
 
 from preceptor.data.dataset import Source
-from preceptor.data.images.decoding import ENDS, LEAVE_OUT, decode, ends_well
-from preceptor.data.images.images import Cut, a_fifth, image_source, image_split, left_out_note, readable
+from preceptor.data.images.decoding import ENDS, LEAVE_OUT, decode, is_complete
+from preceptor.data.images.images import Cut, image_source, image_split, left_out_note, readable, split_off_test
 from preceptor.data.sources.folders import IMAGE_SUFFIXES
 from preceptor.data.split import Split
 from preceptor.errors import UsageError
@@ -72,7 +72,7 @@ def wds(
     whole, tested, validation = _split(train, cut), parts.get("data.test"), parts.get("data.validation_shards")
     notes: tuple[str, ...] = (f"wds: {len(whole):,} training samples in {len(train.shards)} shards", *left_out)
     if tested is None:
-        whole, tested = a_fifth(whole)
+        whole, tested = split_off_test(whole)
     return image_source("wds", path, names, (whole, tested, validation), notes, is_cut=test is None)
 
 
@@ -115,14 +115,14 @@ class _Listed:
             opened.seek(int(self.offset[number]))
             return decode(io.BytesIO(opened.read(int(self.length[number]))), self.name(number), advice=LEAVE_OUT)
 
-    def is_whole(self, number: int) -> bool:
+    def is_complete(self, number: int) -> bool:
         """Say whether an image is surely not cut off, by the ends of its file."""
         start, length = int(self.offset[number]), int(self.length[number])
         with self.shards[self.shard[number]].open("rb", buffering=0) as opened:
             opened.seek(start)
             first = opened.read(min(ENDS, length))
             opened.seek(start + max(0, length - ENDS))
-            return ends_well(first, opened.read(min(ENDS, length)), length)
+            return is_complete(first, opened.read(min(ENDS, length)), length)
 
 
 def _readable(listed: _Listed, pattern: str) -> tuple[_Listed, tuple[str, ...]]:
@@ -147,9 +147,9 @@ def _split(listed: _Listed, cut: Cut) -> Split:
         listed.labels,
         cut,
         name_of=listed.name,
-        is_whole=listed.is_whole,
+        is_complete=listed.is_complete,
         described=listed.names,
-        blocks=None if cut.is_held else blocks,
+        blocks=None if cut.is_in_memory else blocks,
     )
 
 

@@ -13,7 +13,7 @@ from jaxtyping import Int
 from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset
 
-from preceptor.data.augment.extra_views import further_view
+from preceptor.data.augment.extra_views import extra_view
 from preceptor.data.augment.views import VIEWS
 from preceptor.data.dataset import Normalisation
 from preceptor.data.loader import check_views
@@ -123,7 +123,7 @@ class StreamLoader:
         num_classes: labels must be below it.
         seed: of the views.
         device: where batches live.
-        further: names of further views of each sample.
+        extra_views: names of further views of each sample.
         workers: above 0, one process reads ahead: more would each read the whole stream.
 
     Raises:
@@ -140,12 +140,12 @@ class StreamLoader:
         num_classes: int,
         seed: int,
         device: torch.device,
-        further: Sequence[str] = (),
+        extra_views: Sequence[str] = (),
         workers: int = 0,
     ) -> None:
         if batch_size < 1:
             raise UsageError(f"data: batch_size {batch_size} is not at least 1")
-        check_views(stream, view, further)
+        check_views(stream, view, extra_views)
         self._stream = stream
         self._batch_size = batch_size
         self._view = view
@@ -153,7 +153,7 @@ class StreamLoader:
         self._num_classes = num_classes
         self._seed = seed
         self._device = device
-        self._further = {name: further_view(name, view) for name in further}
+        self._further = {name: extra_view(name, view) for name in extra_views}
         self._workers = workers
         self._next_batch = -1
         self._chunks: Iterator[_Chunk] = iter(())

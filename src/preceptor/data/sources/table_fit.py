@@ -13,7 +13,7 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 from torch import Tensor
 
-from preceptor.data.sources.columns import Columns, read_columns, with_gaps
+from preceptor.data.sources.columns import Columns, parse_missing, read_columns
 from preceptor.errors import UsageError
 
 __all__ = ["Categorical", "Numeric", "TableFit", "number", "read_rows"]
@@ -171,7 +171,7 @@ def read_rows(path: str, fit: TableFit, key: str) -> tuple[Float[Tensor, "rows i
     Raises:
         UsageError: when the file cannot be read, or as for `TableFit.inputs`.
     """
-    columns = with_gaps(read_columns(path, key))
+    columns = parse_missing(read_columns(path, key))
     return fit.inputs(columns, path), fit.notes(columns, path)
 
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from preceptor.data.dataset import Source, held_out
-from preceptor.data.sources.columns import read_columns, with_gaps
+from preceptor.data.sources.columns import parse_missing, read_columns
 from preceptor.data.sources.table_fit import Categorical, Numeric, TableFit, number
 from preceptor.data.split import Arrays
 from preceptor.errors import UsageError
@@ -90,8 +90,8 @@ def table(
     target = target or (None if given is None else given.target)
     if target is None:
         raise UsageError("data.target: is needed by table and was not given")
-    train = with_gaps(read_columns(path, "data.path"))
-    tested = None if test is None else with_gaps(read_columns(test, "data.test"))
+    train = parse_missing(read_columns(path, "data.path"))
+    tested = None if test is None else parse_missing(read_columns(test, "data.test"))
     left_out = [ignore] if isinstance(ignore, str) else list(ignore)
     for key, name in (("data.target", target), *(("data.ignore", name) for name in left_out)):
         if name not in train:

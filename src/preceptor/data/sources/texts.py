@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from preceptor.data.dataset import Source
-from preceptor.data.images.images import a_fifth
+from preceptor.data.images.images import split_off_test
 from preceptor.data.sources.columns import Columns, read_columns
 from preceptor.data.sources.tables import class_labels
 from preceptor.data.split import Arrays
@@ -70,7 +70,7 @@ def text(
         _, labels = class_labels(_classes(columns, target, file), str(file), target, names)
         splits[name] = Arrays(written(_column(columns, column, file), others), labels)
     if tested is None:
-        train, test = a_fifth(splits["train"])
+        train, test = split_off_test(splits["train"])
     else:
         train, test = splits["train"], splits[tested]
         notes += [f"text: tested on {tested}, and validation is split from train"] if tested == held else []

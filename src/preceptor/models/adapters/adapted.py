@@ -10,12 +10,22 @@ import torch
 from torch import Tensor, nn
 
 from preceptor.errors import UsageError
-from preceptor.models.adapters.reading import Form, Reading, Samples
+from preceptor.models.adapters.input_adapter import DataSpec, InputAdapter, InputSpec
 from preceptor.models.adapters.text import TextClassifier, random_texts
 from preceptor.models.features.stages import Stages, find_stages
 from preceptor.models.features.taps import Tapped, logits_of
 
-__all__ = ["REFUSALS", "Adapted", "Own", "Wish", "adapt", "first_line", "hear_wish", "images_of", "present"]
+__all__ = [
+    "REFUSALS",
+    "Adapted",
+    "NativePreprocessing",
+    "PreprocessingOverrides",
+    "adapt",
+    "first_line",
+    "images_of",
+    "present",
+    "split_preprocessing",
+]
 
 _INSIDE = "network"
 _COMFORTABLE = 64  # a side at which the stages of a network for large images differ in resolution
@@ -44,8 +54,8 @@ class Adapted(Tapped):
         self,
         network: nn.Module,
         stages: Stages,
-        samples: Samples,
-        form: Form,
+        samples: DataSpec,
+        form: InputSpec,
         hint: str = "",
         trained_classes: int | None = None,
         options: Mapping[str, Any] | None = None,
@@ -55,7 +65,7 @@ class Adapted(Tapped):
         self.stages = stages
         self.samples = samples
         self.form = form
-        self.reading = Reading(samples, form)
+        self.reading = InputAdapter(samples, form)
         self.hint = hint
         self.trained_classes = trained_classes
         self.options = dict(options or {})
@@ -100,7 +110,7 @@ class Adapted(Tapped):
 
 
 @dataclass(frozen=True, slots=True)
-class Own:
+class NativePreprocessing:
     """What a network states of itself.
 
     Attributes:
@@ -126,14 +136,14 @@ class Own:
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class PreprocessingOverrides:
     """What the user says of how a network reads: `model.normalisation` and `model.resolution`."""
 
     normalisation: Literal["data", "own"] | None = None
     resolution: int | None = None
 
 
-def hear_wish(options: Mapping[str, Any]) -> tuple[Wish, dict[str, Any]]:
+def split_preprocessing(options: Mapping[str, Any]) -> tuple[PreprocessingOverrides, dict[str, Any]]:
     """Split the keys of a model section into those on reading and those of the constructor.
 
     Raises:
@@ -145,10 +155,10 @@ def hear_wish(options: Mapping[str, Any]) -> tuple[Wish, dict[str, Any]]:
         raise UsageError(f"model.normalisation: {normalisation!r} is neither data nor own")
     if resolution is not None and (not isinstance(resolution, int) or isinstance(resolution, bool) or resolution < 1):
         raise UsageError(f"model.resolution: {resolution!r} is no number of pixels")
-    return Wish(normalisation, resolution), rest
+    return PreprocessingOverrides(normalisation, resolution), rest
 
 
-def images_of(name: str, samples: Samples) -> tuple[int, int, int]:
+def images_of(name: str, samples: DataSpec) -> tuple[int, int, int]:
     """Return the channels, height and width of samples that must be images.
 
     Raises:
@@ -161,7 +171,15 @@ def images_of(name: str, samples: Samples) -> tuple[int, int, int]:
     return channels, height, width
 
 
-def adapt(name: str, network: nn.Module, samples: Samples, own: Own, wish: Wish, *, is_filled: bool) -> Adapted:
+def adapt(
+    name: str,
+    network: nn.Module,
+    samples: DataSpec,
+    own: NativePreprocessing,
+    overrides: PreprocessingOverrides,
+    *,
+    loads_weights: bool,
+) -> Adapted:
     """Return a network that reads these samples.
 
     Args:
@@ -169,23 +187,23 @@ def adapt(name: str, network: nn.Module, samples: Samples, own: Own, wish: Wish,
         network: with as many outputs as the data have classes, where that could be arranged.
         samples: what it will be given.
         own: what it states of itself.
-        wish: what the user says otherwise.
-        is_filled: whether weights will be loaded into it, so that what those it comes with lack is not told.
+        overrides: what the user says otherwise.
+        loads_weights: whether weights will be loaded into it, so that what those it comes with lack is not told.
 
     Raises:
         UsageError: when it cannot read such samples, or returns no logits.
     """
-    if samples.vocabulary is not None and wish != Wish():
-        key = "normalisation" if wish.resolution is None else "resolution"
+    if samples.vocabulary is not None and overrides != PreprocessingOverrides():
+        key = "normalisation" if overrides.resolution is None else "resolution"
         raise UsageError(f"model.{key}: is for images, and the samples are texts")
-    if wish.normalisation == "own" and not own.mean:
+    if overrides.normalisation == "own" and not own.mean:
         raise UsageError(f"model.normalisation: {name} states no mean of its own")
     is_trained = own.trained_classes is not None
-    is_own = is_trained if wish.normalisation is None else wish.normalisation == "own"
+    is_own = is_trained if overrides.normalisation is None else overrides.normalisation == "own"
     mean, std = (own.mean, own.std) if is_own else ((), ())
-    size = own.fixed_size if wish.resolution is None else (wish.resolution, wish.resolution)
-    form, hints = Form(own.channels, size, mean, std), [own.hint] if own.hint else []
-    if is_trained and not is_filled:
+    size = own.fixed_size if overrides.resolution is None else (overrides.resolution, overrides.resolution)
+    form, hints = InputSpec(own.channels, size, mean, std), [own.hint] if own.hint else []
+    if is_trained and not loads_weights:
         if size is None and own.trained_size not in {None, samples.shape[1:]}:
             sides = [each[0] for each in (samples.shape[1:], own.trained_size or ())]
             hints.append(f"reads {sides[0]} pixels, trained on {sides[1]}: model.resolution=N resizes")
@@ -200,7 +218,7 @@ def adapt(name: str, network: nn.Module, samples: Samples, own: Own, wish: Wish,
     except UsageError as error:
         raise UsageError(f"model {name}: {error}") from error
     except REFUSALS as error:
-        if is_filled and not is_image and samples.example is None and samples.vocabulary is None:
+        if loads_weights and not is_image and samples.example is None and samples.vocabulary is None:
             return plain  # its run showed that it reads such samples, if not numbers at random
         resizes = "; model.resolution=N resizes" if is_image else ""
         raise UsageError(
@@ -210,7 +228,7 @@ def adapt(name: str, network: nn.Module, samples: Samples, own: Own, wish: Wish,
     return Adapted(network, stages, samples, form, hint=hint, trained_classes=own.trained_classes, options=options)
 
 
-def present(network: nn.Module, trained_on: Samples, given: Samples) -> nn.Module:
+def present(network: nn.Module, trained_on: DataSpec, given: DataSpec) -> nn.Module:
     """Return a network that was trained on one kind of samples as one that is given another kind of the same images.
 
     Args:
@@ -222,7 +240,7 @@ def present(network: nn.Module, trained_on: Samples, given: Samples) -> nn.Modul
         UsageError: when the channels differ and cannot be repeated.
     """
     size = trained_on.shape[1:] if len(trained_on.shape) == 3 else None
-    form = Form(trained_on.shape[0], size, trained_on.mean, trained_on.std)
+    form = InputSpec(trained_on.shape[0], size, trained_on.mean, trained_on.std)
     if isinstance(network, Adapted):
         mine = network.form
         form = mine if mine.mean else replace(mine, mean=form.mean, std=form.std)
@@ -238,7 +256,7 @@ def first_line(error: BaseException) -> str:
     return next((line for line in lines if line), type(error).__name__)[:200]
 
 
-def _tried_on(samples: Samples) -> Tensor:
+def _tried_on(samples: DataSpec) -> Tensor:
     """Return what a network is tried on: texts of all lengths, one of the samples, or images at random."""
     if samples.vocabulary is not None:
         return random_texts(samples.shape, samples.vocabulary, 2)
@@ -247,7 +265,7 @@ def _tried_on(samples: Samples) -> Tensor:
     return torch.randn(1, *samples.shape, generator=torch.Generator().manual_seed(0))
 
 
-def _stages(network: nn.Module, inputs: Tensor, samples: Samples, *, is_flexible: bool) -> Stages:
+def _stages(network: nn.Module, inputs: Tensor, samples: DataSpec, *, is_flexible: bool) -> Stages:
     stages = find_stages(network, inputs, samples.num_classes, is_text=samples.vocabulary is not None)
     if not is_flexible or inputs.ndim != 4 or min(inputs.shape[2:]) >= _COMFORTABLE or stages.has_tokens:
         return stages

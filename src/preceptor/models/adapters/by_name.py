@@ -9,14 +9,16 @@ from torch import nn
 
 from preceptor.errors import UsageError
 from preceptor.models.adapters import by_path, hf_models, timm_models, torchvision_models
-from preceptor.models.adapters.reading import Samples
+from preceptor.models.adapters.input_adapter import DataSpec
 from preceptor.models.zoo import registry as zoo
 
 __all__ = ["PREFIXES", "make"]
 
 
 class _Make(Protocol):
-    def __call__(self, name: str, samples: Samples, options: Mapping[str, Any], *, is_filled: bool) -> nn.Module: ...
+    def __call__(
+        self, name: str, samples: DataSpec, options: Mapping[str, Any], *, loads_weights: bool
+    ) -> nn.Module: ...
 
 
 _LIBRARIES: dict[str, _Make] = {
@@ -35,7 +37,7 @@ PREFIXES = {
 
 
 def make(
-    name: str, samples: Samples, options: Mapping[str, Any] | None = None, *, is_filled: bool = False
+    name: str, samples: DataSpec, options: Mapping[str, Any] | None = None, *, loads_weights: bool = False
 ) -> nn.Module:
     """Return a new network that reads these samples and returns logits [batch, classes].
 
@@ -43,14 +45,14 @@ def make(
         name: of the zoo, or with one of `PREFIXES`.
         samples: what it will be given.
         options: further keys of the model section.
-        is_filled: whether weights will be loaded into it, so that it need not load its own.
+        loads_weights: whether weights will be loaded into it, so that it need not load its own.
 
     Raises:
         UsageError: for an unknown name or option, a library that is not installed, or samples that it cannot read.
 
     Example:
         >>> import torch
-        >>> make("convnet_s", Samples(10, (1, 8, 8)))(torch.zeros(2, 1, 8, 8)).shape
+        >>> make("convnet_s", DataSpec(10, (1, 8, 8)))(torch.zeros(2, 1, 8, 8)).shape
         torch.Size([2, 10])
     """
     kind, colon, rest = name.partition(":")
@@ -64,5 +66,5 @@ def make(
     if not kind or not rest:
         raise UsageError(f"model: {name!r} names no network; there are {', '.join(PREFIXES)}")
     if kind in _LIBRARIES:
-        return _LIBRARIES[kind](rest, samples, options, is_filled=is_filled)
-    return by_path.make(name, samples, options, is_filled=is_filled)
+        return _LIBRARIES[kind](rest, samples, options, loads_weights=loads_weights)
+    return by_path.make(name, samples, options, loads_weights=loads_weights)

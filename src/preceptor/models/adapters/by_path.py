@@ -18,27 +18,27 @@ from torch import nn
 
 from preceptor.errors import UsageError
 from preceptor.extras import with_torchvision
-from preceptor.models.adapters.adapted import REFUSALS, Own, adapt, first_line, hear_wish
-from preceptor.models.adapters.reading import Samples
+from preceptor.models.adapters.adapted import REFUSALS, NativePreprocessing, adapt, first_line, split_preprocessing
+from preceptor.models.adapters.input_adapter import DataSpec
 from preceptor.models.adapters.text import TextClassifier, reads_texts
 
 __all__ = ["make"]
 
 
-def make(name: str, samples: Samples, options: Mapping[str, Any], *, is_filled: bool) -> nn.Module:
+def make(name: str, samples: DataSpec, options: Mapping[str, Any], *, loads_weights: bool) -> nn.Module:
     """Return what a factory makes; modules are looked for in the working directory too.
 
     Args:
         name: dotted module path, colon, name in it, dotted where it is inside a class.
         samples: what the network will be given.
         options: further keys.
-        is_filled: whether weights will be loaded into it.
+        loads_weights: whether weights will be loaded into it.
 
     Raises:
         UsageError: when there is no such callable, it does not take these keys, fails, or returns no network for such
             samples.
     """
-    wish, rest = hear_wish(options)
+    overrides, rest = split_preprocessing(options)
     factory = _find(name)
     parameters = inspect.signature(factory).parameters
     is_open = any(each.kind is each.VAR_KEYWORD for each in parameters.values())
@@ -61,7 +61,7 @@ def make(name: str, samples: Samples, options: Mapping[str, Any], *, is_filled: 
         raise UsageError(f"model: {name} returned a {type(network).__name__}, expected a torch.nn.Module")
     if samples.vocabulary is not None and reads_texts(network):
         network = TextClassifier(network)
-    return adapt(name, network, samples, Own(), wish, is_filled=is_filled)
+    return adapt(name, network, samples, NativePreprocessing(), overrides, loads_weights=loads_weights)
 
 
 def _find(name: str) -> Any:

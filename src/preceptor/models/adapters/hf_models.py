@@ -20,9 +20,16 @@ from torch import nn
 
 from preceptor.errors import UsageError
 from preceptor.extras import fit_torchvision, import_extra
-from preceptor.models.adapters.adapted import REFUSALS, Own, adapt, first_line, hear_wish, images_of
+from preceptor.models.adapters.adapted import (
+    REFUSALS,
+    NativePreprocessing,
+    adapt,
+    first_line,
+    images_of,
+    split_preprocessing,
+)
 from preceptor.models.adapters.hf_texts import check_tokenizer, fit_texts, of_texts
-from preceptor.models.adapters.reading import Samples
+from preceptor.models.adapters.input_adapter import DataSpec
 
 __all__ = ["make"]
 
@@ -41,7 +48,7 @@ class _Place:
     weights: Path | None = None
 
 
-def make(name: str, samples: Samples, options: Mapping[str, Any], *, is_filled: bool) -> nn.Module:
+def make(name: str, samples: DataSpec, options: Mapping[str, Any], *, loads_weights: bool) -> nn.Module:
     """Return a classifier of images, whose single channel is repeated where it reads more, or of texts.
 
     A classifier of another width is replaced by a new one.
@@ -50,7 +57,7 @@ def make(name: str, samples: Samples, options: Mapping[str, Any], *, is_filled: 
         name: the place.
         samples: what it will be given.
         options: further keys.
-        is_filled: whether weights will be loaded into it, so that it need not load its own.
+        loads_weights: whether weights will be loaded into it, so that it need not load its own.
 
     Raises:
         UsageError: when there is nothing at that place, nothing that classifies such samples, for keys that its
@@ -61,10 +68,10 @@ def make(name: str, samples: Samples, options: Mapping[str, Any], *, is_filled: 
         images_of(title, samples)
     transformers = import_extra("transformers", "hf", needed_by=title)
     fit_torchvision()
-    wish, rest = hear_wish(options)
+    overrides, rest = split_preprocessing(options)
     place = _stated(title, rest) or _find(name, transformers)
     is_pretrained = bool(rest.pop("pretrained", place.weights is not None)) and place.folder is not None
-    loads = is_pretrained and not is_filled
+    loads = is_pretrained and not loads_weights
     if rest.get("num_labels") not in {None, samples.num_classes}:
         raise UsageError(f"model.num_labels: {rest['num_labels']}, and the data have {samples.num_classes} classes")
     config = _config(title, place.config, rest, transformers)
@@ -76,15 +83,17 @@ def make(name: str, samples: Samples, options: Mapping[str, Any], *, is_filled: 
         if loads and place.folder is not None:
             check_tokenizer(title, place.folder, vocabulary, transformers)
     images, texts = transformers.AutoModelForImageClassification, transformers.AutoModelForSequenceClassification
-    network, is_whole = _made(title, images if vocabulary is None else texts, config, place.folder if loads else None)
-    if is_pretrained and not is_whole:
+    network, is_complete = _made(
+        title, images if vocabulary is None else texts, config, place.folder if loads else None
+    )
+    if is_pretrained and not is_complete:
         trained_classes = 0
     if vocabulary is None:
         own = _own(network, config, place.preprocessor, trained_classes)
     else:
         network, own = of_texts(network, config, samples, trained_classes)
     stated = {"config": json.loads(config.to_json_string(use_diff=False)), "preprocessor": place.preprocessor}
-    return adapt(title, network, samples, replace(own, options=stated), wish, is_filled=is_filled)
+    return adapt(title, network, samples, replace(own, options=stated), overrides, loads_weights=loads_weights)
 
 
 def _made(title: str, auto: Any, config: Any, weights: Path | None) -> tuple[nn.Module, bool]:
@@ -168,7 +177,9 @@ def _config(title: str, values: Mapping[str, Any], options: Mapping[str, Any], t
     return transformers.AutoConfig.for_model(**{**values, **options})
 
 
-def _own(network: nn.Module, config: Any, preprocessor: Mapping[str, Any] | None, trained_classes: int | None) -> Own:
+def _own(
+    network: nn.Module, config: Any, preprocessor: Mapping[str, Any] | None, trained_classes: int | None
+) -> NativePreprocessing:
     """Return what the configuration and the preprocessor's file state."""
     stated = config.to_dict()
     size = _pair(stated.get("image_size"))
@@ -177,7 +188,7 @@ def _own(network: nn.Module, config: Any, preprocessor: Mapping[str, Any] | None
     mean, std = (tuple(float(value) for value in reading.get(key) or ()) for key in ("image_mean", "image_std"))
     if reading.get("do_normalize") is False:
         mean, std = (0.0,), (1.0,)
-    return Own(
+    return NativePreprocessing(
         channels=int(stated.get("num_channels") or 3),
         fixed_size=size if is_fixed else None,
         trained_size=_pair(reading.get("crop_size") or reading.get("size")) or size,

@@ -8,8 +8,8 @@ from typing import Any
 from torch import nn
 
 from preceptor.errors import UsageError
-from preceptor.models.adapters.adapted import Own
-from preceptor.models.adapters.reading import Samples
+from preceptor.models.adapters.adapted import NativePreprocessing
+from preceptor.models.adapters.input_adapter import DataSpec
 from preceptor.models.adapters.text import TextClassifier
 from preceptor.types import Vocabulary
 
@@ -18,7 +18,7 @@ __all__ = ["check_tokenizer", "fit_texts", "of_texts"]
 _TOKENIZERS = ("tokenizer.json", "tokenizer_config.json", "vocab.txt", "vocab.json", "spiece.model")
 
 
-def fit_texts(title: str, config: Any, samples: Samples, vocabulary: Vocabulary, *, keeps_padding: bool) -> None:
+def fit_texts(title: str, config: Any, samples: DataSpec, vocabulary: Vocabulary, *, keeps_padding: bool) -> None:
     """Check that what a configuration describes can read some texts, and tell it what fills up the short ones.
 
     Args:
@@ -63,18 +63,18 @@ def check_tokenizer(title: str, folder: Path, vocabulary: Vocabulary, transforme
 
 
 def of_texts(
-    network: nn.Module, config: Any, samples: Samples, trained_classes: int | None
-) -> tuple[TextClassifier, Own]:
+    network: nn.Module, config: Any, samples: DataSpec, trained_classes: int | None
+) -> tuple[TextClassifier, NativePreprocessing]:
     """Return a network as one that is given texts, and what is to be known of it.
 
     Args:
         network: of transformers.
         config: its own.
         samples: the texts.
-        trained_classes: see `Own`.
+        trained_classes: see `NativePreprocessing`.
     """
     has_place = int(config.to_dict().get("type_vocab_size") or 2) > 1
     reader = TextClassifier(network, tells_sentences=has_place)
     is_told = samples.shape[0] <= len(reader.kinds)
     hint = "" if is_told else "is not told which sentence a token is of"
-    return reader, Own(trained_classes=trained_classes, hint=hint)
+    return reader, NativePreprocessing(trained_classes=trained_classes, hint=hint)

@@ -14,13 +14,20 @@ from torch import nn
 
 from preceptor.errors import UsageError
 from preceptor.extras import import_extra, import_torchvision
-from preceptor.models.adapters.adapted import REFUSALS, Own, adapt, first_line, hear_wish, images_of
-from preceptor.models.adapters.reading import Samples
+from preceptor.models.adapters.adapted import (
+    REFUSALS,
+    NativePreprocessing,
+    adapt,
+    first_line,
+    images_of,
+    split_preprocessing,
+)
+from preceptor.models.adapters.input_adapter import DataSpec
 
 __all__ = ["make"]
 
 
-def make(name: str, samples: Samples, options: Mapping[str, Any], *, is_filled: bool) -> nn.Module:
+def make(name: str, samples: DataSpec, options: Mapping[str, Any], *, loads_weights: bool) -> nn.Module:
     """Return a network by its name in timm.
 
     The samples' channels become the network's (`in_chans`); pretrained ones are given a single channel three times.
@@ -29,7 +36,7 @@ def make(name: str, samples: Samples, options: Mapping[str, Any], *, is_filled: 
         name: in timm, with or without the tag of its weights.
         samples: what it will be given.
         options: further keys.
-        is_filled: whether weights will be loaded into it, so that it need not load its own.
+        loads_weights: whether weights will be loaded into it, so that it need not load its own.
 
     Raises:
         UsageError: for an unknown name, options that it does not take, weights that are not here, or samples that it
@@ -39,7 +46,7 @@ def make(name: str, samples: Samples, options: Mapping[str, Any], *, is_filled: 
     channels = images_of(title, samples)[0]
     import_torchvision(needed_by=title)
     timm = import_extra("timm", "vision", needed_by=title)
-    wish, rest = hear_wish(options)
+    overrides, rest = split_preprocessing(options)
     is_pretrained = bool(rest.pop("pretrained", False))
     if ":" not in name and not timm.is_model(name):
         near = difflib.get_close_matches(name, timm.list_models(), n=3, cutoff=0.5)
@@ -47,7 +54,7 @@ def make(name: str, samples: Samples, options: Mapping[str, Any], *, is_filled: 
     rest.setdefault("in_chans", 3 if is_pretrained and channels == 1 else channels)
     try:
         network: nn.Module = timm.create_model(
-            name, pretrained=is_pretrained and not is_filled, num_classes=samples.num_classes, **rest
+            name, pretrained=is_pretrained and not loads_weights, num_classes=samples.num_classes, **rest
         )
     except (*REFUSALS, OSError) as error:
         given = ", ".join(f"{key}={value}" for key, value in {"pretrained": is_pretrained, **rest}.items())
@@ -57,7 +64,7 @@ def make(name: str, samples: Samples, options: Mapping[str, Any], *, is_filled: 
     if len(mean) > 1 and rest["in_chans"] == 1:
         mean, std = (fmean(mean),), (fmean(std),)
     trained = tuple(stated.get("input_size") or ())[1:]
-    own = Own(
+    own = NativePreprocessing(
         channels=int(rest["in_chans"]),
         fixed_size=_fixed_size(network, timm.layers.PatchEmbed, trained if stated.get("fixed_input_size") else ()),
         trained_size=(trained[0], trained[1]) if trained else None,
@@ -65,7 +72,7 @@ def make(name: str, samples: Samples, options: Mapping[str, Any], *, is_filled: 
         std=std,
         trained_classes=int(stated.get("num_classes") or 0) if is_pretrained else None,
     )
-    return adapt(title, network, samples, own, wish, is_filled=is_filled)
+    return adapt(title, network, samples, own, overrides, loads_weights=loads_weights)
 
 
 def _fixed_size(network: nn.Module, patches: type[Any], stated: tuple[int, ...]) -> tuple[int, int] | None:

@@ -11,20 +11,27 @@ from torch import nn
 
 from preceptor.errors import UsageError
 from preceptor.extras import import_torchvision
-from preceptor.models.adapters.adapted import REFUSALS, Own, adapt, first_line, hear_wish, images_of
-from preceptor.models.adapters.reading import Samples
+from preceptor.models.adapters.adapted import (
+    REFUSALS,
+    NativePreprocessing,
+    adapt,
+    first_line,
+    images_of,
+    split_preprocessing,
+)
+from preceptor.models.adapters.input_adapter import DataSpec
 
 __all__ = ["make"]
 
 
-def make(name: str, samples: Samples, options: Mapping[str, Any], *, is_filled: bool) -> nn.Module:
+def make(name: str, samples: DataSpec, options: Mapping[str, Any], *, loads_weights: bool) -> nn.Module:
     """Return a network by its name in torchvision; it reads three channels, a single one is repeated.
 
     Args:
         name: in torchvision.
         samples: what it will be given.
         options: further keys.
-        is_filled: whether weights will be loaded into it, so that it need not load its own.
+        loads_weights: whether weights will be loaded into it, so that it need not load its own.
 
     Raises:
         UsageError: for an unknown name, options that it does not take, weights that are not here, or samples that it
@@ -33,7 +40,7 @@ def make(name: str, samples: Samples, options: Mapping[str, Any], *, is_filled: 
     title = f"torchvision:{name}"
     images_of(title, samples)
     models = import_torchvision(needed_by=title).models
-    wish, rest = hear_wish(options)
+    overrides, rest = split_preprocessing(options)
     weights = rest.pop("weights", None)
     known = models.list_models(module=models)
     if name not in known:
@@ -41,11 +48,11 @@ def make(name: str, samples: Samples, options: Mapping[str, Any], *, is_filled: 
         raise UsageError(
             f"model: torchvision has no {name!r}" + (f"; did you mean {' or '.join(near)}?" if near else "")
         )
-    own = Own(channels=3)
+    own = NativePreprocessing(channels=3)
     if weights is not None:
         own = _own(models, name, str(weights))
     try:
-        if weights is None or is_filled:
+        if weights is None or loads_weights:
             network: nn.Module = models.get_model(name, weights=None, num_classes=samples.num_classes, **rest)
         else:
             network = models.get_model(name, weights=str(weights), **rest)
@@ -54,11 +61,16 @@ def make(name: str, samples: Samples, options: Mapping[str, Any], *, is_filled: 
         given = ", ".join(f"{key}={value}" for key, value in options.items()) or "no keys"
         raise UsageError(f"model: {title} cannot be made with {given}: {first_line(error)}") from error
     return adapt(
-        title, network, samples, replace(own, fixed_size=_fixed_size(models, network)), wish, is_filled=is_filled
+        title,
+        network,
+        samples,
+        replace(own, fixed_size=_fixed_size(models, network)),
+        overrides,
+        loads_weights=loads_weights,
     )
 
 
-def _own(models: Any, name: str, weights: str) -> Own:
+def _own(models: Any, name: str, weights: str) -> NativePreprocessing:
     """Return what the weights state of how they were trained."""
     known = models.get_model_weights(name)
     if weights not in known.__members__:
@@ -66,7 +78,7 @@ def _own(models: Any, name: str, weights: str) -> Own:
     stated = known[weights].transforms()
     side = int(stated.crop_size[0])
     classes = len(known[weights].meta["categories"])
-    return Own(3, None, (side, side), tuple(stated.mean), tuple(stated.std), classes)
+    return NativePreprocessing(3, None, (side, side), tuple(stated.mean), tuple(stated.std), classes)
 
 
 def _fixed_size(models: Any, network: nn.Module) -> tuple[int, int] | None:

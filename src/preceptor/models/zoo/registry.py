@@ -102,22 +102,22 @@ def create(
         raise UsageError(f"model: {name} cannot have {num_classes} classes")
     if not shape or min(shape) < 1:
         raise UsageError(f"model: {name} cannot take samples of shape {shape}")
-    knobs = _check_options(name, entry, options or {})
+    hyperparameters = _check_options(name, entry, options or {})
     if _INPUT_SHAPE in entry.keywords:
-        return entry.make(num_classes=num_classes, input_shape=shape, **knobs)
+        return entry.make(num_classes=num_classes, input_shape=shape, **hyperparameters)
     if input_shape is not None and len(shape) != 3:
         raise UsageError(f"model: {name} is for images, and the samples have shape {shape}; try mlp")
-    return entry.make(num_classes=num_classes, in_channels=shape[0], **knobs)
+    return entry.make(num_classes=num_classes, in_channels=shape[0], **hyperparameters)
 
 
-def knobs(name: str) -> dict[str, Any]:
+def hyperparameters(name: str) -> dict[str, Any]:
     """Return the further keys of a network and their defaults; `inspect.Parameter.empty` for one that is needed.
 
     Raises:
         UsageError: for an unknown name.
 
     Example:
-        >>> knobs("mlp")
+        >>> hyperparameters("mlp")
         {'widths': (128, 128)}
     """
     if name not in ZOO:

@@ -14,11 +14,11 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from preceptor.divergences import promote
-from preceptor.objectives.base import Objective, Offer, Setting, Stage, Taps
+from preceptor.objectives.base import BuildContext, FeatureShapes, Objective, Stage, Taps
 from preceptor.objectives.connectors import Regressor
 from preceptor.objectives.features import Pairing
-from preceptor.objectives.given import check_levels, check_shapes
-from preceptor.objectives.knobs import at_least, positive
+from preceptor.objectives.hyperparameters import at_least, positive
+from preceptor.objectives.tensor_checks import check_levels, check_shapes
 from preceptor.types import Step
 
 __all__ = ["AB", "ab_loss"]
@@ -83,11 +83,11 @@ class AB(Objective):
         connected = [connector(maps) for connector, maps in zip(self.connectors, student_maps, strict=False)]
         return ab_loss(connected or student_maps, teacher_maps, margin=self.margin)
 
-    def taps(self, student: Offer, teacher: Offer) -> Taps:
+    def taps(self, student: FeatureShapes, teacher: FeatureShapes) -> Taps:
         """Pair the blocks before their last ReLU, or as the user says."""
         return self.pairing.taps(student, teacher)
 
-    def build(self, setting: Setting) -> None:
+    def build(self, setting: BuildContext) -> None:
         """Make the connectors that fit the shapes."""
         connectors: list[nn.Module] = [
             nn.Identity() if student == teacher else Regressor(student, teacher, relu=False)
@@ -95,7 +95,7 @@ class AB(Objective):
         ]
         self.connectors = nn.ModuleList(connectors).to(setting.student.logits.device)
 
-    def preparation(self) -> Stage | None:
+    def pretraining(self) -> Stage | None:
         """Train the student's maps by this loss alone."""
         return Stage(self, self.stage_epochs) if self.stage_epochs else None
 

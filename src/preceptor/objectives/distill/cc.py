@@ -12,10 +12,10 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from preceptor.divergences import promote
-from preceptor.objectives.base import Objective, Offer, Setting, Taps, teacher_outputs
+from preceptor.objectives.base import BuildContext, FeatureShapes, Objective, Taps, teacher_outputs
 from preceptor.objectives.features import need
-from preceptor.objectives.given import check_embeddings
-from preceptor.objectives.knobs import at_least
+from preceptor.objectives.hyperparameters import at_least
+from preceptor.objectives.tensor_checks import check_embeddings
 from preceptor.types import Step
 
 __all__ = ["CC", "cc_loss"]
@@ -63,11 +63,11 @@ class CC(Objective):
         with torch.autocast(student.device.type, enabled=False):
             return cc_loss(self.student_embed(student), self.teacher_embed(teacher))
 
-    def taps(self, student: Offer, teacher: Offer) -> Taps:
+    def taps(self, student: FeatureShapes, teacher: FeatureShapes) -> Taps:
         """Ask for the pooled features."""
         return Taps((need("pooled", student, "student", "cc"),), (need("pooled", teacher, "teacher", "cc"),))
 
-    def build(self, setting: Setting) -> None:
+    def build(self, setting: BuildContext) -> None:
         """Make the two linear maps."""
         assert setting.teacher is not None
         device = setting.student.logits.device

@@ -19,9 +19,9 @@ from torch.nn import functional
 from preceptor.divergences import promote
 from preceptor.errors import UsageError
 from preceptor.objectives.banks import fresh_order, remember
-from preceptor.objectives.base import Objective, Offer, Setting, Taps, teacher_outputs
+from preceptor.objectives.base import BuildContext, FeatureShapes, Objective, Taps, teacher_outputs
 from preceptor.objectives.features import need
-from preceptor.objectives.knobs import one_of, positive
+from preceptor.objectives.hyperparameters import one_of, positive
 from preceptor.types import Step
 
 __all__ = ["CRD", "crd_loss"]
@@ -68,7 +68,7 @@ class CRD(Objective):
 
     needs_samples = True
     compares_rows = True  # in the first step, from whose rows the normalisers are estimated
-    memories = ("student_bank", "teacher_bank")
+    memory_banks = ("student_bank", "teacher_bank")
     student_bank: Tensor
     teacher_bank: Tensor
     log_normalisers: Tensor
@@ -94,11 +94,11 @@ class CRD(Objective):
         self.teacher_embed: nn.Module = nn.Identity()
         self._negatives = self._candidates = 0
 
-    def taps(self, student: Offer, teacher: Offer) -> Taps:
+    def taps(self, student: FeatureShapes, teacher: FeatureShapes) -> Taps:
         """Ask for the pooled features."""
         return Taps((need("pooled", student, "student", "crd"),), (need("pooled", teacher, "teacher", "crd"),))
 
-    def build(self, setting: Setting) -> None:
+    def build(self, setting: BuildContext) -> None:
         """Make the embeddings and the banks.
 
         Raises:

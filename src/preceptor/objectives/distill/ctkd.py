@@ -16,9 +16,9 @@ from torch import Tensor, nn
 
 from preceptor.divergences import kl, log_soften, promote
 from preceptor.objectives.base import Objective, teacher_outputs
-from preceptor.objectives.given import check_logits
-from preceptor.objectives.knobs import at_least, positive
-from preceptor.types import Clock, Step
+from preceptor.objectives.hyperparameters import at_least, positive
+from preceptor.objectives.tensor_checks import check_logits
+from preceptor.types import Progress, Step
 
 __all__ = ["CTKD", "ctkd_loss"]
 
@@ -77,7 +77,7 @@ class _Reverse(torch.autograd.Function):
 class CTKD(Objective):
     """KD with a learned temperature, whose adversary strengthens over `ramp_epochs` along half a cosine."""
 
-    multilabel = "each_class"
+    multilabel = "one_vs_rest"
 
     def __init__(self, start: float = 1.0, scale: float = 20.0, ramp_epochs: int = 10) -> None:
         super().__init__()
@@ -91,9 +91,9 @@ class CTKD(Objective):
         """The temperature now."""
         return self.start + self.scale * float(self.raw_temperature.detach().sigmoid())
 
-    def reversal(self, clock: Clock) -> float:
+    def reversal(self, progress: Progress) -> float:
         """Return the adversary's strength: (1 - cos(pi min(epoch, ramp) / ramp)) / 2."""
-        return (1 - math.cos(math.pi * min(clock.epoch, self.ramp_epochs) / self.ramp_epochs)) / 2
+        return (1 - math.cos(math.pi * min(progress.epoch, self.ramp_epochs) / self.ramp_epochs)) / 2
 
     def forward(
         self, student_logits: Tensor, teacher_logits: Tensor, labels: Tensor | None = None, reversal: float = 1.0
@@ -111,4 +111,4 @@ class CTKD(Objective):
     def loss(self, step: Step) -> Tensor:
         """Return the loss between student and teacher at this epoch's strength."""
         teacher = teacher_outputs(step).logits
-        return self(step.student.logits, teacher, reversal=self.reversal(step.clock))  # type: ignore[no-any-return]
+        return self(step.student.logits, teacher, reversal=self.reversal(step.progress))  # type: ignore[no-any-return]

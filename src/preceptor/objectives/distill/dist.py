@@ -15,9 +15,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from preceptor.divergences import log_soften, promote
-from preceptor.objectives.base import Objective, Setting, teacher_outputs
-from preceptor.objectives.given import check_logits
-from preceptor.objectives.knobs import positive
+from preceptor.objectives.base import BuildContext, Objective, teacher_outputs
+from preceptor.objectives.hyperparameters import positive
+from preceptor.objectives.tensor_checks import check_logits
 from preceptor.types import Step
 
 __all__ = ["DIST", "dist_loss"]
@@ -105,7 +105,7 @@ class DIST(Objective):
         self._has_warned = False
         self._is_by_class = False
 
-    def build(self, setting: Setting) -> None:
+    def build(self, setting: BuildContext) -> None:
         """Correlate sigmoids where several classes can be present at once."""
         self._is_by_class = setting.task == "multilabel"
 

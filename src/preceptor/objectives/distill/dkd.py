@@ -16,8 +16,8 @@ from torch import Tensor
 from preceptor.divergences import kl, log_soften, other_classes, promote
 from preceptor.objectives.base import Objective, labels_of, teacher_outputs
 from preceptor.objectives.fallback import kd_where_unlabelled
-from preceptor.objectives.given import check_classes, check_logits
-from preceptor.objectives.knobs import positive
+from preceptor.objectives.hyperparameters import positive
+from preceptor.objectives.tensor_checks import check_classes, check_logits
 from preceptor.types import Step
 
 __all__ = ["DKD", "dkd_loss"]
@@ -80,7 +80,7 @@ def _parts(logits: Tensor, labels: Tensor, temperature: float) -> tuple[Tensor, 
 class DKD(Objective):
     """Decoupled KL divergence from the teacher's logits, by the labels."""
 
-    multilabel = "each_class"
+    multilabel = "one_vs_rest"
 
     def __init__(self, target_weight: float = 1.0, nontarget_weight: float = 8.0, temperature: float = 4.0) -> None:
         super().__init__()

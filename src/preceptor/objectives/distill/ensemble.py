@@ -17,9 +17,9 @@ from torch import Tensor
 
 from preceptor.divergences import kl, log_soften, promote
 from preceptor.errors import UsageError
-from preceptor.objectives.base import Objective, Setting, teacher_outputs
-from preceptor.objectives.given import check_logits
-from preceptor.objectives.knobs import one_of, positive
+from preceptor.objectives.base import BuildContext, Objective, teacher_outputs
+from preceptor.objectives.hyperparameters import one_of, positive
+from preceptor.objectives.tensor_checks import check_logits
 from preceptor.types import Outputs, Step
 
 __all__ = ["Ensemble", "ensemble_loss"]
@@ -96,7 +96,7 @@ def _scaled(weights: Sequence[float]) -> list[float]:
 class Ensemble(Objective):
     """Softened KL divergence from several teachers."""
 
-    multilabel = "each_class"
+    multilabel = "one_vs_rest"
 
     def __init__(
         self, mode: Mode = "probability", weights: tuple[float, ...] | None = None, temperature: float = 4.0
@@ -114,7 +114,7 @@ class Ensemble(Objective):
             student_logits, teacher_logits, weights=self.weights, mode=self.mode, temperature=self.temperature
         )
 
-    def build(self, setting: Setting) -> None:
+    def build(self, setting: BuildContext) -> None:
         """Check that there are several teachers, and a weight for each.
 
         Raises:

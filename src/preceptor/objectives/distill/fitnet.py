@@ -15,10 +15,10 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from preceptor.divergences import promote
-from preceptor.objectives.base import Objective, Offer, Setting, Taps
+from preceptor.objectives.base import BuildContext, FeatureShapes, Objective, Taps
 from preceptor.objectives.connectors import Regressor
 from preceptor.objectives.features import Pairing
-from preceptor.objectives.given import check_levels, check_shapes
+from preceptor.objectives.tensor_checks import check_levels, check_shapes
 from preceptor.types import Step
 
 __all__ = ["FitNet", "fitnet_loss"]
@@ -64,11 +64,11 @@ class FitNet(Objective):
         levels = zip(regressed or student_maps, teacher_maps, strict=True)
         return torch.stack([fitnet_loss(student, teacher) for student, teacher in levels]).sum()
 
-    def taps(self, student: Offer, teacher: Offer) -> Taps:
+    def taps(self, student: FeatureShapes, teacher: FeatureShapes) -> Taps:
         """Ask for the pairs."""
         return self.pairing.taps(student, teacher)
 
-    def build(self, setting: Setting) -> None:
+    def build(self, setting: BuildContext) -> None:
         """Make the regressors that fit the shapes."""
         shapes = self.pairing.shapes(setting)
         regressors = nn.ModuleList(Regressor(student, teacher, relu=self.relu) for student, teacher in shapes)

@@ -16,11 +16,11 @@ from torch import Tensor
 
 from preceptor.divergences import promote
 from preceptor.errors import UsageError
-from preceptor.objectives.base import Objective, Offer, Setting, Stage, Taps
+from preceptor.objectives.base import BuildContext, FeatureShapes, Objective, Stage, Taps
 from preceptor.objectives.connectors import pool_to_smaller
 from preceptor.objectives.features import Pairing
-from preceptor.objectives.given import check_neighbours
-from preceptor.objectives.knobs import at_least
+from preceptor.objectives.hyperparameters import at_least
+from preceptor.objectives.tensor_checks import check_neighbours
 from preceptor.types import Step
 
 __all__ = ["FSP", "fsp_loss"]
@@ -74,7 +74,7 @@ class FSP(Objective):
         """Return the loss of lists of maps [batch, channels, height, width]."""
         return fsp_loss(student_maps, teacher_maps)
 
-    def taps(self, student: Offer, teacher: Offer) -> Taps:
+    def taps(self, student: FeatureShapes, teacher: FeatureShapes) -> Taps:
         """Pair stem and blocks, or as the user says.
 
         Raises:
@@ -86,7 +86,7 @@ class FSP(Objective):
             raise UsageError(f"method fsp compares neighbouring maps, not {only} alone; name two in method.pairs")
         return taps
 
-    def build(self, setting: Setting) -> None:
+    def build(self, setting: BuildContext) -> None:
         """Check the channels.
 
         Raises:
@@ -94,7 +94,7 @@ class FSP(Objective):
         """
         self.pairing.check_channels(setting)
 
-    def preparation(self) -> Stage | None:
+    def pretraining(self) -> Stage | None:
         """Train the student's maps by this loss alone."""
         return Stage(self, self.stage_epochs) if self.stage_epochs else None
 

@@ -15,11 +15,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from preceptor.divergences import promote
-from preceptor.objectives.base import Objective, Offer, Setting, Stage, Taps, teacher_outputs
+from preceptor.objectives.base import BuildContext, FeatureShapes, Objective, Stage, Taps, teacher_outputs
 from preceptor.objectives.connectors import pool_to_smaller
 from preceptor.objectives.features import Pairing, as_map
-from preceptor.objectives.given import check_maps
-from preceptor.objectives.knobs import at_least, one_of, positive
+from preceptor.objectives.hyperparameters import at_least, one_of, positive
+from preceptor.objectives.tensor_checks import check_maps
 from preceptor.types import Step
 
 __all__ = ["FT", "ft_loss"]
@@ -99,11 +99,11 @@ class FT(Objective):
             factor = self.paraphraser(teacher_map)
         return ft_loss(promote(self.translator(student_map)), promote(factor), power=self.power)
 
-    def taps(self, student: Offer, teacher: Offer) -> Taps:
+    def taps(self, student: FeatureShapes, teacher: FeatureShapes) -> Taps:
         """Ask for the last maps, or the user's."""
         return self.pairing.taps(student, teacher)
 
-    def build(self, setting: Setting) -> None:
+    def build(self, setting: BuildContext) -> None:
         """Make paraphraser and translator for the shapes."""
         ((student, teacher),) = self.pairing.shapes(setting)
         factors = max(1, round(teacher[0] * self.rate))
@@ -112,7 +112,7 @@ class FT(Objective):
         self.translator = _convolutions(student[0], factors, norm=True)
         self.to(setting.student.logits.device)
 
-    def preparation(self) -> Stage | None:
+    def pretraining(self) -> Stage | None:
         """Train the paraphraser to be rebuilt into the teacher's map."""
         if self.stage_epochs == 0:
             return None

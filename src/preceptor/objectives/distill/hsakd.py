@@ -16,9 +16,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from preceptor.divergences import kl, log_soften
-from preceptor.objectives.base import Objective, Offer, Setting, Stage, Taps, labels_of, teacher_outputs
+from preceptor.objectives.base import BuildContext, FeatureShapes, Objective, Stage, Taps, labels_of, teacher_outputs
 from preceptor.objectives.features import Pairing, as_map
-from preceptor.objectives.knobs import at_least, positive
+from preceptor.objectives.hyperparameters import at_least, positive
 from preceptor.objectives.rotations import ROTATIONS, BlockClassifiers, all_views
 from preceptor.types import Outputs, Step
 
@@ -86,18 +86,18 @@ class HSAKD(Objective):
         """Ask for the three rotations."""
         return ROTATIONS
 
-    def taps(self, student: Offer, teacher: Offer) -> Taps:
+    def taps(self, student: FeatureShapes, teacher: FeatureShapes) -> Taps:
         """Pair the blocks."""
         return self.pairing.taps(student, teacher)
 
-    def build(self, setting: Setting) -> None:
+    def build(self, setting: BuildContext) -> None:
         """Make the classifiers of both networks."""
         shapes, joint = self.pairing.shapes(setting), _NUM_VIEWS * setting.num_classes
         device = setting.student.logits.device
         self.student_heads = BlockClassifiers([mine for mine, _ in shapes], joint).to(device)
         self.teacher_heads = BlockClassifiers([its for _, its in shapes], joint).to(device)
 
-    def preparation(self) -> Stage | None:
+    def pretraining(self) -> Stage | None:
         """Train the teacher's classifiers."""
         joint = Joint(self.teacher_heads, [name for _, name in self.pairing.pairs])
         return Stage(joint, self.stage_epochs, trains="objective", lr=0.05, milestones=(30, 60, 90))

@@ -14,9 +14,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from preceptor.divergences import promote
-from preceptor.objectives.base import Objective, Offer, Setting, Taps
+from preceptor.objectives.base import BuildContext, FeatureShapes, Objective, Taps
 from preceptor.objectives.features import Pairing
-from preceptor.objectives.given import check_maps
+from preceptor.objectives.tensor_checks import check_maps
 from preceptor.types import Step
 
 __all__ = ["ICKD", "ickd_loss"]
@@ -75,11 +75,11 @@ class ICKD(Objective):
         check_maps(student_map, teacher_map)
         return ickd_loss(student_map, teacher_map)
 
-    def taps(self, student: Offer, teacher: Offer) -> Taps:
+    def taps(self, student: FeatureShapes, teacher: FeatureShapes) -> Taps:
         """Ask for the last maps, or the user's."""
         return self.pairing.taps(student, teacher)
 
-    def build(self, setting: Setting) -> None:
+    def build(self, setting: BuildContext) -> None:
         """Make the embeddings, 1x1 convolution and batch-norm."""
         embeds = [
             nn.Sequential(nn.Conv2d(student[0], teacher[0], 1, bias=False), nn.BatchNorm2d(teacher[0]))

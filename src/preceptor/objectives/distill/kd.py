@@ -11,8 +11,8 @@ from torch import Tensor
 
 from preceptor.divergences import soft_kl
 from preceptor.objectives.base import Objective, teacher_outputs
-from preceptor.objectives.given import check_logits
-from preceptor.objectives.knobs import positive
+from preceptor.objectives.hyperparameters import positive
+from preceptor.objectives.tensor_checks import check_logits
 from preceptor.types import Step
 
 __all__ = ["KD", "kd_loss"]
@@ -49,7 +49,7 @@ def kd_loss(
 class KD(Objective):
     """Softened KL divergence from the teacher's logits."""
 
-    multilabel = "each_class"
+    multilabel = "one_vs_rest"
 
     def __init__(self, temperature: float = 4.0) -> None:
         super().__init__()

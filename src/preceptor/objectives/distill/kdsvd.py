@@ -19,9 +19,9 @@ from torch import Tensor
 
 from preceptor.divergences import promote
 from preceptor.errors import UsageError
-from preceptor.objectives.base import Objective, Offer, Setting, Taps
+from preceptor.objectives.base import BuildContext, FeatureShapes, Objective, Taps
 from preceptor.objectives.features import Pairing
-from preceptor.objectives.given import check_neighbours
+from preceptor.objectives.tensor_checks import check_neighbours
 from preceptor.types import Step
 
 __all__ = ["KDSVD", "kdsvd_loss"]
@@ -127,7 +127,7 @@ class KDSVD(Objective):
         """Return the loss of lists of maps [batch, channels, height, width]."""
         return kdsvd_loss(student_maps, teacher_maps)
 
-    def taps(self, student: Offer, teacher: Offer) -> Taps:
+    def taps(self, student: FeatureShapes, teacher: FeatureShapes) -> Taps:
         """Pair the blocks, or as the user says; one pair has no neighbour and is refused."""
         taps = self.pairing.taps(student, teacher)
         if len(taps.student) < 2:
@@ -135,7 +135,7 @@ class KDSVD(Objective):
             raise UsageError(f"method kdsvd compares neighbouring maps, not {only} alone; name two in method.pairs")
         return taps
 
-    def build(self, setting: Setting) -> None:
+    def build(self, setting: BuildContext) -> None:
         """Check that channels are equal."""
         self.pairing.check_channels(setting)
 

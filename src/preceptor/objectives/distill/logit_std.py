@@ -12,10 +12,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from preceptor.divergences import each_class, promote, soft_kl
-from preceptor.objectives.base import Objective, Setting, teacher_outputs
-from preceptor.objectives.given import check_logits
-from preceptor.objectives.knobs import positive
+from preceptor.divergences import one_vs_rest, promote, soft_kl
+from preceptor.objectives.base import BuildContext, Objective, teacher_outputs
+from preceptor.objectives.hyperparameters import positive
+from preceptor.objectives.tensor_checks import check_logits
 from preceptor.types import Step
 
 __all__ = ["LogitStd", "logit_std_loss"]
@@ -58,7 +58,7 @@ def logit_std_loss(
         raise ValueError(f"student_logits: {student_logits.shape[1]} classes, logit_std needs at least 2")
     student, teacher = _standardized(student_logits), _standardized(teacher_logits.detach())
     if by_class:
-        student, teacher = each_class(student), each_class(teacher)
+        student, teacher = one_vs_rest(student), one_vs_rest(teacher)
     return soft_kl(student, teacher, temperature).sum() / len(student_logits)
 
 
@@ -82,7 +82,7 @@ class LogitStd(Objective):
         self.temperature = positive(temperature, "temperature")
         self._is_by_class = False
 
-    def build(self, setting: Setting) -> None:
+    def build(self, setting: BuildContext) -> None:
         """Compare sigmoids where several classes can be present at once."""
         self._is_by_class = setting.task == "multilabel"
 

@@ -21,14 +21,14 @@ from torch.nn import functional
 from preceptor.divergences import kl, log_soften, promote
 from preceptor.errors import UsageError
 from preceptor.objectives.base import Objective, labels_of, teacher_outputs
-from preceptor.objectives.given import check_logits
-from preceptor.objectives.knobs import one_of, positive
+from preceptor.objectives.hyperparameters import one_of, positive
+from preceptor.objectives.tensor_checks import check_logits
 from preceptor.types import Outputs, Step
 
 __all__ = ["MLKD", "mlkd_loss"]
 
-Form = Literal["released", "paper"]
-_FORMS: tuple[Form, ...] = ("released", "paper")
+InputSpec = Literal["released", "paper"]
+_FORMS: tuple[InputSpec, ...] = ("released", "paper")
 _TEMPERATURES = (4.0, 3.0, 5.0, 2.0, 6.0)
 
 
@@ -81,7 +81,7 @@ class MLKD(Objective):
 
     compares_rows = True
 
-    def __init__(self, form: Form = "released") -> None:
+    def __init__(self, form: InputSpec = "released") -> None:
         super().__init__()
         self.form = one_of(form, _FORMS, "form")
 

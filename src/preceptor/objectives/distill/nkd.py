@@ -13,8 +13,8 @@ from torch import Tensor
 from preceptor.divergences import log_soften, other_classes, promote
 from preceptor.objectives.base import Objective, labels_of, teacher_outputs
 from preceptor.objectives.fallback import kd_where_unlabelled
-from preceptor.objectives.given import check_classes, check_logits
-from preceptor.objectives.knobs import positive
+from preceptor.objectives.hyperparameters import positive
+from preceptor.objectives.tensor_checks import check_classes, check_logits
 from preceptor.types import Step
 
 __all__ = ["NKD", "nkd_loss"]
@@ -65,7 +65,7 @@ def nkd_loss(
 class NKD(Objective):
     """The target's cross-entropy weighted by the teacher's confidence, and the other classes' among themselves."""
 
-    multilabel = "each_class"
+    multilabel = "one_vs_rest"
 
     def __init__(self, nontarget_weight: float = 3.5, temperature: float = 3.0) -> None:
         super().__init__()

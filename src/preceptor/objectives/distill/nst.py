@@ -14,10 +14,10 @@ from torch import Tensor
 from torch.nn import functional
 
 from preceptor.divergences import promote
-from preceptor.objectives.base import Objective, Offer, Setting, Taps
+from preceptor.objectives.base import BuildContext, FeatureShapes, Objective, Taps
 from preceptor.objectives.connectors import pool_to_smaller
 from preceptor.objectives.features import Pairing
-from preceptor.objectives.given import check_levels
+from preceptor.objectives.tensor_checks import check_levels
 from preceptor.types import Step
 
 __all__ = ["NST", "nst_loss"]
@@ -75,11 +75,11 @@ class NST(Objective):
         """Return the loss of lists of maps [batch, channels, height, width]."""
         return nst_loss(student_maps, teacher_maps)
 
-    def taps(self, student: Offer, teacher: Offer) -> Taps:
+    def taps(self, student: FeatureShapes, teacher: FeatureShapes) -> Taps:
         """Pair the blocks, or as the user says."""
         return self.pairing.taps(student, teacher)
 
-    def build(self, setting: Setting) -> None:
+    def build(self, setting: BuildContext) -> None:
         """Check that what was chosen are maps."""
         self.pairing.shapes(setting)
 

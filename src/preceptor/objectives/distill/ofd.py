@@ -17,10 +17,10 @@ from torch import Tensor, nn
 
 from preceptor.divergences import promote
 from preceptor.models import Tapped
-from preceptor.objectives.base import Objective, Offer, Setting, Taps
+from preceptor.objectives.base import BuildContext, FeatureShapes, Objective, Taps
 from preceptor.objectives.connectors import pool_to
 from preceptor.objectives.features import Pairing, maps_of
-from preceptor.objectives.given import check_levels, check_shapes
+from preceptor.objectives.tensor_checks import check_levels, check_shapes
 from preceptor.types import Step
 
 __all__ = ["OFD", "ofd_loss", "ofd_margin"]
@@ -116,11 +116,11 @@ class OFD(Objective):
             losses.append(2.0 ** (level - depth + 1) * ofd_loss(mine, its, self.get_buffer(f"margin{level}")))
         return torch.stack(losses).sum()
 
-    def taps(self, student: Offer, teacher: Offer) -> Taps:
+    def taps(self, student: FeatureShapes, teacher: FeatureShapes) -> Taps:
         """Pair the blocks before their last ReLU, from the end, or as the user says."""
         return self.pairing.taps(student, teacher)
 
-    def build(self, setting: Setting) -> None:
+    def build(self, setting: BuildContext) -> None:
         """Make the connectors, and the margins from the teacher's batch-norms."""
         device, names = setting.student.logits.device, [name for _, name in self.pairing.pairs]
         connectors = []

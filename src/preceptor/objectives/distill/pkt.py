@@ -11,9 +11,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from preceptor.divergences import promote
-from preceptor.objectives.base import Objective, Offer, Taps, teacher_outputs
+from preceptor.objectives.base import FeatureShapes, Objective, Taps, teacher_outputs
 from preceptor.objectives.features import need
-from preceptor.objectives.given import check_embeddings
+from preceptor.objectives.tensor_checks import check_embeddings
 from preceptor.types import Step
 
 __all__ = ["PKT", "pkt_loss"]
@@ -69,7 +69,7 @@ class PKT(Objective):
         """Return the loss of embeddings [batch, dim]."""
         return pkt_loss(student_embedding, teacher_embedding)
 
-    def taps(self, student: Offer, teacher: Offer) -> Taps:
+    def taps(self, student: FeatureShapes, teacher: FeatureShapes) -> Taps:
         """Ask for the pooled features."""
         return Taps((need("pooled", student, "student", "pkt"),), (need("pooled", teacher, "teacher", "pkt"),))
 

@@ -17,10 +17,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from preceptor.divergences import promote
-from preceptor.objectives.base import Objective, Offer, Setting, Taps, teacher_outputs
+from preceptor.objectives.base import BuildContext, FeatureShapes, Objective, Taps, teacher_outputs
 from preceptor.objectives.features import Pairing, need
-from preceptor.objectives.given import check_levels
-from preceptor.objectives.knobs import at_least
+from preceptor.objectives.hyperparameters import at_least
+from preceptor.objectives.tensor_checks import check_levels
 from preceptor.types import Step
 
 __all__ = ["ReviewKD", "reviewkd_loss"]
@@ -114,13 +114,13 @@ class ReviewKD(Objective):
             outputs.insert(0, promote(output))
         return reviewkd_loss(outputs, [promote(maps) for maps in teacher_maps])
 
-    def taps(self, student: Offer, teacher: Offer) -> Taps:
+    def taps(self, student: FeatureShapes, teacher: FeatureShapes) -> Taps:
         """Pair the blocks, or as the user says, and the pooled features."""
         taps = self.pairing.taps(student, teacher)
         pooled = [need("pooled", offer, who, "reviewkd") for offer, who in ((student, "student"), (teacher, "teacher"))]
         return Taps((*taps.student, pooled[0]), (*taps.teacher, pooled[1]))
 
-    def build(self, setting: Setting) -> None:
+    def build(self, setting: BuildContext) -> None:
         """Make a fusion for each level, the deepest first."""
         shapes = self.pairing.shapes(setting)
         assert setting.teacher is not None

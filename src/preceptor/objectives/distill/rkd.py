@@ -16,9 +16,9 @@ from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
 from preceptor.divergences import promote
-from preceptor.objectives.base import Objective, Offer, Taps, teacher_outputs
+from preceptor.objectives.base import FeatureShapes, Objective, Taps, teacher_outputs
 from preceptor.objectives.features import need
-from preceptor.objectives.given import check_embeddings
+from preceptor.objectives.tensor_checks import check_embeddings
 from preceptor.types import Step
 
 __all__ = ["RKD", "rkd_loss"]
@@ -124,7 +124,7 @@ class RKD(Objective):
             angle_weight=self.angle_weight,
         )
 
-    def taps(self, student: Offer, teacher: Offer) -> Taps:
+    def taps(self, student: FeatureShapes, teacher: FeatureShapes) -> Taps:
         """Ask for the pooled features."""
         return Taps((need("pooled", student, "student", "rkd"),), (need("pooled", teacher, "teacher", "rkd"),))
 

@@ -16,10 +16,10 @@ from torch.nn import functional
 
 from preceptor.divergences import promote
 from preceptor.errors import UsageError
-from preceptor.objectives.base import Objective, Offer, Setting, Taps, teacher_outputs
+from preceptor.objectives.base import BuildContext, FeatureShapes, Objective, Taps, teacher_outputs
 from preceptor.objectives.connectors import pool_to_smaller
 from preceptor.objectives.features import blocks, maps_of
-from preceptor.objectives.knobs import positive
+from preceptor.objectives.hyperparameters import positive
 from preceptor.types import Step
 
 __all__ = ["SemCKD", "semckd_loss"]
@@ -107,7 +107,7 @@ class SemCKD(Objective):
             ]
             return torch.einsum("ibd,jbd->bij", *sides).div(self.softness).softmax(2)
 
-    def taps(self, student: Offer, teacher: Offer) -> Taps:
+    def taps(self, student: FeatureShapes, teacher: FeatureShapes) -> Taps:
         """Ask for all blocks of both."""
         found = [tuple(blocks(offered)) for offered in (student, teacher)]
         for names, offered, who in zip(found, (student, teacher), ("student", "teacher"), strict=True):
@@ -118,7 +118,7 @@ class SemCKD(Objective):
         self._names = Taps(*found)
         return self._names
 
-    def build(self, setting: Setting) -> None:
+    def build(self, setting: BuildContext) -> None:
         """Make projectors for all pairs, and the embedders for this batch size."""
         mine = [maps.shape[1] for maps in maps_of(setting.student, self._names.student, "student", "semckd")]
         its = [maps.shape[1] for maps in maps_of(setting.teacher, self._names.teacher, "teacher", "semckd")]

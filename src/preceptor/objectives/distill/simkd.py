@@ -15,11 +15,11 @@ from preceptor.divergences import promote
 from preceptor.errors import UsageError
 from preceptor.models import find_classifier
 from preceptor.models.adapters.reused import Reuse, ReusedClassifier
-from preceptor.objectives.base import Objective, Offer, Setting, Taps, teacher_outputs
+from preceptor.objectives.base import BuildContext, FeatureShapes, Objective, Taps, teacher_outputs
 from preceptor.objectives.connectors import pool_to_smaller
 from preceptor.objectives.features import Pairing, as_map, maps_of, need
-from preceptor.objectives.given import check_maps
-from preceptor.objectives.knobs import at_least
+from preceptor.objectives.hyperparameters import at_least
+from preceptor.objectives.tensor_checks import check_maps
 from preceptor.types import Step
 
 __all__ = ["SimKD", "simkd_loss"]
@@ -68,7 +68,7 @@ class SimKD(Objective):
         check_maps(student_map, teacher_map)
         return simkd_loss(student_map, teacher_map)
 
-    def remodel(self, model: nn.Module, setting: Setting) -> nn.Module:
+    def wrap_student(self, model: nn.Module, setting: BuildContext) -> nn.Module:
         """Return the student with a projector and the teacher's classifier.
 
         Raises:
@@ -93,7 +93,7 @@ class SimKD(Objective):
         student.take_classifier(setting.teacher_model, setting.num_classes)
         return student.to(setting.student.logits.device)
 
-    def taps(self, student: Offer, teacher: Offer) -> Taps:
+    def taps(self, student: FeatureShapes, teacher: FeatureShapes) -> Taps:
         """Ask for the projected map and the teacher's last one."""
         taps = self.pairing.taps(student, teacher)
         self._teacher_feature = taps.teacher[0]

@@ -14,9 +14,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from preceptor.divergences import promote
-from preceptor.objectives.base import Objective, Offer, Setting, Taps
+from preceptor.objectives.base import BuildContext, FeatureShapes, Objective, Taps
 from preceptor.objectives.features import Pairing
-from preceptor.objectives.given import check_rows
+from preceptor.objectives.tensor_checks import check_rows
 from preceptor.types import Step
 
 __all__ = ["SP", "sp_loss"]
@@ -64,11 +64,11 @@ class SP(Objective):
         """Return the loss of features [batch, ...]."""
         return sp_loss(student_map, teacher_map)
 
-    def taps(self, student: Offer, teacher: Offer) -> Taps:
+    def taps(self, student: FeatureShapes, teacher: FeatureShapes) -> Taps:
         """Ask for the last maps, or the user's."""
         return self.pairing.taps(student, teacher)
 
-    def build(self, setting: Setting) -> None:
+    def build(self, setting: BuildContext) -> None:
         """Check that what was chosen are maps."""
         self.pairing.shapes(setting)
 

@@ -14,9 +14,9 @@ from torch.nn import functional
 from preceptor.divergences import promote
 from preceptor.errors import UsageError
 from preceptor.models import find_classifier
-from preceptor.objectives.base import Objective, Offer, Setting, Taps, teacher_outputs
+from preceptor.objectives.base import BuildContext, FeatureShapes, Objective, Taps, teacher_outputs
 from preceptor.objectives.features import Pairing, as_map, need
-from preceptor.objectives.given import check_logits, check_shapes
+from preceptor.objectives.tensor_checks import check_logits, check_shapes
 from preceptor.types import Step
 
 __all__ = ["SRRL", "srrl_loss"]
@@ -87,12 +87,12 @@ class SRRL(Objective):
             logit_weight=self.logit_weight,
         )
 
-    def taps(self, student: Offer, teacher: Offer) -> Taps:
+    def taps(self, student: FeatureShapes, teacher: FeatureShapes) -> Taps:
         """Ask for the student's last map and the teacher's pooled features."""
         mine = self.pairing.taps(student, teacher).student
         return Taps(mine, (need("pooled", teacher, "teacher", "srrl"),))
 
-    def build(self, setting: Setting) -> None:
+    def build(self, setting: BuildContext) -> None:
         """Make the connector, and keep the teacher's classifier.
 
         Raises:

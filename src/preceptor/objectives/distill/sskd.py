@@ -13,11 +13,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from preceptor.divergences import kl, log_soften, promote
-from preceptor.objectives.base import Objective, Offer, Setting, Stage, Taps, labels_of, teacher_outputs
+from preceptor.objectives.base import BuildContext, FeatureShapes, Objective, Stage, Taps, labels_of, teacher_outputs
 from preceptor.objectives.features import need
-from preceptor.objectives.given import check_classes, check_logits
-from preceptor.objectives.knobs import at_least, positive
+from preceptor.objectives.hyperparameters import at_least, positive
 from preceptor.objectives.rotations import ROTATIONS, all_views
+from preceptor.objectives.tensor_checks import check_classes, check_logits
 from preceptor.types import Outputs, Step
 
 __all__ = ["SSKD", "sskd_loss", "sskd_ss_loss", "sskd_tf_loss"]
@@ -171,7 +171,7 @@ class SSKD(Objective):
         stage_epochs: int = 60,
     ) -> None:
         super().__init__()
-        self.knobs = {
+        self.hyperparameters = {
             "transformed_weight": transformed_weight,
             "similarity_weight": similarity_weight,
             "transformed_temperature": positive(transformed_temperature, "transformed_temperature"),
@@ -186,18 +186,18 @@ class SSKD(Objective):
         """Ask for the three rotations."""
         return ROTATIONS
 
-    def taps(self, student: Offer, teacher: Offer) -> Taps:
+    def taps(self, student: FeatureShapes, teacher: FeatureShapes) -> Taps:
         """Ask for the pooled features."""
         return Taps((need("pooled", student, "student", "sskd"),), (need("pooled", teacher, "teacher", "sskd"),))
 
-    def build(self, setting: Setting) -> None:
+    def build(self, setting: BuildContext) -> None:
         """Make the two heads."""
         assert setting.teacher is not None
         device = setting.student.logits.device
         self.student_head = _head(setting.student.features["pooled"].shape[1]).to(device)
         self.teacher_head = _head(setting.teacher.features["pooled"].shape[1]).to(device)
 
-    def preparation(self) -> Stage | None:
+    def pretraining(self) -> Stage | None:
         """Train the teacher's head."""
         return Stage(Matching(self.teacher_head), self.stage_epochs, trains="objective", lr=0.05, milestones=(30, 45))
 
@@ -211,7 +211,9 @@ class SSKD(Objective):
         mine, its = (torch.cat([promote(view.logits) for view in all_views(side)[1:]]) for side in sides)
         with torch.no_grad():
             target = promote(self.teacher_head(_rows(sides[1])))
-        return sskd_loss(mine, its, labels, promote(self.student_head(_rows(step.student))), target, **self.knobs)
+        return sskd_loss(
+            mine, its, labels, promote(self.student_head(_rows(step.student))), target, **self.hyperparameters
+        )
 
 
 class Matching(Objective):

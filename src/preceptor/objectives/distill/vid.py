@@ -15,10 +15,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from preceptor.divergences import promote
-from preceptor.objectives.base import Objective, Offer, Setting, Taps
+from preceptor.objectives.base import BuildContext, FeatureShapes, Objective, Taps
 from preceptor.objectives.connectors import pool_to_smaller
 from preceptor.objectives.features import Pairing
-from preceptor.objectives.given import check_levels, check_shapes
+from preceptor.objectives.tensor_checks import check_levels, check_shapes
 from preceptor.types import Step
 
 __all__ = ["VID", "vid_loss"]
@@ -89,11 +89,11 @@ class VID(Objective):
             losses.append(vid_loss(promote(regressor(mine)), promote(raw_scale), promote(its)))
         return torch.stack(losses).sum()
 
-    def taps(self, student: Offer, teacher: Offer) -> Taps:
+    def taps(self, student: FeatureShapes, teacher: FeatureShapes) -> Taps:
         """Pair the blocks, or as the user says."""
         return self.pairing.taps(student, teacher)
 
-    def build(self, setting: Setting) -> None:
+    def build(self, setting: BuildContext) -> None:
         """Make a regressor and a scale for each pair."""
         device = setting.student.logits.device
         above = self.initial_variance - _FLOOR

@@ -15,8 +15,8 @@ from torch.nn import functional
 from preceptor.divergences import kl, log_soften, promote
 from preceptor.objectives.base import Objective, labels_of, teacher_outputs
 from preceptor.objectives.fallback import kd_where_unlabelled
-from preceptor.objectives.given import check_classes, check_logits
-from preceptor.objectives.knobs import positive
+from preceptor.objectives.hyperparameters import positive
+from preceptor.objectives.tensor_checks import check_classes, check_logits
 from preceptor.types import Step
 
 __all__ = ["WSLD", "wsld_loss"]
@@ -64,7 +64,7 @@ def wsld_loss(
 class WSLD(Objective):
     """Soft labels weighted by how far the student lags behind the teacher."""
 
-    multilabel = "each_class"
+    multilabel = "one_vs_rest"
 
     def __init__(self, temperature: float = 4.0, zero_at_equality: bool = False) -> None:
         super().__init__()

@@ -21,8 +21,8 @@ from torch import Tensor
 
 from preceptor.divergences import log_soften, promote, targets
 from preceptor.objectives.base import Objective, targets_of
-from preceptor.objectives.given import check_targets
-from preceptor.objectives.knobs import one_of
+from preceptor.objectives.hyperparameters import one_of
+from preceptor.objectives.tensor_checks import check_targets
 from preceptor.types import Step
 
 __all__ = ["Brier", "brier_loss"]
@@ -69,7 +69,7 @@ class Brier(Objective):
 
     uses_teacher = False
     needs_labels = True
-    multilabel = "each_class"
+    multilabel = "one_vs_rest"
 
     def __init__(self, variant: Variant = "sum") -> None:
         super().__init__()

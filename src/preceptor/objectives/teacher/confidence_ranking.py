@@ -16,9 +16,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from preceptor.divergences import log_soften
-from preceptor.objectives.base import Objective, Setting, labels_of
-from preceptor.objectives.given import check_classes
-from preceptor.objectives.knobs import one_of
+from preceptor.objectives.base import BuildContext, Objective, labels_of
+from preceptor.objectives.hyperparameters import one_of
+from preceptor.objectives.tensor_checks import check_classes
 from preceptor.types import Step
 
 __all__ = ["ConfidenceRanking", "confidence_ranking_loss"]
@@ -74,7 +74,7 @@ class ConfidenceRanking(Objective):
     needs_labels = True
     needs_samples = True
     compares_rows = True
-    memories = ("times_right",)
+    memory_banks = ("times_right",)
 
     times_right: Tensor
 
@@ -83,7 +83,7 @@ class ConfidenceRanking(Objective):
         self.confidence: Confidence = one_of(confidence, get_args(Confidence), "confidence")
         self.register_buffer("times_right", torch.zeros(0))
 
-    def build(self, setting: Setting) -> None:
+    def build(self, setting: BuildContext) -> None:
         """Make the counters, 4 bytes a sample."""
         self.times_right = torch.zeros(setting.num_samples, device=setting.student.logits.device)
 
@@ -107,4 +107,4 @@ class ConfidenceRanking(Objective):
 
     def loss(self, step: Step) -> Tensor:
         """Return the loss of the network that is trained."""
-        return self(step.student.logits, labels_of(step), step.batch.index, step.clock.epoch)  # type: ignore[no-any-return]
+        return self(step.student.logits, labels_of(step), step.batch.index, step.progress.epoch)  # type: ignore[no-any-return]

@@ -21,8 +21,8 @@ from torch import Tensor
 from preceptor.divergences import log_soften, promote
 from preceptor.errors import UsageError
 from preceptor.objectives.banks import class_type, empty_bank, keep_largest, spread_out
-from preceptor.objectives.base import Objective, Setting
-from preceptor.objectives.knobs import at_least, one_of
+from preceptor.objectives.base import BuildContext, Objective
+from preceptor.objectives.hyperparameters import at_least, one_of
 from preceptor.types import Step
 
 __all__ = ["Consistency", "consistency_loss"]
@@ -60,7 +60,7 @@ class Consistency(Objective):
 
     uses_teacher = False
     needs_samples = True
-    multilabel = "each_class"
+    multilabel = "one_vs_rest"
 
     bank: Tensor
     kept_classes: Tensor | None
@@ -73,12 +73,12 @@ class Consistency(Objective):
         self.kind: Bank = one_of(bank, get_args(Bank), "bank")
         self.momentum = momentum
         self.top = top if top is None else at_least(top, 1, "top")
-        self.memories = ("bank", "visits") if top is None else ("bank", "visits", "kept_classes")
+        self.memory_banks = ("bank", "visits") if top is None else ("bank", "visits", "kept_classes")
         self.register_buffer("bank", torch.zeros(0, 0))
         self.register_buffer("kept_classes", None)
         self.register_buffer("visits", torch.zeros(0))
 
-    def build(self, setting: Setting) -> None:
+    def build(self, setting: BuildContext) -> None:
         """Make an empty bank: 4 bytes a sample and class, and a count of visits a sample.
 
         With `top`, 6 bytes a sample and kept class, 8 where there are more than 32,768 classes.
@@ -119,7 +119,7 @@ class Consistency(Objective):
 
     def loss(self, step: Step) -> Tensor:
         """Return the loss of the network that is trained."""
-        return self(step.student.logits, step.batch.index, step.clock.epoch)  # type: ignore[no-any-return]
+        return self(step.student.logits, step.batch.index, step.progress.epoch)  # type: ignore[no-any-return]
 
     def _mass(self, index: Tensor) -> Tensor:
         """Return what the entries of each sample add up to: 0 before its first visit, then 1, of "ema" nearly."""

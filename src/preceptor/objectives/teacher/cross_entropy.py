@@ -16,9 +16,9 @@ from torch.nn import functional
 
 from preceptor.divergences import log_soften, promote, targets
 from preceptor.errors import UsageError
-from preceptor.objectives.base import Objective, Setting, targets_of
-from preceptor.objectives.given import check_targets
-from preceptor.objectives.knobs import one_of
+from preceptor.objectives.base import BuildContext, Objective, targets_of
+from preceptor.objectives.hyperparameters import one_of
+from preceptor.objectives.tensor_checks import check_targets
 from preceptor.types import Step
 
 __all__ = ["CrossEntropy", "cross_entropy_loss"]
@@ -64,7 +64,7 @@ class CrossEntropy(Objective):
 
     uses_teacher = False
     needs_labels = True
-    multilabel = "each_class"
+    multilabel = "one_vs_rest"
 
     class_weights: Tensor | None
 
@@ -77,7 +77,7 @@ class CrossEntropy(Objective):
         elif class_weights is not None:
             self.class_weights = _weights(class_weights)
 
-    def build(self, setting: Setting) -> None:
+    def build(self, setting: BuildContext) -> None:
         """Count the classes of the training split, where weights are to be balanced.
 
         Raises:

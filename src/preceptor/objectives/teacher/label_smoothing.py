@@ -11,7 +11,7 @@ from torch import Tensor
 
 from preceptor.divergences import log_soften, targets
 from preceptor.objectives.base import Objective, targets_of
-from preceptor.objectives.given import check_targets
+from preceptor.objectives.tensor_checks import check_targets
 from preceptor.types import Step
 
 __all__ = ["LabelSmoothing", "label_smoothing_loss"]
@@ -59,7 +59,7 @@ class LabelSmoothing(Objective):
 
     uses_teacher = False
     needs_labels = True
-    multilabel = "each_class"
+    multilabel = "one_vs_rest"
 
     def __init__(self, smoothing: float = 0.1, off_target_only: bool = False) -> None:
         super().__init__()

@@ -19,8 +19,8 @@ from torch.nn import functional
 
 from preceptor.distributed.dtensors import whole
 from preceptor.divergences import left_singular, promote
-from preceptor.objectives.base import Objective, Setting
-from preceptor.objectives.knobs import one_of, positive
+from preceptor.objectives.base import BuildContext, Objective
+from preceptor.objectives.hyperparameters import one_of, positive
 from preceptor.types import Step
 
 __all__ = ["Lipschitz", "lipschitz_loss"]
@@ -112,7 +112,7 @@ class Lipschitz(Objective):
         self.max_batchnorm = max_batchnorm if max_batchnorm is None else positive(max_batchnorm, "max_batchnorm")
         self._ignored: tuple[str, ...] = ()
 
-    def build(self, setting: Setting) -> None:
+    def build(self, setting: BuildContext) -> None:
         """Start the power iteration where it is needed, and note which layers count nothing."""
         if setting.model is not None:
             owners = [module for module in setting.model.modules() if [*module.parameters(recurse=False)]]

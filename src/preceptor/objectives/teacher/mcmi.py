@@ -21,9 +21,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from preceptor.divergences import kl, log_soften, promote
-from preceptor.objectives.base import Objective, Setting, labels_of
-from preceptor.objectives.given import check_classes
-from preceptor.objectives.knobs import one_of
+from preceptor.objectives.base import BuildContext, Objective, labels_of
+from preceptor.objectives.hyperparameters import one_of
+from preceptor.objectives.tensor_checks import check_classes
 from preceptor.types import Step
 
 __all__ = ["MCMI", "mcmi_loss"]
@@ -80,13 +80,13 @@ class MCMI(Objective):
         self.compares_rows = refresh == "ema"  # which renews centroids from the rows of a whole batch
         self.register_buffer("centroids", torch.zeros(0, 0))
 
-    def build(self, setting: Setting) -> None:
+    def build(self, setting: BuildContext) -> None:
         """Make room for the centroids, which are not known yet."""
         shape = (setting.num_classes, setting.num_classes)
         self.centroids = torch.full(shape, torch.nan, device=setting.student.logits.device)
 
     @torch.no_grad()
-    def survey(self, answers: Iterable[Step]) -> None:
+    def calibrate(self, answers: Iterable[Step]) -> None:
         """Find the centroids: the mean answer to each class; the uniform one for a class without samples."""
         sums = torch.zeros_like(self.centroids)
         for step in answers:
@@ -98,7 +98,7 @@ class MCMI(Objective):
         """Return the loss of logits [batch, classes] with labels [batch]; in training, "ema" then renews the centroids.
 
         Raises:
-            ValueError: before `build`, which is followed by `survey`.
+            ValueError: before `build`, which is followed by `calibrate`.
         """
         if len(self.centroids) == 0:
             raise ValueError("mcmi has no centroids yet: call build(setting) and survey(answers) first")

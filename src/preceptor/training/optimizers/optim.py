@@ -10,9 +10,9 @@ from typing import Literal
 import torch
 from torch import nn
 
-from preceptor.distributed.dtensors import is_parted
+from preceptor.distributed.dtensors import is_sharded
 from preceptor.training.optimizers.dot import DOT
-from preceptor.types import Clock
+from preceptor.types import Progress
 
 __all__ = ["LearningRate", "OptimizerSettings"]
 
@@ -38,26 +38,28 @@ class LearningRate:
     gamma: float = 0.1
     warmup: float = 0.0
 
-    def __call__(self, clock: Clock) -> float:
+    def __call__(self, progress: Progress) -> float:
         """Return the rate of this step.
 
         Example:
-            >>> LearningRate(0.05, "step")(Clock(epoch=151, epochs=240, progress=150 / 240))
+            >>> LearningRate(0.05, "step")(Progress(epoch=151, epochs=240, fraction=150 / 240))
             0.005000000000000001
         """
         if self.name == "one_cycle":
-            return self.peak * _one_cycle(clock.progress, self.warmup or 0.3)
-        rise = min((clock.progress + 1e-12) / self.warmup, 1.0) if self.warmup else 1.0
+            return self.peak * _one_cycle(progress.fraction, self.warmup or 0.3)
+        rise = min((progress.fraction + 1e-12) / self.warmup, 1.0) if self.warmup else 1.0
         if self.name == "step":
-            return self.peak * rise * self.gamma ** sum(clock.epoch > self._epoch(m, clock) for m in self.milestones)
+            return (
+                self.peak * rise * self.gamma ** sum(progress.epoch > self._epoch(m, progress) for m in self.milestones)
+            )
         if self.name == "cosine":
-            share = max(clock.progress - self.warmup, 0.0) / (1 - self.warmup)
+            share = max(progress.fraction - self.warmup, 0.0) / (1 - self.warmup)
             return self.peak * rise * (1 + math.cos(math.pi * share)) / 2
         return self.peak * rise
 
     @staticmethod
-    def _epoch(milestone: float, clock: Clock) -> float:
-        return round(milestone * clock.epochs) if milestone < 1 else milestone
+    def _epoch(milestone: float, progress: Progress) -> float:
+        return round(milestone * progress.epochs) if milestone < 1 else milestone
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +90,7 @@ class OptimizerSettings:
         vectors = [] if self.decay_norms_and_biases else [parameter for parameter in trained if parameter.ndim <= 1]
         groups = _groups(trained, vectors, self.weight_decay)
         # complex weights have no fused step, and of parted ones not every optimiser has
-        fused = all(parameter.is_floating_point() and not is_parted(parameter) for parameter in trained)
+        fused = all(parameter.is_floating_point() and not is_sharded(parameter) for parameter in trained)
         if self.name == "sgd":
             return torch.optim.SGD(groups, lr=self.lr, momentum=self.momentum, nesterov=self.nesterov, fused=fused)
         if self.name == "dot":
@@ -102,7 +104,7 @@ def _groups(
     undecayed = {id(parameter) for parameter in vectors}
     decayed = [parameter for parameter in trained if id(parameter) not in undecayed]
     sides = [  # whole and parted ones do not move in one step
-        ([parameter for parameter in members if is_parted(parameter) is parts], decay)
+        ([parameter for parameter in members if is_sharded(parameter) is parts], decay)
         for members, decay in ((decayed, weight_decay), (vectors, 0.0))
         for parts in (False, True)
     ]

@@ -9,10 +9,10 @@ from torch import Tensor
 
 from preceptor.distributed.processes import Processes
 
-__all__ = ["Tally"]
+__all__ = ["RunningMetrics"]
 
 
-class Tally:
+class RunningMetrics:
     """What an epoch has seen so far: rows, seconds, loss, right answers and each term's loss.
 
     Args:
@@ -44,21 +44,21 @@ class Tally:
         sums = torch.tensor([rows, 0.0, loss_now * rows, right_now, labelled], dtype=torch.float64)
         self.values += torch.cat([sums, losses, counts])
 
-    def over(self, processes: Processes, device: torch.device) -> Tally:
+    def over(self, processes: Processes, device: torch.device) -> RunningMetrics:
         """Return what all processes have seen together; seconds are their mean."""
         if processes.count == 1:
             return self
         values = processes.add(self.values.to(device, copy=True)).cpu()
         values[1] /= processes.count
-        return Tally(self.terms, values, self.num_classes)
+        return RunningMetrics(self.terms, values, self.num_classes)
 
-    def continued(self, processes: Processes) -> Tally:
+    def continued(self, processes: Processes) -> RunningMetrics:
         """Return the tally from which one of several processes goes on: what all had seen counts once."""
         if processes.is_first:
             return self
         values = torch.zeros_like(self.values)
         values[1] = self.values[1]
-        return Tally(self.terms, values, self.num_classes)
+        return RunningMetrics(self.terms, values, self.num_classes)
 
     def add_seconds(self, seconds: float) -> None:
         """Count training time."""

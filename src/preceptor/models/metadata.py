@@ -12,16 +12,16 @@ from preceptor.errors import UsageError
 from preceptor.models.weights import read_metadata
 from preceptor.types import Task, Vocabulary
 
-__all__ = ["PASSPORT", "Normalise", "Output", "Passport", "read_passport"]
+__all__ = ["METADATA_KEY", "ModelMetadata", "Normalise", "Output", "read_model_metadata"]
 
-PASSPORT = "preceptor"  # the key it stands under in a file's metadata
+METADATA_KEY = "preceptor"  # the key it stands under in a file's metadata
 
 Output = Literal["logits", "probabilities"]
 Normalise = Literal["inside", "outside"]
 
 
 @dataclass(frozen=True, slots=True)
-class Passport:
+class ModelMetadata:
     """A network's description, as plain data.
 
     Attributes:
@@ -68,11 +68,11 @@ class Passport:
         return json.dumps(self.as_dict())
 
     @classmethod
-    def from_json(cls, text: str | None, path: Path) -> Passport:
+    def from_json(cls, text: str | None, path: Path) -> ModelMetadata:
         """Return the passport that a file holds.
 
         Args:
-            text: what stands under `PASSPORT`, or None where nothing does.
+            text: what stands under `METADATA_KEY`, or None where nothing does.
             path: of the file, for messages.
 
         Raises:
@@ -90,10 +90,10 @@ class Passport:
             raise UsageError(f"{path}: its description of the network cannot be read ({error})") from error
 
 
-def read_passport(path: Path) -> Passport:
+def read_model_metadata(path: Path) -> ModelMetadata:
     """Return the passport in a safetensors file.
 
     Raises:
         UsageError: when the file is missing or damaged, or holds none.
     """
-    return Passport.from_json(read_metadata(path).get(PASSPORT), path)
+    return ModelMetadata.from_json(read_metadata(path).get(METADATA_KEY), path)

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from preceptor.objectives.knobs import at_least, one_of, positive
+from preceptor.objectives.hyperparameters import at_least, one_of, positive
 
 
 @pytest.mark.parametrize("value", [0.0, -1.0, math.nan])

@@ -7,8 +7,8 @@ import torch
 from torch.nn import functional
 
 from preceptor.errors import UsageError
-from preceptor.models import Samples
-from preceptor.models.adapters.reading import Form, Reading
+from preceptor.models import DataSpec
+from preceptor.models.adapters.input_adapter import InputAdapter, InputSpec
 
 MEAN, STD = (0.5071, 0.4865, 0.4409), (0.2673, 0.2564, 0.2762)
 OWN_MEAN, OWN_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -25,7 +25,7 @@ def normalised(images: torch.Tensor, mean: tuple[float, ...], std: tuple[float, 
 @pytest.mark.parametrize("size", [None, (20, 20), (9, 33)])
 def test_the_network_sees_the_pixels_normalised_its_own_way(size: tuple[int, int] | None) -> None:
     images = pixels(4, 3, 12, 12)
-    reading = Reading(Samples(10, (3, 12, 12), MEAN, STD), Form(3, size, OWN_MEAN, OWN_STD))
+    reading = InputAdapter(DataSpec(10, (3, 12, 12), MEAN, STD), InputSpec(3, size, OWN_MEAN, OWN_STD))
     seen = reading(normalised(images, MEAN, STD).float())
     if size is not None:
         images = functional.interpolate(images, size, mode="bilinear", antialias=True)
@@ -34,52 +34,56 @@ def test_the_network_sees_the_pixels_normalised_its_own_way(size: tuple[int, int
 
 def test_there_and_back_is_the_batch() -> None:
     batch = normalised(pixels(4, 3, 8, 8), MEAN, STD).float()
-    there = Reading(Samples(10, (3, 8, 8), MEAN, STD), Form(3, None, OWN_MEAN, OWN_STD))
-    back = Reading(Samples(10, (3, 8, 8), OWN_MEAN, OWN_STD), Form(3, None, MEAN, STD))
+    there = InputAdapter(DataSpec(10, (3, 8, 8), MEAN, STD), InputSpec(3, None, OWN_MEAN, OWN_STD))
+    back = InputAdapter(DataSpec(10, (3, 8, 8), OWN_MEAN, OWN_STD), InputSpec(3, None, MEAN, STD))
     assert not torch.allclose(there(batch), batch, atol=0.01)
     assert (back(there(batch)) - batch).abs().max() < 1e-5
 
 
 def test_a_grey_image_becomes_three_channels_each_normalised_its_own_way() -> None:
     images = pixels(2, 1, 8, 8)
-    reading = Reading(Samples(10, (1, 8, 8), (0.3,), (0.4,)), Form(3, None, OWN_MEAN, OWN_STD))
+    reading = InputAdapter(DataSpec(10, (1, 8, 8), (0.3,), (0.4,)), InputSpec(3, None, OWN_MEAN, OWN_STD))
     seen = reading(((images - 0.3) / 0.4).float())
     assert (seen.double() - normalised(images.repeat(1, 3, 1, 1), OWN_MEAN, OWN_STD)).abs().max() < 1e-5
     assert str(reading) == "1 channel repeated to 3, normalised by its own mean"
-    plain = Reading(Samples(10, (1, 8, 8), (0.3,), (0.4,)), Form(3))
+    plain = InputAdapter(DataSpec(10, (1, 8, 8), (0.3,), (0.4,)), InputSpec(3))
     batch = images.float()
     assert torch.equal(plain(batch), batch.repeat(1, 3, 1, 1))
 
 
 def test_what_need_not_change_is_handed_on() -> None:
     batch = torch.randn(2, 3, 8, 8)
-    reading = Reading(Samples(10, (3, 8, 8), MEAN, STD), Form(3, (8, 8), MEAN, STD))
+    reading = InputAdapter(DataSpec(10, (3, 8, 8), MEAN, STD), InputSpec(3, (8, 8), MEAN, STD))
     assert reading(batch) is batch
     assert str(reading) == ""
     vectors = torch.randn(2, 5)
-    assert Reading(Samples(3, (5,)), Form())(vectors) is vectors
+    assert InputAdapter(DataSpec(3, (5,)), InputSpec())(vectors) is vectors
 
 
 def test_it_says_what_it_does() -> None:
-    given = Samples(10, (3, 32, 32), MEAN, STD)
+    given = DataSpec(10, (3, 32, 32), MEAN, STD)
     assert (
-        str(Reading(given, Form(3, (224, 224), OWN_MEAN, OWN_STD))) == "resized 32 -> 224, normalised by its own mean"
+        str(InputAdapter(given, InputSpec(3, (224, 224), OWN_MEAN, OWN_STD)))
+        == "resized 32 -> 224, normalised by its own mean"
     )
-    assert str(Reading(given, Form(3, (16, 24)))) == "resized 32 -> 16x24"
-    raw = Reading(Samples(10, (3, 8, 8)), Form(3, None, OWN_MEAN, OWN_STD))
+    assert str(InputAdapter(given, InputSpec(3, (16, 24)))) == "resized 32 -> 16x24"
+    raw = InputAdapter(DataSpec(10, (3, 8, 8)), InputSpec(3, None, OWN_MEAN, OWN_STD))
     assert str(raw) == "normalised by its own mean (its values taken to lie in [0, 1])"
 
 
 def test_nothing_of_it_is_a_weight() -> None:
-    reading = Reading(Samples(10, (3, 8, 8), MEAN, STD), Form(3, (9, 9), OWN_MEAN, OWN_STD))
+    reading = InputAdapter(DataSpec(10, (3, 8, 8), MEAN, STD), InputSpec(3, (9, 9), OWN_MEAN, OWN_STD))
     assert not reading.state_dict()
     assert not list(reading.parameters())
 
 
 @pytest.mark.parametrize(
     ("form", "said"),
-    [(Form(4), "reads 4 channels, and the samples have 3"), (Form(3, None, (0.5, 0.5), (1.0, 1.0)), "over 2 channels")],
+    [
+        (InputSpec(4), "reads 4 channels, and the samples have 3"),
+        (InputSpec(3, None, (0.5, 0.5), (1.0, 1.0)), "over 2 channels"),
+    ],
 )
-def test_what_cannot_be_made_to_fit(form: Form, said: str) -> None:
+def test_what_cannot_be_made_to_fit(form: InputSpec, said: str) -> None:
     with pytest.raises(UsageError, match=re.escape(said)):
-        Reading(Samples(10, (3, 8, 8), MEAN, STD), form)
+        InputAdapter(DataSpec(10, (3, 8, 8), MEAN, STD), form)

@@ -8,9 +8,9 @@ import pytest
 from torch import nn
 
 from preceptor.errors import UsageError
-from preceptor.models import PASSPORT, Passport, read_metadata, read_passport, save_weights
+from preceptor.models import METADATA_KEY, ModelMetadata, read_metadata, read_model_metadata, save_weights
 
-ONE = Passport(
+ONE = ModelMetadata(
     model={"name": "mlp", "widths": [4]},
     reuse=None,
     class_names=("a", "b"),
@@ -24,8 +24,8 @@ ONE = Passport(
 
 def test_it_comes_out_of_a_file_as_it_went_in(tmp_path: Path) -> None:
     path = tmp_path / "x.safetensors"
-    save_weights(nn.Linear(3, 2), path, metadata={PASSPORT: ONE.as_json(), "format": "pt"})
-    assert read_passport(path) == ONE
+    save_weights(nn.Linear(3, 2), path, metadata={METADATA_KEY: ONE.as_json(), "format": "pt"})
+    assert read_model_metadata(path) == ONE
     assert read_metadata(path)["format"] == "pt"
 
 
@@ -33,12 +33,12 @@ def test_it_comes_out_of_a_file_as_it_went_in(tmp_path: Path) -> None:
     ("metadata", "message"),
     [
         (None, "says nothing of its network, classes and normalisation"),
-        ({PASSPORT: "{"}, "its description of the network cannot be read"),
-        ({PASSPORT: "{}"}, r"its description of the network cannot be read \('class_names'\)"),
+        ({METADATA_KEY: "{"}, "its description of the network cannot be read"),
+        ({METADATA_KEY: "{}"}, r"its description of the network cannot be read \('class_names'\)"),
     ],
 )
 def test_files_that_do_not_say(metadata: dict[str, str] | None, message: str, tmp_path: Path) -> None:
     path = tmp_path / "x.safetensors"
     save_weights(nn.Linear(3, 2), path, metadata=metadata)
     with pytest.raises(UsageError, match=message):
-        read_passport(path)
+        read_model_metadata(path)

@@ -20,7 +20,7 @@ from torch.utils.data import DataLoader, Dataset
 from preceptor.bench.job import Job, images
 from preceptor.models import create
 
-__all__ = ["steps_of_the_usual_loop"]
+__all__ = ["baseline_steps"]
 
 _TEMPERATURE = 4.0
 
@@ -56,7 +56,7 @@ class _Average:
         self.count += count
 
 
-def steps_of_the_usual_loop(job: Job, device: torch.device) -> Generator[float, None, None]:
+def baseline_steps(job: Job, device: torch.device) -> Generator[float, None, None]:
     """Train for ever, yielding each step's loss."""
     teacher = create(job.teacher, num_classes=job.num_classes, input_shape=(3, 32, 32)).to(device).eval()
     student = create(job.student, num_classes=job.num_classes, input_shape=(3, 32, 32)).to(device).train()

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from preceptor.objectives.given import (
+from preceptor.objectives.tensor_checks import (
     check_classes,
     check_embeddings,
     check_levels,

@@ -12,11 +12,11 @@ from torch.nn import functional
 from preceptor.errors import UsageError
 from preceptor.types import Vocabulary
 
-__all__ = ["Form", "Reading", "Samples"]
+__all__ = ["DataSpec", "InputAdapter", "InputSpec"]
 
 
 @dataclass(frozen=True, slots=True)
-class Samples:
+class DataSpec:
     """What a network is given, as it must know it.
 
     Attributes:
@@ -38,7 +38,7 @@ class Samples:
 
 
 @dataclass(frozen=True, slots=True)
-class Form:
+class InputSpec:
     """What a network wants to be given.
 
     Attributes:
@@ -54,7 +54,7 @@ class Form:
     std: tuple[float, ...] = ()
 
 
-class Reading(nn.Module):
+class InputAdapter(nn.Module):
     """Undoes the data's normalisation, repeats a single channel, resizes, normalises as the network wants it.
 
     Resizing is bilinear, antialiased. It is linear and its weights sum to 1, so both normalisations are one scale and one
@@ -68,12 +68,12 @@ class Reading(nn.Module):
         UsageError: when the samples' channels cannot be made the network's.
 
     Example:
-        >>> reading = Reading(Samples(10, (1, 8, 8), (0.5,), (0.5,)), Form(3, (16, 16), (0.0,) * 3, (1.0,) * 3))
+        >>> reading = InputAdapter(DataSpec(10, (1, 8, 8), (0.5,), (0.5,)), InputSpec(3, (16, 16), (0.0,) * 3, (1.0,) * 3))
         >>> reading(torch.zeros(2, 1, 8, 8)).shape, str(reading)
         (torch.Size([2, 3, 16, 16]), '1 channel repeated to 3, resized 8 -> 16, normalised by its own mean')
     """
 
-    def __init__(self, given: Samples, wanted: Form) -> None:
+    def __init__(self, given: DataSpec, wanted: InputSpec) -> None:
         super().__init__()
         channels, size = given.shape[0], tuple(given.shape[1:])
         self._channels = wanted.channels if wanted.channels not in {None, channels} else None

@@ -1,0 +1,44 @@
+"""Wording that messages share: the nearest known names, and the first few of many."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Sequence
+
+__all__ = ["did_you_mean", "first_few"]
+
+
+def did_you_mean(name: str, known: Iterable[str], *, most: int = 3, otherwise: str | None = None) -> str:
+    """Return "; did you mean ...?" with the nearest known names, else what there is.
+
+    Args:
+        name: what the user wrote; upper and lower case count as the same.
+        known: the names there are.
+        most: how many to suggest at most.
+        otherwise: stands in for the list of all names where none is near.
+
+    Example:
+        >>> did_you_mean("modl", ["model", "data"])
+        '; did you mean model?'
+        >>> did_you_mean("x", ["model", "data"])
+        '; there are: model, data'
+    """
+    spelled: dict[str, str] = {}
+    for each in known:
+        spelled.setdefault(each.casefold(), each)
+    near = difflib.get_close_matches(name.casefold(), spelled, n=most, cutoff=0.5)
+    if near:
+        return f"; did you mean {' or '.join(spelled[each] for each in near)}?"
+    if otherwise is not None:
+        return f"; {otherwise}"
+    return f"; there are: {', '.join(spelled.values())}" if spelled else "; there are none"
+
+
+def first_few(names: Sequence[object], most: int = 3) -> str:
+    """Return the first names with commas between them, and "..." where there are more.
+
+    Example:
+        >>> first_few(["cat", "dog", "cow", "pig"])
+        'cat, dog, cow, ...'
+    """
+    return ", ".join(map(str, names[:most])) + ", ..." * (len(names) > most)

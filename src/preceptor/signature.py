@@ -12,7 +12,13 @@ from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 from preceptor.errors import UsageError
 from preceptor.messages import did_you_mean
 
-__all__ = ["check_hyperparameters", "default_hyperparameters", "explain"]
+__all__ = ["Settings", "check_hyperparameters", "default_hyperparameters", "explain"]
+
+
+class Settings(BaseModel):
+    """A section of the configuration: frozen, and strict about its keys."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, protected_namespaces=())
 
 
 def default_hyperparameters(make: Callable[..., object], *, hidden: Collection[str] = ()) -> dict[str, Any]:

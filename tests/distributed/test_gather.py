@@ -44,17 +44,17 @@ def loader(count: int, size: int, part: tuple[int, int], first: int = 0) -> Load
 
 def plain(processes: Processes) -> Batches:
     """Batches of 10, 10 and 2 rows: the third process has none of the last one."""
-    return loader(22, 10, (processes.rank, processes.count))
+    return loader(22, 10, (processes.rank, processes.world_size))
 
 
 def few(processes: Processes) -> Batches:
     """Batches of 10 and 4 rows: of the last one, the first process has two, the others one."""
-    return loader(14, 10, (processes.rank, processes.count))
+    return loader(14, 10, (processes.rank, processes.world_size))
 
 
 def pooled(processes: Processes) -> Batches:
     """4 rows with labels and 7 without: neither can be shared evenly, and the whole neither."""
-    part = (processes.rank, processes.count)
+    part = (processes.rank, processes.world_size)
     return PooledLoader(loader(9, 4, part), loader(15, 7, part, first=4), num_batches=3)
 
 
@@ -62,12 +62,12 @@ def mixed(processes: Processes) -> Batches:
     """Every other batch has 11 rows of samples, with labels or without, and as many beyond them."""
     policy = Mixup(real_share=0.5, add=True, per_sample=True)
     whole = partial(gather_batch, processes=processes)
-    return PolicyLoader(pooled(processes), policy, whole=whole, part=(processes.rank, processes.count))
+    return PolicyLoader(pooled(processes), policy, whole=whole, part=(processes.rank, processes.world_size))
 
 
 def noisy(processes: Processes) -> Batches:
     whole = partial(gather_batch, processes=processes)
-    return PolicyLoader(plain(processes), Noise(), 3, whole=whole, part=(processes.rank, processes.count))
+    return PolicyLoader(plain(processes), Noise(), 3, whole=whole, part=(processes.rank, processes.world_size))
 
 
 KINDS: list[Callable[[Processes], Batches]] = [plain, pooled, mixed, noisy]
@@ -120,7 +120,7 @@ def the_gradient_is_that_of_one_process(processes: Processes) -> None:
 
         expected = torch.autograd.grad(loss(one, Processes()), [weight, connector])
         for own, wanted in zip(torch.autograd.grad(loss(part, processes), [weight, connector]), expected, strict=True):
-            torch.testing.assert_close(processes.add(own.clone()) / processes.count, wanted)
+            torch.testing.assert_close(processes.add(own.clone()) / processes.world_size, wanted)
 
 
 class Labelled(Objective):

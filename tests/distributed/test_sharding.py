@@ -45,7 +45,7 @@ processes = join_processes()
 torch.manual_seed(0)
 network = Network().to(memory_format=torch.channels_last)
 plain, before = copy.deepcopy(network), fingerprint(network)
-shard(network, torch.device("cpu"), processes.count, least=1000)
+shard(network, torch.device("cpu"), processes.world_size, least=1000)
 names = [name for name, module in network.named_modules() if type(module).__name__.startswith("FSDP")]
 assert names == ["", "blocks.0", "blocks.1", "blocks.2"], names
 assert all(is_sharded(parameter) for parameter in network.parameters())

@@ -57,7 +57,7 @@ def evaluate(
     network = load_network(place, model, tested, key="model")
     if progress and engine.processes.is_first:
         show_notes(tested.notes)
-    rows = 256 * engine.processes.count
+    rows = 256 * engine.processes.world_size
     return score(engine.place(network), tested.test, tested, engine, rows, workers=workers)[0]
 
 

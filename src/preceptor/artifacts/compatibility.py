@@ -45,11 +45,9 @@ class TrainingDataInfo:
         Raises:
             UsageError: when there is none, or it is damaged.
         """
-        record, place = folder.read_result(), place_of(folder.read_config()["data"])
-        names = record.get("class_names") or map(str, range(int(record["num_classes"])))
-        table = _read_table(record.get("table"), str(folder.path))
-        task: Task = record.get("task", "multiclass")
-        return cls(tuple(names), task, table, record.get("source_fingerprint"), place)
+        record, place = folder.read_record(), place_of(folder.read_config()["data"])
+        table = _read_table(record.table, str(folder.path))
+        return cls(record.class_names, record.task, table, record.source_fingerprint, place)
 
     @classmethod
     def from_metadata(cls, metadata: ModelMetadata, path: Path) -> TrainingDataInfo:

@@ -6,7 +6,7 @@ from torch import nn
 
 from preceptor.artifacts.provenance import fingerprint
 from preceptor.artifacts.teachers import load_teachers
-from preceptor.config.sections import DistillRecipe
+from preceptor.config.sections import AnyRecipe, StudentInputs
 from preceptor.data import Data
 from preceptor.errors import UsageError
 from preceptor.labels import LabelStore
@@ -14,7 +14,7 @@ from preceptor.labels import LabelStore
 __all__ = ["open_labels"]
 
 
-def open_labels(recipe: DistillRecipe, folder: str, teacher: nn.Module | None, data: Data) -> LabelStore:
+def open_labels(recipe: AnyRecipe, inputs: StudentInputs, teacher: nn.Module | None, data: Data) -> LabelStore:
     """Return the labels in a folder, if they are those that a recipe needs.
 
     Raises:
@@ -23,24 +23,24 @@ def open_labels(recipe: DistillRecipe, folder: str, teacher: nn.Module | None, d
     """
     for key, is_set in (
         ("inputs", recipe.inputs.name != "real"),
-        ("unlabelled", recipe.unlabelled is not None or data.pool is not None),
-        ("teacher.anchors", recipe.teacher.anchors is not None),
-        ("teacher.truth", recipe.teacher.truth),
-        ("teacher.assistants", bool(recipe.teacher.assistants)),
+        ("unlabelled", inputs.unlabelled is not None or data.pool is not None),
+        ("teacher.anchors", inputs.teacher.anchors is not None),
+        ("teacher.truth", inputs.teacher.truth),
+        ("teacher.assistants", bool(inputs.teacher.assistants)),
     ):
         if is_set:
             raise UsageError(
-                f"{key}: cannot be used with labels={folder}, which hold answers to the data's own views only"
+                f"{key}: cannot be used with labels={inputs.labels}, which hold outputs for the data's own views only"
             )
-    store = LabelStore(folder)
+    store = LabelStore(str(inputs.labels))
     of, differences = store.manifest.of, []
     if of.data != data.fingerprint:
         there = f"{store.manifest.names['data']} ({of.data}, {of.samples:,} training samples)"
         differences.append(f"data: {there} there, {data.name} ({data.fingerprint}, {len(data.train):,}) here")
     if recipe.data.view not in {None, of.view}:
         differences.append(f"data.view: {of.view} there, {recipe.data.view} here")
-    if teacher is not None or recipe.teacher.path is not None:
-        networks = load_teachers(recipe.teacher, data, given=teacher)
+    if teacher is not None or inputs.teacher.path is not None:
+        networks = load_teachers(inputs.teacher, data, passed=teacher)
         asked = [fingerprint(network) for network in networks]
         if asked != list(of.teachers):
             differences.append(f"teacher: {', '.join(of.teachers)} there, {', '.join(asked)} here")

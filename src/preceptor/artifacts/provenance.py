@@ -13,7 +13,7 @@ from pathlib import Path
 
 from torch import nn
 
-from preceptor.distributed.dtensors import whole
+from preceptor.distributed.dtensors import full_tensor
 
 __all__ = ["command_line", "fingerprint", "git_commit", "versions"]
 
@@ -51,5 +51,5 @@ def fingerprint(network: nn.Module) -> str:
     digest = hashlib.sha256()
     for name, tensor in network.state_dict().items():
         digest.update(name.encode())
-        digest.update(whole(tensor.detach()).cpu().contiguous().numpy().tobytes())
+        digest.update(full_tensor(tensor.detach()).cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()[:16]

@@ -5,7 +5,6 @@ A folder is claimed before anything is written into it, and nothing in it is los
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Mapping
 from contextlib import ExitStack
@@ -15,7 +14,9 @@ from typing import Any
 
 import yaml
 
-from preceptor.errors import RunError, UsageError
+from preceptor.artifacts.metrics_log import MetricsLog
+from preceptor.artifacts.record import RunRecord, read_record, write_record
+from preceptor.errors import UsageError
 from preceptor.files import LOCK, lock_folder, write_text
 
 __all__ = ["RunFolder"]
@@ -74,7 +75,7 @@ class RunFolder:
 
     @property
     def checkpoints(self) -> Path:
-        """The state to go on from, and kept epochs."""
+        """The state to continue from, and kept epochs."""
         return self.path / "checkpoint"
 
     def stage(self, name: str) -> RunFolder:
@@ -97,11 +98,11 @@ class RunFolder:
         """Return the names of what is in the folder, if a run may be written there; nothing is changed.
 
         Args:
-            resume: it would go on with what is there.
+            resume: it would continue what is there.
             overwrite: it would delete an earlier run's files.
 
         Raises:
-            UsageError: when it is a file, holds something else, or a run that is neither gone on with nor deleted.
+            UsageError: when it is a file, holds something else, or a run that is neither continued nor deleted.
         """
         if self.path.exists() and not self.path.is_dir():
             raise UsageError(f"out: {self.path} is a file, not a folder")
@@ -111,16 +112,28 @@ class RunFolder:
                 f"out: {self.path} is not empty and holds no run ({content[0]}, ...); choose another folder"
             )
         if content and not (resume or overwrite):
-            state = "a finished run" if self.is_finished else "an unfinished run (resume=True goes on with it)"
+            state = "a finished run" if self.is_finished else "an unfinished run (resume=True continues it)"
             raise UsageError(f"out: {self.path} holds {state}; overwrite=True starts it anew")
         return content
+
+    def check_same(self, config: Mapping[str, Any]) -> None:
+        """Check that a configuration is that of this run, but for what may change when it is resumed.
+
+        Raises:
+            UsageError: when it is not: the first difference is named.
+        """
+        before = self.read_config()
+        for key in sorted((set(before) | set(config)) - _FREE_TO_CHANGE):
+            if before.get(key) != config.get(key):
+                name, old, new = _difference(key, before.get(key), config.get(key))
+                raise UsageError(f"out: {self.path} was started with {name}={old}, not {new}; resume needs the same")
 
     def claim(self, config: Mapping[str, Any], *, resume: bool, overwrite: bool) -> None:
         """Make the folder this run's own, to the end of its `with` block, and write its configuration.
 
         Args:
             config: the resolved configuration, plain values only.
-            resume: go on with what is there, if its configuration is the same.
+            resume: continue what is there, if its configuration is the same.
             overwrite: delete an earlier run's files first.
 
         Raises:
@@ -132,7 +145,7 @@ class RunFolder:
         if content and overwrite:
             self._clear()
         elif content:
-            self._check_same(config)
+            self.check_same(config)
         write_text(self.config, yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True))
 
     def read_config(self) -> dict[str, Any]:
@@ -153,47 +166,23 @@ class RunFolder:
             raise UsageError(f"{self.config}: is not a configuration")
         return config
 
-    def read_result(self) -> dict[str, Any]:
-        """Return result.json.
+    def read_record(self) -> RunRecord:
+        """Return the record of the run.
 
         Raises:
             UsageError: when it is missing (the run has not finished) or damaged.
         """
         if not self.is_finished:
             raise UsageError(f"{self.path}: the run has not finished (no result.json)")
-        try:
-            result: dict[str, Any] = json.loads(self.result.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise UsageError(f"{self.result}: cannot be read ({error})") from error
-        return result
+        return read_record(self.result)
 
-    def write_result(self, result: Mapping[str, Any]) -> None:
-        """Write result.json atomically; from then on the run is finished."""
-        write_text(self.result, json.dumps(result, indent=1, allow_nan=True) + "\n")
+    def write_record(self, record: RunRecord) -> None:
+        """Write the record atomically; from then on the run is finished."""
+        write_record(self.result, record)
 
-    def history(self) -> list[dict[str, Any]]:
-        """Return the rows of metrics.jsonl, in order."""
-        if not self.metrics.exists():
-            return []
-        return [json.loads(line) for line in self.metrics.read_text(encoding="utf-8").splitlines()]
-
-    def append(self, row: Mapping[str, object]) -> None:
-        """Add a row to metrics.jsonl."""
-        try:
-            with self.metrics.open("a", encoding="utf-8") as handle:
-                handle.write(json.dumps(row) + "\n")
-        except OSError as error:
-            raise RunError(f"{self.metrics}: cannot be written ({error.strerror})") from error
-
-    def size(self) -> int:
-        """Return the length of metrics.jsonl in bytes."""
-        return self.metrics.stat().st_size if self.metrics.exists() else 0
-
-    def cut(self, size: int) -> None:
-        """Cut metrics.jsonl back to `size` bytes: to where a checkpoint was written."""
-        if self.size() > size:
-            with self.metrics.open("r+b") as handle:
-                handle.truncate(size)
+    def metrics_log(self, *, writes: bool = True) -> MetricsLog:
+        """Return the run's log of epochs; of several processes only the first one writes."""
+        return MetricsLog(self.metrics, writes=writes)
 
     def _clear(self) -> None:
         for name in _OWN:
@@ -202,13 +191,6 @@ class RunFolder:
                 shutil.rmtree(entry)
             else:
                 entry.unlink(missing_ok=True)
-
-    def _check_same(self, config: Mapping[str, Any]) -> None:
-        before = self.read_config()
-        for key in sorted((set(before) | set(config)) - _FREE_TO_CHANGE):
-            if before.get(key) != config.get(key):
-                name, old, new = _difference(key, before.get(key), config.get(key))
-                raise UsageError(f"out: {self.path} was started with {name}={old}, not {new}; resume needs the same")
 
 
 def _difference(key: str, before: object, after: object) -> tuple[str, object, object]:

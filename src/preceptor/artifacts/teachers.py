@@ -20,23 +20,23 @@ __all__ = ["load_anchors", "load_teachers"]
 
 
 def load_teachers(
-    section: TeacherSection, data: Data, *, given: nn.Module | None = None, model: nn.Module | None = None
+    section: TeacherSection, data: Data, *, passed: nn.Module | None = None, model: nn.Module | None = None
 ) -> list[nn.Module]:
     """Return the teachers that a section names, checked against the data's classes.
 
     Args:
         section: names them.
-        data: that they will be asked about.
-        given: the one teacher, where it was passed from Python; the section may name the run that it is of.
+        data: that they will run on.
+        passed: the one teacher, where it was passed from Python; the section may name the run that it is of.
         model: like the one teacher's network, in place of the name of it.
 
     Raises:
         UsageError: when one is missing, damaged, unfinished, or has other classes.
     """
-    if given is not None:
+    if passed is not None:
         if isinstance(section.path, str) and not section.path.startswith(PYTHON):
             check_compatibility(f"run {section.path}", TrainingDataInfo.from_run(RunFolder(section.path)), data)
-        return [given]
+        return [passed]
     if model is not None and (not isinstance(section.path, str) or section.anchors is not None):
         raise UsageError("teacher.model: a network passed from Python goes with one path, and without anchors")
     if section.path is None and section.model is not None:

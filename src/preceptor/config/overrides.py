@@ -16,13 +16,13 @@ from omegaconf.errors import OmegaConfBaseException
 from pydantic import ValidationError
 
 from preceptor.config.presets import NetworkOf, complete
-from preceptor.config.sections import Recipe, Section
+from preceptor.config.sections import PROTOCOL_KEYS, Recipe
 from preceptor.errors import UsageError
-from preceptor.signature import explain
+from preceptor.signature import Settings, explain
 
 __all__ = ["make_recipe", "read_yaml", "split_overrides"]
 
-_Recipe = TypeVar("_Recipe", bound=Section)
+_Recipe = TypeVar("_Recipe", bound=Settings)
 _SHORT_FOR = {
     "data": "name",
     "model": "name",
@@ -126,4 +126,7 @@ def _parse(key: str, value: str) -> object:
 
 
 def _spread(key: str, value: object) -> object:
-    return {_SHORT_FOR[key]: value} if key in _SHORT_FOR and not isinstance(value, Mapping) else value
+    section = {_SHORT_FOR[key]: value} if key in _SHORT_FOR and not isinstance(value, Mapping) else value
+    if key in PROTOCOL_KEYS and isinstance(section, Mapping):  # None leaves a key open
+        return {name: each for name, each in section.items() if each is not None or name not in PROTOCOL_KEYS[key]}
+    return section

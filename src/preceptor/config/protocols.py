@@ -1,4 +1,4 @@
-"""The training settings that fit a kind of data, and how they fill the gaps of a recipe.
+"""The training settings that fit a kind of data, and how they fill what a recipe leaves open.
 
 Source of "cifar": the protocol of Tian, Krishnan, Isola (ICLR 2020), shared by most CIFAR-100 distillation tables;
 of "photographs": rate, batch, decay and length of ImageNet training as in He, Zhang, Ren, Sun (CVPR 2016), the rate on a cosine;
@@ -9,15 +9,13 @@ random weights want more epochs and a higher rate.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, TypeVar
+from typing import Literal
 
-from preceptor.config.sections import Recipe
+from preceptor.config.sections import AnyRecipe
 from preceptor.data import Data
 
-__all__ = ["GENTLE", "PROTOCOLS", "Protocol", "fill", "resolved"]
+__all__ = ["GENTLE", "PROTOCOLS", "Protocol", "fill"]
 
-_Recipe = TypeVar("_Recipe", bound=Recipe)
-_Value = TypeVar("_Value")
 GENTLE = {"MobileNetV2", "ShuffleV1", "ShuffleV2"}  # trained with a fifth of the rate in the CIFAR protocol
 _DEFAULT_RATES = {"sgd": 0.05, "dot": 0.05, "adamw": 1e-3}
 
@@ -45,19 +43,24 @@ PROTOCOLS = {
 }
 
 
-def fill(recipe: _Recipe, protocol: Protocol, data: Data) -> _Recipe:
-    """Return the recipe with every None that the protocol decides replaced.
+def fill(recipe: AnyRecipe, data: Data) -> AnyRecipe:
+    """Return the recipe with everything that it leaves open as the data's protocol says.
 
     Args:
-        recipe: as the user gave it.
-        protocol: for the data.
-        data: whose own augmentation and validation share fill those gaps.
+        recipe: as the user stated it.
+        data: whose protocol, augmentation and validation share count.
     """
-    optimizer = recipe.optim.name or protocol.optimizer
-    default_rate = protocol.gentle_lr if recipe.model.name in GENTLE else protocol.lr
-    is_alike = optimizer == protocol.optimizer or {optimizer, protocol.optimizer} == {"sgd", "dot"}
-    rate = default_rate if is_alike else _DEFAULT_RATES[optimizer]
-    decay = recipe.optim.weight_decay
+    protocol, optim, schedule = PROTOCOLS[data.protocol], recipe.optim, recipe.schedule
+    name = optim.name if "name" in optim.model_fields_set else protocol.optimizer
+    is_alike = name == protocol.optimizer or {name, protocol.optimizer} == {"sgd", "dot"}
+    rate = protocol.gentle_lr if recipe.model.name in GENTLE else protocol.lr
+    by_protocol = {
+        "name": name,
+        "lr": rate if is_alike else _DEFAULT_RATES[name],
+        "weight_decay": protocol.weight_decay,
+    }
+    open_keys = {key: value for key, value in by_protocol.items() if key not in optim.model_fields_set}
+    open_schedule = {} if "name" in schedule.model_fields_set else {"name": protocol.schedule}
     return recipe.model_copy(
         update={
             "epochs": recipe.epochs or protocol.epochs,
@@ -65,19 +68,7 @@ def fill(recipe: _Recipe, protocol: Protocol, data: Data) -> _Recipe:
             "data": recipe.data.model_copy(
                 update={"view": recipe.data.view or data.view, "validation": data.validation_share}
             ),
-            "optim": recipe.optim.model_copy(
-                update={
-                    "name": optimizer,
-                    "lr": recipe.optim.lr or rate,
-                    "weight_decay": protocol.weight_decay if decay is None else decay,
-                }
-            ),
-            "schedule": recipe.schedule.model_copy(update={"name": recipe.schedule.name or protocol.schedule}),
+            "optim": optim.model_copy(update=open_keys),
+            "schedule": schedule.model_copy(update=open_schedule),
         }
     )
-
-
-def resolved(value: _Value | None, key: str) -> _Value:
-    """Return a value that resolving the recipe has set."""
-    assert value is not None, f"{key} was left open by its protocol"
-    return value

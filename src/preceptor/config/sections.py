@@ -1,47 +1,45 @@
 """The recipes as data: every key that can be set, its type, its default and what it means.
 
-`None` means "as the data's protocol says"; a resolved recipe, the one in a run folder, holds no such None.
+What a recipe leaves open, the data's protocol decides; the resolved recipe, the one in a run folder, leaves nothing open.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BeforeValidator, ConfigDict, Field
 
 from preceptor.distributed import Sharding
-from preceptor.training import AveragingName, EngineName, Precision
+from preceptor.signature import Settings
+from preceptor.training import Averaging, EngineName, OptimizerSettings, Precision, RateSchedule
 
 __all__ = [
-    "AveragingSection",
+    "AnyRecipe",
     "DataSection",
     "DistillRecipe",
     "InputsSection",
     "LabelRecipe",
     "ModelSection",
+    "PROTOCOL_KEYS",
     "ObjectiveSection",
-    "OptimSection",
     "Recipe",
-    "ScheduleSection",
-    "Section",
+    "StudentInputs",
     "TeachRecipe",
     "TeacherSection",
 ]
 
+
+# what the protocol decides where it is not stated, in sections that training knows too
+PROTOCOL_KEYS = {"optim": ("name", "lr", "weight_decay"), "schedule": ("name",)}
 
 _WORKERS = Annotated[
     int, Field(ge=0, description="processes that read ahead, where samples are not held in memory; 0: none")
 ]
 
 
-class Section(BaseModel):
-    """Frozen, and strict about its keys."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, protected_namespaces=())
-
-
-class OpenSection(Section):
-    """Takes further keys: the knobs of what it names, checked against that thing's own signature."""
+class OpenSection(Settings):
+    """Takes further keys: the hyperparameters of what it names, checked against its signature."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -86,12 +84,12 @@ class ModelSection(OpenSection):
     ]
     logits: Annotated[
         int | None,
-        Field(ge=1, description="outputs (default: one a class); 1, for two classes: the log-odds of class 1"),
+        Field(ge=1, description="outputs (default: one per class); 1, for two classes: the log-odds of class 1"),
     ] = None
 
 
-class TeacherSection(Section):
-    """Who is asked."""
+class TeacherSection(Settings):
+    """Which teacher."""
 
     path: Annotated[
         str | tuple[str, ...] | None,
@@ -119,14 +117,14 @@ class TeacherSection(Section):
     ] = None
     assistants: Annotated[
         tuple[str, ...],
-        BeforeValidator(lambda given: (given,) if isinstance(given, str) else given),
+        BeforeValidator(lambda names: (names,) if isinstance(names, str) else names),
         Field(description="networks between teacher and student, largest first, each distilled from the one before"),
     ] = ()
     truth: Annotated[bool, Field(description="learn from the true label distribution, where the data know it")] = False
 
 
 class ObjectiveSection(OpenSection):
-    """What is minimised; further keys are knobs of the named objective, or the names of terms with theirs."""
+    """What is minimised; further keys are hyperparameters of the named objective, or the names of terms with theirs."""
 
     name: Annotated[
         str | None, Field(description="of `preceptor list objectives` or `methods`; none: the terms alone")
@@ -134,50 +132,46 @@ class ObjectiveSection(OpenSection):
 
 
 class InputsSection(OpenSection):
-    """Where the networks are asked; further keys are knobs of the named policy."""
+    """Where the networks are evaluated; further keys are hyperparameters of the named policy."""
 
     name: Annotated[str, Field(description="of `preceptor list inputs`: the samples, or inputs beyond them")] = "real"
 
 
-class OptimSection(Section):
-    """The optimiser."""
+@dataclass(frozen=True, slots=True)
+class StudentInputs:
+    """What only a student learns from; a recipe of a teacher has nothing of it."""
 
-    name: Annotated[Literal["sgd", "adamw", "dot"] | None, Field(description="sgd, adamw or dot (protocol)")] = None
-    lr: Annotated[float | None, Field(gt=0, description="peak learning rate (protocol; CIFAR: 0.05 or 0.01)")] = None
-    weight_decay: Annotated[float | None, Field(ge=0, description="(protocol; CIFAR: 5e-4)")] = None
-    momentum: Annotated[float, Field(ge=0, lt=1, description="of sgd and dot")] = 0.9
-    nesterov: Annotated[bool, Field(description="for sgd")] = False
-    delta: Annotated[float, Field(ge=0, lt=1, description="of dot: half the difference of its two momenta")] = 0.075
-    decay_norms_and_biases: Annotated[bool, Field(description="weight decay on norm scales and biases too")] = True
+    teacher: TeacherSection = TeacherSection()
+    labels: str | None = None
+    unlabelled: DataSection | None = None
+    unlabelled_ratio: float = 1.0
 
 
-class ScheduleSection(Section):
-    """The learning rate over the run."""
-
-    name: Annotated[
-        Literal["constant", "step", "cosine", "one_cycle"] | None, Field(description="(protocol; CIFAR: step)")
-    ] = None
-    milestones: Annotated[
-        tuple[float, ...], Field(description="of step: decay after these epochs; below 1: shares of the run")
-    ] = (0.625, 0.75, 0.875)
-    gamma: Annotated[float, Field(gt=0, le=1, description="of step: the factor at each milestone")] = 0.1
-    warmup: Annotated[float, Field(ge=0, lt=1, description="share of the run over which the rate rises")] = 0.0
-
-
-class AveragingSection(Section):
-    """The weights of the result as an average of those that the run passes through."""
-
-    name: Annotated[AveragingName, Field(description="none, swa (mean over epochs) or ema (decaying, over steps)")] = (
-        "none"
-    )
-    start: Annotated[float, Field(ge=0, description="the first epoch that counts; below 1: share of the run")] = 0.625
-    decay: Annotated[float, Field(ge=0, lt=1, description="of ema: what is kept of the average at each step")] = 0.999
-
-
-class Recipe(Section):
+class Recipe(Settings):
     """What teachers and students have in common."""
 
     kind: ClassVar[str]
+    role: ClassVar[str]
+    terms_key: ClassVar[str]
+    has_teacher: ClassVar[bool]
+
+    @property
+    def terms(self) -> ObjectiveSection:
+        """What is minimised."""
+        raise NotImplementedError
+
+    @property
+    def student_inputs(self) -> StudentInputs:
+        """What only a student learns from."""
+        return StudentInputs()
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain values by key; None where the protocol decides."""
+        values = self.model_dump(mode="json")
+        for section, keys in PROTOCOL_KEYS.items():
+            stated = getattr(self, section).model_fields_set
+            values[section].update({key: None for key in keys if key not in stated})
+        return values
 
     preset: Annotated[
         str | None, Field(description="a published protocol of `preceptor list presets`; keys given beside it win")
@@ -193,9 +187,9 @@ class Recipe(Section):
     epochs: Annotated[int | None, Field(ge=1, description="(protocol; CIFAR: 240)")] = None
     batch_size: Annotated[int | None, Field(ge=1, description="(protocol; CIFAR: 64)")] = None
     inputs: InputsSection = InputsSection()
-    optim: OptimSection = OptimSection()
-    schedule: ScheduleSection = ScheduleSection()
-    averaging: AveragingSection = AveragingSection()
+    optim: OptimizerSettings = OptimizerSettings()
+    schedule: RateSchedule = RateSchedule()
+    averaging: Averaging = Averaging()
     accumulate: Annotated[
         int,
         Field(ge=1, description="passes that a batch is split into, their gradients added: less memory, the same step"),
@@ -220,12 +214,12 @@ class Recipe(Section):
     ] = "auto"
     sharding: Annotated[
         Sharding,
-        Field(description="with several processes, whose weights are parted over them (FSDP2): none, teacher, all"),
+        Field(description="with several processes, whose weights are sharded over them (FSDP2): none, teacher, all"),
     ] = "none"
     workers: _WORKERS = 0
     checkpoint_every_steps: Annotated[int, Field(ge=0, description="besides each epoch's end; 0: never")] = 0
     keep_every: Annotated[int, Field(ge=0, description="keep every N-th epoch's weights; 0: none")] = 0
-    resume: Annotated[bool, Field(description="go on with the run in `out` where it stopped")] = False
+    resume: Annotated[bool, Field(description="continue the run in `out` where it stopped")] = False
     overwrite: Annotated[bool, Field(description="replace the run in `out`")] = False
     tensorboard: Annotated[bool, Field(description="also write TensorBoard events into out/tensorboard")] = False
 
@@ -234,19 +228,30 @@ class TeachRecipe(Recipe):
     """Train a teacher."""
 
     kind: ClassVar[str] = "teach"
+    role: ClassVar[str] = "teacher"
+    terms_key: ClassVar[str] = "objective"
+    has_teacher: ClassVar[bool] = False
 
     objective: ObjectiveSection = ObjectiveSection(name="cross_entropy")
+
+    @property
+    def terms(self) -> ObjectiveSection:
+        """What is minimised."""
+        return self.objective
 
 
 class DistillRecipe(Recipe):
     """Train a student from a teacher."""
 
     kind: ClassVar[str] = "distill"
+    role: ClassVar[str] = "student"
+    terms_key: ClassVar[str] = "method"
+    has_teacher: ClassVar[bool] = True
 
     teacher: TeacherSection = TeacherSection()
     labels: Annotated[
         str | None,
-        Field(description="a folder of `preceptor label`: what the teacher said, read instead of asking it"),
+        Field(description="a folder of `preceptor label`: the teacher's outputs, read instead of running it"),
     ] = None
     method: ObjectiveSection = ObjectiveSection(name="kd")
     unlabelled: Annotated[
@@ -257,15 +262,28 @@ class DistillRecipe(Recipe):
         1.0
     )
 
+    @property
+    def terms(self) -> ObjectiveSection:
+        """What is minimised."""
+        return self.method
 
-class LabelRecipe(Section):
-    """Store what a teacher says of every training sample."""
+    @property
+    def student_inputs(self) -> StudentInputs:
+        """What only a student learns from."""
+        return StudentInputs(self.teacher, self.labels, self.unlabelled, self.unlabelled_ratio)
+
+
+AnyRecipe = TeachRecipe | DistillRecipe
+
+
+class LabelRecipe(Settings):
+    """Store a teacher's outputs for every training sample."""
 
     data: DataSection
     teacher: TeacherSection
-    out: Annotated[str, Field(description="folder of the labels; one that holds the same labels is gone on with")]
+    out: Annotated[str, Field(description="folder of the labels; one that holds the same labels is continued")]
     views: Annotated[
-        int, Field(ge=1, description="views of each sample; as many as the student has epochs: as good as asking live")
+        int, Field(ge=1, description="views of each sample; as many as the student has epochs: as good as a live teacher")
     ] = 1
     seed: Annotated[int, Field(ge=0, lt=2**31, description="of the views")] = 0
     dtype: Annotated[
@@ -274,8 +292,8 @@ class LabelRecipe(Section):
     top: Annotated[
         int | None, Field(ge=1, description="keep the N largest logits of a row and the mass of the rest; none: all")
     ] = None
-    rows_per_shard: Annotated[int, Field(ge=1, description="samples a file")] = 65536
-    batch_size: Annotated[int, Field(ge=1, description="samples asked about at once")] = 256
+    rows_per_shard: Annotated[int, Field(ge=1, description="samples per file")] = 65536
+    batch_size: Annotated[int, Field(ge=1, description="samples per forward pass")] = 256
     device: Annotated[str, Field(description="auto, cpu, cuda, cuda:1, mps")] = "auto"
     engine: Annotated[
         EngineName,

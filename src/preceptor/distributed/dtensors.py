@@ -1,4 +1,4 @@
-"""Tensors of which each process holds a part (PyTorch's DTensor), as FSDP2 makes of a network's weights."""
+"""Sharded tensors (PyTorch's DTensor), as FSDP2 makes of a network's weights."""
 
 from __future__ import annotations
 
@@ -6,22 +6,22 @@ import sys
 
 from torch import Tensor
 
-__all__ = ["is_sharded", "whole"]
+__all__ = ["full_tensor", "is_sharded"]
 
 
 def is_sharded(tensor: Tensor) -> bool:
-    """Return whether this process holds a part of a tensor only."""
+    """Return whether this process holds only a shard of a tensor."""
     module = sys.modules.get("torch.distributed.tensor")  # slow to import, and without it no such tensor exists
     return module is not None and isinstance(tensor, module.DTensor)
 
 
-def whole(tensor: Tensor) -> Tensor:
-    """Return all of a tensor, gathered where it is parted, by all processes together; gradients flow back into the part.
+def full_tensor(tensor: Tensor) -> Tensor:
+    """Return the full tensor, gathered where it is sharded, by all processes together; gradients flow back into the shard.
 
     Example:
         >>> import torch
         >>> values = torch.arange(3)
-        >>> whole(values) is values
+        >>> full_tensor(values) is values
         True
     """
     return tensor.full_tensor() if is_sharded(tensor) else tensor  # type: ignore[attr-defined, no-any-return]

@@ -1,4 +1,4 @@
-"""Several processes that train one network together: each sees its part of every batch, and all take the same step.
+"""Several processes that train one network together: each sees its rows of every batch, and all take the same step.
 
 Gradients are averaged after the backward pass, in buckets, by plain collectives: the terms of a step may change from batch to
 batch and parts of a network may get no gradient, which a wrapper that hooks into the backward pass would have to be told.
@@ -29,11 +29,11 @@ class Processes:
 
     Attributes:
         rank: number of this process, from 0; the first one writes the files.
-        count: of processes.
+        world_size: number of processes.
     """
 
     rank: int = 0
-    count: int = 1
+    world_size: int = 1
 
     @property
     def is_first(self) -> bool:
@@ -43,29 +43,29 @@ class Processes:
     @property
     def part(self) -> tuple[int, int]:
         """Which part of what all processes share is this one's, and of how many."""
-        return self.rank, self.count
+        return self.rank, self.world_size
 
     def add(self, values: Tensor) -> Tensor:
         """Return the sum over all processes, in place."""
-        if self.count > 1:
+        if self.world_size > 1:
             distributed.all_reduce(values)
         return values
 
     def average(self, tensors: Iterable[Tensor]) -> None:
         """Make each tensor its mean over all processes, in place."""
-        if self.count == 1:
+        if self.world_size == 1:
             return
         for bucket in _buckets(tensors):
             flat = torch.cat([tensor.detach().flatten().float() for tensor in bucket])
-            parts = self.add(flat).div_(self.count).split([tensor.numel() for tensor in bucket])
-            for tensor, part in zip(bucket, parts, strict=True):
-                tensor.detach().copy_(part.view_as(tensor))
+            means = self.add(flat).div_(self.world_size).split([tensor.numel() for tensor in bucket])
+            for tensor, mean in zip(bucket, means, strict=True):
+                tensor.detach().copy_(mean.view_as(tensor))
 
     def average_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
         """Make each gradient its mean over all processes; one that is missing here counts as 0."""
-        if self.count == 1:
+        if self.world_size == 1:
             return
-        trained = [p for p in parameters if p.requires_grad and not is_sharded(p)]  # a parted one's is the mean already
+        trained = [p for p in parameters if p.requires_grad and not is_sharded(p)]  # a sharded one's is the mean already
         if not trained:
             return
         has_gradient = torch.tensor([float(parameter.grad is not None) for parameter in trained])
@@ -78,11 +78,11 @@ class Processes:
 
     def any(self, flag: bool, device: torch.device) -> bool:
         """Return whether a flag is up in any process."""
-        return flag if self.count == 1 else bool(self.add(torch.tensor(float(flag), device=device)) > 0)
+        return flag if self.world_size == 1 else bool(self.add(torch.tensor(float(flag), device=device)) > 0)
 
     def least(self, number: int, device: torch.device) -> int:
         """Return the smallest of all processes' numbers."""
-        if self.count == 1:
+        if self.world_size == 1:
             return number
         smallest = torch.tensor(number, device=device)
         distributed.all_reduce(smallest, distributed.ReduceOp.MIN)
@@ -90,26 +90,26 @@ class Processes:
 
     def gather(self, values: Tensor) -> list[Tensor]:
         """Return what each process holds, of equal shapes and laid out row by row."""
-        if self.count == 1:
+        if self.world_size == 1:
             return [values]
-        everyone = [torch.empty_like(values) for _ in range(self.count)]
+        everyone = [torch.empty_like(values) for _ in range(self.world_size)]
         # as bytes: neither gloo nor NCCL knows 16-bit integers
-        distributed.all_gather([part.view(torch.uint8) for part in everyone], values.view(torch.uint8))
+        distributed.all_gather([values_there.view(torch.uint8) for values_there in everyone], values.view(torch.uint8))
         return everyone
 
     def rows(self, values: Tensor) -> Tensor:
         """Return the rows of all processes one after another; their numbers may differ."""
-        if self.count == 1:
+        if self.world_size == 1:
             return values
         lengths = torch.cat(self.gather(torch.tensor([len(values)], device=values.device))).tolist()
         everyone = self.gather(padded(values, max(lengths)))
-        return torch.cat([part[:length] for part, length in zip(everyone, lengths, strict=True)])
+        return torch.cat([values[:length] for values, length in zip(everyone, lengths, strict=True)])
 
     def exchange(self, value: Value) -> list[Value]:
         """Return what each process has, in order; anything that can be pickled."""
-        if self.count == 1:
+        if self.world_size == 1:
             return [value]
-        values: list[Any] = [None] * self.count
+        values: list[Any] = [None] * self.world_size
         distributed.all_gather_object(values, value)
         return values
 
@@ -119,7 +119,7 @@ class Processes:
         Args:
             banks: buffers that hold a row per sample, each with the rows that this process has changed.
         """
-        if self.count == 1:
+        if self.world_size == 1:
             return
         for memory_banks, rows in banks:
             seen = self.rows(rows)
@@ -130,9 +130,14 @@ class Processes:
         """Make the buffers that each process moves on its own, batch-norm statistics above all, their mean, in place."""
         self.average(buffers)
 
+    def seed(self, seed: int) -> None:
+        """Give this process random numbers of its own, for dropout and its like; the first one's stay as they are."""
+        if self.rank > 0:
+            torch.manual_seed((seed + 0x9E3779B97F4A7C15 * self.rank) % 2**63)
+
     def wait(self) -> None:
         """Wait until all processes are here."""
-        if self.count > 1:
+        if self.world_size > 1:
             distributed.barrier()
 
 
@@ -153,7 +158,7 @@ def join_processes() -> Processes:
 
 
 def _leave() -> None:
-    """Part from the others before this process ends: gloo's threads, still running then, could abort it.
+    """Leave the group before this process ends: gloo's threads, still running then, could abort it.
 
     NCCL would wait for the others, which a process that has failed must not do.
     """

@@ -1,7 +1,7 @@
-"""Networks whose weights are parted over processes (FSDP2): each holds its part, and a whole block only while that runs.
+"""Networks whose weights are sharded over processes (FSDP2): each holds its shard, and a full block only while that runs.
 
 Source: Zhao et al., "PyTorch FSDP: Experiences on Scaling Fully Sharded Data Parallel" (VLDB 2023), as PyTorch's
-`fully_shard`. What leaves a process (checkpoints, weights, averages) is whole, so that it fits any number of processes.
+`fully_shard`. What leaves a process (checkpoints, weights, averages) is full, so that it fits any number of processes.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 
-from preceptor.distributed.dtensors import is_sharded, whole
+from preceptor.distributed.dtensors import full_tensor, is_sharded
 
 __all__ = [
     "Sharding",
@@ -30,22 +30,22 @@ Sharding = Literal["none", "teacher", "all"]
 _BLOCK = 2**20  # parameters from which a block is gathered by itself
 
 
-def shard(network: nn.Module, device: torch.device, count: int, least: int = _BLOCK) -> None:
-    """Part a network's parameters over all processes; every one must run its forward and backward passes from now on.
+def shard(network: nn.Module, device: torch.device, world_size: int, least: int = _BLOCK) -> None:
+    """Shard a network's parameters over all processes; every one must run its forward and backward passes from now on.
 
     Blocks are the members of lists and sequences of modules, innermost first.
 
     Args:
         network: on `device`, the same in every process.
         device: of this process.
-        count: of processes.
-        least: parameters that make a block worth gathering by itself; what is left belongs to the network as a whole.
+        world_size: number of processes.
+        least: parameters that make a block worth gathering by itself; the rest is gathered with the network.
     """
     from torch.distributed.device_mesh import init_device_mesh  # noqa: PLC0415  (slow to import)
     from torch.distributed.fsdp import fully_shard  # noqa: PLC0415
 
-    network.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]  # parts are cut from rows
-    mesh = init_device_mesh(device.type, (count,))
+    network.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]  # shards are cut from rows
+    mesh = init_device_mesh(device.type, (world_size,))
     lists = [module for module in network.modules() if isinstance(module, nn.ModuleList | nn.Sequential)]
     for block in [member for members in reversed(lists) for member in members]:
         if sum(parameter.numel() for parameter in block.parameters() if not is_sharded(parameter)) >= least:
@@ -54,14 +54,14 @@ def shard(network: nn.Module, device: torch.device, count: int, least: int = _BL
 
 
 def local_shard(tensor: Tensor) -> Tensor:
-    """Return what this process holds of a tensor."""
+    """Return this process's shard of a tensor, or the tensor where it is not sharded."""
     return tensor.to_local() if is_sharded(tensor) else tensor  # type: ignore[attr-defined, no-any-return]
 
 
 def full_state(state: Any) -> Any:
-    """Return a state dict, however nested, with every parted tensor whole and on the CPU; all processes call it together."""
+    """Return a state dict, however nested, with every sharded tensor full and on the CPU; all processes call it together."""
     if isinstance(state, Tensor):
-        return whole(state.detach()).cpu() if is_sharded(state) else state
+        return full_tensor(state.detach()).cpu() if is_sharded(state) else state
     if isinstance(state, Mapping):
         return {key: full_state(value) for key, value in state.items()}
     if isinstance(state, list | tuple):
@@ -69,18 +69,18 @@ def full_state(state: Any) -> Any:
     return state
 
 
-def shard_like(given: Tensor, like: Tensor) -> Tensor:
-    """Return a whole tensor as one that is parted like another; as it is where that one is whole, or of another shape."""
-    if not is_sharded(like) or given.shape != like.shape:
-        return given
+def shard_like(tensor: Tensor, like: Tensor) -> Tensor:
+    """Return a full tensor sharded like another; as it is where that one is not sharded, or of another shape."""
+    if not is_sharded(like) or tensor.shape != like.shape:
+        return tensor
     from torch.distributed.tensor import distribute_tensor  # noqa: PLC0415  (slow to import)
 
     mesh, placements = like.device_mesh, like.placements  # type: ignore[attr-defined]
-    return distribute_tensor(given.to(like.device, like.dtype), mesh, placements)
+    return distribute_tensor(tensor.to(like.device, like.dtype), mesh, placements)
 
 
 def load_full(module: nn.Module, state: Mapping[str, Tensor]) -> None:
-    """Load a whole state dict into a module, each process its part.
+    """Load a full state dict into a module, each process its shard.
 
     Raises:
         RuntimeError: when it does not fit.
@@ -90,7 +90,7 @@ def load_full(module: nn.Module, state: Mapping[str, Tensor]) -> None:
 
 
 def load_full_optimizer(optimizer: torch.optim.Optimizer, state: Mapping[str, Any]) -> None:
-    """Load a whole state dict into an optimiser, each process its part.
+    """Load a full state dict into an optimiser, each process its shard.
 
     Raises:
         ValueError: when it does not fit.
@@ -101,11 +101,11 @@ def load_full_optimizer(optimizer: torch.optim.Optimizer, state: Mapping[str, An
 
 
 def clip_gradients(parameters: Iterable[nn.Parameter], largest: float) -> None:
-    """Scale all gradients down so that their common norm is at most `largest`, whole and parted ones alike."""
+    """Scale all gradients down so that their common norm is at most `largest`, full and sharded ones alike."""
     trained = [parameter for parameter in parameters if parameter.grad is not None]
-    sides = [[p for p in trained if is_sharded(p) is parts] for parts in (False, True)]
-    given = [side for side in sides if side]
-    norms = [whole(get_total_norm([p.grad for p in side if p.grad is not None])) for side in given]
+    groups = [[p for p in trained if is_sharded(p) is sharded] for sharded in (False, True)]
+    groups = [group for group in groups if group]
+    norms = [full_tensor(get_total_norm([p.grad for p in group if p.grad is not None])) for group in groups]
     norm = torch.linalg.vector_norm(torch.stack(norms))
-    for side in given:
-        clip_grads_with_norm_(side, largest, norm)
+    for group in groups:
+        clip_grads_with_norm_(group, largest, norm)

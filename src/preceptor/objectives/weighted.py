@@ -52,6 +52,11 @@ class Sum(Objective):
         """The terms that run: all but those whose weight is plainly 0, which have only their preparation to do."""
         return tuple(name for name, weight in self.weight_of.items() if weight != 0.0)
 
+    @property
+    def teacher_terms(self) -> frozenset[str]:
+        """The names of the terms that take something from a teacher."""
+        return frozenset(name for name, objective in self.named_terms() if objective.uses_teacher)
+
     def weights(self, progress: Progress) -> dict[str, float]:
         """Return each term's weight at this moment."""
         return {

@@ -151,7 +151,7 @@ def _assess(candidate: Candidate, data: Data, engine: Engine, reference: Tensor 
 
 
 def _logits(candidate: Candidate, split: Split, data: Data, engine: Engine, workers: int) -> Tensor:
-    part, rows = engine.processes.part, _BATCH_SIZE * engine.processes.count
+    part, rows = engine.processes.part, _BATCH_SIZE * engine.processes.world_size
     batches = plain_batches(split, data.normalisation, rows, engine.device, workers=workers, part=part)
     logits = predict(engine.place(candidate.network), batches, engine)
     check_number(f"assess: {candidate.name}", logits.shape[1], data)

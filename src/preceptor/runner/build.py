@@ -1,4 +1,4 @@
-"""The parts of a run put together: both networks tapped, the objective built from what a dry forward pass shows."""
+"""A run's components: both networks observed, the objective built from what a forward pass of two samples shows."""
 
 from __future__ import annotations
 
@@ -13,15 +13,16 @@ from preceptor.artifacts.compatibility import check_number
 from preceptor.artifacts.create import reading_notes
 from preceptor.artifacts.provenance import fingerprint
 from preceptor.artifacts.teachers import load_anchors, load_teachers
-from preceptor.config.sections import DistillRecipe, Recipe
-from preceptor.data import Data, Split, plain_batches
+from preceptor.config.resolve import ResolvedRecipe
+from preceptor.data import Data, PlainInputs, plain_batches
 from preceptor.errors import UsageError
 from preceptor.labels import LabelStore
 from preceptor.models import feature_names, observe
-from preceptor.objectives.base import BuildContext, FeatureShapes
+from preceptor.objectives.base import BuildContext, FeatureShapes, Taps
 from preceptor.objectives.distill import METHODS
 from preceptor.objectives.teacher import OBJECTIVES
 from preceptor.objectives.weighted import Sum
+from preceptor.runner.load import LoadedInputs
 from preceptor.training import (
     Engine,
     EnsembleTeacher,
@@ -31,23 +32,23 @@ from preceptor.training import (
     SequentialTeacher,
     StoredTeacher,
     TeacherSource,
+    average_outputs,
     forward_flops,
-    together,
 )
 from preceptor.types import Outputs
 
-__all__ = ["RunComponents", "TeacherSet", "assemble", "find_teachers"]
+__all__ = ["RunComponents", "TeacherSet", "build", "find_teachers"]
 
 
 @dataclass(frozen=True, slots=True)
 class TeacherSet:
-    """Who is asked in a run.
+    """The teachers of a run.
 
     Attributes:
-        networks: the teachers, all asked about every batch; none when a teacher is being trained.
-        anchors: earlier states of the one teacher, asked before it.
+        networks: that run for every batch; none when a teacher is being trained.
+        anchors: earlier states of the one teacher, which come before it.
         truth: the true label distribution [samples, classes] instead of a network.
-        store: what the teachers said, instead of asking them.
+        store: a teacher's outputs instead of a network.
     """
 
     networks: Sequence[nn.Module] = ()
@@ -65,171 +66,117 @@ class TeacherSet:
 
 @dataclass(frozen=True, slots=True)
 class RunComponents:
-    """What is trained, where its teacher's answers come from, and the engine both run on."""
+    """What is trained, where its teacher's outputs come from, and the engine both run on."""
 
     learner: Learner
-    source: TeacherSource | None
+    teacher: TeacherSource | None
     engine: Engine
     notes: tuple[str, ...]
 
 
-def find_teachers(recipe: Recipe, given: nn.Module | None, store: LabelStore | None, data: Data) -> TeacherSet:
-    """Return the teachers of a recipe: what they said, where that is stored.
+def find_teachers(resolved: ResolvedRecipe, inputs: LoadedInputs, teacher: nn.Module | None) -> TeacherSet:
+    """Return the teachers of a recipe, or their outputs where they are stored.
+
+    Args:
+        resolved: names them.
+        inputs: data and stored labels.
+        teacher: the one teacher, where it was passed from Python.
 
     Raises:
         UsageError: when one cannot be used.
     """
-    if not isinstance(recipe, DistillRecipe):
+    if not resolved.stated.has_teacher:
         return TeacherSet()
-    if recipe.teacher.truth:
+    section, data = resolved.student_inputs.teacher, inputs.data
+    if section.truth:
         if data.train.truth is None:
             raise UsageError(f"teacher.truth: data {data.name} does not know its true label distribution")
-        if recipe.inputs.name != "real" or recipe.unlabelled is not None or data.pool is not None:
+        if not isinstance(resolved.policy, PlainInputs) or inputs.pool is not None:
             raise UsageError(
                 "teacher.truth: is known of the labelled training samples only; use no inputs= and no pool"
             )
         return TeacherSet(truth=data.train.truth)
-    if store is not None:
-        return TeacherSet(store=store)
-    anchors = () if given is not None else load_anchors(recipe.teacher, data)
-    return TeacherSet(load_teachers(recipe.teacher, data, given=given), anchors)
+    if inputs.store is not None:
+        return TeacherSet(store=inputs.store)
+    anchors = () if teacher is not None else load_anchors(section, data)
+    return TeacherSet(load_teachers(section, data, passed=teacher), anchors)
 
 
-def _check_multilabel(objective: Sum) -> None:
-    """Check that every term means something where several classes can be present at once."""
-    for name, term in objective.named_terms():
-        if term.multilabel is None:
-            known = ", ".join(key for key, entry in {**OBJECTIVES, **METHODS}.items() if entry.objective.multilabel)
-            raise UsageError(f"{name}: is not made for multi-label data; there are {known}")
-
-
-def _check_logits_only(objective: Sum, store: LabelStore, before: BuildContext) -> None:
-    """Check that an objective asks a teacher for nothing but its logits.
-
-    Raises:
-        UsageError: when it asks for more.
-    """
-    live = f"labels {store.folder} hold logits only, and this method needs the teacher itself: teacher=RUN, no labels"
-    if objective.views():
-        raise UsageError(f"{live} (further views: {', '.join(objective.views())})")
-    try:
-        wanted = objective.taps(_offer(before.student), {}).teacher
-    except UsageError as error:
-        raise UsageError(f"{live} ({error})") from error
-    if wanted:
-        raise UsageError(f"{live} (features: {', '.join(wanted)})")
-
-
-def assemble(
-    model: nn.Module,
-    objective: Sum,
-    staff: TeacherSet,
-    recipe: Recipe,
-    data: Data,
-    engine: Engine,
-    *,
-    pool: Split | None,
-    rows: int,
+def build(
+    resolved: ResolvedRecipe, inputs: LoadedInputs, model: nn.Module, teachers: TeacherSet, engine: Engine
 ) -> RunComponents:
     """Return the learner and its teacher source.
 
     Args:
+        resolved: the recipe.
+        inputs: whose training split is shown.
         model: is trained.
-        objective: of the run.
-        staff: who is asked.
-        recipe: resolved.
-        data: whose training split is shown.
+        teachers: of the run.
         engine: not yet decided where that depends on the work.
-        pool: samples without labels, or None.
-        rows: of a full batch as all processes see it together, without further views.
 
     Raises:
         UsageError: for class counts that differ, a term that the task has no use for, or features that the objective cannot
             work with.
     """
+    data, objective, recipe = inputs.data, resolved.objective, resolved.stated
     if data.task == "multilabel":
         _check_multilabel(objective)
     sample = next(plain_batches(data.train, data.normalisation, 2, engine.device)).inputs
-
-    def setting(student: nn.Module, names: Sequence[str] | None, teacher_names: Sequence[str] | None) -> BuildContext:
-        answers = [_dry(teacher, teacher_names, sample, engine, "teacher") for teacher in staff.networks]
-        return BuildContext(
-            num_samples=len(data.train) + (0 if pool is None else len(pool)),
-            num_classes=data.num_classes,
-            student=_dry(student, names, sample, engine, "student"),
-            teacher=_first_answers(answers, staff, data, engine),
-            model=student,
-            teacher_model=staff.networks[0] if staff.networks else None,
-            labels=data.train.labels,
-            batch_size=max(min(recipe.batch_size or 1, len(data.train)) // recipe.accumulate, 1),
-            task=data.task,
-        )
-
-    before = setting(model, None, None)
-    _check_classes(before, data)
-    student = objective.wrap_student(model, before)
+    context = _context(resolved, inputs, model, teachers, sample, engine)
+    _check_classes(context, data)
+    student = objective.wrap_student(model, context)
     if student is not model:
-        before = setting(student, None, None)
+        context = _context(resolved, inputs, student, teachers, sample, engine)
     if engine.compiles is None:
-        engine = engine.decide(_work(student, staff, recipe, data, sample))
-    if staff.store is not None:
-        _check_logits_only(objective, staff.store, before)
-    taps = objective.taps(_offer(before.student), _offer(before.teacher))
-    objective.build(setting(student, taps.student, taps.teacher))
-    rows = len(range(engine.processes.rank, rows, engine.processes.count))  # of this process
+        engine = engine.decide(_work(student, teachers, resolved, data, sample))
+    if teachers.store is not None:
+        _check_logits_only(objective, teachers.store, context)
+    taps = objective.taps(_shapes(context.student), _shapes(context.teacher))
+    objective.build(_context(resolved, inputs, student, teachers, sample, engine, taps))
+    rows, processes = resolved.policy.rows(resolved.batch_size), engine.processes
+    rows = len(range(processes.rank, rows, processes.world_size))  # of this process
     rows = -(-rows // recipe.accumulate) * (1 + len(objective.views()))
-    plain = copy.deepcopy(student).cpu() if engine.sharding == "all" else None
+    unsharded = copy.deepcopy(student).cpu() if engine.sharding == "all" else None
     network = engine.place(observe(student, taps.student))
-    learner = engine.place(Learner(network, objective, engine.accelerate(network, rows), plain))
+    learner = engine.place(Learner(network, objective, engine.accelerate(network, rows), unsharded))
     engine.shard(student, "student")
-    read = (*reading_notes("model", [model]), *reading_notes("teacher", staff.networks))
-    notes = (*read, *objective.notes(), *_seen_in_parts(objective, recipe.accumulate))
-    return RunComponents(learner, _source(staff, taps.teacher, recipe, data, engine, rows), engine, notes)
+    notes = (
+        *reading_notes("model", [model]),
+        *reading_notes("teacher", teachers.networks),
+        *objective.notes(),
+        *_compared_in_passes(objective, recipe.accumulate),
+    )
+    return RunComponents(learner, _source(teachers, taps.teacher, resolved, data, engine, rows), engine, notes)
 
 
-def _seen_in_parts(objective: Sum, passes: int) -> tuple[str, ...]:
-    """Return a line on the terms that compare rows, where a batch is split into several passes."""
-    comparing = [name for name, term in objective.named_terms() if name in objective.running and term.compares_rows]
-    if passes == 1 or not comparing:
-        return ()
-    return (
-        f"accumulate: rows are compared within one of {passes} passes, not over the batch ({', '.join(comparing)})",
+def _context(
+    resolved: ResolvedRecipe,
+    inputs: LoadedInputs,
+    student: nn.Module,
+    teachers: TeacherSet,
+    sample: Tensor,
+    engine: Engine,
+    taps: Taps | None = None,
+) -> BuildContext:
+    """Return what the objective is built from; without taps, with every feature that the networks offer."""
+    data = inputs.data
+    student_names, teacher_names = (None, None) if taps is None else (taps.student, taps.teacher)
+    outputs = [_probe(teacher, teacher_names, sample, engine, "teacher") for teacher in teachers.networks]
+    return BuildContext(
+        num_samples=len(data.train) + (0 if inputs.pool is None else len(inputs.pool)),
+        num_classes=data.num_classes,
+        student=_probe(student, student_names, sample, engine, "student"),
+        teacher=_teacher_outputs(outputs, teachers, data, engine),
+        model=student,
+        teacher_model=teachers.networks[0] if teachers.networks else None,
+        labels=data.train.labels,
+        batch_size=max(min(resolved.batch_size, len(data.train)) // resolved.stated.accumulate, 1),
+        task=data.task,
     )
 
 
-def _work(student: nn.Module, staff: TeacherSet, recipe: Recipe, data: Data, sample: Tensor) -> float:
-    """Return the floating-point operations of the run: a step costs the student three forward passes, a teacher one."""
-    assert recipe.epochs is not None
-    teachers = sum(forward_flops(network, sample) for network in staff.networks)
-    return (3 * forward_flops(student, sample) + teachers) * len(data.train) * recipe.epochs
-
-
-def _source(
-    staff: TeacherSet, names: Sequence[str], recipe: Recipe, data: Data, engine: Engine, rows: int
-) -> TeacherSource | None:
-    if staff.truth is not None:
-        return OracleTeacher(staff.truth, engine)
-    if staff.store is not None:
-        return StoredTeacher(staff.store, engine)
-    live = [LiveTeacher(observe(network, names), engine, rows) for network in staff.networks]
-    if not staff.anchors:
-        return None if not live else live[0] if len(live) == 1 else EnsembleTeacher(live, data.task)
-    route = [*(LiveTeacher(observe(network, names), engine, rows) for network in staff.anchors), *live]
-    assert isinstance(recipe, DistillRecipe)
-    assert recipe.epochs is not None
-    switches = recipe.teacher.switch_epochs
-    if switches is None:
-        switches = tuple(1 + round(recipe.epochs * k / len(route)) for k in range(1, len(route)))
-    if len(switches) != len(route) - 1 or list(switches) != sorted(switches):
-        raise UsageError(
-            f"teacher.switch_epochs: {list(switches)} must be {len(route) - 1} rising epochs, one for each change "
-            f"between {len(staff.anchors)} anchors and the teacher"
-        )
-    return SequentialTeacher(route, switches)
-
-
-def _dry(network: nn.Module, names: Sequence[str] | None, sample: Tensor, engine: Engine, who: str) -> Outputs:
-    """Return what a network says of the sample, in eval mode; None as names: with every feature that it offers."""
+def _probe(network: nn.Module, names: Sequence[str] | None, sample: Tensor, engine: Engine, who: str) -> Outputs:
+    """Return a network's outputs for the sample, in eval mode; None as names: with every feature that it offers."""
     try:
         observed = observe(network, feature_names(network, preactivation=True) if names is None else names)
     except UsageError as error:
@@ -242,19 +189,86 @@ def _dry(network: nn.Module, names: Sequence[str] | None, sample: Tensor, engine
     return outputs
 
 
-def _first_answers(answers: Sequence[Outputs], staff: TeacherSet, data: Data, engine: Engine) -> Outputs | None:
-    if staff.truth is not None:
-        return Outputs(staff.truth[:2].float().to(engine.device))
-    if staff.store is not None:
-        return Outputs(staff.store.logits(1, torch.tensor([0, 1])).to(engine.device))
-    return None if not answers else answers[0] if len(answers) == 1 else together(answers, data.task)
+def _teacher_outputs(
+    outputs: Sequence[Outputs], teachers: TeacherSet, data: Data, engine: Engine
+) -> Outputs | None:
+    if teachers.truth is not None:
+        return Outputs(teachers.truth[:2].float().to(engine.device))
+    if teachers.store is not None:
+        return Outputs(teachers.store.logits(1, torch.tensor([0, 1])).to(engine.device))
+    return None if not outputs else outputs[0] if len(outputs) == 1 else average_outputs(outputs, data.task)
 
 
-def _offer(outputs: Outputs | None) -> FeatureShapes:
+def _shapes(outputs: Outputs | None) -> FeatureShapes:
     return {} if outputs is None else {name: tuple(value.shape[1:]) for name, value in outputs.features.items()}
 
 
-def _check_classes(setting: BuildContext, data: Data) -> None:
-    for role, outputs in (("model", setting.student), ("teacher", setting.teacher)):
-        for answer in () if outputs is None else (outputs, *outputs.members):
-            check_number(role, answer.logits.shape[1], data)
+def _check_classes(context: BuildContext, data: Data) -> None:
+    for role, outputs in (("model", context.student), ("teacher", context.teacher)):
+        for member in () if outputs is None else (outputs, *outputs.members):
+            check_number(role, member.logits.shape[1], data)
+
+
+def _check_multilabel(objective: Sum) -> None:
+    """Check that every term means something where several classes can be present at once."""
+    for name, term in objective.named_terms():
+        if term.multilabel is None:
+            known = ", ".join(key for key, entry in {**OBJECTIVES, **METHODS}.items() if entry.objective.multilabel)
+            raise UsageError(f"{name}: is not made for multi-label data; there are {known}")
+
+
+def _check_logits_only(objective: Sum, store: LabelStore, context: BuildContext) -> None:
+    """Check that an objective needs nothing of a teacher but its logits.
+
+    Raises:
+        UsageError: when it needs more.
+    """
+    live = f"labels {store.folder} hold logits only, and this method needs the teacher itself: teacher=RUN, no labels"
+    if objective.views():
+        raise UsageError(f"{live} (extra views: {', '.join(objective.views())})")
+    try:
+        wanted = objective.taps(_shapes(context.student), {}).teacher
+    except UsageError as error:
+        raise UsageError(f"{live} ({error})") from error
+    if wanted:
+        raise UsageError(f"{live} (features: {', '.join(wanted)})")
+
+
+def _compared_in_passes(objective: Sum, passes: int) -> tuple[str, ...]:
+    """Return a line on the terms that compare rows, where a batch is split into several passes."""
+    comparing = [name for name, term in objective.named_terms() if name in objective.running and term.compares_rows]
+    if passes == 1 or not comparing:
+        return ()
+    return (
+        f"accumulate: rows are compared within one of {passes} passes, not over the batch ({', '.join(comparing)})",
+    )
+
+
+def _work(student: nn.Module, teachers: TeacherSet, resolved: ResolvedRecipe, data: Data, sample: Tensor) -> float:
+    """Return the floating-point operations of the run: a step costs the student three forward passes, a teacher one."""
+    of_teachers = sum(forward_flops(network, sample) for network in teachers.networks)
+    return (3 * forward_flops(student, sample) + of_teachers) * len(data.train) * resolved.epochs
+
+
+def _source(
+    teachers: TeacherSet, names: Sequence[str], resolved: ResolvedRecipe, data: Data, engine: Engine, rows: int
+) -> TeacherSource | None:
+    if teachers.truth is not None:
+        return OracleTeacher(teachers.truth, engine)
+    if teachers.store is not None:
+        return StoredTeacher(teachers.store, engine)
+    anchors, live = (
+        [LiveTeacher(observe(network, names), engine, rows) for network in networks]
+        for networks in (teachers.anchors, teachers.networks)
+    )
+    if not anchors:
+        return None if not live else live[0] if len(live) == 1 else EnsembleTeacher(live, data.task)
+    sequence, switches = [*anchors, *live], resolved.student_inputs.teacher.switch_epochs
+    if switches is None:
+        switches = tuple(1 + round(resolved.epochs * number / len(sequence)) for number in range(1, len(sequence)))
+    if len(switches) != len(sequence) - 1 or list(switches) != sorted(switches):
+        raise UsageError(
+            f"teacher.switch_epochs: {list(switches)} must be {len(sequence) - 1} rising epochs, one for each change "
+            f"between {len(anchors)} anchors and the teacher"
+        )
+    return SequentialTeacher(sequence, switches)

@@ -4,31 +4,48 @@ from __future__ import annotations
 
 import datetime
 import statistics
-from collections.abc import Mapping
-from dataclasses import asdict
-from typing import Any
+from dataclasses import asdict, dataclass
 
 import torch
 from torch import Tensor, nn
 
 from preceptor.artifacts.create import resolved_section
+from preceptor.artifacts.load import load_run_network
+from preceptor.artifacts.metrics_log import MetricsLog
 from preceptor.artifacts.provenance import command_line, git_commit, versions
+from preceptor.artifacts.record import RunRecord
 from preceptor.artifacts.run_folder import RunFolder
 from preceptor.assessment import Metrics, measure, reliability
-from preceptor.config.protocols import resolved
-from preceptor.config.sections import Recipe
+from preceptor.config.resolve import ResolvedRecipe
 from preceptor.data import Data, Split, plain_batches
-from preceptor.models import ReusedClassifier, load_weights, save_weights
+from preceptor.models import save_weights
 from preceptor.runner.result import Result
 from preceptor.training import Engine, FitResult, Learner, predict
 
-__all__ = ["finish", "finished", "now", "score"]
+__all__ = ["Origin", "finish", "now", "reopen", "score"]
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """What a run came from.
+
+    Attributes:
+        started: when.
+        teacher_fingerprint: of the teacher, the last one of several.
+        start_fingerprint: of the weights that training started from.
+        assistants: run folders of the teacher assistants.
+    """
+
+    started: str
+    teacher_fingerprint: str | None
+    start_fingerprint: str | None
+    assistants: list[str]
 
 
 def score(
     network: nn.Module, split: Split, data: Data, engine: Engine, batch_size: int, *, workers: int = 0
 ) -> tuple[Metrics, Tensor]:
-    """Return a network's metrics on one part of the data, and its logits there.
+    """Return a network's metrics on one split of the data, and its logits there.
 
     Args:
         network: returns logits.
@@ -38,92 +55,102 @@ def score(
         batch_size: rows at once, over all processes.
         workers: processes that read ahead.
     """
-    part = engine.processes.part
-    batches = plain_batches(split, data.normalisation, batch_size, engine.device, workers=workers, part=part)
+    rank, world_size = engine.processes.rank, engine.processes.world_size
+    batches = plain_batches(
+        split, data.normalisation, batch_size, engine.device, workers=workers, rank=rank, world_size=world_size
+    )
     logits = predict(network, batches, engine)
     return measure(logits, split.labels, split.truth), logits
 
 
 def finish(
     learner: Learner,
-    course: FitResult,
-    recipe: Recipe,
+    fitted: FitResult,
+    resolved: ResolvedRecipe,
     data: Data,
     engine: Engine,
     folder: RunFolder,
-    started: str,
-    origin: Mapping[str, Any],
+    log: MetricsLog,
+    origin: Origin,
 ) -> Result:
     """Measure the network on test, and write its weights and the record of the run.
 
     Args:
         learner: holds the network that the run ends with.
-        course: how training went.
-        recipe: resolved.
+        fitted: how training ended.
+        resolved: the recipe.
         data: whose test split is read.
         engine: on which the network runs.
-        folder: is written to.
-        started: when, as `now` says it.
-        origin: further entries of the record: what the run came from.
+        folder: is written to by the first process.
+        log: of the run's epochs.
+        origin: of the run.
     """
-    batch_size = 4 * resolved(recipe.batch_size, "batch_size")
-    network = learner.network.release().eval()
-    metrics, logits = score(network, data.test, data, engine, batch_size, workers=recipe.workers)
+    recipe, network = resolved.stated, learner.network.release().eval()
+    metrics, logits = score(network, data.test, data, engine, 4 * resolved.batch_size, workers=recipe.workers)
     model = learner.full_network().eval()
-    history = folder.history()
-    last = history[-1]
-    record: dict[str, Any] = {
-        "kind": recipe.kind,
-        "command": command_line(),
-        "seed": recipe.seed,
-        "test": metrics.as_dict(),
-        "test_name": data.test_name,
-        "selected_epoch": course.selected_epoch,
-        "validation": dict(course.validation),
-        "train": {"loss": last["train"]["loss"], "accuracy": last["train"]["accuracy"]},
-        **({} if data.task == "multilabel" else {"reliability": _bars(logits, data.test.labels)}),
-        "history": history,
-        "seconds": course.seconds,
-        "images_per_second": statistics.fmean(row["images_per_second"] for row in history),
-        "parameters": sum(parameter.numel() for parameter in model.parameters()),
-        "task": data.task,
-        "num_classes": data.num_classes,
-        "class_names": list(data.class_names),
-        "input_shape": list(data.input_shape),
-        "input_dtype": "uint8" if data.test.inputs(torch.tensor([0])).dtype == torch.uint8 else "float32",
-        "normalisation": asdict(data.normalisation),
-        "vocabulary": None if data.vocabulary is None else asdict(data.vocabulary),
-        "table": None if data.table is None else data.table.as_dict(),
-        "data_fingerprint": data.fingerprint,
-        "source_fingerprint": data.source_fingerprint,
-        "truth_fingerprint": data.truth_fingerprint,
-        **origin,
-        "model": resolved_section(recipe.model, model),
-        "reuse": asdict(model.reuse) if isinstance(model, ReusedClassifier) else None,
-        "device": str(engine.device),
-        "precision": engine.precision,
-        "compiled": engine.compiles,
-        "versions": versions(),
-        "git": git_commit(),
-        "started": started,
-        "finished": now(),
-    }
+    history = log.rows()
+    bars = None if data.task == "multilabel" else [asdict(bar) for bar in reliability(logits, data.test.labels)]
+    record = RunRecord(
+        kind=recipe.kind,
+        command=command_line(),
+        seed=recipe.seed,
+        test=metrics.as_dict(),
+        test_name=data.test_name,
+        selected_epoch=fitted.selected_epoch,
+        validation=dict(fitted.validation),
+        train={key: history[-1]["train"][key] for key in ("loss", "accuracy")},
+        reliability=bars,
+        history=history,
+        seconds=fitted.seconds,
+        images_per_second=statistics.fmean(row["images_per_second"] for row in history),
+        parameters=sum(parameter.numel() for parameter in model.parameters()),
+        task=data.task,
+        num_classes=data.num_classes,
+        class_names=data.class_names,
+        input_shape=data.input_shape,
+        input_dtype="uint8" if data.test.inputs(torch.tensor([0])).dtype == torch.uint8 else "float32",
+        normalisation=asdict(data.normalisation),
+        vocabulary=None if data.vocabulary is None else asdict(data.vocabulary),
+        table=None if data.table is None else data.table.as_dict(),
+        data_fingerprint=data.fingerprint,
+        source_fingerprint=data.source_fingerprint,
+        truth_fingerprint=data.truth_fingerprint,
+        teacher_fingerprint=origin.teacher_fingerprint,
+        assistants=origin.assistants,
+        start_fingerprint=origin.start_fingerprint,
+        model=resolved_section(recipe.model, model),
+        device=str(engine.device),
+        precision=engine.precision,
+        compiled=bool(engine.compiles),
+        versions=versions(),
+        git=git_commit(),
+        started=origin.started,
+        finished=now(),
+    )
     model = model.cpu()
-    save_weights(model, folder.weights)
-    folder.write_result(record)
+    if engine.processes.is_first:
+        save_weights(model, folder.weights)
+        folder.write_record(record)
     return Result(metrics, model, folder.path, record)
 
 
-def _bars(logits: Tensor, labels: Tensor) -> list[dict[str, float]]:
-    return [asdict(bar) for bar in reliability(logits, labels)]
+def reopen(folder: RunFolder, model: nn.Module | None, data: Data, engine: Engine, workers: int) -> Result:
+    """Return the result of a run that has finished before.
 
-
-def finished(folder: RunFolder, model: nn.Module, data: Data, engine: Engine, workers: int) -> Result:
-    """Return the result of a run that had ended before; `model` gets its weights."""
-    load_weights(model, folder.weights)
-    record = folder.read_result()
-    metrics, _ = score(engine.place(model), data.test, data, engine, 256 * engine.processes.count, workers=workers)
-    return Result(metrics, model.cpu().eval(), folder.path, record)
+    Args:
+        folder: of the run.
+        model: the network, where it was passed from Python; it gets the weights.
+        data: of the run.
+        engine: on which the network runs.
+        workers: processes that read ahead.
+    """
+    network, _ = load_run_network(folder, model=model)
+    if model is not None and model.state_dict().keys() == network.state_dict().keys():
+        model.load_state_dict(network.state_dict())
+        network = model
+    rows = 256 * engine.processes.world_size
+    metrics, _ = score(engine.place(network), data.test, data, engine, rows, workers=workers)
+    return Result(metrics, network.cpu().eval(), folder.path, folder.read_record())
 
 
 def now() -> str:

@@ -1,14 +1,14 @@
-"""What objectives do before the run proper: look at the network, and train stages with optimiser, record and checkpoint."""
+"""What objectives do before the run: look at the network's outputs, and train stages with optimiser, log and checkpoint."""
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 
 from preceptor.artifacts.run_folder import RunFolder
+from preceptor.config.resolve import ResolvedRecipe
 from preceptor.data import Batches
 from preceptor.distributed import gather_step
 from preceptor.models import observe
@@ -20,69 +20,65 @@ from preceptor.training import (
     Learner,
     LearningRate,
     ObjectiveOnlyLearner,
-    OptimizerSettings,
     Plan,
+    RateSchedule,
+    RunFiles,
+    TrainState,
     fit,
+    restore,
 )
 from preceptor.types import Progress, Step
 
-__all__ = ["run_stages"]
+__all__ = ["pretrain"]
 
 
-def run_stages(
-    parts: RunComponents,
-    *,
+def pretrain(
+    components: RunComponents,
     loader: Batches,
-    optimizer: OptimizerSettings,
-    engine: Engine,
+    resolved: ResolvedRecipe,
     folder: RunFolder,
-    record: RunFolder,
-    callback: Callback,
-    checkpoint_every_steps: int,
-    resume: bool,
+    callbacks: Sequence[Callback],
+    tell: Callable[[str], None],
 ) -> None:
-    """Show the terms what the network says before its first step, and train what they have to prepare, one after another.
+    """Show the terms what the network returns before its first step, and train what they need before the run, in turn.
 
-    What comes out stays in the learner: in the student's weights, or in modules that a stage shares with its method.
+    The result stays in the learner: in the student's weights, or in modules that a stage shares with its method.
     A stage that had ended before an interruption is restored, not trained again.
     """
-    if resume and (folder.checkpoints / "last.pt").exists():
-        return  # the run proper has begun, and its checkpoint holds what the stages gave
-    for _, term in parts.learner.objective.named_terms():
-        term.calibrate(_answers(parts.learner, loader, engine))
-    for name, term in parts.learner.objective.named_terms():
+    recipe, engine = resolved.stated, components.engine
+    if recipe.resume and (folder.checkpoints / "last.pt").exists():
+        return  # the run itself has begun, and its checkpoint holds what the stages gave
+    for _, term in components.learner.objective.named_terms():
+        term.calibrate(_outputs(components.learner, loader, engine))
+    for name, term in components.learner.objective.named_terms():
         stage = term.pretraining()
         if stage is None or stage.epochs == 0:
             continue
-        callback.note(f"stage {name}: {stage.epochs} epochs before the run, training the {stage.trains}")
+        tell(f"stage {name}: {stage.epochs} epochs before the run, training the {stage.trains}")
         objective = Sum(**{name: (1.0, stage.objective)})
-        objective.task, objective.num_classes = parts.learner.objective.task, parts.learner.objective.num_classes
+        objective.task, objective.num_classes = resolved.objective.task, resolved.objective.num_classes
         kind = Learner if stage.trains == "network" else ObjectiveOnlyLearner
-        learner = kind(parts.learner.network, engine.place(objective), parts.learner.forward_pass)
-        settings = optimizer if stage.lr is None else replace(optimizer, lr=stage.lr)
-        fit(
-            learner,
-            loader=loader,
-            teacher=parts.source,
-            optimizer=settings.make(learner if stage.trains == "network" else objective),
-            plan=Plan(
-                epochs=stage.epochs,
-                last_epoch=stage.epochs,
-                learning_rate=LearningRate(settings.lr, "step", stage.milestones, stage.gamma),
-                checkpoint_every_steps=checkpoint_every_steps,
-            ),
-            engine=engine,
-            evaluate=dict,
-            metrics_log=record.stage(name),
-            callback=callback,
-            checkpoints=folder.stage(name).checkpoints,
-            resume=resume,
+        learner = kind(components.learner.network, engine.place(objective), components.learner.forward_pass)
+        settings = recipe.optim if stage.lr is None else recipe.optim.model_copy(update={"lr": stage.lr})
+        schedule = RateSchedule(name="step", milestones=stage.milestones, gamma=stage.gamma)
+        plan = Plan(
+            epochs=stage.epochs,
+            last_epoch=stage.epochs,
+            learning_rate=LearningRate(settings.lr, schedule),
+            checkpoint_every_steps=recipe.checkpoint_every_steps,
         )
+        own = folder.stage(name)
+        files = RunFiles(own.checkpoints, own.metrics_log(writes=engine.processes.is_first))
+        optimizer = settings.make(learner if stage.trains == "network" else objective)
+        state = TrainState(learner, optimizer, plan, loader.num_batches, engine.processes)
+        if recipe.resume:
+            restore(state, files)
+        fit(state, loader, components.teacher, plan, engine, evaluate=dict, files=files, callbacks=callbacks)
 
 
 @torch.no_grad()
-def _answers(learner: Learner, loader: Batches, engine: Engine) -> Iterator[Step]:
-    """Yield what the network says in training mode of the first epoch's batches, to all processes; it stays as it is."""
+def _outputs(learner: Learner, loader: Batches, engine: Engine) -> Iterator[Step]:
+    """Yield the network's outputs, in training mode, for the first epoch's batches, to all processes; it stays as it is."""
     network = observe(copy.deepcopy(learner.network.model), ()).train()  # in this mode statistics change
     for batch in loader.batches(1):
         with engine.autocast():

@@ -1,68 +1,44 @@
-"""What a person sees of a run: a bar in a terminal, a line an epoch elsewhere, TensorBoard on request."""
+"""What a person sees of a run: a bar in a terminal, a line per epoch elsewhere, TensorBoard on request."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Protocol
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from typing_extensions import Self
 
 from preceptor.errors import UsageError
-from preceptor.training.callbacks import EpochRow
-from preceptor.training.checkpoint import TrainProgress
-from preceptor.training.metrics import RunningMetrics
-from preceptor.training.plan import Plan
+from preceptor.training import Callback, EpochRow, Plan, TrainState
 
-__all__ = ["Bar", "Display", "Lines", "Silent", "TensorBoard", "Together", "display", "show_notes"]
+__all__ = ["Bar", "Display", "Lines", "TensorBoard", "display", "show_notes"]
 
 _REFRESH_SECONDS = 0.2
 
 
-class Display(Protocol):
-    """A watcher that is opened before a run and closed after it."""
+class Display(Callback):
+    """Shows nothing; what shows something is opened before a run and closed after it."""
 
-    def __enter__(self) -> Display: ...
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None: ...
-    def stepped(self, position: TrainProgress, batches: int, plan: Plan, metrics: RunningMetrics) -> None: ...
-    def epoch_ended(self, row: EpochRow) -> None: ...
-    def note(self, line: str) -> None: ...
-
-
-class Silent:
-    """Shows nothing."""
-
-    def __enter__(self) -> Silent:
+    def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Nothing to close."""
 
-    def stepped(self, position: TrainProgress, batches: int, plan: Plan, metrics: RunningMetrics) -> None:
-        """Show nothing."""
-
-    def epoch_ended(self, row: EpochRow) -> None:
-        """Show nothing."""
-
     def note(self, line: str) -> None:
-        """Show nothing."""
+        """Show a line."""
 
 
-class Lines(Silent):
-    """A plain line an epoch, for logs."""
+class Lines(Display):
+    """A plain line per epoch, for logs."""
 
     def __init__(self, title: str, write: Callable[[str], None]) -> None:
         self._title = title
         self._write = write
 
-    def epoch_ended(self, row: EpochRow) -> None:
+    def epoch_ended(self, row: EpochRow, state: TrainState) -> None:
         """Write the epoch's numbers."""
         terms = "  ".join(f"{name} {value:.4g}" for name, value in row.terms.items())
         validation = f"  val acc {100 * row.validation['accuracy']:.2f}" if row.validation else ""
@@ -76,7 +52,7 @@ class Lines(Silent):
         self._write(f"note: {line}")
 
 
-class Bar(Silent):
+class Bar(Display):
     """A rich progress bar: epochs, loss terms, accuracy, images/s, time left."""
 
     def __init__(self, title: str, console: Console) -> None:
@@ -89,32 +65,29 @@ class Bar(Silent):
         self._progress = Progress(*columns, console=console)
         self._task = self._progress.add_task(title, total=None, numbers="")
         self._validation = ""
-        self._shown = 0.0
+        self._last_refresh = 0.0
 
-    def __enter__(self) -> Bar:
+    def __enter__(self) -> Self:
         self._progress.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._progress.stop()
 
-    def stepped(self, position: TrainProgress, batches: int, plan: Plan, metrics: RunningMetrics) -> None:
+    def stepped(self, state: TrainState, plan: Plan) -> None:
         """Move the bar, a few times a second."""
-        total = plan.last_epoch * batches
-        now = time.monotonic()
-        if now - self._shown < _REFRESH_SECONDS and position.step < total:
+        total, step, now = plan.last_epoch * state.num_batches, state.progress.step, time.monotonic()
+        if now - self._last_refresh < _REFRESH_SECONDS and step < total:
             return
-        self._shown = now
-        terms = " ".join(f"{name} {value:.3g}" for name, value in metrics.term_means.items())
+        self._last_refresh = now
+        terms = " ".join(f"{name} {value:.3g}" for name, value in state.metrics.term_means.items())
         numbers = (
-            f"{position.epoch}/{plan.last_epoch}  acc {_percent(metrics.accuracy, 1)}{self._validation}  {terms}"
-            f"  {metrics.images_per_second:,.0f} img/s"
+            f"{state.progress.epoch}/{plan.last_epoch}  acc {_percent(state.metrics.accuracy, 1)}{self._validation}  {terms}"
+            f"  {state.metrics.images_per_second:,.0f} img/s"
         )
-        self._progress.update(self._task, total=total, completed=position.step, numbers=numbers)
+        self._progress.update(self._task, total=total, completed=step, numbers=numbers)
 
-    def epoch_ended(self, row: EpochRow) -> None:
+    def epoch_ended(self, row: EpochRow, state: TrainState) -> None:
         """Remember the validation accuracy."""
         if row.validation:
             self._validation = f" val {100 * row.validation['accuracy']:.1f}"
@@ -124,8 +97,8 @@ class Bar(Silent):
         self._progress.console.print(f"note: {line}", markup=False, highlight=False)
 
 
-class TensorBoard(Silent):
-    """Writes each epoch as TensorBoard events."""
+class TensorBoard(Callback):
+    """Writes each epoch as TensorBoard events; a context that closes the file at its end."""
 
     def __init__(self, folder: Path) -> None:
         try:
@@ -134,12 +107,13 @@ class TensorBoard(Silent):
             raise UsageError("tensorboard: is not installed; pip install 'preceptor[tensorboard]'") from error
         self._writer = SummaryWriter(str(folder))  # type: ignore[no-untyped-call]
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
         self._writer.close()  # type: ignore[no-untyped-call]
 
-    def epoch_ended(self, row: EpochRow) -> None:
+    def epoch_ended(self, row: EpochRow, state: TrainState) -> None:
         """Write the epoch's scalars."""
         scalars = {
             "train/loss": row.loss,
@@ -153,39 +127,6 @@ class TensorBoard(Silent):
             self._writer.add_scalar(name, value, row.epoch)  # type: ignore[no-untyped-call]
 
 
-class Together:
-    """Several displays as one."""
-
-    def __init__(self, displays: Sequence[Display]) -> None:
-        self._displays = displays
-
-    def __enter__(self) -> Together:
-        for shown in self._displays:
-            shown.__enter__()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        for shown in self._displays:
-            shown.__exit__(kind, error, trace)
-
-    def stepped(self, position: TrainProgress, batches: int, plan: Plan, metrics: RunningMetrics) -> None:
-        """Tell all."""
-        for shown in self._displays:
-            shown.stepped(position, batches, plan, metrics)
-
-    def epoch_ended(self, row: EpochRow) -> None:
-        """Tell all."""
-        for shown in self._displays:
-            shown.epoch_ended(row)
-
-    def note(self, line: str) -> None:
-        """Tell all."""
-        for shown in self._displays:
-            shown.note(line)
-
-
 def _percent(share: float | None, digits: int) -> str:
     return "-" if share is None else f"{100 * share:.{digits}f}"
 
@@ -193,7 +134,7 @@ def _percent(share: float | None, digits: int) -> str:
 def display(title: str, *, show: bool) -> Display:
     """Return the display that fits where output goes."""
     if not show:
-        return Silent()
+        return Display()
     console = Console(stderr=True)
     if console.is_terminal:
         return Bar(title, console)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from torch import nn
 
+from preceptor.artifacts.record import RunRecord
 from preceptor.assessment import Metrics
 from preceptor.data import Data
 
@@ -24,12 +23,12 @@ class Result:
             data, what has a meaning there.
         model: the trained network, a plain nn.Module in eval mode on the CPU.
         path: the run folder.
-        record: all of result.json: per-epoch history, times, versions, command.
+        record: of the run, result.json: per-epoch history, times, versions, command.
         data: of the run, where they were passed from Python.
     """
 
     metrics: Metrics
     model: nn.Module
     path: Path
-    record: Mapping[str, Any]
+    record: RunRecord
     data: Data | None = field(default=None, repr=False)

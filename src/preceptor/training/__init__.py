@@ -1,14 +1,15 @@
-"""The training loop and what it stands on: engine, optimiser, checkpoints, selection, evaluation."""
+"""The training loop and what it stands on: engine, optimisers, checkpoints, selection, evaluation."""
 
 from preceptor.training.averaging import Averaging, AveragingName
 from preceptor.training.callbacks import Callback, EpochRow
 from preceptor.training.engine import Engine, EngineName, Precision, choose_engine, forward_flops
 from preceptor.training.evaluate import predict
 from preceptor.training.learner import Learner, ObjectiveOnlyLearner
-from preceptor.training.loop import FitResult, Interrupted, fit
-from preceptor.training.optimizers.optim import LearningRate, OptimizerSettings
+from preceptor.training.loop import FitResult, Interrupted, RunFiles, fit, restore
+from preceptor.training.optimizers.optim import LearningRate, OptimizerSettings, RateSchedule
 from preceptor.training.plan import Plan
 from preceptor.training.selection import Selection
+from preceptor.training.state import TrainState
 from preceptor.training.teachers import (
     EnsembleTeacher,
     LiveTeacher,
@@ -16,7 +17,7 @@ from preceptor.training.teachers import (
     SequentialTeacher,
     StoredTeacher,
     TeacherSource,
-    together,
+    average_outputs,
 )
 
 __all__ = [
@@ -37,13 +38,17 @@ __all__ = [
     "OracleTeacher",
     "Plan",
     "Precision",
+    "RateSchedule",
+    "RunFiles",
     "Selection",
     "SequentialTeacher",
     "StoredTeacher",
     "TeacherSource",
+    "TrainState",
+    "average_outputs",
     "choose_engine",
     "fit",
     "forward_flops",
     "predict",
-    "together",
+    "restore",
 ]

@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim.swa_utils import get_ema_multi_avg_fn, get_swa_multi_avg_fn, update_bn
 
 from preceptor.distributed.sharding import local_shard, shard_like
-from preceptor.training.checkpoint import TrainProgress
+from preceptor.signature import Settings
+from preceptor.training.progress import TrainProgress
 from preceptor.training.engine import Engine
 from preceptor.types import Batch
 
@@ -27,33 +28,27 @@ AveragingName = Literal["none", "swa", "ema"]
 _COUNT = ":count"  # no parameter has such a name
 
 
-@dataclass(frozen=True, slots=True)
-class Averaging:
-    """Which weights are averaged, and how.
+class Averaging(Settings):
+    """The weights of the result as an average of those that the run passes through."""
 
-    Attributes:
-        name: "swa", the plain mean of the weights at the end of each epoch; "ema", an exponential mean of those after
-            each step; "none".
-        start: the first epoch that counts, from 1; below 1: share of the run.
-        decay: of "ema": what is kept of the average at each step.
-    """
-
-    name: AveragingName = "none"
-    start: float = 0.625
-    decay: float = 0.999
+    name: Annotated[AveragingName, Field(description="none, swa (mean over epochs) or ema (decaying, over steps)")] = (
+        "none"
+    )
+    start: Annotated[float, Field(ge=0, description="the first epoch that counts; below 1: share of the run")] = 0.625
+    decay: Annotated[float, Field(ge=0, lt=1, description="of ema: what is kept of the average at each step")] = 0.999
 
     def first_epoch(self, epochs: int) -> int:
         """Return the first epoch that counts in a run of so many.
 
         Example:
-            >>> Averaging("swa").first_epoch(240), Averaging("swa", start=3).first_epoch(240)
+            >>> Averaging(name="swa").first_epoch(240), Averaging(name="swa", start=3).first_epoch(240)
             (150, 3)
         """
         return max(1, round(self.start * epochs) if self.start < 1 else math.ceil(self.start))
 
 
 class Average:
-    """The average so far: of parameters alone, for batch-norm statistics cannot be averaged (see `settle`).
+    """The average so far: of parameters alone, for batch-norm statistics cannot be averaged (see `apply`).
 
     Args:
         averaging: what is averaged.
@@ -67,15 +62,13 @@ class Average:
         self._network = network
         self._num_batches = num_batches
         self._first_epoch = averaging.first_epoch(epochs)
-        self._averaged: dict[
-            str, Tensor
-        ] = {}  # by parameter, parted as it is; empty before the first weights that count
+        self._averaged: dict[str, Tensor] = {}  # by parameter, sharded as it is; empty before the first that count
         self._count = torch.zeros((), dtype=torch.long)
 
-    def take(self, position: TrainProgress) -> None:
-        """Take in the weights as they are after a step, if that is one that counts; `position` points behind it."""
+    def take(self, progress: TrainProgress) -> None:
+        """Take in the weights as they are after a step, if that is one that counts; `progress` points behind it."""
         every = {"swa": self._num_batches, "ema": 1}.get(self._averaging.name)
-        if every is None or position.epoch < self._first_epoch or position.batch % every != 0:
+        if every is None or progress.epoch < self._first_epoch or progress.batch % every != 0:
             return
         current = {name: parameter.detach() for name, parameter in self._network.named_parameters()}
         if self._averaged:
@@ -88,7 +81,7 @@ class Average:
         self._count += 1
 
     @torch.no_grad()
-    def settle(self, batches: Iterable[Batch], engine: Engine) -> None:
+    def apply(self, batches: Iterable[Batch], engine: Engine) -> None:
         """Put the average into the network, its batch-norm statistics estimated anew; without an average, do nothing.
 
         The statistics are those of one pass in training mode over `batches`, each counting by its rows.
@@ -100,13 +93,12 @@ class Average:
         with engine.autocast():
             update_bn(_by_rows(batches, self._network), self._network)
 
-    @property
-    def state(self) -> dict[str, Tensor]:
-        """The averaged weights and how many were taken in, for a checkpoint; empty before the first."""
+    def state_dict(self) -> dict[str, Tensor]:
+        """Return the averaged weights and how many were taken in, for a checkpoint; empty before the first."""
         return {_COUNT: self._count, **self._averaged} if self._averaged else {}
 
-    def restore(self, state: dict[str, Tensor]) -> None:
-        """Go on from a `state`, whose weights are whole.
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        """Continue from a state whose tensors are full.
 
         Raises:
             ValueError: when it is of another network.

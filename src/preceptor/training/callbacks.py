@@ -1,27 +1,33 @@
-"""What watches a run: progress, the log of its epochs, warnings of what hardly was intended."""
+"""What watches a run: it is told of epochs and steps, and changes nothing in the loop."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
 
-from preceptor.data.augment.regions import Region, RegionSearch
-from preceptor.training.checkpoint import TrainProgress
-from preceptor.training.learner import Learner
-from preceptor.training.metrics import RunningMetrics
+import torch
+from torch import Tensor
+
+from preceptor.data.augment.regions import RegionSearch
+from preceptor.divergences import soft_kl
+from preceptor.training.engine import Engine
 from preceptor.training.plan import Plan
-from preceptor.types import Progress
+from preceptor.training.state import TrainState
+from preceptor.training.teachers import TeacherSource, forward
+from preceptor.types import Batch
 
-__all__ = ["Callback", "EpochRow", "MetricsLog"]
+__all__ = ["Callback", "EpochRow", "FaintTerms", "NearChance", "RegionSearches", "SlowFirstStep"]
 
+Tell = Callable[[str], None]
 _CHANCE_ROWS, _CHANCE_STEPS = 500, 50  # fewer are no evidence that a network does not learn
 
 
 @dataclass(frozen=True, slots=True)
 class EpochRow:
-    """One line of metrics.jsonl: fractions, nats, seconds."""
+    """One line of metrics.jsonl: fractions, nats, seconds; `extras` of callbacks beside them."""
 
     epoch: int
     step: int
@@ -33,7 +39,7 @@ class EpochRow:
     validation: Mapping[str, float]
     seconds: float
     images_per_second: float
-    region: Region | None = None
+    extras: Mapping[str, object] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, object]:
         """Return the row as it stands in metrics.jsonl."""
@@ -45,72 +51,141 @@ class EpochRow:
             "validation": dict(self.validation),
             "seconds": self.seconds,
             "images_per_second": self.images_per_second,
-            **({} if self.region is None else {"region": list(self.region)}),
+            **self.extras,
         }
 
 
-class Callback(Protocol):
-    """Somebody who is told how the run goes."""
+class Callback:
+    """What the loop calls; each of these does nothing unless it is overridden."""
 
-    def stepped(self, position: TrainProgress, batches: int, plan: Plan, metrics: RunningMetrics) -> None: ...
-    def epoch_ended(self, row: EpochRow) -> None: ...
-    def note(self, line: str) -> None: ...
+    def epoch_started(self, state: TrainState) -> None:
+        """Hear that an epoch starts, from its first batch."""
 
+    def stepped(self, state: TrainState, plan: Plan) -> None:
+        """Hear that a step was taken; `state.progress` is that of the next one."""
 
-class MetricsLog(Protocol):
-    """The append-only record of epochs, which can be cut back to where a checkpoint was written."""
+    def epoch_ended(self, row: EpochRow, state: TrainState) -> None:
+        """Hear that an epoch has ended."""
 
-    def append(self, row: Mapping[str, object]) -> None: ...
-    def size(self) -> int: ...
-    def cut(self, size: int) -> None: ...
+    def columns(self) -> Mapping[str, object]:
+        """Return what it adds to the epoch's row."""
+        return {}
 
+    def state_dict(self) -> dict[str, Any]:
+        """Return what it must know to continue, plain values by name."""
+        return {}
 
-def _warn_near_chance(metrics: RunningMetrics, step: int, callback: Callback) -> None:
-    """Say that nothing has been learnt where the rows of this epoch are evidence of it: many, after many steps, at chance."""
-    num_classes, rows = metrics.num_classes, metrics.num_labelled
-    if metrics.accuracy is None or rows < _CHANCE_ROWS or step < _CHANCE_STEPS:
-        return
-    chance = 1 / num_classes
-    if metrics.accuracy < chance + 3 * math.sqrt(chance * (1 - chance) / rows):  # what luck alone gives
-        callback.note(
-            f"warning: training accuracy is {100 * metrics.accuracy:.1f} % after a tenth of all steps, near chance for "
-            f"{num_classes} classes: this objective has not begun to learn at this rate"
-        )
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Continue from a state; names that are not its own are ignored."""
 
 
-def _warn_of_faint_terms(row: EpochRow, learner: Learner, callback: Callback) -> None:
-    """Name the terms of constant weight that made less than 1 % of the first epoch's loss."""
-    parts = {name: abs(row.weights[name] * value) for name, value in row.terms.items()}
-    whole = sum(parts.values())
-    constant = [name for name, weight in learner.objective.weight_of.items() if isinstance(weight, float)]
-    for name in constant if row.epoch == 1 else ():
-        if name in parts and parts[name] < 0.01 * whole:
-            callback.note(
-                f"warning: term {name} made {100 * parts[name] / whole:.2g} % of the loss in epoch 1; is its weight "
-                f"({row.weights[name]:g}) meant?"
+class NearChance(Callback):
+    """Warns where nothing has been learnt and the rows of this epoch are evidence of it: many, after many steps, at chance."""
+
+    def __init__(self, tell: Tell) -> None:
+        self._tell = tell
+
+    def stepped(self, state: TrainState, plan: Plan) -> None:
+        """Look once, after a tenth of all steps."""
+        step, metrics = state.progress.step, state.metrics
+        if step != math.ceil(plan.epochs * state.num_batches / 10) or state.learner.objective.task == "multilabel":
+            return
+        num_classes, rows = metrics.num_classes, metrics.num_labelled
+        if metrics.accuracy is None or rows < _CHANCE_ROWS or step < _CHANCE_STEPS:
+            return
+        chance = 1 / num_classes
+        if metrics.accuracy < chance + 3 * math.sqrt(chance * (1 - chance) / rows):  # what luck alone gives
+            self._tell(
+                f"warning: training accuracy is {100 * metrics.accuracy:.1f} % after a tenth of all steps, near chance for "
+                f"{num_classes} classes: this objective has not begun to learn at this rate"
             )
 
 
-def _row(
-    learner: Learner,
-    position: TrainProgress,
-    metrics: RunningMetrics,
-    plan: Plan,
-    total_steps: int,
-    validation: Mapping[str, float],
-    search: RegionSearch | None,
-) -> EpochRow:
-    progress = Progress(position.epoch, plan.epochs, (position.step - 1) / total_steps)
-    return EpochRow(
-        epoch=position.epoch,
-        step=position.step,
-        lr=plan.learning_rate(progress),
-        loss=metrics.loss,
-        accuracy=metrics.accuracy,
-        terms=metrics.term_means,
-        weights=learner.objective.weights(progress),
-        validation=validation,
-        seconds=position.seconds,
-        images_per_second=metrics.images_per_second,
-        region=None if search is None else search.region,
-    )
+class FaintTerms(Callback):
+    """Names the terms of constant weight that made less than 1 % of the first epoch's loss."""
+
+    def __init__(self, tell: Tell) -> None:
+        self._tell = tell
+
+    def epoch_ended(self, row: EpochRow, state: TrainState) -> None:
+        """Look at the first epoch."""
+        if row.epoch != 1:
+            return
+        shares = {name: abs(row.weights[name] * value) for name, value in row.terms.items()}
+        loss = sum(shares.values())
+        for name, weight in state.learner.objective.weight_of.items():
+            if isinstance(weight, float) and name in shares and shares[name] < 0.01 * loss:
+                self._tell(
+                    f"warning: term {name} made {100 * shares[name] / loss:.2g} % of the loss in epoch 1; is its weight "
+                    f"({row.weights[name]:g}) intended?"
+                )
+
+
+class SlowFirstStep(Callback):
+    """Says how long the first step took, where that compiles."""
+
+    def __init__(self, tell: Tell) -> None:
+        self._tell = tell
+        self._is_first = True
+
+    def stepped(self, state: TrainState, plan: Plan) -> None:
+        """Say it once."""
+        if self._is_first:
+            self._tell(f"engine: the first step, which compiles, took {state.step_seconds:.1f} s")
+        self._is_first = False
+
+
+class RegionSearches(Callback):
+    """Searches the region of KD+ anew before the epochs at which that is due.
+
+    Args:
+        search: of the run's input policy.
+        teacher: whom the student is compared with.
+        engine: both run on.
+        tell: hears what was found.
+    """
+
+    def __init__(self, search: RegionSearch, teacher: TeacherSource, engine: Engine, tell: Tell) -> None:
+        self._search = search
+        self._teacher = teacher
+        self._engine = engine
+        self._tell = tell
+
+    def epoch_started(self, state: TrainState) -> None:
+        """Search, where that is due."""
+        if line := self._search.begin(state.progress.epoch, partial(self._disagreement, state)):
+            self._tell(line)
+
+    def columns(self) -> Mapping[str, object]:
+        """Return the region of this epoch."""
+        return {"region": list(self._search.region)}
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the region."""
+        return {"region": list(self._search.region)}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Mix in the region that was found before."""
+        if "region" in state:
+            alpha, patch_size = state["region"]
+            self._search.move_to((alpha, patch_size))
+
+    @torch.no_grad()
+    def _disagreement(self, state: TrainState, batches: Iterable[Batch], temperature: float) -> float:
+        """Return the mean softened KL of the student, in eval mode, to the teacher on some batches."""
+        learner, engine = state.learner, self._engine
+        was_training = learner.training
+        learner.eval()
+        sums = torch.zeros(2, device=engine.device)
+        try:
+            for batch in batches:
+                teacher = self._teacher(batch)
+                with engine.autocast():
+                    student: Tensor = forward(learner.network, batch).logits
+                per_row = soft_kl(student, teacher.logits, temperature)
+                if batch.share > 0:
+                    sums += torch.stack([per_row.sum(), per_row.new_tensor(float(len(per_row)))])
+        finally:
+            learner.train(was_training)
+        total, rows = engine.processes.add(sums).tolist()
+        return float(total / rows)

@@ -66,7 +66,7 @@ class Engine:
             role: of the network.
         """
         if self.sharding in {"all", role}:
-            shard(network, self.device, self.processes.count)
+            shard(network, self.device, self.processes.world_size)
 
     def autocast(self) -> torch.autocast:
         """Return the context in which networks run."""
@@ -95,7 +95,7 @@ class Engine:
         return _Compiled(network, rows, self.tell) if self.compiles else network
 
     def __str__(self) -> str:
-        together = f", {self.processes.count} processes" if self.processes.count > 1 else ""
+        together = f", {self.processes.world_size} processes" if self.processes.world_size > 1 else ""
         together += f", sharding {self.sharding}" if self.sharding != "none" else ""
         return f"{self.device}, {self.precision}{', compiled' if self.compiles else ''}{together}"
 
@@ -157,7 +157,7 @@ def choose_engine(
         raise UsageError(f"sharding: {sharding} cannot be used with engine=fast, which compiles networks; engine=auto")
     try:
         chosen = torch.device(_best_device() if device == "auto" else device)
-        if chosen.type == "cuda" and processes.count > 1:
+        if chosen.type == "cuda" and processes.world_size > 1:
             chosen = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
             torch.cuda.set_device(chosen)
         torch.empty(1, device=chosen)
@@ -167,7 +167,7 @@ def choose_engine(
         precision = "bf16" if name != "plain" and _computes_in_bf16(chosen) else "fp32"
     may_gain = None if _gains_by_compiling(chosen) and sharding == "none" else False
     compiles = {"plain": False, "fast": True, "auto": may_gain}[name]
-    return Engine(chosen, precision, compiles, tell, processes, sharding if processes.count > 1 else "none")
+    return Engine(chosen, precision, compiles, tell, processes, sharding if processes.world_size > 1 else "none")
 
 
 def forward_flops(network: nn.Module, sample: Tensor) -> float:

@@ -43,9 +43,9 @@ def predict(network: nn.Module, batches: Iterable[Batch], engine: Engine) -> Flo
     finally:
         network.train(was_training)
     found = torch.cat([part.float() for part in logits])
-    if engine.processes.count == 1:
+    if engine.processes.world_size == 1:
         return found.cpu()
     order = engine.processes.rows(torch.cat(rows))
     if len(order.unique()) < len(order):
-        raise UsageError(f"predict: {engine.processes.count} processes were given the same samples; give each its part")
+        raise UsageError(f"predict: {engine.processes.world_size} processes were given the same samples; give each its part")
     return engine.processes.rows(found)[order.argsort()].cpu()

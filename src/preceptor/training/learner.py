@@ -1,4 +1,4 @@
-"""The one module that is trained, and the places a teacher's answers can come from."""
+"""The one module that is trained: a network and its objective."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from preceptor.models import Observed
 from preceptor.objectives.base import Objective
 from preceptor.objectives.weighted import Sum
 from preceptor.training.engine import Forward
-from preceptor.training.teachers import ask
+from preceptor.training.teachers import forward
 from preceptor.types import Batch, Outputs, Progress, Step
 
 __all__ = ["Learner", "ObjectiveOnlyLearner"]
@@ -23,8 +23,8 @@ class Learner(nn.Module):
     Args:
         network: is trained.
         objective: is minimised; what it learns is trained too.
-        forward_pass: the network's forward pass as an engine accelerates it; the network itself when not given.
-        plain: a copy of the network that stays whole, where the network's weights are parted over processes.
+        forward_pass: the network's forward pass as an engine accelerates it; the network itself by default.
+        unsharded: a copy of the network for its full weights, where the network's are sharded over processes.
     """
 
     def __init__(
@@ -32,41 +32,41 @@ class Learner(nn.Module):
         network: Observed,
         objective: Sum,
         forward_pass: Forward | None = None,
-        plain: nn.Module | None = None,
+        unsharded: nn.Module | None = None,
     ) -> None:
         super().__init__()
         self.network = network
         self.objective = objective
         # in tuples, they are no further children of this module
-        self._ways: tuple[Forward, ...] = (forward_pass or network,)
-        self._plain: tuple[nn.Module | None] = (plain,)
+        self._forward_pass: tuple[Forward] = (forward_pass or network,)
+        self._unsharded: tuple[nn.Module | None] = (unsharded,)
 
     def forward(
-        self, batch: Batch, teacher: Outputs | None, progress: Progress, whole: Callable[[Step], Step] | None = None
+        self, batch: Batch, teacher: Outputs | None, progress: Progress, gather: Callable[[Step], Step] | None = None
     ) -> tuple[dict[str, Tensor], Tensor]:
         """Return each term's unweighted loss, and the logits.
 
         Args:
             batch: this process's rows.
-            teacher: what it said of them.
+            teacher: its outputs for them.
             progress: where in the run the step stands.
-            whole: makes of a step with these rows the one with those of all processes.
+            gather: makes of a step with these rows the one with those of all processes.
         """
-        outputs = self.answer(batch, teacher)
+        outputs = self.outputs(batch, teacher)
         step = Step(batch, outputs, teacher, self.network.model, progress)
-        return self.objective.terms(step, whole), outputs.logits
+        return self.objective.terms(step, gather), outputs.logits
 
-    def answer(self, batch: Batch, teacher: Outputs | None) -> Outputs:
-        """Return what the network says of a batch."""
-        return ask(self.forward_pass, batch)
+    def outputs(self, batch: Batch, teacher: Outputs | None) -> Outputs:
+        """Return the network's outputs for a batch."""
+        return forward(self.forward_pass, batch)
 
     def full_network(self) -> nn.Module:
-        """Return the network with all its weights; where they are parted, its copy, and all processes call this together."""
-        (plain,) = self._plain
-        if plain is None:
+        """Return the network with full weights; where they are sharded, its copy, and all processes call this together."""
+        (unsharded,) = self._unsharded
+        if unsharded is None:
             return self.network.model
-        plain.load_state_dict(full_state(self.network.model.state_dict()))
-        return plain
+        unsharded.load_state_dict(full_state(self.network.model.state_dict()))
+        return unsharded
 
     def synced_buffers(self) -> list[Tensor]:
         """Return the buffers that several processes average: floating-point ones that hold no row per sample."""
@@ -80,14 +80,14 @@ class Learner(nn.Module):
 
     @property
     def forward_pass(self) -> Forward:
-        """How the network is asked."""
-        return self._ways[0]
+        """The network's forward pass, accelerated."""
+        return self._forward_pass[0]
 
 
 class ObjectiveOnlyLearner(Learner):
-    """A learner whose network is not asked: its objective studies the teacher, whose outputs stand for the student's."""
+    """A learner whose network does not run: its objective studies the teacher, whose outputs stand for the student's."""
 
-    def answer(self, batch: Batch, teacher: Outputs | None) -> Outputs:
-        """Return what the teacher said."""
+    def outputs(self, batch: Batch, teacher: Outputs | None) -> Outputs:
+        """Return the teacher's outputs."""
         assert teacher is not None, "a stage that trains the objective alone needs a teacher"
         return teacher

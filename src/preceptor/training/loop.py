@@ -2,36 +2,57 @@
 
 from __future__ import annotations
 
-import math
 import signal
 import time
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
-from functools import partial
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-
-import torch
-from torch import Tensor
+from typing import Protocol
 
 from preceptor.data import Batches
-from preceptor.data.augment.regions import RegionSearch
-from preceptor.distributed.sharding import local_shard
-from preceptor.divergences import soft_kl
-from preceptor.errors import PreceptorError, RunError
-from preceptor.training.averaging import Average
-from preceptor.training.callbacks import Callback, EpochRow, MetricsLog, _row, _warn_near_chance, _warn_of_faint_terms
-from preceptor.training.checkpoint import Best, TrainProgress, all_finite, save_state
+from preceptor.distributed.sharding import load_full, local_shard
+from preceptor.errors import PreceptorError, RunError, UsageError
+from preceptor.models import save_weights
+from preceptor.training.callbacks import Callback, EpochRow
+from preceptor.training.checkpoint import all_finite, load_checkpoint, save_checkpoint
 from preceptor.training.engine import Engine
 from preceptor.training.interrupts import Interrupts
-from preceptor.training.learner import Learner
-from preceptor.training.metrics import RunningMetrics
 from preceptor.training.plan import Plan
-from preceptor.training.state import _better, _keep, _put_result, _restore, _state
-from preceptor.training.step import buffers_kept, check_step, take_step
-from preceptor.training.teachers import TeacherSource, ask
-from preceptor.types import Batch, Progress
+from preceptor.training.state import STATE_KEYS, TrainState
+from preceptor.training.step import train_step
+from preceptor.training.teachers import TeacherSource
 
-__all__ = ["FitResult", "Interrupted", "fit"]
+__all__ = ["FitResult", "Interrupted", "MetricsLog", "RunFiles", "fit", "restore"]
+
+
+class MetricsLog(Protocol):
+    """The append-only record of epochs, which can be cut back to where a checkpoint was written."""
+
+    def append(self, row: Mapping[str, object]) -> None: ...
+    def size(self) -> int: ...
+    def cut(self, size: int) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class RunFiles:
+    """Where a run writes.
+
+    Attributes:
+        checkpoints: the folder for `last.pt` and kept epochs.
+        metrics: gets a row per epoch.
+    """
+
+    checkpoints: Path
+    metrics: MetricsLog
+
+    @property
+    def last(self) -> Path:
+        """The checkpoint to continue from."""
+        return self.checkpoints / "last.pt"
+
+    def __str__(self) -> str:
+        there = f"the last good checkpoint is {self.last}"
+        return there if self.last.exists() else "no checkpoint had been written yet"
 
 
 class Interrupted(PreceptorError):
@@ -58,149 +79,124 @@ class FitResult:
 
 
 def fit(
-    learner: Learner,
-    *,
+    state: TrainState,
     loader: Batches,
     teacher: TeacherSource | None,
-    optimizer: torch.optim.Optimizer,
     plan: Plan,
     engine: Engine,
+    *,
     evaluate: Callable[[], Mapping[str, float]],
-    metrics_log: MetricsLog,
-    callback: Callback,
-    checkpoints: Path,
-    resume: bool = False,
-    search: RegionSearch | None = None,
+    files: RunFiles,
+    callbacks: Sequence[Callback] = (),
 ) -> FitResult:
-    """Train `learner` to the end of its plan, saving as it goes, and leave the selected weights in it.
+    """Train to the end of the plan, saving on the way, and leave the selected weights in the learner.
 
     Args:
-        learner: network and objective, on the engine's device.
+        state: of a new run, or restored.
         loader: the training split.
-        teacher: where the teacher's answers come from, or None.
-        optimizer: of the learner's parameters; its learning rate is set at each step.
+        teacher: where the teacher's outputs come from, or None.
         plan: length, learning rate, selection, checkpoints.
         engine: device and precision.
-        evaluate: measures the network on validation: once an epoch, and at the end what is left in the learner.
-        metrics_log: gets a row an epoch.
-        callback: is told of each step and epoch.
-        checkpoints: the folder for `last.pt` and kept epochs.
-        resume: go on from `last.pt` where there is one.
-        search: moves the region of the loader's policy before an epoch.
+        evaluate: measures the network on validation: once per epoch, and at the end what is left in the learner.
+        files: where checkpoints and the metrics of epochs go.
+        callbacks: are told of epochs and steps.
 
     Raises:
-        UsageError: when the plan and the optimiser cannot go together, or a checkpoint does not fit.
         RunError: when the loss or the weights stop being finite, or the disk refuses; the last good checkpoint stays.
         Interrupted: after SIGINT or SIGTERM, once everything is saved.
     """
-    processes = engine.processes
-    check_step(plan, optimizer)
-    path = checkpoints / "last.pt"
-    average = Average(plan.averaging, learner.network.model, plan.epochs, loader.num_batches)
-    position, metrics, best = TrainProgress(), RunningMetrics(learner.objective.running), Best()
-    if resume and path.exists():
-        position, metrics, best = _restore(path, learner, optimizer, average, metrics_log, search, processes)
-
-    def save() -> None:
-        _check_weights(learner, engine, position, path)
-        processes.sync_buffers(learner.synced_buffers())
-        everyone = metrics.over(processes, engine.device)
-        state = _state(learner, optimizer, position, everyone, best, average, metrics_log, search)
-        if processes.is_first:
-            save_state(path, state)
-
-    total_steps = plan.epochs * loader.num_batches
-    first_step = position.step + 1
-    with Interrupts() as interrupts, buffers_kept(optimizer):
-        while position.epoch <= plan.last_epoch:
-            _search(search, position, learner, teacher, engine, callback)
+    learner, processes = state.learner, engine.processes
+    with Interrupts() as interrupts, state.optimizer.compile_context():
+        while (epoch := state.progress.epoch) <= plan.last_epoch:
+            for callback in callbacks if state.progress.batch == 0 else ():
+                callback.epoch_started(state)
             learner.train()
             began = time.perf_counter()
-            for batch in loader.batches(position.epoch, start=position.batch):
-                progress = Progress(position.epoch, plan.epochs, position.step / total_steps)
-                if culprit := take_step(learner, batch, teacher, optimizer, plan, progress, engine, metrics):
-                    raise RunError(f"step {position.step}: {culprit} is not finite; {_last_good(path)}")
+            for batch in loader.batches(epoch, start=state.progress.batch):
+                if not_finite := train_step(state, batch, teacher, plan, engine):
+                    raise RunError(f"step {state.progress.step}: {not_finite} is not finite; {files}")
                 now = time.perf_counter()
-                metrics.add_seconds(now - began)
-                position = replace(
-                    position, batch=position.batch + 1, step=position.step + 1, seconds=position.seconds + now - began
-                )
-                average.take(position)
-                callback.stepped(position, loader.num_batches, plan, metrics)
-                if position.step == first_step and engine.compiles:
-                    callback.note(f"engine: the first step, which compiles, took {now - began:.1f} s")
-                if position.step == math.ceil(total_steps / 10) and learner.objective.task != "multilabel":
-                    _warn_near_chance(metrics, position.step, callback)
+                state.count_step(now - began)
                 began = now
-                if plan.checkpoint_every_steps and position.step % plan.checkpoint_every_steps == 0:
-                    save()
+                for callback in callbacks:
+                    callback.stepped(state, plan)
+                if plan.checkpoint_every_steps and state.progress.step % plan.checkpoint_every_steps == 0:
+                    _save(state, files, callbacks, engine)
                 if processes.any(interrupts.pending is not None, engine.device):
-                    save()
+                    _save(state, files, callbacks, engine)
                     raise Interrupted(
-                        f"interrupted in epoch {position.epoch}, step {position.step}: saved; resume=true goes on from here",
+                        f"interrupted in epoch {epoch}, step {state.progress.step}: saved; resume=true continues from here",
                         128 + (interrupts.pending or signal.SIGTERM),
                     )
             processes.sync_buffers(learner.synced_buffers())
-            row = _row(learner, position, metrics.over(processes, engine.device), plan, total_steps, evaluate(), search)
-            _report(row, learner, metrics_log, callback)
-            best = _better(best, row, plan.selection, learner)
-            _keep(plan, position.epoch, learner, checkpoints, processes)
-            metrics = RunningMetrics(metrics.terms)
-            position = replace(position, epoch=position.epoch + 1, batch=0)
-            save()
-    _put_result(best, average, learner, loader.batches(position.epoch), engine)
-    return FitResult(best.epoch or plan.last_epoch, position.seconds, evaluate())
+            row = _row(state, plan, engine, evaluate(), callbacks)
+            files.metrics.append(row.as_dict())
+            for callback in callbacks:
+                callback.epoch_ended(row, state)
+            if plan.keep_every and epoch % plan.keep_every == 0:
+                _keep(state, files, engine)
+            state.end_epoch(row.validation, plan.selection)
+            _save(state, files, callbacks, engine)
+    if state.best.weights:
+        load_full(learner.network.model, state.best.weights)
+    state.average.apply(loader.batches(state.progress.epoch), engine)
+    processes.sync_buffers(learner.synced_buffers())
+    return FitResult(state.best.epoch or plan.last_epoch, state.progress.seconds, evaluate())
 
 
-def _search(
-    search: RegionSearch | None,
-    position: TrainProgress,
-    learner: Learner,
-    teacher: TeacherSource | None,
-    engine: Engine,
-    callback: Callback,
-) -> None:
-    if search is None or position.batch > 0:
+def restore(state: TrainState, files: RunFiles, callbacks: Sequence[Callback] = ()) -> None:
+    """Continue from the last checkpoint, where there is one.
+
+    Raises:
+        UsageError: when it is damaged or does not fit.
+    """
+    if not files.last.exists():
         return
-    assert teacher is not None, "a search compares with a teacher"
-    if line := search.begin(position.epoch, partial(disagreement, learner, teacher, engine)):
-        callback.note(line)
-
-
-@torch.no_grad()
-def disagreement(
-    learner: Learner, teacher: TeacherSource, engine: Engine, batches: Iterable[Batch], temperature: float
-) -> float:
-    """Return the mean softened KL of the student, in eval mode, to the teacher on some batches."""
-    was_training = learner.training
-    learner.eval()
-    sums = torch.zeros(2, device=engine.device)
+    saved = load_checkpoint(files.last, [*STATE_KEYS, "callbacks", "metrics_bytes"])
     try:
-        for batch in batches:
-            answers = teacher(batch)
-            with engine.autocast():
-                student: Tensor = ask(learner.network, batch).logits
-            each = soft_kl(student, answers.logits, temperature)
-            if batch.share > 0:
-                sums += torch.stack([each.sum(), each.new_tensor(float(len(each)))])
-    finally:
-        learner.train(was_training)
-    total, rows = engine.processes.add(sums).tolist()
-    return float(total / rows)
+        state.load_state_dict(saved)
+    except (RuntimeError, ValueError) as error:
+        raise UsageError(f"checkpoint {files.last}: does not fit this run ({str(error).splitlines()[0]})") from error
+    for callback in callbacks:
+        callback.load_state_dict(saved["callbacks"])
+    files.metrics.cut(saved["metrics_bytes"])
 
 
-def _check_weights(learner: Learner, engine: Engine, position: TrainProgress, path: Path) -> None:
-    is_finite = all_finite(local_shard(tensor) for tensor in learner.state_dict().values())
+def _save(state: TrainState, files: RunFiles, callbacks: Sequence[Callback], engine: Engine) -> None:
+    is_finite = all_finite(local_shard(tensor) for tensor in state.learner.state_dict().values())
     if engine.processes.any(not is_finite, engine.device):
-        way_out = "; precision=fp32 may do" if engine.precision == "bf16" else ""
-        raise RunError(f"step {position.step}: weights are no longer finite; {_last_good(path)}{way_out}")
+        advice = "; precision=fp32 may help" if engine.precision == "bf16" else ""
+        raise RunError(f"step {state.progress.step}: weights are no longer finite; {files}{advice}")
+    engine.processes.sync_buffers(state.learner.synced_buffers())
+    saved = state.state_dict()
+    saved["callbacks"] = {key: value for callback in callbacks for key, value in callback.state_dict().items()}
+    saved["metrics_bytes"] = files.metrics.size()
+    if engine.processes.is_first:
+        save_checkpoint(files.last, saved)
 
 
-def _last_good(path: Path) -> str:
-    return f"the last good checkpoint is {path}" if path.exists() else "no checkpoint had been written yet"
+def _keep(state: TrainState, files: RunFiles, engine: Engine) -> None:
+    network = state.learner.full_network()
+    if engine.processes.is_first:
+        files.checkpoints.mkdir(parents=True, exist_ok=True)
+        save_weights(network, files.checkpoints / f"epoch_{state.progress.epoch:04d}.safetensors")
 
 
-def _report(row: EpochRow, learner: Learner, metrics_log: MetricsLog, callback: Callback) -> None:
-    metrics_log.append(row.as_dict())
-    callback.epoch_ended(row)
-    _warn_of_faint_terms(row, learner, callback)
+def _row(
+    state: TrainState, plan: Plan, engine: Engine, validation: Mapping[str, float], callbacks: Sequence[Callback]
+) -> EpochRow:
+    metrics, progress = state.metrics.over(engine.processes, engine.device), state.progress
+    last = progress.before_step().of(plan.epochs, state.num_batches)
+    return EpochRow(
+        epoch=progress.epoch,
+        step=progress.step,
+        lr=plan.learning_rate(last),
+        loss=metrics.loss,
+        accuracy=metrics.accuracy,
+        terms=metrics.term_means,
+        weights=state.learner.objective.weights(last),
+        validation=validation,
+        seconds=progress.seconds,
+        images_per_second=metrics.images_per_second,
+        extras={key: value for callback in callbacks for key, value in callback.columns().items()},
+    )

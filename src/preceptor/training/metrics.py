@@ -46,10 +46,10 @@ class RunningMetrics:
 
     def over(self, processes: Processes, device: torch.device) -> RunningMetrics:
         """Return what all processes have seen together; seconds are their mean."""
-        if processes.count == 1:
+        if processes.world_size == 1:
             return self
         values = processes.add(self.values.to(device, copy=True)).cpu()
-        values[1] /= processes.count
+        values[1] /= processes.world_size
         return RunningMetrics(self.terms, values, self.num_classes)
 
     def continued(self, processes: Processes) -> RunningMetrics:

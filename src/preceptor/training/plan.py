@@ -18,7 +18,7 @@ class Plan:
     Attributes:
         epochs: the length that schedules are made for.
         last_epoch: where training ends, at most `epochs`.
-        learning_rate: over the clock.
+        learning_rate: over the progress.
         selection: which epoch's weights are the result.
         averaging: or the average of which weights.
         checkpoint_every_steps: besides the one at each epoch's end; 0 for none.

@@ -1,100 +1,113 @@
-"""Everything that decides how a run continues."""
+"""Everything that decides how a run continues: what a checkpoint holds, saved and restored in one place."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from pathlib import Path
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 import torch
+from torch import Tensor
 
-from preceptor.data.augment.regions import RegionSearch
-from preceptor.distributed.processes import Processes
-from preceptor.distributed.sharding import full_state, load_full, load_full_optimizer
-from preceptor.errors import UsageError
-from preceptor.models import save_weights
+from preceptor.distributed import Processes
+from preceptor.distributed.sharding import full_state, load_full
 from preceptor.training.averaging import Average
-from preceptor.training.callbacks import EpochRow, MetricsLog
-from preceptor.training.checkpoint import Best, State, TrainProgress, load_state
-from preceptor.training.engine import Engine
 from preceptor.training.learner import Learner
 from preceptor.training.metrics import RunningMetrics
+from preceptor.training.optimizers.base import Optimizer
 from preceptor.training.plan import Plan
+from preceptor.training.progress import TrainProgress
 from preceptor.training.selection import Selection
-from preceptor.types import Batch
 
-__all__ = []
+__all__ = ["STATE_KEYS", "Best", "TrainState"]
 
-
-def _keep(plan: Plan, epoch: int, learner: Learner, checkpoints: Path, processes: Processes) -> None:
-    if plan.keep_every and epoch % plan.keep_every == 0:
-        network = learner.full_network()
-        if processes.is_first:
-            checkpoints.mkdir(parents=True, exist_ok=True)
-            save_weights(network, checkpoints / f"epoch_{epoch:04d}.safetensors")
+STATE_KEYS = ("learner", "optimizer", "average", "progress", "metrics", "best", "random", "cuda_random")
 
 
-def _better(best: Best, row: EpochRow, selection: Selection, learner: Learner) -> Best:
-    score = selection.score(row.validation)
-    if score is None or score >= best.value:
-        return best
-    whole = full_state(learner.network.model.state_dict())
-    weights = {name: tensor.detach().cpu().clone() for name, tensor in whole.items()}
-    return Best(score, row.epoch, weights)
+@dataclass(frozen=True, slots=True)
+class Best:
+    """The epoch with the lowest score of a selection rule so far, and its weights."""
+
+    score: float = math.inf
+    epoch: int = 0
+    weights: dict[str, Tensor] = field(default_factory=dict)
 
 
-def _put_result(best: Best, average: Average, learner: Learner, batches: Iterable[Batch], engine: Engine) -> None:
-    """Put the selected or averaged weights into the learner, where the last ones are not what counts."""
-    if best.weights:
-        load_full(learner.network.model, best.weights)
-    average.settle(batches, engine)
-    engine.processes.sync_buffers(learner.synced_buffers())
+class TrainState:
+    """What changes while a run trains; the data order and the views are functions of the progress.
 
+    Args:
+        learner: network and objective, on the engine's device.
+        optimizer: of the learner's parameters.
+        plan: length and averaging.
+        num_batches: of an epoch.
+        processes: that train together.
 
-def _state(
-    learner: Learner,
-    optimizer: torch.optim.Optimizer,
-    position: TrainProgress,
-    metrics: RunningMetrics,
-    best: Best,
-    average: Average,
-    metrics_log: MetricsLog,
-    search: RegionSearch | None,
-) -> State:
-    cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
-    return State(
-        learner=full_state(learner.state_dict()),
-        optimizer=full_state(optimizer.state_dict()),
-        position=position,
-        metrics=metrics.values,
-        best=best,
-        journal_bytes=metrics_log.size(),
-        random=torch.get_rng_state(),
-        cuda_random=cuda,
-        region=None if search is None else search.region,
-        average=full_state(average.state),
-    )
+    Raises:
+        UsageError: when the plan and the optimiser cannot go together.
+    """
 
+    def __init__(
+        self, learner: Learner, optimizer: Optimizer, plan: Plan, num_batches: int, processes: Processes = Processes()
+    ) -> None:
+        optimizer.check(plan.clip_norm, plan.accumulate)
+        self.learner = learner
+        self.optimizer = optimizer
+        self.average = Average(plan.averaging, learner.network.model, plan.epochs, num_batches)
+        self.num_batches = num_batches
+        self.metrics = RunningMetrics(learner.objective.running)
+        self.progress = TrainProgress()
+        self.best = Best()
+        self.step_seconds = 0.0
+        self._processes = processes
 
-def _restore(
-    path: Path,
-    learner: Learner,
-    optimizer: torch.optim.Optimizer,
-    average: Average,
-    metrics_log: MetricsLog,
-    search: RegionSearch | None,
-    processes: Processes,
-) -> tuple[TrainProgress, RunningMetrics, Best]:
-    state = load_state(path)
-    try:
-        load_full(learner, state.learner)
-        load_full_optimizer(optimizer, state.optimizer)
-        average.restore(state.average)
-    except (RuntimeError, ValueError) as error:
-        raise UsageError(f"checkpoint {path}: does not fit this run ({str(error).splitlines()[0]})") from error
-    metrics_log.cut(state.journal_bytes)
-    torch.set_rng_state(state.random)
-    if search is not None and state.region is not None:
-        search.move_to(state.region)
-    if state.cuda_random and torch.cuda.is_available():
-        torch.cuda.set_rng_state_all(state.cuda_random)
-    return state.position, RunningMetrics(learner.objective.running, state.metrics).continued(processes), state.best
+    def count_step(self, seconds: float) -> None:
+        """Count a step that was taken, and let the average take its weights."""
+        self.step_seconds = seconds
+        self.metrics.add_seconds(seconds)
+        self.progress = self.progress.after_step(seconds)
+        self.average.take(self.progress)
+
+    def end_epoch(self, validation: Mapping[str, float], selection: Selection) -> None:
+        """Keep the epoch's weights if its validation scores are the best so far, and go to the start of the next one."""
+        score = selection.score(validation)
+        if score is not None and score < self.best.score:
+            state = full_state(self.learner.network.model.state_dict())
+            weights = {name: tensor.detach().cpu().clone() for name, tensor in state.items()}
+            self.best = Best(score, self.progress.epoch, weights)
+        self.metrics = RunningMetrics(self.metrics.terms)
+        self.progress = self.progress.after_epoch()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the state with full tensors and plain values; all processes call this together."""
+        progress, best = self.progress, self.best
+        device = next(self.learner.parameters()).device
+        return {
+            "learner": full_state(self.learner.state_dict()),
+            "optimizer": full_state(self.optimizer.state_dict()),
+            "average": full_state(self.average.state_dict()),
+            "progress": [progress.epoch, progress.batch, progress.step, progress.seconds],
+            "metrics": self.metrics.over(self._processes, device).values,
+            "best": [best.score, best.epoch, best.weights],
+            "random": self._processes.exchange(torch.get_rng_state()),
+            "cuda_random": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Continue from a state.
+
+        Raises:
+            RuntimeError, ValueError: when it does not fit.
+        """
+        load_full(self.learner, state["learner"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.average.load_state_dict(state["average"])
+        self.progress = TrainProgress(*state["progress"])
+        metrics = RunningMetrics(self.learner.objective.running, state["metrics"])
+        self.metrics = metrics.continued(self._processes)
+        self.best = Best(*state["best"])
+        if self._processes.rank < len(state["random"]):  # one of more processes than before keeps its own numbers
+            torch.set_rng_state(state["random"][self._processes.rank])
+        if state["cuda_random"] and torch.cuda.is_available():
+            torch.cuda.set_rng_state_all(state["cuda_random"])

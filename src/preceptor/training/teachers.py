@@ -22,25 +22,25 @@ __all__ = [
     "SequentialTeacher",
     "StoredTeacher",
     "TeacherSource",
-    "ask",
-    "together",
+    "average_outputs",
+    "forward",
 ]
 
 TeacherSource = Callable[[Batch], Outputs]
 
 
-def ask(forward: Forward, batch: Batch) -> Outputs:
-    """Return what a network says of a batch and, in the same forward pass, of its further views."""
+def forward(forward_pass: Forward, batch: Batch) -> Outputs:
+    """Return a network's outputs for a batch and, from the same forward pass, for its extra views."""
     if not batch.extra_views:
-        return forward(batch.inputs)
-    together = forward(torch.cat([batch.inputs, *batch.extra_views.values()]))
+        return forward_pass(batch.inputs)
+    outputs = forward_pass(torch.cat([batch.inputs, *batch.extra_views.values()]))
     rows = len(batch.inputs)
-    parts = [together.rows(start, start + rows) for start in range(0, len(together.logits), rows)]
-    return replace(parts[0], views=dict(zip(batch.extra_views, parts[1:], strict=True)))
+    first, *others = [outputs.rows(start, start + rows) for start in range(0, len(outputs.logits), rows)]
+    return replace(first, views=dict(zip(batch.extra_views, others, strict=True)))
 
 
 class LiveTeacher:
-    """A frozen network asked anew for every batch.
+    """A frozen network that runs for every batch.
 
     It is not an nn.Module and no child of one: nothing can put it into training mode or hand it to an optimiser.
 
@@ -53,19 +53,19 @@ class LiveTeacher:
     def __init__(self, network: Observed, engine: Engine, rows: int = 0) -> None:
         engine.place(network).eval().requires_grad_(False)
         engine.shard(network.model, "teacher")
-        self._forward = engine.accelerate(network, rows)
+        self._forward_pass = engine.accelerate(network, rows)
         self._engine = engine
 
     def __call__(self, batch: Batch) -> Outputs:
         with torch.no_grad(), self._engine.autocast():
-            return ask(self._forward, batch)
+            return forward(self._forward_pass, batch)
 
 
 class EnsembleTeacher:
-    """Several teachers asked together: their mean distribution, the first one's features, and all of them as members.
+    """Several teachers: their mean distribution, the first one's features, and all of them as members.
 
     Args:
-        teachers: all asked about every batch.
+        teachers: all run for every batch.
         task: of multi-label data the mean is taken of each class's probability.
     """
 
@@ -74,14 +74,14 @@ class EnsembleTeacher:
         self._task = task
 
     def __call__(self, batch: Batch) -> Outputs:
-        return together([teacher(batch) for teacher in self._teachers], self._task)
+        return average_outputs([teacher(batch) for teacher in self._teachers], self._task)
 
 
 class SequentialTeacher:
-    """Several states of one teacher asked in turn, by epoch: what comes after the last switch is asked to the end.
+    """Several states of one teacher, one after another by epoch; the last one stays to the end.
 
     Args:
-        teachers: in the order in which they are asked.
+        teachers: in order.
         switch_epochs: the first epoch of each but the first, rising.
     """
 
@@ -93,8 +93,8 @@ class SequentialTeacher:
         return self._teachers[sum(batch.view.epoch >= epoch for epoch in self._switch_epochs)](batch)
 
 
-def together(members: Sequence[Outputs], task: Task = "multiclass") -> Outputs:
-    """Return the log of the mean distribution as logits, of each view too, with the first one's features, and all members.
+def average_outputs(members: Sequence[Outputs], task: Task = "multiclass") -> Outputs:
+    """Return the log of the mean distribution as logits, also for each view, with the first one's features, and all members.
 
     Of multi-label data the logits are the log-odds of each class's mean probability.
     """
@@ -104,7 +104,7 @@ def together(members: Sequence[Outputs], task: Task = "multiclass") -> Outputs:
         logits = (present - absent).reshape(members[0].logits.shape)
     else:
         logits = torch.stack([log_soften(member.logits) for member in members]).logsumexp(0) - math.log(len(members))
-    views = {name: together([member.views[name] for member in members], task) for name in members[0].views}
+    views = {name: average_outputs([member.views[name] for member in members], task) for name in members[0].views}
     return replace(members[0], logits=logits, views=views, members=tuple(members))
 
 
@@ -119,7 +119,7 @@ class OracleTeacher:
 
 
 class StoredTeacher:
-    """What a teacher said of these samples in this view, read from disk: logits only."""
+    """A teacher's outputs for these samples in this view, read from disk: logits only."""
 
     def __init__(self, store: LabelStore, engine: Engine) -> None:
         self._store = store

@@ -10,12 +10,19 @@ A parameter that only one side's gradient reaches has plain momentum, and decays
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
 from typing import Any, overload
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch._functorch import config as functorch_config
 
-__all__ = ["DOT"]
+from preceptor.distributed import Processes
+from preceptor.distributed.dtensors import is_sharded
+from preceptor.errors import UsageError
+from preceptor.training.optimizers.base import Optimizer, StepLoss
+
+__all__ = ["DOT", "TwoGradients"]
 
 
 class DOT(torch.optim.Optimizer):
@@ -93,3 +100,45 @@ class DOT(torch.optim.Optimizer):
         else:
             buffers[side] = gradient.clone()
         parameter.add_(buffers[side], alpha=-lr)
+
+
+class TwoGradients(Optimizer):
+    """DOT in the training step: the gradients of the labels' terms and of the teacher's are kept apart.
+
+    Args:
+        dot: holds the parameters and their state.
+    """
+
+    def __init__(self, dot: DOT) -> None:
+        super().__init__(dot)
+        self._dot = dot
+
+    def backward(self, loss: StepLoss, scale: float) -> None:
+        """Compute both gradients."""
+        sides = [loss.side(uses_teacher=uses_teacher) for uses_teacher in (False, True)]
+        self._dot.backward(*(None if side is None else side * scale for side in sides))
+
+    def average_gradients(self, processes: Processes, parameters: Iterable[nn.Parameter]) -> None:
+        """Make each gradient of either side its mean over all processes."""
+        trained = list(parameters)
+        processes.average_gradients(trained)
+        self._dot.swap()
+        processes.average_gradients(trained)
+        self._dot.swap()
+
+    def check(self, clip_norm: float | None, accumulate: int) -> None:
+        """Check that gradients are neither clipped nor accumulated, and weights not sharded.
+
+        Raises:
+            UsageError: when they are.
+        """
+        if clip_norm is not None:
+            raise UsageError(f"clip_norm: {clip_norm} cannot be used with optim=dot, whose two gradients it does not see")
+        if accumulate > 1:
+            raise UsageError(f"accumulate: {accumulate} cannot be used with optim=dot, which keeps two gradients apart")
+        if any(is_sharded(parameter) for group in self._dot.param_groups for parameter in group["params"]):
+            raise UsageError("sharding: all cannot be used with optim=dot, which goes backward twice through the network")
+
+    def compile_context(self) -> AbstractContextManager[object]:
+        """Let compiled networks keep their buffers for the second backward pass."""
+        return functorch_config.patch(donated_buffer=False)

@@ -18,7 +18,7 @@ from preceptor.assessment import Metrics, measure, reliability
 from preceptor.config.protocols import resolved
 from preceptor.config.sections import Recipe
 from preceptor.data import Data, Split, plain_batches
-from preceptor.models import ReusedClassifier, load_weights, save_weights
+from preceptor.models import load_weights, save_weights
 from preceptor.runner.result import Result
 from preceptor.training import Engine, FitResult, Learner, predict
 
@@ -99,7 +99,6 @@ def finish(
         "truth_fingerprint": data.truth_fingerprint,
         **origin,
         "model": resolved_section(recipe.model, model),
-        "reuse": asdict(model.reuse) if isinstance(model, ReusedClassifier) else None,
         "device": str(engine.device),
         "precision": engine.precision,
         "compiled": engine.compiles,

@@ -12,9 +12,9 @@ from preceptor.errors import RunError
 from preceptor.exports.deployed import Deployed, check_answers, example
 from preceptor.models import ModelMetadata
 
-METADATA_KEY = ModelMetadata({"name": "own"}, None, ("a", "b"), (3, 2, 2), "uint8", (0.1, 0.2, 0.3), (2.0, 3.0, 4.0))
+METADATA_KEY = ModelMetadata({"name": "own"}, ("a", "b"), (3, 2, 2), "uint8", (0.1, 0.2, 0.3), (2.0, 3.0, 4.0))
 INSIDE = ModelMetadata(
-    *({"name": "own"}, None, ("a", "b"), (3, 2, 2), "uint8", (0.1, 0.2, 0.3), (2.0, 3.0, 4.0)),
+    *({"name": "own"}, ("a", "b"), (3, 2, 2), "uint8", (0.1, 0.2, 0.3), (2.0, 3.0, 4.0)),
     output="probabilities",
     normalise="inside",
 )

@@ -12,7 +12,6 @@ from preceptor.models import METADATA_KEY, ModelMetadata, read_metadata, read_mo
 
 ONE = ModelMetadata(
     model={"name": "mlp", "widths": [4]},
-    reuse=None,
     class_names=("a", "b"),
     input_shape=(3,),
     input_dtype="float32",

@@ -21,12 +21,11 @@ from preceptor.errors import UsageError
 from preceptor.models import (
     DataSpec,
     ModelMetadata,
-    Reuse,
-    ReusedClassifier,
     load_weights,
     names,
     present,
     read_model_metadata,
+    wrap_as_stated,
 )
 from preceptor.types import Vocabulary
 
@@ -70,8 +69,9 @@ def load_run_network(
     if model is not None and not config["model"]["name"].startswith(PYTHON):
         name = type(model).__name__ if isinstance(model, nn.Module) else named(model).name
         raise UsageError(f"{key}: {name} is not needed: run folder {folder.path} knows its network")
-    made_of = _described(result.get("model", config["model"]), model, who, key)
-    network = _filled(made_of, result.get("reuse"), weights or folder.weights, trained_on, given, who)
+    stated = result.get("model", config["model"])
+    made_of = _described(stated, model, who, key)
+    network = _filled(made_of, stated, weights or folder.weights, trained_on, given, who)
     return network, trained_on.num_classes
 
 
@@ -95,7 +95,7 @@ def load_exported(
     shape, mean, std = metadata.input_shape, metadata.mean, metadata.std
     trained_on = DataSpec(len(metadata.class_names), shape, mean, std, metadata.vocabulary)
     given = None if data is None else data_spec(data)
-    return _filled(made_of, metadata.reuse, weights, trained_on, given, str(path)), metadata
+    return _filled(made_of, metadata.model, weights, trained_on, given, str(path)), metadata
 
 
 def _described(stated: Mapping[str, Any], model: _Model | None, who: str, key: str) -> ModelSection | nn.Module:
@@ -114,7 +114,7 @@ def _described(stated: Mapping[str, Any], model: _Model | None, who: str, key: s
 
 def _filled(
     model: ModelSection | nn.Module,
-    reuse: Mapping[str, Any] | None,
+    stated: Mapping[str, Any],
     weights: Path,
     trained_on: DataSpec,
     given: DataSpec | None,
@@ -129,7 +129,7 @@ def _filled(
         trained_on = replace(trained_on, shape=given.shape)  # as long as those are
     is_alike = given.num_classes == trained_on.num_classes and len(given.shape) == len(trained_on.shape)
     example = given.example if given.shape == trained_on.shape else None
-    network = _whole(model, replace(trained_on, example=example), reuse)
+    network = wrap_as_stated(_new(model, replace(trained_on, example=example)), stated)
     load_weights(network, weights)
     if given == trained_on or not is_alike:
         return network
@@ -137,15 +137,6 @@ def _filled(
         return present(network, trained_on, given)
     except UsageError as error:
         raise UsageError(f"{who}: {error}") from error
-
-
-def _whole(model: ModelSection | nn.Module, samples: DataSpec, reuse: Mapping[str, Any] | None) -> nn.Module:
-    """Return a new network that weights will be loaded into, with its teacher's classifier where it reuses it."""
-    network = _new(model, samples)
-    if reuse is None or isinstance(network, ReusedClassifier):
-        return network
-    sizes = {**reuse, "teacher_size": tuple(reuse["teacher_size"])}
-    return ReusedClassifier(network, Reuse(**sizes), samples.num_classes)
 
 
 def _new(model: ModelSection | nn.Module, samples: DataSpec) -> nn.Module:

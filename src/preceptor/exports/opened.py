@@ -95,7 +95,6 @@ def run_metadata(folder: RunFolder) -> ModelMetadata:
         raise UsageError(f"{folder.path}: does not record its class names and normalisation; run it again to export it")
     return ModelMetadata(
         model=record.get("model", config["model"]),
-        reuse=record.get("reuse"),
         class_names=tuple(record["class_names"]),
         input_shape=tuple(record["input_shape"]),
         input_dtype=record["input_dtype"],

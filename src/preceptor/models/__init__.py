@@ -3,7 +3,7 @@
 from preceptor.models.adapters.adapted import Adapted, present
 from preceptor.models.adapters.by_name import PREFIXES, make
 from preceptor.models.adapters.input_adapter import DataSpec
-from preceptor.models.adapters.reused import Reuse, ReusedClassifier
+from preceptor.models.adapters.reused_classifier import ReusedClassifier, ReuseSpec, wrap_as_stated
 from preceptor.models.adapters.text import TextClassifier, random_texts
 from preceptor.models.features.classifier import find_classifier
 from preceptor.models.features.taps import Observed, Tapped, feature_names, logits_of, observe
@@ -20,7 +20,7 @@ __all__ = [
     "Normalise",
     "Observed",
     "Output",
-    "Reuse",
+    "ReuseSpec",
     "ReusedClassifier",
     "Tapped",
     "TextClassifier",
@@ -39,4 +39,5 @@ __all__ = [
     "read_metadata",
     "read_model_metadata",
     "save_weights",
+    "wrap_as_stated",
 ]

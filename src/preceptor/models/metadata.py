@@ -25,8 +25,7 @@ class ModelMetadata:
     """A network's description, as plain data.
 
     Attributes:
-        model: its name and its knobs.
-        reuse: how it ends in its teacher's classifier, where it does: the fields of `Reuse`.
+        model: its name and its further keys.
         class_names: one an output, in order.
         input_shape: of one sample.
         input_dtype: of samples before normalisation: "uint8" for images, "float32" for what was numbers all along.
@@ -41,7 +40,6 @@ class ModelMetadata:
     """
 
     model: Mapping[str, Any]
-    reuse: Mapping[str, Any] | None
     class_names: tuple[str, ...]
     input_shape: tuple[int, ...]
     input_dtype: str

@@ -11,7 +11,7 @@ from torch import nn
 from preceptor.errors import UsageError
 from preceptor.models import Tapped, create, names, observe, parameter_count
 
-GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "models.json").read_text())["models"]
+GOLDEN = json.loads((Path(__file__).parents[2] / "golden" / "models.json").read_text())["models"]
 ONE_OF_EACH = (
     *("resnet8", "resnet8x4", "ResNet50", "wrn_16_1", "vgg8", "MobileNetV2", "ShuffleV1", "ShuffleV2"),
     *("convnet_s", "convnet_m", "mlp"),

@@ -68,7 +68,7 @@ class Adapted(Tapped):
         self.reading = InputAdapter(samples, form)
         self.hint = hint
         self.trained_classes = trained_classes
-        self.options = dict(options or {})
+        self._options = dict(options or {})
 
     @property
     def note(self) -> str:
@@ -97,6 +97,11 @@ class Adapted(Tapped):
     def works_in_place(self) -> bool:
         """Nobody promised otherwise."""
         return True
+
+    @property
+    def options(self) -> Mapping[str, Any]:
+        """Keys that make it again without the files that it was named by."""
+        return self._options
 
     @property
     def inside(self) -> str:

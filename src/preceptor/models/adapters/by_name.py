@@ -10,6 +10,7 @@ from torch import nn
 from preceptor.errors import UsageError
 from preceptor.models.adapters import by_path, hf_models, timm_models, torchvision_models
 from preceptor.models.adapters.input_adapter import DataSpec
+from preceptor.models.adapters.reused_classifier import without_wrappers, wrap_as_stated
 from preceptor.models.zoo import registry as zoo
 
 __all__ = ["PREFIXES", "make"]
@@ -55,8 +56,13 @@ def make(
         >>> make("convnet_s", DataSpec(10, (1, 8, 8)))(torch.zeros(2, 1, 8, 8)).shape
         torch.Size([2, 10])
     """
-    kind, colon, rest = name.partition(":")
     options = options or {}
+    network = _make(name, samples, without_wrappers(options), loads_weights=loads_weights)
+    return wrap_as_stated(network, options)
+
+
+def _make(name: str, samples: DataSpec, options: Mapping[str, Any], *, loads_weights: bool) -> nn.Module:
+    kind, colon, rest = name.partition(":")
     if not colon and name in zoo.ZOO and samples.vocabulary is not None:
         raise UsageError(
             f"model: {name} cannot read texts, whose tokens are numbers without an order; hf:FOLDER or PKG.MODULE:FACTORY can"

@@ -55,6 +55,11 @@ class Tapped(nn.Module, ABC):
         """The mark that lays out the tokens of a path without marks, "12x1" say; empty: none."""
         return ""
 
+    @property
+    def options(self) -> Mapping[str, Any]:
+        """Further keys of a model section that make the network again; empty: it needs none."""
+        return {}
+
 
 class _Store(threading.local):
     """Where hooks put what passes while a forward pass of the observer is under way, each thread its own."""

@@ -13,8 +13,7 @@ from torch import Tensor, nn
 
 from preceptor.divergences import promote
 from preceptor.errors import UsageError
-from preceptor.models import find_classifier
-from preceptor.models.adapters.reused import Reuse, ReusedClassifier
+from preceptor.models import ReusedClassifier, ReuseSpec, find_classifier
 from preceptor.objectives.base import BuildContext, FeatureShapes, Objective, Taps, teacher_outputs
 from preceptor.objectives.connectors import pool_to_smaller
 from preceptor.objectives.features import Pairing, as_map, maps_of, need
@@ -53,7 +52,7 @@ def simkd_loss(
 
 
 class SimKD(Objective):
-    """Distance between the student's projected map and the teacher's last one; remodels the student."""
+    """Distance between the student's projected map and the teacher's last one; wraps the student."""
 
     multilabel = "as_is"
 
@@ -88,9 +87,9 @@ class SimKD(Objective):
                 f"{its_name} has {its.shape[1]} channels: there are layers between them that cannot be reused"
             )
         size = (its.shape[2], its.shape[3])
-        reuse = Reuse(name, mine.shape[1], its.shape[1], size, self.bottleneck)
-        student = ReusedClassifier(model, reuse, setting.num_classes)
-        student.take_classifier(setting.teacher_model, setting.num_classes)
+        spec = ReuseSpec(name, mine.shape[1], its.shape[1], size, setting.num_classes, self.bottleneck)
+        student = ReusedClassifier(model, spec)
+        student.take_classifier(setting.teacher_model)
         return student.to(setting.student.logits.device)
 
     def taps(self, student: FeatureShapes, teacher: FeatureShapes) -> Taps:

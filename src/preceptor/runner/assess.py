@@ -151,8 +151,16 @@ def _assess(candidate: Candidate, data: Data, engine: Engine, reference: Tensor 
 
 
 def _logits(candidate: Candidate, split: Split, data: Data, engine: Engine, workers: int) -> Tensor:
-    part, rows = engine.processes.part, _BATCH_SIZE * engine.processes.count
-    batches = plain_batches(split, data.normalisation, rows, engine.device, workers=workers, part=part)
+    rank, world_size = engine.processes.rank, engine.processes.count
+    batches = plain_batches(
+        split,
+        data.normalisation,
+        _BATCH_SIZE * world_size,
+        engine.device,
+        workers=workers,
+        rank=rank,
+        world_size=world_size,
+    )
     logits = predict(engine.place(candidate.network), batches, engine)
     check_number(f"assess: {candidate.name}", logits.shape[1], data)
     return logits

@@ -38,8 +38,15 @@ def score(
         batch_size: rows at once, over all processes.
         workers: processes that read ahead.
     """
-    part = engine.processes.part
-    batches = plain_batches(split, data.normalisation, batch_size, engine.device, workers=workers, part=part)
+    batches = plain_batches(
+        split,
+        data.normalisation,
+        batch_size,
+        engine.device,
+        workers=workers,
+        rank=engine.processes.rank,
+        world_size=engine.processes.count,
+    )
     logits = predict(network, batches, engine)
     return measure(logits, split.labels, split.truth), logits
 

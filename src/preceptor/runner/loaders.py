@@ -13,7 +13,6 @@ from preceptor.data import (
     Batches,
     Data,
     FixedViews,
-    KDPlus,
     Loader,
     PlainInputs,
     Policy,
@@ -24,7 +23,6 @@ from preceptor.data import (
     StreamLoader,
     pooled_sizes,
 )
-from preceptor.data.augment.regions import RegionSearch
 from preceptor.distributed import Processes, gather_batch
 from preceptor.errors import UsageError
 from preceptor.messages import did_you_mean
@@ -32,7 +30,7 @@ from preceptor.objectives.weighted import Sum
 from preceptor.signature import check_hyperparameters
 from preceptor.training import Engine
 
-__all__ = ["check_rows", "left_out", "lengthened", "make_loaders", "make_policy", "pool_of", "region_search"]
+__all__ = ["check_rows", "left_out", "make_loaders", "make_policy", "pool_of"]
 
 
 def make_policy(section: InputsSection) -> tuple[InputsSection, Policy]:
@@ -49,13 +47,6 @@ def make_policy(section: InputsSection) -> tuple[InputsSection, Policy]:
         return InputsSection(name=section.name, **hyperparameters), kind(**hyperparameters)
     except ValueError as error:
         raise UsageError(f"inputs.{error}") from error
-
-
-def lengthened(length: float, policy: Policy) -> int:
-    """Return a number of epochs as it becomes where a policy keeps the number of real batches."""
-    if isinstance(policy, KDPlus) and policy.match == "real_batches":
-        return int(length / policy.real_share)
-    return int(length)
 
 
 def left_out(objective: Sum, policy: Policy, *, is_teacher: bool) -> tuple[str, ...]:
@@ -156,7 +147,7 @@ def make_loaders(
             f"inputs: {recipe.inputs.name} mixes numbers, and those of texts are names of tokens; inputs=real"
         )
 
-    rank, count = engine.processes.rank, engine.processes.count
+    rank, world_size = engine.processes.rank, engine.processes.count
 
     def loader(split: Split, batch_size: int, first: int = 0) -> Loader:
         """Deal a batch's rows out in turn, of which `first` come before these."""
@@ -169,9 +160,10 @@ def make_loaders(
             seed=recipe.seed,
             device=engine.device,
             extra_views=objective.views(),
-            shown=shown,
+            fixed_views=shown,
             workers=recipe.workers,
-            part=((rank - first) % count, count),
+            rank=(rank - first) % world_size,
+            world_size=world_size,
         )
 
     samples: Batches
@@ -200,15 +192,7 @@ def make_loaders(
         samples,
         policy,
         mixed_labels,
-        whole=partial(gather_batch, processes=engine.processes),
-        part=(rank, count),
+        gather_batch=partial(gather_batch, processes=engine.processes),
+        rank=rank,
+        world_size=world_size,
     )
-
-
-def region_search(loader: PolicyLoader, data: Data, epochs: int) -> RegionSearch | None:
-    """Return the search that a loader's policy asks for."""
-    policy = loader.policy
-    if not isinstance(policy, KDPlus) or not policy.search:
-        return None
-    every = policy.search_every * (epochs if policy.search_every < 1 else 1)
-    return RegionSearch(loader, policy, height=data.input_shape[1], every=max(1, round(every)))

@@ -6,7 +6,6 @@ from preceptor.config.protocols import resolved
 from preceptor.config.sections import OptimSection, Recipe
 from preceptor.data import Policy
 from preceptor.errors import UsageError
-from preceptor.runner.loaders import lengthened
 from preceptor.training import Averaging, LearningRate, OptimizerSettings, Plan, Selection
 
 __all__ = ["make_plan", "make_settings"]
@@ -23,7 +22,7 @@ def make_plan(recipe: Recipe, policy: Policy, *, has_validation: bool) -> Plan:
     Raises:
         UsageError: for an end that does not fit the length, or a choice that cannot be made.
     """
-    epochs = last = lengthened(resolved(recipe.epochs, "epochs"), policy)
+    epochs = last = policy.epochs(resolved(recipe.epochs, "epochs"))
     selection = Selection()
     if isinstance(recipe.stop_at, int):
         last = recipe.stop_at
@@ -49,7 +48,7 @@ def make_plan(recipe: Recipe, policy: Policy, *, has_validation: bool) -> Plan:
         learning_rate=LearningRate(
             resolved(recipe.optim.lr, "optim.lr"),
             resolved(schedule.name, "schedule.name"),
-            tuple(share if share < 1 else lengthened(share, policy) for share in schedule.milestones),
+            tuple(share if share < 1 else policy.epochs(share) for share in schedule.milestones),
             schedule.gamma,
             schedule.warmup,
         ),

@@ -41,7 +41,6 @@ from preceptor.runner.loaders import (
     make_loaders,
     make_policy,
     pool_of,
-    region_search,
 )
 from preceptor.runner.plan import make_plan, make_settings
 from preceptor.runner.pretraining import run_stages
@@ -240,7 +239,7 @@ def _fit(
         callback=callback,
         checkpoints=folder.checkpoints,
         resume=recipe.resume,
-        search=region_search(loaders[1], data, plan.epochs),
+        search=loaders[1].policy.region_search(loaders[1], data.input_shape, plan.epochs),
     )
 
 

@@ -112,7 +112,7 @@ def _passes(batch: Batch, count: int, engine: Engine) -> list[Batch]:
     """Return the parts of a batch, as many in each process, none of them empty."""
     if count > 1:
         count = min(count, engine.processes.least(len(batch.inputs), engine.device))
-    return [batch] if count == 1 else [batch.part(number, count) for number in range(count)]
+    return [batch] if count == 1 else [batch.stride(number, count) for number in range(count)]
 
 
 def _backward(

@@ -5,7 +5,7 @@ import torch
 import preceptor
 from preceptor.assessment import compare, measure
 from preceptor.data import Loader, load, plain_batches
-from preceptor.data.augment.policies import Mixup
+from preceptor.data.augment.mixtures import Mixup
 from preceptor.objectives.distill import DKD
 
 data = load("digits")

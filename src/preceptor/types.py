@@ -101,26 +101,26 @@ class Batch:
             extra_views={name: inputs[start:stop] for name, inputs in self.extra_views.items()},
         )
 
-    def part(self, number: int, count: int) -> Batch:
-        """Return every `count`-th row from row `number` on, so that labelled rows stay first.
+    def stride(self, start: int, step: int) -> Batch:
+        """Return every `step`-th row from row `start` on, so that labelled rows stay first.
 
-        Where there is none it is the first row, whose share is 0: something to go through the motions with.
+        Where there is none, return the first row with share 0: every process then has a batch to run.
         """
-        if number >= len(self.inputs):
+        if start >= len(self.inputs):
             return replace(self.rows(0, 1), share=0.0, labelled_share=0.0, sample_share=0.0)
-        rows = slice(number, None, count)
-        part = replace(
+        rows = slice(start, None, step)
+        batch = replace(
             self,
             inputs=self.inputs[rows],
             labels=None if self.labels is None else self.labels[rows],
             index=self.index[rows],
-            extra_views={name: seen[rows] for name, seen in self.extra_views.items()},
+            extra_views={name: inputs[rows] for name, inputs in self.extra_views.items()},
         )
         return replace(
-            part,
-            share=self.share * count * len(part.inputs) / len(self.inputs),
-            labelled_share=self.labelled_share * count * part.num_labelled / max(self.num_labelled, 1),
-            sample_share=self.sample_share * count * len(part.index) / max(len(self.index), 1),
+            batch,
+            share=self.share * step * len(batch.inputs) / len(self.inputs),
+            labelled_share=self.labelled_share * step * batch.num_labelled / max(self.num_labelled, 1),
+            sample_share=self.sample_share * step * len(batch.index) / max(len(self.index), 1),
         )
 
 

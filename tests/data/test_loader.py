@@ -1,8 +1,5 @@
 from __future__ import annotations
 
-import itertools
-from collections.abc import Iterator
-
 import numpy as np
 import pytest
 import torch
@@ -18,8 +15,6 @@ from preceptor.data import (
     Normalisation,
     Split,
     load,
-    plain_batches,
-    seen_batches,
 )
 from preceptor.data.augment.views import VIEWS
 from preceptor.errors import UsageError
@@ -77,24 +72,6 @@ def test_start_gives_the_tail_bit_for_bit(digits: Data) -> None:
             assert torch.equal(one.index, other.index)
 
 
-def test_plain_batches_are_in_order_without_a_view(digits: Data) -> None:
-    batches = list(plain_batches(digits.test, digits.normalisation, 64, CPU))
-    assert torch.cat([batch.index for batch in batches]).tolist() == list(range(len(digits.test)))
-    inputs = torch.cat([batch.inputs for batch in batches])
-    assert torch.equal(inputs, digits.normalisation(digits.test.inputs(torch.arange(len(digits.test)))))
-    assert {batch.view.name for batch in batches} == {"none"}
-
-
-def test_parts_of_plain_batches_are_all_of_them_and_as_many(digits: Data) -> None:
-    rows = digits.test.take(torch.arange(41))
-    parts = [list(plain_batches(rows, digits.normalisation, 20, CPU, part=(number, 3))) for number in range(3)]
-    assert [[len(batch.index) for batch in part] for part in parts] == [[7, 7, 1], [7, 7, 1], [6, 6, 1]]
-    assert [part[2].share for part in parts] == [3.0, 0.0, 0.0]
-    counted = [batch.index for part in parts for batch in part if batch.share > 0]
-    assert torch.cat(counted).sort().values.tolist() == list(range(41))
-    assert sum(batch.share for part in parts for batch in part) == pytest.approx(3 * 3)
-
-
 def dataset(inputs: Tensor) -> Items:
     return Items(TensorDataset(inputs, torch.arange(len(inputs)) % 3))
 
@@ -122,11 +99,6 @@ def test_a_view_for_images_refuses_float_inputs(shape: tuple[int, ...]) -> None:
 def test_an_unknown_view_is_named(digits: Data) -> None:
     with pytest.raises(UsageError, match=r"unknown name 'crop_flop'; did you mean crop_flip\?"):
         loader_of(digits.train, digits.normalisation, view="crop_flop")
-
-
-def test_no_samples_are_no_batches() -> None:
-    empty = Arrays(torch.zeros(0, 2), torch.zeros(0, dtype=torch.int64))
-    assert list(plain_batches(empty, Normalisation(), 4, CPU)) == []
 
 
 def test_a_batch_size_of_zero_is_refused(digits: Data) -> None:
@@ -164,37 +136,6 @@ def test_readers_in_other_processes_give_the_same_batches() -> None:
         assert one.labels.equal(other.labels)
 
 
-def test_readers_in_other_processes_give_the_same_plain_batches() -> None:
-    split = Items(Slow(), torch.arange(49))
-    for part in ((0, 1), (1, 2)):
-        state = torch.get_rng_state()
-        one, other = (
-            list(plain_batches(split, Normalisation(), 16, CPU, workers=workers, part=part)) for workers in (0, 2)
-        )
-        assert torch.get_rng_state().equal(state)
-        assert [batch.share for batch in one] == [batch.share for batch in other]
-        for first, second in zip(one, other, strict=True):
-            assert first.inputs.equal(second.inputs)
-            assert first.index.equal(second.index)
-
-
-def test_rows_are_read_no_further_than_ahead() -> None:
-    """What is wanted may be without end; the views come with the rows."""
-    looked: list[int] = []
-
-    def wanted() -> Iterator[tuple[View, Tensor]]:
-        for number in itertools.count():
-            looked.append(number)
-            yield View("crop_flip", 1, number), torch.tensor([number % 40, 3])
-
-    batches = seen_batches(Items(Slow(), torch.arange(49)), wanted(), Normalisation(), CPU, workers=1)
-    for number in range(3):
-        batch = next(batches)
-        raw = torch.stack([torch.full((3, 8, 8), row, dtype=torch.uint8) for row in (number, 3)])
-        assert batch.inputs.equal(VIEWS["crop_flip"](raw, 1, number, torch.tensor([number, 3])).float() / 255)
-    assert len(looked) < 10
-
-
 def test_an_error_in_another_process_arrives() -> None:
     loader = Loader(
         Items(Slow()), batch_size=16, view="none", normalisation=Normalisation(), seed=1, device=CPU, workers=1
@@ -211,7 +152,7 @@ def test_a_fixed_number_of_views_is_shown_in_turn(digits: Data) -> None:
         normalisation=digits.normalisation,
         seed=5,
         device=CPU,
-        shown=FixedViews(seed=9, count=2),
+        fixed_views=FixedViews(seed=9, count=2),
     )
     seen = {epoch: next(loader.batches(epoch)) for epoch in (1, 2, 3)}
     assert [batch.view for batch in seen.values()] == [View("crop_flip", 9, number) for number in (1, 2, 1)]

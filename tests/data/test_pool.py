@@ -3,8 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from preceptor.data import Arrays, Loader, Normalisation, PolicyLoader, PooledLoader, load, pooled_sizes
-from preceptor.data.augment.policies import Mixup
+from preceptor.data import Arrays, Loader, Normalisation, PooledLoader, load, pooled_sizes
 from preceptor.errors import UsageError
 
 
@@ -33,12 +32,12 @@ def test_labelled_rows_come_first_and_rows_are_counted_on_into_the_pool() -> Non
         assert torch.equal(batch.labels, shown[:3] % 3)
 
 
-def test_either_part_begins_anew_in_another_order() -> None:
+def test_either_starts_over_in_another_order() -> None:
     shown = [batch.index.tolist() for epoch in (1, 2) for batch in pooled().batches(epoch)]
     assert len(shown) == 18
     passes = [
         [row for rows in shown[3 * k : 3 * k + 3] for row in rows[:3]] for k in range(6)
-    ]  # 10 rows: 3 whole batches
+    ]  # 10 rows: 3 full batches
     for one in passes:
         assert len(set(one)) == 9
     assert len({tuple(one) for one in passes}) == 6
@@ -48,9 +47,9 @@ def test_either_part_begins_anew_in_another_order() -> None:
 
 
 def test_an_epoch_can_be_entered_in_the_middle() -> None:
-    whole = list(pooled().batches(2))
+    batches = list(pooled().batches(2))
     for start in (0, 4, 8):
-        for one, other in zip(pooled().batches(2, start=start), whole[start:], strict=True):
+        for one, other in zip(pooled().batches(2, start=start), batches[start:], strict=True):
             assert torch.equal(one.index, other.index)
             assert torch.equal(one.inputs, other.inputs)
             assert one.view == other.view
@@ -80,7 +79,7 @@ def test_a_sample_that_returns_within_an_epoch_is_seen_in_another_view() -> None
     assert sum(distinct) / len(distinct) > 3
 
 
-def test_sizes_of_the_parts() -> None:
+def test_rows_of_either() -> None:
     assert pooled_sizes(split(100), split(100), 64, 1.0) == (32, 32)
     assert pooled_sizes(split(100), split(100), 64, 7.0) == (8, 56)
     assert pooled_sizes(split(5), split(100), 64, 1.0) == (5, 32)
@@ -88,51 +87,3 @@ def test_sizes_of_the_parts() -> None:
         pooled_sizes(split(100), split(100), 64, 1000.0)
     with pytest.raises(UsageError, match="10 samples with labels and 0 without"):
         pooled_sizes(split(10), split(0), 64, 1.0)
-
-
-def test_a_policy_is_applied_by_the_number_of_the_batch() -> None:
-    source = loader(split(12), 4)
-    whole = list(PolicyLoader(source, Mixup()).batches(1))
-    later = list(PolicyLoader(source, Mixup()).batches(1, start=1))
-    assert PolicyLoader(source, Mixup()).num_batches == len(whole) == 3
-    for one, other in zip(whole[1:], later, strict=True):
-        assert torch.equal(one.inputs, other.inputs)
-    assert whole[0].labels is None
-    taught = next(PolicyLoader(source, Mixup(), mixed_labels=3).batches(1))
-    assert taught.labels is not None
-    assert taught.labels.shape == (4, 3)
-
-
-def test_parts_of_what_a_policy_makes_of_whole_batches() -> None:
-    source, parts = loader(split(10), 4), []
-    for number in range(3):
-        shared = PolicyLoader(source, Mixup(), whole=lambda batch: batch, part=(number, 3)).showing(Mixup(alpha=0.5))
-        parts.append(list(shared.batches(1)))
-    for whole, *shares in zip(PolicyLoader(source, Mixup(alpha=0.5)).batches(1), *parts, strict=True):
-        held = [part.inputs if part.share > 0 else part.inputs[:0] for part in shares]
-        turns = [held[row % 3][row // 3] for row in range(len(whole.inputs))]
-        torch.testing.assert_close(torch.stack(turns), whole.inputs)
-        assert sum(part.share for part in shares) == 3
-
-
-def test_smaller_labelled_fractions_are_parts_of_larger_ones() -> None:
-    few, many = (load("digits", labelled_fraction=fraction) for fraction in (0.05, 0.25))
-    everything = load("digits")
-    for data, fraction in ((few, 0.05), (many, 0.25)):
-        assert data.pool is not None
-        assert len(data.train) == round(fraction * len(everything.train))
-        assert len(data.train) + len(data.pool) == len(everything.train)
-        assert torch.bincount(data.train.labels, minlength=10).min() >= len(data.train) // 10 - 1
-
-    def images(data_: object) -> set[bytes]:
-        assert isinstance(data_, Arrays)
-        return {row.numpy().tobytes() for row in data_.values}
-
-    assert images(few.train) < images(many.train) < images(everything.train)
-    assert images(many.train) | images(many.pool) == images(everything.train)
-
-
-@pytest.mark.parametrize("fraction", [0.0, 1.0, -0.5])
-def test_a_labelled_fraction_out_of_range(fraction: float) -> None:
-    with pytest.raises(UsageError, match=r"data.labelled_fraction: .* is not in \(0, 1\)"):
-        load("digits", labelled_fraction=fraction)

@@ -9,12 +9,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from preceptor.training.metrics import RunningMetrics
 from torch import Tensor, distributed, nn
 from torch.multiprocessing.spawn import spawn
 
 from preceptor.data import Arrays, Batches, Loader, Normalisation, PolicyLoader, PooledLoader
-from preceptor.data.augment.policies import Mixup, Noise
+from preceptor.data.augment.mixtures import Mixup, Noise
 from preceptor.distributed import Processes, gather_batch, gather_step
 from preceptor.models import observe
 from preceptor.models.zoo.small import mlp
@@ -25,6 +24,7 @@ from preceptor.objectives.teacher import CrossEntropy
 from preceptor.objectives.weighted import Sum
 from preceptor.training import Learner, LearningRate, LiveTeacher, Plan
 from preceptor.training.engine import Engine
+from preceptor.training.metrics import RunningMetrics
 from preceptor.training.step import take_step
 from preceptor.types import Batch, Outputs, Progress, Step
 
@@ -36,9 +36,15 @@ def loader(count: int, size: int, part: tuple[int, int], first: int = 0) -> Load
     random = torch.Generator().manual_seed(count)
     inputs = torch.randn(count, 4, generator=random)
     samples = Arrays(inputs, torch.arange(count) % 3)
-    place = ((part[0] - first) % part[1], part[1])
     return Loader(
-        samples, batch_size=size, view="none", normalisation=Normalisation(), seed=0, device=DEVICE, part=place
+        samples,
+        batch_size=size,
+        view="none",
+        normalisation=Normalisation(),
+        seed=0,
+        device=DEVICE,
+        rank=(part[0] - first) % part[1],
+        world_size=part[1],
     )
 
 
@@ -61,13 +67,15 @@ def pooled(processes: Processes) -> Batches:
 def mixed(processes: Processes) -> Batches:
     """Every other batch has 11 rows of samples, with labels or without, and as many beyond them."""
     policy = Mixup(real_share=0.5, add=True, per_sample=True)
-    whole = partial(gather_batch, processes=processes)
-    return PolicyLoader(pooled(processes), policy, whole=whole, part=(processes.rank, processes.world_size))
+    gather = partial(gather_batch, processes=processes)
+    rank, world_size = processes.rank, processes.world_size
+    return PolicyLoader(pooled(processes), policy, gather_batch=gather, rank=rank, world_size=world_size)
 
 
 def noisy(processes: Processes) -> Batches:
-    whole = partial(gather_batch, processes=processes)
-    return PolicyLoader(plain(processes), Noise(), 3, whole=whole, part=(processes.rank, processes.world_size))
+    gather = partial(gather_batch, processes=processes)
+    rank, world_size = processes.rank, processes.world_size
+    return PolicyLoader(plain(processes), Noise(), 3, gather_batch=gather, rank=rank, world_size=world_size)
 
 
 KINDS: list[Callable[[Processes], Batches]] = [plain, pooled, mixed, noisy]

@@ -42,7 +42,10 @@ engine = choose_engine("cpu")
 torch.manual_seed(0)
 network = Counting(2, 3)
 split = Items(OnDisk(), torch.arange(samples), torch.zeros(samples, dtype=torch.int64))
-batches = plain_batches(split, Normalisation(), batch_size, engine.device, workers=workers, part=engine.processes.part)
+rank, world_size = engine.processes.rank, engine.processes.world_size
+batches = plain_batches(
+    split, Normalisation(), batch_size, engine.device, workers=workers, rank=rank, world_size=world_size
+)
 logits = predict(network, batches, engine)
 torch.save((logits, network.passes), folder / f"found-{engine.processes.rank}.pt")
 (folder / f"read-{engine.processes.rank}").rename(folder / f"own-{engine.processes.rank}")

@@ -18,7 +18,7 @@ from preceptor.data import Data, from_objects
 from preceptor.errors import UsageError
 from preceptor.runner.assess import Assessment, Candidate, assess_candidates, load_candidate
 from preceptor.runner.data import load_data
-from preceptor.runner.finish import score
+from preceptor.runner.score import score
 from preceptor.runner.progress import show_notes
 from preceptor.runner.result import Result
 from preceptor.training import choose_engine
@@ -53,7 +53,7 @@ def evaluate(
     if data is None and not is_run(place):
         raise UsageError(f"evaluate: {path} is no run folder that knows its data; say data=...")
     tested = _measured_on(data, [learned_at(place)], RunFolder(place), holds_out=False)
-    engine = choose_engine(device, RunFolder(place).read_result()["precision"] if is_run(place) else "auto")
+    engine = choose_engine(device, RunFolder(place).read_record().precision if is_run(place) else "auto")
     network = load_network(place, model, tested, key="model")
     if progress and engine.processes.is_first:
         show_notes(tested.notes)
@@ -166,7 +166,7 @@ def _candidate(given: AnyTeacher, number: int, data: Data) -> Candidate:
         return Candidate(f"{type(given).__name__} ({number})" if number else type(given).__name__, given)
     if isinstance(given, Result):
         check_compatibility(f"run {given.path}", TrainingDataInfo.from_run(RunFolder(given.path)), data)
-        return Candidate(str(given.path), given.model, given.record.get("data_fingerprint"))
+        return Candidate(str(given.path), given.model, given.record.data_fingerprint)
     section = read_teacher(given, "assess")
     if not isinstance(section.path, str):
         raise UsageError(f"assess: a candidate is one network, got path {section.path}")

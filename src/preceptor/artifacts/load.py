@@ -58,20 +58,19 @@ def load_run_network(
         UsageError: when the folder holds no finished run, or a damaged one, the data's images cannot be made those of the
             run, its texts are of another tokenizer, or the network is neither known nor given, or both.
     """
-    config, result = folder.read_config(), folder.read_result()
+    config, record = folder.read_config(), folder.read_record()
     trained_on = DataSpec(
-        int(result["num_classes"]),
-        tuple(result["input_shape"]),
-        *_normalisation(result, data),
-        vocabulary=Vocabulary.read(result.get("vocabulary")),
+        record.num_classes,
+        record.input_shape,
+        **record.normalisation,
+        vocabulary=Vocabulary.read(record.vocabulary),
     )
     given, who = None if data is None else data_spec(data), f"run {folder.path}"
     if model is not None and not config["model"]["name"].startswith(PYTHON):
         name = type(model).__name__ if isinstance(model, nn.Module) else named(model).name
         raise UsageError(f"{key}: {name} is not needed: run folder {folder.path} knows its network")
-    stated = result.get("model", config["model"])
-    made_of = _described(stated, model, who, key)
-    network = _filled(made_of, stated, weights or folder.weights, trained_on, given, who)
+    made_of = _described(record.model, model, who, key)
+    network = _filled(made_of, record.model, weights or folder.weights, trained_on, given, who)
     return network, trained_on.num_classes
 
 
@@ -144,14 +143,6 @@ def _new(model: ModelSection | nn.Module, samples: DataSpec) -> nn.Module:
     if isinstance(model, nn.Module):
         return copy.deepcopy(model).cpu()
     return make_network(model, samples, loads_weights=True)
-
-
-def _normalisation(result: Mapping[str, Any], data: Data | None) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Return the mean and standard deviation of a run's data; those of `data` where its result does not say."""
-    stated = result.get("normalisation")
-    if stated is not None:
-        return tuple(stated["mean"]), tuple(stated["std"])
-    return ((), ()) if data is None else (data.normalisation.mean, data.normalisation.std)
 
 
 def load_network(path: Path, model: _Model | None, data: Data, *, key: str = "teacher.model") -> nn.Module:

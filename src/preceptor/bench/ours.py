@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from preceptor.bench.job import Job, images
-from preceptor.data import FixedViews, Loader, plain_batches, seen_batches
+from preceptor.data import FixedViews, Loader, plain_batches, view_batches
 from preceptor.labels import Encoding, LabelsOf, LabelStore, Manifest, write_labels
 from preceptor.models import create, observe
 from preceptor.objectives.distill import KD
@@ -77,7 +77,7 @@ class Trial:
             normalisation=self._normalisation,
             seed=0,
             device=self._engine.device,
-            shown=shown,
+            fixed_views=shown,
         )
         self._optimizer = OptimizerSettings("sgd", 0.05, 5e-4).make(self._learner)
 
@@ -144,7 +144,7 @@ class Trial:
 
         def answers(wanted: Iterable[tuple[int, Tensor]]) -> Iterator[Tensor]:
             seen = ((View("crop_flip", 0, number), rows) for number, rows in wanted)
-            for batch in seen_batches(self._split, seen, self._normalisation, self._engine.device):
+            for batch in view_batches(self._split, seen, self._normalisation, self._engine.device):
                 yield plain(batch).logits
 
         encoding = Encoding(job.num_classes)

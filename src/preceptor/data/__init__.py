@@ -1,10 +1,12 @@
-"""Data: sources, the rules that cut them, keyed augmentation, batches."""
+"""Data: sources, the rules that cut them into splits, keyed augmentation, batches."""
 
-from preceptor.data.augment.policies import POLICIES, KDPlus, MixPatch, PlainInputs, Policy
+from preceptor.data.augment.policies import POLICIES
+from preceptor.data.augment.policy import PlainInputs, Policy, PolicyLoader
 from preceptor.data.dataset import Data, Normalisation, Source
 from preceptor.data.images.pixels import read_image
-from preceptor.data.loader import Batches, FixedViews, Loader, check_views, plain_batches, seen_batches
-from preceptor.data.pool import PolicyLoader, PooledLoader, pooled_sizes
+from preceptor.data.loader import Batches, FixedViews, Loader
+from preceptor.data.pool import PooledLoader, pooled_sizes
+from preceptor.data.reader import check_views, plain_batches, view_batches
 from preceptor.data.sources.arrays import Pair
 from preceptor.data.sources.folders import image_files
 from preceptor.data.sources.registry import SOURCES, from_objects, load, names
@@ -20,9 +22,7 @@ __all__ = [
     "Data",
     "FixedViews",
     "Items",
-    "KDPlus",
     "Loader",
-    "MixPatch",
     "Normalisation",
     "Pair",
     "PlainInputs",
@@ -43,5 +43,5 @@ __all__ = [
     "pooled_sizes",
     "read_image",
     "read_rows",
-    "seen_batches",
+    "view_batches",
 ]

@@ -1,4 +1,4 @@
-"""One part of a data set: in memory, or read sample by sample from a torch Dataset."""
+"""A split of a data set: in memory, or read sample by sample from a torch Dataset."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ __all__ = ["Arrays", "Items", "Joined", "Split", "as_labels", "as_sample"]
 class Split(ABC):
     """Samples with their labels, and their true label distribution where it is known.
 
-    Labels are a class a sample, or, of multi-label data, 1 for each class that is present, else 0.
+    Labels are one class per sample, or, of multi-label data, 1 for each class that is present and 0 for the others.
 
     Attributes:
-        makes: the views that are made here while samples are read; all others are made of `inputs`.
-        blocks: which part of the storage each sample lies in, where parts are to be read one after another, or None.
-        has_rows: whether any row can be asked for; else samples come one after another.
+        makes: the views that the split makes itself while it reads samples; all others are made from `inputs`.
+        blocks: the storage block (shard) of each sample, where blocks should be read one after another, or None.
+        has_rows: whether any row can be read by its number; else samples come one after another.
     """
 
     labels: Int[Tensor, samples * classes]
@@ -45,13 +45,13 @@ class Split(ABC):
     def inputs(self, index: Int[Tensor, " rows"]) -> Tensor:
         """Return raw rows: uint8 images [rows, channels, height, width] or floating-point inputs."""
 
-    def seen(self, index: Int[Tensor, " rows"], view: View) -> Tensor:
-        """Return rows as they are read for a view: as it shows them where it is made here, otherwise raw."""
+    def read(self, index: Int[Tensor, " rows"], view: View) -> Tensor:
+        """Return rows as they are read for a view: already augmented if the split makes this view itself, else raw."""
         return self.inputs(index)
 
     @abstractmethod
     def take(self, index: Int[Tensor, " rows"]) -> Split:
-        """Return the part that these rows make."""
+        """Return the split of these rows."""
 
     def check(self) -> None:
         """Check that the samples can be read, as far as that costs little.
@@ -61,8 +61,8 @@ class Split(ABC):
         """
         return
 
-    def described(self) -> bytes:
-        """Return what else than labels and inputs distinguishes these samples from others: names of files, say."""
+    def identity_bytes(self) -> bytes:
+        """Return what identifies these samples beside labels and inputs, such as file names; the fingerprint covers it."""
         return b""
 
 
@@ -70,7 +70,7 @@ class Arrays(Split):
     """A split held in memory.
 
     Args:
-        inputs: one row a sample.
+        inputs: one row per sample.
         labels: int64 classes, or [samples, classes] of zeros and ones.
         truth: true label distribution of each sample, rows summing to 1, or None.
     """
@@ -87,21 +87,21 @@ class Arrays(Split):
         return self.values[index]
 
     def take(self, index: Int[Tensor, " rows"]) -> Arrays:
-        """Return the part that these rows make."""
+        """Return the split of these rows."""
         return Arrays(self.values[index], self.labels[index], None if self.truth is None else self.truth[index])
 
 
 class Joined(Split):
-    """Splits one after another, to be measured on: no view is made of them.
+    """Splits one after another, for evaluation only: no view is made of them.
 
     Args:
-        parts: at least one; of all or none the truth is known.
-        rows: which rows of all of them belong here; all by default.
+        splits: at least one; the truth is known only if all of them have it.
+        rows: which rows of the concatenation belong here; all by default.
     """
 
-    def __init__(self, parts: Sequence[Split], rows: Int[Tensor, " samples"] | None = None) -> None:
-        self._parts = parts
-        labels, truths = torch.cat([part.labels for part in parts]), [part.truth for part in parts]
+    def __init__(self, splits: Sequence[Split], rows: Int[Tensor, " samples"] | None = None) -> None:
+        self._splits = splits
+        labels, truths = torch.cat([split.labels for split in splits]), [split.truth for split in splits]
         truth = torch.cat([each for each in truths if each is not None]) if None not in truths else None
         self._rows = torch.arange(len(labels)) if rows is None else rows
         self.labels = labels[self._rows]
@@ -110,28 +110,28 @@ class Joined(Split):
     def inputs(self, index: Int[Tensor, " rows"]) -> Tensor:
         """Return these rows."""
         rows, first = self._rows[index], 0
-        found: list[Tensor] = []
+        inputs: list[Tensor] = []
         places: list[Tensor] = []
-        for part in self._parts:
-            here = torch.nonzero((rows >= first) & (rows < first + len(part))).flatten()
+        for split in self._splits:
+            here = torch.nonzero((rows >= first) & (rows < first + len(split))).flatten()
             if len(here):
-                found.append(part.inputs(rows[here] - first))
+                inputs.append(split.inputs(rows[here] - first))
                 places.append(here)
-            first += len(part)
-        return torch.cat(found)[torch.cat(places).argsort()]
+            first += len(split)
+        return torch.cat(inputs)[torch.cat(places).argsort()]
 
     def take(self, index: Int[Tensor, " rows"]) -> Joined:
-        """Return the part that these rows make."""
-        return Joined(self._parts, self._rows[index])
+        """Return the split of these rows."""
+        return Joined(self._splits, self._rows[index])
 
     def check(self) -> None:
-        """Check the parts."""
-        for part in self._parts:
-            part.check()
+        """Check each split."""
+        for split in self._splits:
+            split.check()
 
-    def described(self) -> bytes:
-        """Return what distinguishes the samples of the parts."""
-        return b"\n".join(part.described() for part in self._parts)
+    def identity_bytes(self) -> bytes:
+        """Return what identifies the samples of all splits."""
+        return b"\n".join(split.identity_bytes() for split in self._splits)
 
 
 @runtime_checkable
@@ -143,18 +143,18 @@ class _HasTargets(Protocol):
 
 @runtime_checkable
 class _HasTargetTransform(Protocol):
-    """What torchvision's data sets have that may give other labels than `targets`."""
+    """What torchvision's data sets have, too: it may turn `targets` into other labels."""
 
     target_transform: Any
 
 
 class Items(Split):
-    """A map-style torch Dataset of (input, label), asked sample by sample.
+    """A map-style torch Dataset of (input, label), read sample by sample.
 
     Args:
-        dataset: has a length and gives (input, label) pairs; inputs are tensors, arrays or PIL images of one shape.
+        dataset: has a length and returns (input, label) pairs; inputs are tensors, arrays or PIL images of one shape.
         rows: which of its samples belong here; all by default.
-        labels: of these rows, when they are already known.
+        labels: of these rows, if already known.
     """
 
     def __init__(self, dataset: Dataset[Any], rows: Tensor | None = None, labels: Tensor | None = None) -> None:
@@ -176,7 +176,7 @@ class Items(Split):
         return torch.stack(rows)
 
     def take(self, index: Int[Tensor, " rows"]) -> Items:
-        """Return the part that these rows make."""
+        """Return the split of these rows."""
         return Items(self._dataset, self._rows[index], self.labels[index])
 
     def _read_labels(self) -> Tensor:
@@ -187,13 +187,13 @@ class Items(Split):
 
     def _pair(self, item: int) -> Sequence[Any]:
         """Return an item, whose input and label come first."""
-        found = self._dataset[item]
-        if not isinstance(found, tuple | list) or len(found) < 2:
-            keys = f" with keys {', '.join(map(repr, found))}" if isinstance(found, Mapping) else ""
+        pair = self._dataset[item]
+        if not isinstance(pair, tuple | list) or len(pair) < 2:
+            keys = f" with keys {', '.join(map(repr, pair))}" if isinstance(pair, Mapping) else ""
             raise UsageError(
-                f"data: item {item} of the Dataset is of type {type(found).__name__}{keys}, expected (input, label)"
+                f"data: item {item} of the Dataset is of type {type(pair).__name__}{keys}, expected (input, label)"
             )
-        return found
+        return pair
 
 
 def as_sample(value: Any) -> Tensor:
@@ -207,19 +207,19 @@ def as_labels(values: NDArray[Any] | Tensor, where: str, num_classes: int | None
     """Return labels as int64, checked; zeros and ones [samples, classes], of multi-label data, too.
 
     Args:
-        values: of any numeric type; whole numbers from 0, one a sample, or rows of zeros and ones.
+        values: of any numeric type; whole numbers from 0, one per sample, or rows of zeros and ones.
         where: the source, for messages.
         num_classes: labels must be below it; None: no upper bound.
 
     Raises:
-        UsageError: for a label that is no whole number or out of range; the first is named with its row.
+        UsageError: for a label that is no whole number or out of range; the message names the first and its row.
     """
     array = np.asarray(values)
     if array.ndim == 2 and array.shape[1] > 1 and array.dtype.kind in "iufb" and num_classes is None:
         return _as_multilabels(array, where)
     if array.ndim != 1 or array.dtype.kind not in "iufb":
         raise UsageError(
-            f"{where}: labels have shape {array.shape} and type {array.dtype}, expected one number a sample"
+            f"{where}: labels have shape {array.shape} and type {array.dtype}, expected one number per sample"
         )
     bad = (array != np.floor(array)) | (array < 0) | ~np.isfinite(array)
     if num_classes is not None:

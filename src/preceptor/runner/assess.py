@@ -16,9 +16,10 @@ from preceptor.artifacts.load import load_network
 from preceptor.artifacts.run_folder import RunFolder
 from preceptor.assessment import Fidelity, Profile, compare, fit_temperature, profile
 from preceptor.config.sections import ModelSection
-from preceptor.data import Data, Split, plain_batches
+from preceptor.data import Data, Split
 from preceptor.errors import UsageError
-from preceptor.training import Engine, predict
+from preceptor.runner.score import predict_split
+from preceptor.training import Engine
 
 __all__ = ["Assessment", "Candidate", "assess_candidates", "load_candidate"]
 
@@ -89,11 +90,12 @@ def load_candidate(path: str | Path, model: AnyModel | ModelSection | None, data
     network = load_network(place, model, data, key="model")
     if not is_run(place):
         return Candidate(str(place), network)
-    record = RunFolder(place).read_result()
-    shape = tuple(record["input_shape"])
-    if len(shape) != len(data.input_shape):
-        raise UsageError(f"assess: {place} reads inputs of shape {shape}, data {data.name} has {data.input_shape}")
-    return Candidate(str(place), network, record.get("data_fingerprint"))
+    record = RunFolder(place).read_record()
+    if len(record.input_shape) != len(data.input_shape):
+        raise UsageError(
+            f"assess: {place} reads inputs of shape {record.input_shape}, data {data.name} has {data.input_shape}"
+        )
+    return Candidate(str(place), network, record.data_fingerprint)
 
 
 def assess_candidates(
@@ -151,8 +153,7 @@ def _assess(candidate: Candidate, data: Data, engine: Engine, reference: Tensor 
 
 
 def _logits(candidate: Candidate, split: Split, data: Data, engine: Engine, workers: int) -> Tensor:
-    part, rows = engine.processes.part, _BATCH_SIZE * engine.processes.world_size
-    batches = plain_batches(split, data.normalisation, rows, engine.device, workers=workers, part=part)
-    logits = predict(engine.place(candidate.network), batches, engine)
+    rows = _BATCH_SIZE * engine.processes.world_size
+    logits = predict_split(engine.place(candidate.network), split, data, engine, rows, workers=workers)
     check_number(f"assess: {candidate.name}", logits.shape[1], data)
     return logits

@@ -78,7 +78,7 @@ def curve(recipe: DistillRecipe, *, show: bool = True, tell: Callable[[str], Non
                 epoch=epoch,
                 teacher=held.as_dict(),
                 teacher_test=seen.test.as_dict(),
-                student_test=dict(student.record["test"]),
+                student_test=dict(student.record.test),
                 student=out,
             )
         )

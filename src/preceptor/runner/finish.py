@@ -7,7 +7,7 @@ import statistics
 from dataclasses import asdict, dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from preceptor.artifacts.create import resolved_section
 from preceptor.artifacts.load import load_run_network
@@ -15,14 +15,15 @@ from preceptor.artifacts.metrics_log import MetricsLog
 from preceptor.artifacts.provenance import command_line, git_commit, versions
 from preceptor.artifacts.record import RunRecord
 from preceptor.artifacts.run_folder import RunFolder
-from preceptor.assessment import Metrics, measure, reliability
+from preceptor.assessment import reliability
 from preceptor.config.resolve import ResolvedRecipe
-from preceptor.data import Data, Split, plain_batches
+from preceptor.data import Data
 from preceptor.models import save_weights
 from preceptor.runner.result import Result
-from preceptor.training import Engine, FitResult, Learner, predict
+from preceptor.runner.score import score
+from preceptor.training import Engine, FitResult, Learner
 
-__all__ = ["Origin", "finish", "now", "reopen", "score"]
+__all__ = ["Origin", "finish", "now", "reopen"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,27 +41,6 @@ class Origin:
     teacher_fingerprint: str | None
     start_fingerprint: str | None
     assistants: list[str]
-
-
-def score(
-    network: nn.Module, split: Split, data: Data, engine: Engine, batch_size: int, *, workers: int = 0
-) -> tuple[Metrics, Tensor]:
-    """Return a network's metrics on one split of the data, and its logits there.
-
-    Args:
-        network: returns logits.
-        split: what it is measured on.
-        data: says how its inputs are normalised.
-        engine: on which the network runs.
-        batch_size: rows at once, over all processes.
-        workers: processes that read ahead.
-    """
-    rank, world_size = engine.processes.rank, engine.processes.world_size
-    batches = plain_batches(
-        split, data.normalisation, batch_size, engine.device, workers=workers, rank=rank, world_size=world_size
-    )
-    logits = predict(network, batches, engine)
-    return measure(logits, split.labels, split.truth), logits
 
 
 def finish(

@@ -16,7 +16,7 @@ from preceptor.artifacts.create import reading_notes
 from preceptor.artifacts.provenance import fingerprint
 from preceptor.artifacts.teachers import load_teachers
 from preceptor.config.sections import LabelRecipe
-from preceptor.data import Data, check_views, seen_batches
+from preceptor.data import Data, check_views, view_batches
 from preceptor.distributed import join_processes
 from preceptor.errors import UsageError
 from preceptor.labels import Encoding, LabelsOf, Manifest, check_folder, write_labels
@@ -104,7 +104,7 @@ def label(
         def answers(wanted: Iterable[tuple[int, Tensor]]) -> Iterator[Tensor]:
             nonlocal asked
             seen = ((View(view, recipe.seed, number), rows) for number, rows in wanted)
-            for batch in seen_batches(data.train, seen, data.normalisation, engine.device, workers=recipe.workers):
+            for batch in view_batches(data.train, seen, data.normalisation, engine.device, workers=recipe.workers):
                 asked += len(batch.inputs)
                 yield source(batch).logits
 

@@ -20,13 +20,14 @@ from preceptor.data import Data
 from preceptor.distributed import join_processes
 from preceptor.errors import RunError
 from preceptor.runner.build import RunComponents, build, find_teachers
-from preceptor.runner.finish import Origin, finish, now, reopen, score
+from preceptor.runner.finish import Origin, finish, now, reopen
 from preceptor.runner.guard import guarded
 from preceptor.runner.load import LoadedInputs, PythonObjects, check_rows, load_inputs
 from preceptor.runner.loaders import make_loaders
 from preceptor.runner.pretraining import pretrain
 from preceptor.runner.progress import Display, TensorBoard, display
 from preceptor.runner.result import Result
+from preceptor.runner.score import score
 from preceptor.training import Callback, Engine, FitResult, RunFiles, TrainState, choose_engine, fit, restore
 from preceptor.training.callbacks import FaintTerms, NearChance, RegionSearches, SlowFirstStep
 

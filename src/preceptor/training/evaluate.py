@@ -24,7 +24,7 @@ def predict(network: nn.Module, batches: Iterable[Batch], engine: Engine) -> Flo
 
     Args:
         network: observed, or any module that returns logits.
-        batches: plain batches, in order; of several processes, each one's part (`plain_batches(part=engine.processes.part)`).
+        batches: plain batches, in order; with several processes, this one's rows of them (`plain_batches(rank=, world_size=)`).
         engine: device and precision.
 
     Raises:

@@ -45,15 +45,15 @@ def test_images_of_any_size_are_read_on_demand(tree: Path, data: Data) -> None:
     assert data.protocol == "photographs"
     assert data.normalisation == PHOTOGRAPHS
     assert (len(data.train), len(data.test)) == (90, 30)
-    assert any("so val/ is the test part" in note for note in data.notes)
-    assert load(f"folder:{tree}", options={"size": 16, "held": True}).view == "crop_flip"
+    assert any("so val/ is the test split" in note for note in data.notes)
+    assert load(f"folder:{tree}", options={"size": 16, "in_memory": True}).view == "crop_flip"
 
 
-def test_evaluation_sees_what_is_held(tree: Path, data: Data) -> None:
-    held = load(f"folder:{tree}", options={"size": 16, "held": True}, validation=0)
+def test_evaluation_sees_what_is_in_memory(tree: Path, data: Data) -> None:
+    in_memory = load(f"folder:{tree}", options={"size": 16, "in_memory": True}, validation=0)
     rows = torch.arange(len(data.test))
-    assert data.test.inputs(rows).equal(held.test.inputs(rows))
-    assert data.train.labels.equal(held.train.labels)
+    assert data.test.inputs(rows).equal(in_memory.test.inputs(rows))
+    assert data.train.labels.equal(in_memory.train.labels)
 
 
 def test_images_of_one_size_are_seen_as_a_batch_of_them_is(tmp_path: Path) -> None:
@@ -64,12 +64,12 @@ def test_images_of_one_size_are_seen_as_a_batch_of_them_is(tmp_path: Path) -> No
             Image.fromarray(generator.integers(0, 256, (12, 12, 3), dtype=np.uint8)).save(
                 tmp_path / name / f"{row}.png"
             )
-    read = load(f"folder:{tmp_path}", options={"size": 12}, validation=0).train
-    held = load(f"folder:{tmp_path}", options={"size": 12, "held": True}, validation=0).train
+    lazy = load(f"folder:{tmp_path}", options={"size": 12}, validation=0).train
+    in_memory = load(f"folder:{tmp_path}", options={"size": 12, "in_memory": True}, validation=0).train
     index = torch.tensor([3, 0, 7])
-    shown = read.seen(index, View("random_resized_crop_flip", 5, 2))
-    assert shown.equal(VIEWS["random_resized_crop_flip"](held.inputs(index), 5, 2, index))
-    assert read.seen(index, View("flip", 5, 2)).equal(held.inputs(index))  # what is not made here is raw
+    crops = lazy.read(index, View("random_resized_crop_flip", 5, 2))
+    assert crops.equal(VIEWS["random_resized_crop_flip"](in_memory.inputs(index), 5, 2, index))
+    assert lazy.read(index, View("flip", 5, 2)).equal(in_memory.inputs(index))  # what is not made here is raw
 
 
 def loader_of(split: LazyImages, *, workers: int = 0, extra_views: tuple[str, ...] = ()) -> Loader:
@@ -87,18 +87,18 @@ def loader_of(split: LazyImages, *, workers: int = 0, extra_views: tuple[str, ..
 
 def test_readers_give_the_same_views_from_any_batch_on(data: Data) -> None:
     assert isinstance(data.train, LazyImages)
-    whole = list(loader_of(data.train).batches(3))
+    everything = list(loader_of(data.train).batches(3))
     tail = list(loader_of(data.train, workers=2).batches(3, start=1))
-    assert [len(batch.index) for batch in whole] == [32, 32, 26]
-    for one, other in zip(whole[1:], tail, strict=True):
+    assert [len(batch.index) for batch in everything] == [32, 32, 26]
+    for one, other in zip(everything[1:], tail, strict=True):
         assert one.inputs.equal(other.inputs)
         assert one.index.equal(other.index)
     (first, *_) = loader_of(data.train).batches(4)
-    alone = data.train.seen(first.index[:1], View("random_resized_crop_flip", 5, 4))
+    alone = data.train.read(first.index[:1], View("random_resized_crop_flip", 5, 4))
     assert first.inputs[0].equal(alone[0].float() / 255)
 
 
-def test_further_views_are_made_of_the_centre(data: Data) -> None:
+def test_extra_views_are_made_of_the_centre(data: Data) -> None:
     assert isinstance(data.train, LazyImages)
     for workers in (0, 1):
         batch = next(loader_of(data.train, extra_views=("rotated_90",), workers=workers).batches(1))
@@ -106,11 +106,11 @@ def test_further_views_are_made_of_the_centre(data: Data) -> None:
         assert not batch.extra_views["rotated_90"].equal(batch.inputs)
 
 
-def test_a_part_keeps_its_images_and_its_fingerprint_tells_names(tree: Path, data: Data) -> None:
+def test_a_subset_keeps_its_images_and_its_fingerprint_tells_names(tree: Path, data: Data) -> None:
     index = torch.tensor([5, 60, 2])
-    part = data.train.take(index)
-    assert part.labels.equal(data.train.labels[index])
-    assert part.inputs(torch.arange(3)).equal(data.train.inputs(index))
+    subset = data.train.take(index)
+    assert subset.labels.equal(data.train.labels[index])
+    assert subset.inputs(torch.arange(3)).equal(data.train.inputs(index))
     again = load(f"folder:{tree}", options={"size": 16}, validation=0)
     assert again.fingerprint == data.fingerprint
     assert fingerprint(data.train.take(torch.tensor([0, 1, 4]))) != fingerprint(
@@ -120,18 +120,18 @@ def test_a_part_keeps_its_images_and_its_fingerprint_tells_names(tree: Path, dat
 
 @pytest.mark.parametrize("workers", [0, 1])
 def test_an_unreadable_image_is_named_in_one_line(tmp_path: Path, workers: int) -> None:
-    for part in ("train", "test"):
+    for split in ("train", "test"):
         for name in "ab":
-            (tmp_path / part / name).mkdir(parents=True)
+            (tmp_path / split / name).mkdir(parents=True)
             for row in range(5):
-                Image.new("RGB", (9, 9)).save(tmp_path / part / name / f"{row}.png")
+                Image.new("RGB", (9, 9)).save(tmp_path / split / name / f"{row}.png")
     (tmp_path / "train" / "b" / "3.png").write_bytes(b"no image")
-    split = load(f"folder:{tmp_path}", options={"size": 8}, validation=0).train
-    assert isinstance(split, LazyImages)
+    images = load(f"folder:{tmp_path}", options={"size": 8}, validation=0).train
+    assert isinstance(images, LazyImages)
     with pytest.raises(
         UsageError, match=r"3\.png: no readable image .*data\.skip_unreadable=true leaves such out"
     ) as caught:
-        list(loader_of(split, workers=workers).batches(1))
+        list(loader_of(images, workers=workers).batches(1))
     assert "\n" not in str(caught.value)
 
 
@@ -141,7 +141,7 @@ def test_unreadable_images_are_left_out_and_counted(tmp_path: Path) -> None:
         for row in range(5):
             Image.new("RGB", (9, 9)).save(tmp_path / name / f"{row}.png")
     (tmp_path / "b" / "3.png").write_bytes(b"no image")
-    for options in ({"size": 8}, {"size": 8, "held": True}):
+    for options in ({"size": 8}, {"size": 8, "in_memory": True}):
         data = load(f"folder:{tmp_path}", options={**options, "skip_unreadable": True}, validation=0)
         assert len(data.train) + len(data.test) == 9
         assert any("1 unreadable image: " in note and "b/3.png" in note for note in data.notes)
@@ -154,8 +154,8 @@ def test_unreadable_images_are_left_out_and_counted(tmp_path: Path) -> None:
 def test_what_cannot_be_is_refused(tree: Path) -> None:
     with pytest.raises(UsageError, match=r"data\.centre: 0\.0 is not in \(0, 1\]"):
         load(f"folder:{tree}", options={"size": 8, "centre": 0})
-    with pytest.raises(UsageError, match=r"data\.held: false needs data\.size"):
-        load(f"folder:{tree}", options={"held": False})
+    with pytest.raises(UsageError, match=r"data\.in_memory: false needs data\.size"):
+        load(f"folder:{tree}", options={"in_memory": False})
 
 
 @pytest.mark.parametrize("suffix", ["png", "jpg", "gif", "webp", "bmp"])
@@ -170,8 +170,8 @@ def test_what_is_cut_off_in_val_or_test_is_found_before_anything_is_trained(
             pixels = generator.integers(0, 255, (24, 24, 3)).astype(np.uint8)
             Image.fromarray(pixels).save(tmp_path / name / f"{row}.{suffix}")
     assert len(load(f"folder:{tmp_path}", options={"size": 8}).test) == 8
-    whole = {name: (tmp_path / name).read_bytes() for name in (f"val/b/1.{suffix}", f"test/a/2.{suffix}")}
-    for name, content in whole.items():
+    everything = {name: (tmp_path / name).read_bytes() for name in (f"val/b/1.{suffix}", f"test/a/2.{suffix}")}
+    for name, content in everything.items():
         (tmp_path / name).write_bytes(content[: int(share * len(content))])
         with pytest.raises(
             UsageError, match=rf"{name}: no readable image .*; data\.skip_unreadable=true leaves such out"

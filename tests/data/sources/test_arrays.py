@@ -64,7 +64,7 @@ def test_truth_is_carried_and_gives_the_number_of_classes(tmp_path: Path) -> Non
             r"p is float64 \(3, 5\), expected one distribution for each of 100",
         ),
         ({"x": X, "y": Y, "p": np.ones((100, 5))}, "p of sample 0 is no distribution: it sums to 5"),
-        ({"x": X, "y": Y, "p": np.ones((100, 2)) / 2}, "p has 2 classes, the labels and the other parts 5"),
+        ({"x": X, "y": Y, "p": np.ones((100, 2)) / 2}, "p has 2 classes, the labels and the other splits 5"),
     ],
 )
 def test_what_is_wrong_is_named(tmp_path: Path, arrays: dict[str, Any], message: str) -> None:

@@ -24,11 +24,11 @@ def fill(root: Path, classes: str = "ab", number: int = 5, shape: tuple[int, ...
     return root
 
 
-def test_given_parts_are_used(tmp_path: Path) -> None:
-    for part, number in (("train", 6), ("test", 3), ("val", 2)):
-        fill(tmp_path / part, number=number)
+def test_the_splits_of_a_folder_are_used(tmp_path: Path) -> None:
+    for split, number in (("train", 6), ("test", 3), ("val", 2)):
+        fill(tmp_path / split, number=number)
     data = load(f"folder:{tmp_path}")
-    assert [len(part) for part in (data.train, data.validation, data.test)] == [12, 4, 6]
+    assert [len(split) for split in (data.train, data.validation, data.test)] == [12, 4, 6]
     assert data.class_names == ("a", "b")
     with Image.open(tmp_path / "train" / "b" / "0.png") as image:
         expected = torch.from_numpy(np.asarray(image).copy()).permute(2, 0, 1)
@@ -73,8 +73,8 @@ def test_what_is_no_image_is_named(tmp_path: Path) -> None:
     (tmp_path / "b" / "z.png").write_bytes(b"no image")
     with pytest.raises(UsageError, match=r"z\.png: no readable image"):
         load(f"folder:{tmp_path}")
-    whole = (tmp_path / "a" / "0.png").read_bytes()
-    (tmp_path / "b" / "z.png").write_bytes(whole[: len(whole) // 2])
+    content = (tmp_path / "a" / "0.png").read_bytes()
+    (tmp_path / "b" / "z.png").write_bytes(content[: len(content) // 2])
     with pytest.raises(UsageError, match=r"z\.png: no readable image"):
         load(f"folder:{tmp_path}")
 

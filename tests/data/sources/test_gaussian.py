@@ -162,7 +162,7 @@ def test_impossible_settings_are_named(options: dict[str, float]) -> None:
             {"covariances": (((1.0, 0.1), (0.0, 1.0)), *COVARIANCES[1:])},
             r"that of class 0 is not symmetric and positive",
         ),
-        ({"variances": (1.0, 1.0, 1.0), "covariances": COVARIANCES}, r"data\.variances: cannot be given beside"),
+        ({"variances": (1.0, 1.0, 1.0), "covariances": COVARIANCES}, r"data\.variances: cannot be combined with"),
     ],
 )
 def test_impossible_priors_and_covariances_are_named(options: dict[str, object], message: str) -> None:

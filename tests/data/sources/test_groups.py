@@ -44,9 +44,9 @@ def test_none_leaves_the_source_alone() -> None:
     [
         ([[0, 1, 2, 3]], "1 group; at least two"),
         ([[0, 1], [2]], "class 3 is left out; every class belongs to one group"),
-        ([[0, 1], [2, 3, 0]], "class 0 is given twice"),
-        ([[0, 1], [2, 4]], r"holds something else than classes 0\.\.3"),
-        ([[0, 1], [2, "d"]], r"holds something else than classes 0\.\.3"),
+        ([[0, 1], [2, 3, 0]], "class 0 is in two groups"),
+        ([[0, 1], [2, 4]], r"has entries other than classes 0\.\.3"),
+        ([[0, 1], [2, "d"]], r"has entries other than classes 0\.\.3"),
         ([[0, 1], []], "is no list of lists of classes"),
         ([0, 1, 2, 3], "is no list of lists of classes"),
         ("01,23", "is no list of lists of classes"),

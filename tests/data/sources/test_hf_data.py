@@ -23,7 +23,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", str(tmp_path_factory.mktemp("cache")))
 
 
-def part(rows: range, *, name: str = "label", sizes: int = 1) -> Any:
+def table(rows: range, *, name: str = "label", sizes: int = 1) -> Any:
     table = load_digits()
     kinds = {"image": datasets.Image(), name: datasets.ClassLabel(names=[f"digit {k}" for k in range(10)])}
     images = [
@@ -36,7 +36,7 @@ def part(rows: range, *, name: str = "label", sizes: int = 1) -> Any:
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("saved") / "digits"
-    datasets.DatasetDict({"train": part(range(300)), "test": part(range(300, 400))}).save_to_disk(str(path))
+    datasets.DatasetDict({"train": table(range(300)), "test": table(range(300, 400))}).save_to_disk(str(path))
     return path
 
 
@@ -60,10 +60,10 @@ def test_images_that_were_saved_to_disk(saved: Path) -> None:
 def test_files_of_parquet_and_one_part_alone(saved: Path, tmp_path: Path) -> None:
     files = tmp_path / "files" / "data"
     files.mkdir(parents=True)
-    part(range(300)).to_parquet(str(files / "train-00000-of-00001.parquet"))
-    part(range(300, 400)).to_parquet(str(files / "test-00000-of-00001.parquet"))
+    table(range(300)).to_parquet(str(files / "train-00000-of-00001.parquet"))
+    table(range(300, 400)).to_parquet(str(files / "test-00000-of-00001.parquet"))
     assert same(load(f"hf:{tmp_path / 'files'}"), load(f"hf:{saved}"))
-    part(range(100)).save_to_disk(str(tmp_path / "alone"))
+    table(range(100)).save_to_disk(str(tmp_path / "alone"))
     data = load(f"hf:{tmp_path / 'alone'}")
     assert len(data.test) == 20
     assert any("test: 20 of 100 samples, stratified, for hf:" in note for note in data.notes)
@@ -98,30 +98,30 @@ def test_a_student_of_images_on_demand(saved: Path, tmp_path: Path) -> None:
 
 
 def test_without_a_test_part_validation_is_tested_on(tmp_path: Path) -> None:
-    parts = {"train": part(range(80)), "validation": part(range(80, 100)), "extra": part(range(100, 140))}
-    datasets.DatasetDict(parts).save_to_disk(str(tmp_path / "d"))
+    tables = {"train": table(range(80)), "validation": table(range(80, 100)), "extra": table(range(100, 140))}
+    datasets.DatasetDict(tables).save_to_disk(str(tmp_path / "d"))
     data = load(f"hf:{tmp_path / 'd'}", validation=0.1)
     assert (len(data.train), len(data.validation), len(data.test)) == (72, 8, 20)
-    assert any("tested on the part validation" in note for note in data.notes)
+    assert any("tested on the split validation" in note for note in data.notes)
     data = load(f"hf:{tmp_path / 'd'}", options={"test": "extra"})
     assert (len(data.train), len(data.validation), len(data.test)) == (80, 20, 40)
 
 
 def test_what_is_wrong_is_named(saved: Path, tmp_path: Path) -> None:
-    for given, message in (
-        ({"test": "exam"}, r"data\.test: .* has no part 'exam'; it has train, test"),
+    for options, message in (
+        ({"test": "exam"}, r"data\.test: .* has no split 'exam'; it has train, test"),
         ({"target": "kind"}, r"data\.target: .* has no column 'kind'; it has image, label"),
         ({"image": "photo"}, r"data\.image: .* has no column 'photo'"),
         ({"image": "label"}, r"train: row 0 of column label is of type int, no image"),
         ({"size": 0}, r"data\.size: 0 is not at least 1"),
     ):
         with pytest.raises(UsageError, match=message):
-            load(f"hf:{saved}", options=given)
+            load(f"hf:{saved}", options=options)
     with pytest.raises(UsageError, match="gone: no such folder"):
         load(f"hf:{tmp_path / 'gone'}")
     with pytest.raises(UsageError, match=r"holds no data set of save_to_disk and no \.parquet"):
         load(f"hf:{tmp_path}")
-    part(range(40), sizes=3).save_to_disk(str(tmp_path / "sizes"))
+    table(range(40), sizes=3).save_to_disk(str(tmp_path / "sizes"))
     with pytest.raises(UsageError, match=r"train: row 1 is 9x8, .*train: row 0 is 8x8; set data\.size"):
         load(f"hf:{tmp_path / 'sizes'}")
     (tmp_path / "files").mkdir()
@@ -131,7 +131,7 @@ def test_what_is_wrong_is_named(saved: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("columns", "given", "message"),
+    ("columns", "options", "message"),
     [
         ({"a": [1.0, 2.0], "b": [0, 1]}, {}, r"data\.target: .* has columns a, b; say which"),
         ({"a": ["x", "y"], "label": [0, 1]}, {}, "has no column of images or numbers beside label"),
@@ -141,11 +141,11 @@ def test_what_is_wrong_is_named(saved: Path, tmp_path: Path) -> None:
     ],
 )
 def test_columns_that_cannot_be_used_are_named(
-    tmp_path: Path, columns: dict[str, list[Any]], given: dict[str, Any], message: str
+    tmp_path: Path, columns: dict[str, list[Any]], options: dict[str, Any], message: str
 ) -> None:
     datasets.Dataset.from_dict(columns).save_to_disk(str(tmp_path / "d"))
     with pytest.raises(UsageError, match=message):
-        load(f"hf:{tmp_path / 'd'}", options=given)
+        load(f"hf:{tmp_path / 'd'}", options=options)
 
 
 @pytest.fixture(scope="module")
@@ -153,7 +153,7 @@ def broken(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Digits of which rows 2, 5 and 7 are no images, half of one, and none."""
     path = tmp_path_factory.mktemp("broken")
     for name, rows in (("train", range(100)), ("test", range(100, 140))):
-        images = part(rows).cast_column("image", datasets.Image(decode=False))
+        images = table(rows).cast_column("image", datasets.Image(decode=False))
         content: list[Any] = [dict(row) for row in images["image"]]
         if name == "train":
             content[2] = {"bytes": b"no image", "path": None}

@@ -90,5 +90,5 @@ def test_sizes_that_make_no_sense(options: dict[str, float]) -> None:
 
 
 def test_an_unknown_truth() -> None:
-    with pytest.raises(UsageError, match=r"data\.truth: unknown 'harmonic'; there are posterior, geometric"):
+    with pytest.raises(UsageError, match=r"data\.truth: unknown name 'harmonic'; there are: posterior, geometric"):
         inspect.unwrap(mixed_features)(truth="harmonic")

@@ -56,9 +56,9 @@ def test_shards_are_listed_with_their_labels(shards: Path, data: Data) -> None:
     assert data.test.labels.equal(target[400:480])
     assert data.input_shape == (3, 8, 8)
     assert data.num_classes == 10
-    held = load(f"wds:{shards}/train-*.tar", options=options(shards, held=True), validation=0)
+    eager = load(f"wds:{shards}/train-*.tar", options=options(shards, in_memory=True), validation=0)
     rows = torch.tensor([0, 399, 57])
-    assert held.train.inputs(rows).equal(data.train.inputs(rows))
+    assert eager.train.inputs(rows).equal(data.train.inputs(rows))
     assert any("400 training samples in 20 shards" in note for note in data.notes)
 
 
@@ -87,16 +87,16 @@ def test_an_epoch_reads_a_few_shards_at_a_time_in_an_order_of_its_own(data: Data
 
 
 def test_any_batch_of_an_epoch_can_be_the_first_for_any_readers(data: Data) -> None:
-    whole = list(loader_of(data).batches(2))
+    full = list(loader_of(data).batches(2))
     tail = list(loader_of(data, workers=2).batches(2, start=9))
-    assert len(tail) == len(whole) - 9
-    for one, other in zip(whole[9:], tail, strict=True):
+    assert len(tail) == len(full) - 9
+    for one, other in zip(full[9:], tail, strict=True):
         assert one.inputs.equal(other.inputs)
         assert one.index.equal(other.index)
 
 
 def test_a_teacher_of_shards(shards: Path, tmp_path: Path) -> None:
-    section = {"name": f"wds:{shards}/train-*.tar", **options(shards, held=True)}
+    section = {"name": f"wds:{shards}/train-*.tar", **options(shards, in_memory=True)}
     result = preceptor.teach(
         data=section, model="convnet_m", epochs=12, batch_size=40, out=tmp_path / "t", progress=False
     )
@@ -138,7 +138,7 @@ def test_what_is_wrong_with_a_shard_is_named(shards: Path, tmp_path: Path) -> No
     with tarfile.open(file, "w") as shard:
         add(shard, "x.cls", b"cat")
         add(shard, "x.png", b"")
-    refused(r"x\.cls holds 'cat', expected a whole number")
+    refused(r"x\.cls holds 'cat', expected a full number")
     with tarfile.open(file, "w") as shard:
         add(shard, "readme", b"")
     refused("holds no images")
@@ -152,27 +152,27 @@ def test_what_is_wrong_with_a_shard_is_named(shards: Path, tmp_path: Path) -> No
     refused(r"none of 10 images can be read: .*a\.tar: 0, .*a\.tar: 1, .*a\.tar: 2, \.\.\.", skip_unreadable=True)
 
 
-@pytest.mark.parametrize("held", [True, False])
-def test_unreadable_images_are_left_out_when_asked(held: bool, shards: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("in_memory", [True, False])
+def test_unreadable_images_are_left_out_when_asked(in_memory: bool, shards: Path, tmp_path: Path) -> None:
     for number in range(2):
         write(tmp_path / f"{number}.tar", range(20 * number, 20 * number + 20))
         with tarfile.open(tmp_path / f"{number}.tar", "a") as shard:
             for row in range(2):
                 add(shard, f"bad{row}.png", b"no image")
                 add(shard, f"bad{row}.cls", b"3")
-    pattern, given = f"wds:{tmp_path}/*.tar", options(shards, held=held)
-    whole = load(f"wds:{shards}/train-{{000..001}}.tar", options=given, validation=0)
-    found = load(pattern, options={**given, "skip_unreadable": True}, validation=0)
-    assert found.train.labels.equal(whole.train.labels)
+    pattern, settings = f"wds:{tmp_path}/*.tar", options(shards, in_memory=in_memory)
+    full = load(f"wds:{shards}/train-{{000..001}}.tar", options=settings, validation=0)
+    filtered = load(pattern, options={**settings, "skip_unreadable": True}, validation=0)
+    assert filtered.train.labels.equal(full.train.labels)
     rows = torch.arange(40)
-    assert found.train.inputs(rows).equal(whole.train.inputs(rows))
+    assert filtered.train.inputs(rows).equal(full.train.inputs(rows))
     (note,) = [note for note in found.notes if "unreadable" in note]
     assert note.startswith(f"wds: left out of {tmp_path}/*.tar: 4 unreadable images: {tmp_path}/0.tar: bad0, ")
     assert note.endswith(f"{tmp_path}/1.tar: bad0, ...")
     with pytest.raises(
         UsageError, match=r"\d\.tar: bad\d: no readable image .*data\.skip_unreadable=true leaves such out"
     ):
-        load(pattern, options=given, validation=0).train.inputs(torch.arange(44))
+        load(pattern, options=settings, validation=0).train.inputs(torch.arange(44))
 
 
 def test_an_image_that_is_cut_off_in_the_test_shards_is_named_at_once(shards: Path, tmp_path: Path) -> None:
@@ -180,7 +180,7 @@ def test_an_image_that_is_cut_off_in_the_test_shards_is_named_at_once(shards: Pa
     pixels = np.random.default_rng(0).integers(0, 255, (24, 24, 3)).astype(np.uint8)
     Image.fromarray(pixels).save(image, "png")
     with tarfile.open(tmp_path / "test.tar", "w") as shard:
-        for name, content in (("whole", image.getvalue()), ("half", image.getvalue()[:900])):
+        for name, content in (("full", image.getvalue()), ("half", image.getvalue()[:900])):
             add(shard, f"{name}.png", content)
             add(shard, f"{name}.cls", b"1")
     with pytest.raises(UsageError, match=r"test\.tar: half: no readable image"):

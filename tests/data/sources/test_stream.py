@@ -116,7 +116,7 @@ def test_what_a_stream_cannot_do_is_said() -> None:
         UsageError, match=r"Endless has no length; pass preceptor\.data\.Stream\(dataset, samples_per_epoch"
     ):
         from_objects({"train": Endless(), "test": Counted(3)})
-    with pytest.raises(UsageError, match="no test part can be split off a stream"):
+    with pytest.raises(UsageError, match="a stream has no test split"):
         from_objects(Counted(30))
     with pytest.raises(UsageError, match=r"data\.validation: 0\.5 needs samples .* this is a stream"):
         from_objects({"train": Counted(30), "test": Counted(3)}, validation=0.5)

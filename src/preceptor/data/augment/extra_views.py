@@ -1,9 +1,9 @@
-"""Further views of a sample beside the one that is trained on: rotations, and strong augmentation. Keyed like all views.
+"""Extra views of a sample beside the one that is trained on: rotations and strong augmentation, keyed like all views.
 
 Source: rotations: Xu, Liu, Li, Loy (ECCV 2020): mirrored once, turned, then cropped anew; strong: RandAugment (Cubuk, Zoph,
 Shlens, Le, NeurIPS 2020) with 2 operations at magnitude 10 of 30, as Jin, Wang, Lin (CVPR 2023) use it.
-Differs from their code: all operations work on a whole batch of uint8 images at once; turned and sheared images are read
-at the nearest pixel; equalisation is left out of the operations.
+Differs from their code: all operations work on a whole batch of uint8 images at once; turned and sheared images are
+sampled at the nearest pixel; equalisation is not among the operations.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ Images = Float[Tensor, "rows channels height width"]
 
 
 def extra_view(name: str, base: str) -> ViewOf:
-    """Return the view with this name, where the view trained on is `base`: what that one does not do, neither does this.
+    """Return the view with this name beside the view `base`: it crops and mirrors only if `base` does.
 
     Raises:
         KeyError: for a name that is not in EXTRA_VIEWS.
@@ -40,7 +40,7 @@ def extra_view(name: str, base: str) -> ViewOf:
 def strengthen(
     images: UInt8[Tensor, "rows channels height width"], choices: Float[Tensor, "rows draws"]
 ) -> UInt8[Tensor, "rows channels height width"]:
-    """Return each image after two operations chosen by uniform numbers in [0, 1), two numbers a round: which, and its sign.
+    """Return each image after two operations chosen by uniform numbers in [0, 1), two numbers per round: which, and its sign.
 
     Args:
         images: any size.

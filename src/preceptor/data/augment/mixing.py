@@ -1,6 +1,6 @@
 """The arithmetic of mixing two images: which partner, and how much of either at each pixel.
 
-Every function that draws takes a numpy Generator; `counter_rng` makes one from a counter, so that nothing has to be remembered.
+Every function that draws takes a numpy Generator; `counter_rng` makes one from a counter, so that there is no state to keep.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def lerp_rows(
     """Return weight values + (1 - weight) values[partner].
 
     Args:
-        values: one row a sample.
+        values: one row per sample.
         partner: the row mixed into each.
         weight: in [0, 1], broadcast against the values; 1 leaves them as they are.
 
@@ -48,7 +48,7 @@ def lerp_rows(
 def box_weights(
     random: np.random.Generator, share: float, height: int, width: int
 ) -> Float[Tensor, "1 1 height width"]:
-    """Return 0 inside a box of about `1 - share` of the area, 1 outside; its centre is uniform, what sticks out is cut off.
+    """Return 0 inside a box of about `1 - share` of the area, 1 outside; its centre is uniform, and it is clipped to the image.
 
     Source: Yun, Han, Oh, Chun, Choe, Yoo, "CutMix" (ICCV 2019, arXiv 1905.04899), equation 2.
     """
@@ -65,7 +65,7 @@ def box_weights(
 def patch_weights(
     weights: Float[Tensor, " patches"] | Sequence[float], patch_size: int, height: int, width: int
 ) -> Float[Tensor, "1 1 height width"]:
-    """Return one weight a square patch, spread over its pixels, patches row by row.
+    """Return one weight per square patch, spread over its pixels, patches row by row.
 
     Source: Deng, Zheng, Zhang, "Personalized Education: Blind Knowledge Distillation" (ECCV 2022), MixPatch.
 

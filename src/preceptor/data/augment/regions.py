@@ -1,18 +1,13 @@
-"""The search of KD+'s region: where, among ways of mixing, student and teacher disagree most.
+"""The search for KD+'s region: among ways of mixing, where do student and teacher disagree most?
 
-Source: Deng, Zheng, Zhang, "Personalized Education: Blind Knowledge Distillation" (ECCV 2022), and the released code: at each
-search one pass over the training samples for every pair (alpha, patch size) but the first, smallest alpha with the
-largest patches, which is deemed too near to the samples.
+Source: Deng, Zheng, Zhang, "Personalized Education: Blind Knowledge Distillation" (ECCV 2022), and the released code: each
+search makes one pass over the training samples for every region, a pair (alpha, patch size).
 """
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Callable, Iterable
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Sequence
 
-from preceptor.data.augment.policies import KDPlus, MixPatch
-from preceptor.data.pool import PolicyLoader
 from preceptor.types import Batch
 
 __all__ = ["Disagreement", "Region", "RegionSearch"]
@@ -22,37 +17,54 @@ Disagreement = Callable[[Iterable[Batch], float], float]  # of student and teach
 
 
 class RegionSearch:
-    """Moves the region of a loader's KD+ policy, every so many epochs.
+    """Moves the region in which KD+ mixes to where student and teacher disagree most, every few epochs.
 
     Args:
-        loader: of the run; its policy is exchanged for one with the region found.
-        policy: where the search starts.
-        height: of the images in pixels.
+        candidates: the regions to choose from.
+        region: the current one, in which the run starts.
         every: epochs between two searches.
+        temperature: at which disagreement is measured.
+        mixed_batches: returns the batches of an epoch (from 1), all of them mixed in a region.
+        mix_in: makes the run mix in a region from now on.
+
+    Attributes:
+        region: in which the run mixes now.
     """
 
-    def __init__(self, loader: PolicyLoader, policy: KDPlus, *, height: int, every: int) -> None:
-        self._loader = loader
-        self._policy = policy
-        sizes = sorted(policy.patch_sizes or (height, height // 2), reverse=True)
-        self.candidates: list[Region] = [*itertools.product(sorted(policy.alphas), sizes)][1:]
-        self.region: Region = (policy.alpha, height // 2 if policy.patch_size is None else policy.patch_size)
+    def __init__(
+        self,
+        candidates: Sequence[Region],
+        region: Region,
+        *,
+        every: int,
+        temperature: float,
+        mixed_batches: Callable[[Region, int], Iterable[Batch]],
+        mix_in: Callable[[Region], None],
+    ) -> None:
+        self.candidates = candidates
+        self.region = region
         self.every = every
+        self._temperature = temperature
+        self._mixed_batches = mixed_batches
+        self._mix_in = mix_in
 
     def move_to(self, region: Region) -> None:
-        """Let the loader mix in a region."""
+        """Make the run mix in a region from now on."""
         self.region = region
-        self._loader.policy = replace(self._policy, alpha=region[0], patch_size=region[1])
+        self._mix_in(region)
 
     def begin(self, epoch: int, disagreement: Disagreement) -> str | None:
-        """Search if this epoch (from 1) is one to search before, and return what was found."""
+        """Search before an epoch (from 1) if it is due, move to the best region, and return a line for the user.
+
+        Args:
+            epoch: which is about to begin. The first one needs no search.
+            disagreement: measures student and teacher on batches, at a temperature.
+        """
         if epoch == 1 or (epoch - 1) % self.every:
             return None
-        found = {region: self._measured(region, epoch, disagreement) for region in self.candidates}
-        best = max(found, key=lambda region: found[region])
+        measured = {
+            region: disagreement(self._mixed_batches(region, epoch), self._temperature) for region in self.candidates
+        }
+        best = max(measured, key=lambda region: measured[region])
         self.move_to(best)
-        return f"epoch {epoch}: mixing with alpha {best[0]:g}, patches of {best[1]}, where KL is {found[best]:.3g}"
-
-    def _measured(self, region: Region, epoch: int, disagreement: Disagreement) -> float:
-        mixed = self._loader.showing(MixPatch(alpha=region[0], patch_size=region[1]))
-        return disagreement(mixed.batches(epoch), self._policy.search_temperature)
+        return f"epoch {epoch}: mixing with alpha {best[0]:g}, patches of {best[1]}, where KL is {measured[best]:.3g}"

@@ -33,7 +33,7 @@ __all__ = [
 
 VIEW_STREAM = 0
 ORDER = 1  # the stream that shuffles an epoch
-_BOXES = 200  # streams of random parts of an image; each attempt uses two
+_BOXES = 200  # streams of random crops; each attempt uses two
 _MASK = 0xFFFFFFFF
 _PARITY = 0x1BD11BDA
 _ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
@@ -42,7 +42,7 @@ ViewOf = Callable[[Tensor, int, int, Tensor], Tensor]  # (images, seed, epoch, i
 
 
 def random_bits(seed: int, epoch: int, index: Int[Tensor, " rows"], *, stream: int) -> Int[Tensor, "rows 2"]:
-    """Return two uniform 32-bit numbers a sample, Threefry2x32(key=(seed, epoch), counter=(index, stream)).
+    """Return two uniform 32-bit numbers per sample, Threefry2x32(key=(seed, epoch), counter=(index, stream)).
 
     Args:
         seed: of the run, below 2^32.
@@ -84,25 +84,25 @@ def flip(
 
 
 def is_mirrored(seed: int, epoch: int, index: Int[Tensor, " rows"]) -> Bool[Tensor, " rows"]:
-    """Return which samples a view that mirrors shows mirrored: each with probability 1/2."""
+    """Return which samples a mirroring view mirrors: each with probability 1/2."""
     return (random_bits(seed, epoch, index, stream=VIEW_STREAM)[:, 0] & 1).bool()
 
 
 def random_resized_crop_flip(
     images: UInt8[Tensor, "rows channels height width"], seed: int, epoch: int, index: Int[Tensor, " rows"]
 ) -> UInt8[Tensor, "rows channels height width"]:
-    """Return a random part of each image scaled to the image's size, mirrored with probability 1/2.
+    """Return a random crop of each image scaled to the image's size, mirrored with probability 1/2.
 
-    Source: see `crops`. A split of images of different sizes makes this view itself, of the whole images.
+    Source: see `crops`. A split of images of different sizes makes this view itself, from the uncropped images.
     """
     height, width = images.shape[2:]
     boxes = [random_box(numbers, height, width) for numbers in box_draws(seed, epoch, index).tolist()]
-    parts = [resized_crop(image, box, (height, width)) for image, box in zip(images, boxes, strict=True)]
-    return flip(torch.stack(parts), seed, epoch, index)
+    crops = [resized_crop(image, box, (height, width)) for image, box in zip(images, boxes, strict=True)]
+    return flip(torch.stack(crops), seed, epoch, index)
 
 
 def box_draws(seed: int, epoch: int, index: Int[Tensor, " rows"]) -> Float[Tensor, "rows attempts 4"]:
-    """Return the uniform numbers in [0, 1) from which `random_box` makes a part of each sample, float64."""
+    """Return the uniform numbers in [0, 1) from which `random_box` makes a crop of each sample, float64."""
     words = [random_bits(seed, epoch, index, stream=_BOXES + number) for number in range(2 * ATTEMPTS)]
     return torch.stack(words, dim=1).reshape(len(index), ATTEMPTS, 4).double() / 2**32
 
@@ -110,7 +110,7 @@ def box_draws(seed: int, epoch: int, index: Int[Tensor, " rows"]) -> Float[Tenso
 def crop_flip(
     images: UInt8[Tensor, "rows channels height width"], seed: int, epoch: int, index: Int[Tensor, " rows"]
 ) -> UInt8[Tensor, "rows channels height width"]:
-    """Return each image padded by 4 zero pixels, cropped back at a uniform place, and mirrored with probability 1/2.
+    """Return each image padded by 4 zero pixels, cropped back at a uniform place and mirrored with probability 1/2.
 
     Source: the CIFAR protocol (crop and flip before normalisation, so that the padding is black).
     """
@@ -121,7 +121,7 @@ def crop_flip(
 def crop(
     images: UInt8[Tensor, "rows channels height width"], words: Int[Tensor, "rows 2"]
 ) -> UInt8[Tensor, "rows channels height width"]:
-    """Return each image padded by 4 zero pixels and cropped back at the place that two random words say."""
+    """Return each image padded by 4 zero pixels and cropped back at the place given by two random words."""
     return _crop(images, words, torch.zeros_like(words[:, 0], dtype=torch.bool))
 
 

@@ -1,1 +1,1 @@
-"""Images: decoding, cropping, reading them as they are needed."""
+"""Image files: decoded, cropped or scaled to one size, in memory or lazily."""

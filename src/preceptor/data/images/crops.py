@@ -1,6 +1,6 @@
-"""Parts of images, cut out and scaled to one size: at random for training, from the centre for evaluation.
+"""Crops of images, scaled to one size: random ones for training, the centre for evaluation.
 
-Source: the random part is that of GoogLeNet (Szegedy et al., CVPR 2015) as ImageNet training took it over: 8 to 100 % of the
+Source: the random crop is that of GoogLeNet (Szegedy et al., CVPR 2015) as adopted for ImageNet training: 8 to 100 % of the
 area at aspect ratios 3/4 to 4/3.
 """
 
@@ -18,14 +18,14 @@ from torch.nn import functional
 
 __all__ = ["ATTEMPTS", "Box", "centre_crop", "pixels_of", "random_box", "resized_crop"]
 
-ATTEMPTS = 10  # parts that are tried before the centre is taken
+ATTEMPTS = 10  # random crops that are tried before the centre is taken
 Box = tuple[int, int, int, int]  # top, left, height, width
 _AREA = (0.08, 1.0)
 _RATIO = (3 / 4, 4 / 3)
 
 
 def random_box(numbers: Sequence[Sequence[float]], height: int, width: int) -> Box:
-    """Return the first of the parts that uniform numbers describe which fits into an image; else the largest centred one.
+    """Return the first crop, of those that uniform numbers describe, that fits into an image; else the largest centred one.
 
     Args:
         numbers: in [0, 1): for each attempt area, logarithm of the aspect ratio, place from the top, place from the left.
@@ -50,10 +50,10 @@ def random_box(numbers: Sequence[Sequence[float]], height: int, width: int) -> B
 def resized_crop(
     image: UInt8[Tensor, "channels height width"], box: Box, size: tuple[int, int]
 ) -> UInt8[Tensor, "channels rows columns"]:
-    """Return a part of an image scaled to (height, width), bilinear with antialiasing, rounded."""
+    """Return a crop of an image scaled to (height, width), bilinear with antialiasing, rounded."""
     top, left, height, width = box
-    part = image[None, :, top : top + height, left : left + width].float()
-    scaled = functional.interpolate(part, size, mode="bilinear", antialias=True, align_corners=False)
+    crop = image[None, :, top : top + height, left : left + width].float()
+    scaled = functional.interpolate(crop, size, mode="bilinear", antialias=True, align_corners=False)
     return scaled[0].round().clamp(0, 255).to(torch.uint8)
 
 

@@ -1,4 +1,4 @@
-"""Images decoded, whatever file they lie in: three channels of 8 bits, or an error that names them."""
+"""Decoding of images from any file format: three channels of 8 bits, or an error that names the image."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ __all__ = [
     "decode",
     "in_colours",
     "is_complete",
-    "together",
+    "unreadable_images_error",
 ]
 
 LEAVE_OUT = "; data.skip_unreadable=true leaves such out"
-FEW = 3  # images that are named where many cannot be read
+FEW = 3  # unreadable images that a message names
 ENDS = 32  # bytes from each end of a file by which `is_complete` judges
 _WHERE = "data.path: "
-# what Pillow raises on what is no image, or half of one
+# what Pillow raises for a file that is no image, or a truncated one
 UNREADABLE = (OSError, UnidentifiedImageError, SyntaxError, ValueError, Image.DecompressionBombError)
 
 
@@ -33,8 +33,8 @@ class UnreadableError(UsageError):
     """A file that is no image, or a damaged one."""
 
 
-def together(errors: Sequence[UnreadableError]) -> UsageError:
-    """Return one error of one line on one or several images that cannot be read."""
+def unreadable_images_error(errors: Sequence[UnreadableError]) -> UsageError:
+    """Return one error, one line long, for one or more unreadable images."""
     if len(errors) == 1:
         return errors[0]
     lines = [str(error).removesuffix(LEAVE_OUT) for error in errors]
@@ -42,12 +42,12 @@ def together(errors: Sequence[UnreadableError]) -> UsageError:
 
 
 def is_complete(first: bytes, last: bytes, length: int) -> bool:
-    """Say whether a file is surely not cut off, by its ends: of PNG, JPEG, GIF and WebP; of other formats it is not sure.
+    """Return whether a file is certainly not truncated, judged by its ends; False for formats other than PNG, JPEG, GIF, WebP.
 
     Args:
         first: its first bytes.
         last: its last bytes.
-        length: of all of it.
+        length: of the file.
     """
     if first.startswith(b"\x89PNG"):
         return b"IEND" in last
@@ -63,9 +63,9 @@ def decode(file: Any, name: str, *, where: str = "data.path: ", advice: str = ""
 
     Args:
         file: a path, or an open file.
-        name: what it is called in messages.
-        where: what they begin with.
-        advice: what could be done where it cannot be decoded.
+        name: of the image, in messages.
+        where: how messages begin.
+        advice: how messages end where it cannot be decoded.
 
     Raises:
         UnreadableError: when it cannot be decoded.

@@ -1,4 +1,4 @@
-"""An image file read as images are everywhere in this library: uint8 [channels, height, width]."""
+"""An image file as uint8 [channels, height, width], the layout of images everywhere in this library."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Samples that lie in arrays: an .npz file, or what somebody passes from Python."""
+"""Samples in arrays: an .npz file, or objects passed from Python."""
 
 from __future__ import annotations
 
@@ -13,23 +13,24 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset, IterableDataset
 
-from preceptor.data.dataset import Normalisation, Source, held_out
-from preceptor.data.sources.stream import Stream, read_whole
+from preceptor.data.dataset import Normalisation, Source
+from preceptor.data.sources.stream import Stream, read_all
 from preceptor.data.split import Arrays, Items, Split, as_labels
+from preceptor.data.stratify import split_off_test
 from preceptor.errors import UsageError
+from preceptor.messages import first_few
 
 __all__ = ["Pair", "npz", "source_of"]
 
 Array = NDArray[Any] | Tensor
 Pair = tuple[Array, Array]
-_TEST_SHARE = 0.2
-_SUFFIXES = {"train": ("_train",), "test": ("_test",), "validation": ("_val", "_validation")}
+_VALIDATION_SUFFIXES = ("_val", "_validation")
 
 
 def npz(*, path: str) -> Source:
     """Arrays x, y (and p, the true label distribution) in an .npz; or x_train, y_train, x_test, y_test (, x_val, y_val).
 
-    Labels are one class a sample, or multi-label: zeros and ones [samples, classes]. Inputs are uint8 images, channels first
+    Labels are one class per sample, or multi-label: zeros and ones [samples, classes]. Inputs are uint8 images, channels first
     or last, or floating-point arrays.
 
     Args:
@@ -47,50 +48,55 @@ def npz(*, path: str) -> Source:
         raise UsageError(f"data {file}: cannot be read ({' '.join(str(error).split())})") from error
     where = f"npz:{file}"
     if {"x", "y"} <= set(arrays):
-        return _cut(where, _split(arrays, "", where))
+        return _source(where, *split_off_test(_split(arrays, "", where)), None, is_cut=True)
     if not {"x_train", "y_train", "x_test", "y_test"} <= set(arrays):
-        found = ", ".join(arrays) or "nothing"
-        raise UsageError(f"data {file}: needs x, y or x_train, y_train, x_test, y_test; it has {found}")
-    held = next((suffix for suffix in _SUFFIXES["validation"] if f"x{suffix}" in arrays), None)
-    validation = None if held is None else _split(arrays, held, where)
+        names = ", ".join(arrays) or "nothing"
+        raise UsageError(f"data {file}: needs x, y or x_train, y_train, x_test, y_test; it has {names}")
+    suffix = next((suffix for suffix in _VALIDATION_SUFFIXES if f"x{suffix}" in arrays), None)
+    validation = None if suffix is None else _split(arrays, suffix, where)
     return _source(where, _split(arrays, "_train", where), _split(arrays, "_test", where), validation)
 
 
-def source_of(given: Dataset[Any] | Pair | Mapping[str, Any]) -> Source:
+def source_of(samples: Dataset[Any] | Pair | Mapping[str, Any]) -> Source:
     """Return the source that objects from Python make.
 
     Args:
-        given: a torch Dataset of (input, label); an (inputs, labels) pair of arrays or tensors; or a mapping of "train",
-            "test" and perhaps "validation" to these. Without a test part, a fifth is split off. An IterableDataset is read
-            as it comes where it is "train", and into memory elsewhere.
+        samples: a torch Dataset of (input, label); an (inputs, labels) pair of arrays or tensors; or a mapping of "train",
+            "test" and optionally "validation" to these. Without a test split, a fifth is split off. An IterableDataset is
+            streamed as "train", and read into memory otherwise.
 
     Raises:
         UsageError: for anything else, and for labels that are no classes.
     """
-    if isinstance(given, Mapping):
-        if not {"train", "test"} <= set(given) <= {"train", "test", "validation"}:
-            raise UsageError(f"data: the mapping has {', '.join(map(str, given))}; it takes train, test and validation")
-        validation = given.get("validation")
-        held = None if validation is None else _part(validation)
-        return _source("python", _part(given["train"], may_stream=True), _part(given["test"]), held)
-    if isinstance(given, IterableDataset | Stream):
-        raise UsageError("data: no test part can be split off a stream; pass {'train': stream, 'test': ...}")
-    return _cut("python", _part(given))
+    if isinstance(samples, Mapping):
+        if not {"train", "test"} <= set(samples) <= {"train", "test", "validation"}:
+            keys = ", ".join(map(str, samples))
+            raise UsageError(f"data: the mapping has {keys}; it takes train, test and validation")
+        validation = samples.get("validation")
+        return _source(
+            "python",
+            _split_of(samples["train"], may_stream=True),
+            _split_of(samples["test"]),
+            None if validation is None else _split_of(validation),
+        )
+    if isinstance(samples, IterableDataset | Stream):
+        raise UsageError("data: a stream has no test split to split off; pass {'train': stream, 'test': ...}")
+    return _source("python", *split_off_test(_split_of(samples)), None, is_cut=True)
 
 
-def _part(given: object, *, may_stream: bool = False) -> Split:
-    if isinstance(given, IterableDataset):
-        given = Stream(given)
-    if isinstance(given, Stream):
-        return given if may_stream else read_whole(given)
-    if isinstance(given, Split):
-        return given
-    if isinstance(given, tuple | list) and len(given) == 2:
-        return _split({"x": _numbers(given[0]), "y": _numbers(given[1])}, "", "data")
-    if isinstance(given, Dataset):
-        return Items(given)
+def _split_of(samples: object, *, may_stream: bool = False) -> Split:
+    if isinstance(samples, IterableDataset):
+        samples = Stream(samples)
+    if isinstance(samples, Stream):
+        return samples if may_stream else read_all(samples)
+    if isinstance(samples, Split):
+        return samples
+    if isinstance(samples, tuple | list) and len(samples) == 2:
+        return _split({"x": _numbers(samples[0]), "y": _numbers(samples[1])}, "", "data")
+    if isinstance(samples, Dataset):
+        return Items(samples)
     raise UsageError(
-        f"data: cannot use an object of type {type(given).__name__}; pass a name, a Dataset, or (inputs, labels)"
+        f"data: cannot use an object of type {type(samples).__name__}; pass a name, a Dataset, or (inputs, labels)"
     )
 
 
@@ -121,7 +127,7 @@ def _truth(values: NDArray[Any], samples: int, where: str) -> Tensor:
 def _inputs(values: NDArray[Any], where: str) -> Tensor:
     if values.dtype != np.uint8:
         if values.dtype.kind not in "iuf" or values.ndim < 2:
-            raise UsageError(f"{where}: inputs are {values.dtype} {values.shape}, expected one numeric row a sample")
+            raise UsageError(f"{where}: inputs are {values.dtype} {values.shape}, expected one numeric row per sample")
         bad = ~np.isfinite(values).all(axis=tuple(range(1, values.ndim)))
         if bad.any():
             raise UsageError(f"{where}: inputs of sample {int(np.argmax(bad))} are not finite")
@@ -134,28 +140,21 @@ def _inputs(values: NDArray[Any], where: str) -> Tensor:
 
 
 def _channels_first(values: NDArray[Any]) -> NDArray[Any]:
-    """Return images whose last axis is plainly the colours, 1 or 3, with that axis first; anything else as it is."""
+    """Return images whose last axis is clearly the channels, 1 or 3, channels first; anything else as it is."""
     is_last = values.ndim == 4 and values.shape[3] in {1, 3} and values.shape[1] not in {1, 3}
     return values.transpose(0, 3, 1, 2) if is_last else values
 
 
-def _cut(name: str, whole: Split) -> Source:
-    rows = held_out(whole.labels, round(_TEST_SHARE * len(whole)), 0, stream=9)
-    is_test = torch.zeros(len(whole), dtype=torch.bool)
-    is_test[rows] = True
-    return _source(name, whole.take(torch.nonzero(~is_test).flatten()), whole.take(rows), None, is_cut=True)
-
-
 def _source(name: str, train: Split, test: Split, validation: Split | None, *, is_cut: bool = False) -> Source:
-    parts = [part for part in (train, test, validation) if part is not None]
+    splits = [split for split in (train, test, validation) if split is not None]
     if min(len(train), len(test)) == 0:
         raise UsageError(f"{name}: {len(train)} training and {len(test)} test samples; both are needed")
-    widths = {part.truth.shape[1] for part in parts if part.truth is not None}
-    num_classes = max(*_num_classes(parts, name), *widths, 2)
+    widths = {split.truth.shape[1] for split in splits if split.truth is not None}
+    num_classes = max(*_num_classes(splits, name), *widths, 2)
     if widths - {num_classes}:
-        raise UsageError(f"{name}: p has {min(widths)} classes, the labels and the other parts {num_classes}")
+        raise UsageError(f"{name}: p has {min(widths)} classes, the labels and the other splits {num_classes}")
     normalisation, is_vectors = _normalisation(train)
-    described = ("inputs are normalised by the training samples' own mean and std",) if normalisation.mean else ()
+    notes = ("inputs are normalised by the training samples' own mean and std",) if normalisation.mean else ()
     return Source(
         name=name,
         train=train,
@@ -164,33 +163,33 @@ def _source(name: str, train: Split, test: Split, validation: Split | None, *, i
         class_names=tuple(str(k) for k in range(num_classes)),
         normalisation=normalisation,
         protocol="vectors" if is_vectors else "default",
-        notes=(*_unseen(train, num_classes), *described),
+        notes=(*_unseen(train, num_classes), *notes),
         is_cut=is_cut,
     )
 
 
-def _num_classes(parts: list[Split], name: str) -> set[int]:
-    """Return how many classes the labels of the parts show."""
-    widths = {part.labels.shape[1] if part.labels.ndim == 2 else 0 for part in parts}
+def _num_classes(splits: list[Split], name: str) -> set[int]:
+    """Return the number of classes that the labels of the splits imply."""
+    widths = {split.labels.shape[1] if split.labels.ndim == 2 else 0 for split in splits}
     if len(widths) > 1:
         kinds = " and ".join(f"zeros and ones for {width}" if width else "one class" for width in sorted(widths))
-        raise UsageError(f"{name}: the parts have labels of different kinds: {kinds}; they must be alike")
+        raise UsageError(f"{name}: the splits have labels of different kinds: {kinds}; they must be alike")
     if widths != {0}:
         return widths
-    return {1 + max(int(part.labels.max()) for part in parts if len(part))}
+    return {1 + max(int(split.labels.max()) for split in splits if len(split))}
 
 
 def _unseen(train: Split, num_classes: int) -> tuple[str, ...]:
-    """Return a note on classes without training samples, where there are any: labels may not count from 0."""
+    """Return a note on classes without training samples, if there are any: labels may not start at 0."""
     if train.labels.ndim == 2 or not train.has_rows:
         return ()
     unseen = torch.nonzero(torch.bincount(train.labels, minlength=num_classes) == 0).flatten().tolist()
-    few = ", ".join(map(str, unseen[:5])) + ", ..." * (len(unseen) > 5)
-    return (f"labels: of {num_classes} classes, no training sample has {few}",) if unseen else ()
+    note = f"labels: of {num_classes} classes, no training sample has {first_few(unseen, 5)}"
+    return (note,) if unseen else ()
 
 
 def _normalisation(train: Split) -> tuple[Normalisation, bool]:
-    """Return per-channel statistics of arrays; a Dataset's inputs are taken as its owner made them."""
+    """Return per-channel statistics of arrays, none for a Dataset; and whether inputs are vectors."""
     if not isinstance(train, Arrays):
         return Normalisation(), train.inputs(torch.tensor([0])).ndim == 2
     values = train.values.float() / 255 if train.values.dtype == torch.uint8 else train.values

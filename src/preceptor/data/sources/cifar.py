@@ -1,4 +1,4 @@
-"""CIFAR-10 and CIFAR-100 in the layouts in which they are distributed (Krizhevsky 2009)."""
+"""CIFAR-10 and CIFAR-100 in their published layouts (Krizhevsky 2009)."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ def cifar10(
 
     Args:
         root: the folder.
-        votes: an .npz of human votes on the test images (CIFAR-10H): their shares are the true label distribution there.
-        train_votes: an .npz of human votes on the training images (CIFAR-10N, three each), likewise.
-        groups: classes put together, as in [[0,1,2,3,4],[5,6,7,8,9]]; every class belongs to one group.
+        votes: an .npz of human votes on the test images (CIFAR-10H): the shares of votes are their true label distribution.
+        train_votes: the same for the training images (CIFAR-10N, three votes each).
+        groups: classes merged into groups, as in [[0,1,2,3,4],[5,6,7,8,9]]; every class belongs to one group.
     """
     folder = _folder(root, "cifar-10-batches-py", "batches.meta")
     names = _names(folder / "batches.meta", "label_names", 10)
@@ -51,7 +51,7 @@ def cifar100(*, root: str, groups: Groups | None = None) -> Source:
 
     Args:
         root: the folder.
-        groups: classes put together; every class belongs to one group.
+        groups: classes merged into groups; every class belongs to one group.
     """
     folder = _folder(root, "cifar-100-python", "meta")
     names = _names(folder / "meta", "fine_label_names", 100)
@@ -108,11 +108,11 @@ def _read(paths: list[Path], label_key: str, num_classes: int) -> Arrays:
         pixels = _listed(content, "data", path)
         if pixels.dtype != np.uint8 or pixels.ndim != 2 or pixels.shape[1] != 3072:
             raise UsageError(f"data {path}: pixels are {pixels.dtype} {pixels.shape}, expected uint8 (samples, 3072)")
-        found = as_labels(_listed(content, label_key, path), f"data {path}", num_classes)
-        if len(found) != len(pixels):
-            raise UsageError(f"data {path}: {len(pixels)} images and {len(found)} labels")
+        file_labels = as_labels(_listed(content, label_key, path), f"data {path}", num_classes)
+        if len(file_labels) != len(pixels):
+            raise UsageError(f"data {path}: {len(pixels)} images and {len(file_labels)} labels")
         images.append(torch.from_numpy(pixels.reshape(-1, 3, 32, 32).copy()))
-        labels.append(found)
+        labels.append(file_labels)
     return Arrays(torch.cat(images), torch.cat(labels))
 
 

@@ -16,16 +16,16 @@ _MISSING = {"", "na", "n/a", "nan", "null", "none", "?"}
 
 
 def read_columns(path: str, key: str, *, quoted: bool = True) -> Columns:
-    """Return the columns of a table by name, their cells without the spaces around them; None for a null of parquet.
+    """Return the columns of a table by name, cells stripped of surrounding spaces; None for a null in parquet.
 
     Args:
-        path: a file with a header; .parquet is read by pyarrow, .tsv is separated by tabs, anything else by commas or, where
-            the header has more of them, semicolons.
+        path: a file with a header. pyarrow reads .parquet; .tsv is separated by tabs, anything else by commas, or by
+            semicolons if the header has more of them.
         key: of the configuration, for messages.
-        quoted: whether text may stand in quotation marks, which are then taken off; else they are characters like others.
+        quoted: whether quotation marks around text are removed; else they are ordinary characters.
 
     Raises:
-        UsageError: for a file that cannot be read, has no rows, columns of one name, or rows of another length.
+        UsageError: for a file that cannot be read or has no rows, for two columns of one name, or a row of another length.
     """
     file = Path(path).expanduser()
     if not file.is_file():
@@ -74,7 +74,7 @@ def _parquet(file: Path, key: str) -> Columns:
 
 
 def parse_missing(columns: Columns) -> Columns:
-    """Return columns with None where a cell says that a value is missing: empty, NA, N/A, NaN, null, None or ?."""
+    """Return columns with None for every missing value: an empty cell, NA, N/A, NaN, null, None or ?."""
     return {
         name: [None if cell is None or cell.lower() in _MISSING else cell for cell in cells]
         for name, cells in columns.items()

@@ -1,4 +1,4 @@
-"""Real handwritten digits that come with scikit-learn, as they are and blended so that the true labels are known."""
+"""Real handwritten digits from scikit-learn, as they are, or blended so that the true label distribution is known."""
 
 from __future__ import annotations
 
@@ -8,26 +8,26 @@ from sklearn.datasets import load_digits
 from torch import Tensor
 
 from preceptor.data.augment.views import random_bits
-from preceptor.data.dataset import Normalisation, Source, stratified
+from preceptor.data.dataset import Normalisation, Source
 from preceptor.data.split import Arrays
+from preceptor.data.stratify import split_off_test, train_and_test_rows
 from preceptor.errors import UsageError
 
 __all__ = ["ambiguous_digits", "digits"]
 
 _NAMES = tuple(str(digit) for digit in range(10))
 _NORMALISATION = Normalisation((0.305,), (0.376,))  # of all 1,797 images
-_TEST_SHARE = 0.2
 _PARENTS, _AMOUNTS, _LABELS = 16, 17, 18  # streams
 
 
 def digits() -> Source:
     """1,797 real handwritten digits, 8x8, grey (Alpaydin, Kaynak 1998; scikit-learn's load_digits); 20 % are test."""
     images, labels = _images()
-    is_test = _test_rows(labels)
+    train, test = split_off_test(Arrays(images, labels))
     return Source(
         name="digits",
-        train=Arrays(images[~is_test], labels[~is_test]),
-        test=Arrays(images[is_test], labels[is_test]),
+        train=train,
+        test=test,
         class_names=_NAMES,
         normalisation=_NORMALISATION,
         protocol="digits",
@@ -38,11 +38,11 @@ def digits() -> Source:
 def ambiguous_digits(
     *, samples: int = 1200, test_samples: int = 4000, clearest: float = 0.9, draw_seed: int = 0
 ) -> Source:
-    """Pairs of real digits blended, so that the true label distribution of every image is known.
+    """Blended pairs of real digits, so that the true label distribution of every image is known.
 
     An image is w a + (1 - w) b, with a and b of different classes and w uniform in [1/2, clearest]. Its label is drawn:
-    a's class with probability w, b's with 1 - w. So given what made the image, p*(class a) = w and p*(class b) = 1 - w
-    exactly; labels are single draws, in train and in test, as in life. Originals of train and test are disjoint.
+    a's class with probability w, b's with 1 - w. So p*(class a) = w and p*(class b) = 1 - w exactly, while labels are
+    single draws, in train and in test, as in real data. Originals of train and test are disjoint.
 
     Args:
         samples: for training and validation together.
@@ -55,11 +55,11 @@ def ambiguous_digits(
     if samples < 20 or test_samples < 20:
         raise UsageError(f"data.samples: {min(samples, test_samples)} is too few; at least 20")
     images, labels = _images()
-    is_test = _test_rows(labels)
+    train, test = train_and_test_rows(labels)
     return Source(
         name="ambiguous_digits",
-        train=_blend(images[~is_test], labels[~is_test], samples, clearest, 2 * draw_seed),
-        test=_blend(images[is_test], labels[is_test], test_samples, clearest, 2 * draw_seed + 1),
+        train=_blend(images[train], labels[train], samples, clearest, 2 * draw_seed),
+        test=_blend(images[test], labels[test], test_samples, clearest, 2 * draw_seed + 1),
         class_names=_NAMES,
         normalisation=_NORMALISATION,
         protocol="digits",
@@ -71,12 +71,6 @@ def _images() -> tuple[UInt8[Tensor, "samples 1 8 8"], Int[Tensor, " samples"]]:
     table = load_digits()
     images = torch.from_numpy(table.images) * (255 / 16)
     return images.round().to(torch.uint8)[:, None], torch.from_numpy(table.target).long()
-
-
-def _test_rows(labels: Tensor) -> Tensor:
-    is_test = torch.zeros(len(labels), dtype=torch.bool)
-    is_test[stratified(labels, round(_TEST_SHARE * len(labels)), 0, stream=9)] = True
-    return is_test
 
 
 def _blend(
@@ -100,7 +94,7 @@ def _blend(
 
 
 def _parents(labels: Tensor, index: Tensor, seed: int) -> tuple[Tensor, Tensor]:
-    """Return two originals a sample: the first uniform, the second uniform among the other classes."""
+    """Return two originals per sample: the first uniform, the second uniform among the other classes."""
     words = random_bits(seed, 0, index, stream=_PARENTS)
     first = words[:, 0] % len(labels)
     by_class = torch.argsort(labels, stable=True)

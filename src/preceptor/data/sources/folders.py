@@ -1,4 +1,4 @@
-"""Images in a folder, one sub-folder a class: held in memory, or decoded when they are asked for."""
+"""Images in a folder, one sub-folder per class: in memory, or decoded on demand."""
 
 from __future__ import annotations
 
@@ -13,9 +13,11 @@ from PIL import Image
 
 from preceptor.data.dataset import Source
 from preceptor.data.images.decoding import ENDS, LEAVE_OUT, decode, is_complete
-from preceptor.data.images.images import Cut, image_source, image_split, left_out_note, readable, split_off_test
+from preceptor.data.images.images import Cut, image_source, image_split, left_out_note, readable
 from preceptor.data.split import Split
+from preceptor.data.stratify import split_off_test
 from preceptor.errors import UsageError
+from preceptor.messages import first_few
 
 __all__ = ["IMAGE_SUFFIXES", "folder", "image_files"]
 
@@ -27,50 +29,49 @@ def folder(
     *,
     path: str,
     size: int | None = None,
-    held: bool | None = None,
+    in_memory: bool | None = None,
     centre: float = 0.875,
     skip_unreadable: bool = False,
 ) -> Source:
     """Images by class: PATH/class/*.png, or PATH/train/class, PATH/test/class (and PATH/validation/class).
 
     Args:
-        path: the folder. With train/ and val/ only, as ImageNet comes, val/ is the test part.
+        path: the folder. With only train/ and val/, as in ImageNet, val/ is the test split.
         size: side in pixels of what the networks see; needed where images differ in size.
-        held: decode all images once and hold them in memory, cut to `size`; by default where no size is given. Otherwise
-            they are decoded when they are asked for (workers=N processes read ahead), a random part of each in training.
-        centre: share of the shorter side that evaluation sees, and that is held; images of that size already are left alone.
-        skip_unreadable: leave out what cannot be decoded, and count it, which decodes every image once at the start.
+        in_memory: decode all images once and keep centre crops of `size` in memory; the default if there is no size.
+            Otherwise they are decoded on demand (workers=N processes read ahead), and training sees random crops.
+        centre: share of the shorter side that the centre crop covers; images that have `size` already are not cropped.
+        skip_unreadable: leave out and count images that cannot be decoded; this decodes every image once at the start.
     """
-    cut = Cut(size, centre, held)
+    cut = Cut(size, centre, in_memory)
     root = Path(path).expanduser()
     if not root.is_dir():
         raise UsageError(f"data.path: {root}: no such folder")
-    parts = {name: root / name for name in ("train", "test", *_VALIDATION_NAMES) if (root / name).is_dir()}
-    if "train" not in parts:
+    folders = {name: root / name for name in ("train", "test", *_VALIDATION_NAMES) if (root / name).is_dir()}
+    if "train" not in folders:
         names = _classes(root)
-        whole, notes = _read(root, names, cut, skips=skip_unreadable)
-        train, test = split_off_test(whole)
-        return image_source("folder", str(root), names, (train, test, None), notes, is_cut=True)
-    names = _classes(parts["train"])
-    for name, part in parts.items():
-        if (others := _classes(part)) != names:
+        images, notes = _read(root, names, cut, skips=skip_unreadable)
+        return image_source("folder", str(root), names, (*split_off_test(images), None), notes, is_cut=True)
+    names = _classes(folders["train"])
+    for name, each in folders.items():
+        if (others := _classes(each)) != names:
             sides = {"train": sorted(set(names) - set(others)), name: sorted(set(others) - set(names))}
-            only = "; ".join(f"only in {side}/: {', '.join(there[:5])}" for side, there in sides.items() if there)
+            only = "; ".join(f"only in {side}/: {first_few(extra, 5)}" for side, extra in sides.items() if extra)
             raise UsageError(f"data.path: {root}: classes of train/ and {name}/ differ: {only}")
-    held_name = next((name for name in _VALIDATION_NAMES if name in parts), None)
-    tested = "test" if "test" in parts else held_name
-    if tested is None:
+    validation_name = next((name for name in _VALIDATION_NAMES if name in folders), None)
+    test_name = "test" if "test" in folders else validation_name
+    if test_name is None:
         raise UsageError(f"data.path: {root} has train/ but no test/")
-    train, notes = _read(parts["train"], names, cut, skips=skip_unreadable)
-    test, more = _read(parts[tested], names, cut, skips=skip_unreadable)
+    train, notes = _read(folders["train"], names, cut, skips=skip_unreadable)
+    test, more = _read(folders[test_name], names, cut, skips=skip_unreadable)
     notes += more
     validation = None
-    if tested == held_name:
-        notes += (f"folder: no test/ in {root}, so {tested}/ is the test part, and validation is split from train/",)
-    elif held_name is not None:
-        validation, more = _read(parts[held_name], names, cut, skips=skip_unreadable)
+    if test_name == validation_name:
+        notes += (f"folder: no test/ in {root}, so {test_name}/ is the test split; validation is split from train/",)
+    elif validation_name is not None:
+        validation, more = _read(folders[validation_name], names, cut, skips=skip_unreadable)
         notes += more
-    return image_source("folder", str(root), names, (train, test, validation), notes, test_name=tested)
+    return image_source("folder", str(root), names, (train, test, validation), notes, test_name=test_name)
 
 
 def image_files(folder: Path) -> list[Path]:
@@ -79,9 +80,9 @@ def image_files(folder: Path) -> list[Path]:
 
 
 class _Files:
-    """Reads images by their number.
+    """Decodes images by their number.
 
-    Names are one array of bytes: of a list of strings, processes that read ahead would copy what they count references to.
+    Names are one array of bytes: worker processes would copy a list of strings, because they count references to each.
     """
 
     def __init__(self, root: Path, names: NDArray[Any]) -> None:
@@ -89,7 +90,7 @@ class _Files:
         self._names = names
 
     def path(self, number: int) -> str:
-        """Return where an image lies."""
+        """Return the path of an image."""
         return str(self._root / os.fsdecode(self._names[number]))
 
     def __call__(self, number: int) -> Image.Image:
@@ -97,7 +98,7 @@ class _Files:
         return decode(path, path, advice=LEAVE_OUT)
 
     def is_complete(self, number: int) -> bool:
-        """Say whether a file is surely not cut off, by its ends."""
+        """Return whether a file is certainly not truncated, judged by its ends."""
         try:
             with Path(self.path(number)).open("rb", buffering=0) as opened:
                 length = os.fstat(opened.fileno()).st_size
@@ -117,20 +118,20 @@ def _classes(root: Path) -> tuple[str, ...]:
 
 
 def _read(root: Path, names: tuple[str, ...], cut: Cut, *, skips: bool) -> tuple[Split, tuple[str, ...]]:
-    """Return a part of the data, and a note on what was left out."""
-    found = {name: image_files(root / name) for name in names}
-    files = [file for name in names for file in found[name]]
-    labels = torch.tensor([label for label, name in enumerate(names) for _ in found[name]], dtype=torch.int64)
-    described = np.array([os.fsencode(file.relative_to(root)) for file in files])
-    read = _Files(root, described)
+    """Return the images below a folder, and a note on those that were left out."""
+    by_class = {name: image_files(root / name) for name in names}
+    files = [file for name in names for file in by_class[name]]
+    labels = torch.tensor([label for label, name in enumerate(names) for _ in by_class[name]], dtype=torch.int64)
+    file_names = np.array([os.fsencode(file.relative_to(root)) for file in files])
+    images = _Files(root, file_names)
     left_out: list[str] = []
     if skips:
-        kept, left_out = readable(read, len(files), name_of=lambda number: str(files[number].relative_to(root)))
-        labels, described = labels[kept], described[kept.numpy()]
-        read = _Files(root, described)
+        kept, left_out = readable(images, len(files), name_of=lambda number: str(files[number].relative_to(root)))
+        labels, file_names = labels[kept], file_names[kept.numpy()]
+        images = _Files(root, file_names)
     for label, name in enumerate(names):
         if not (labels == label).any():
-            bad = f", {len(found[name])} unreadable" if found[name] else ""
+            bad = f", {len(by_class[name])} unreadable" if by_class[name] else ""
             raise UsageError(f"data.path: {root / name} holds no images{bad}")
-    split = image_split(read, labels, cut, name_of=read.path, is_complete=read.is_complete, described=described)
+    split = image_split(images, labels, cut, name_of=images.path, is_complete=images.is_complete, identities=file_names)
     return split, left_out_note("folder", str(root), left_out)

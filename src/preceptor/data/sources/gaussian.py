@@ -35,7 +35,7 @@ def gaussian_posterior(
         inputs: points.
         means: of the classes.
         variance: of every coordinate, in every class.
-        log_prior: of the classes; uniform when not given.
+        log_prior: of the classes; None: uniform.
 
     Example:
         >>> gaussian_posterior(torch.zeros(1, 1), torch.tensor([[-1.0], [1.0]]), variance=1.0).tolist()
@@ -58,7 +58,7 @@ def normal_posterior(
         inputs: points.
         means: of the classes.
         covariances: of the classes, symmetric and positive definite.
-        log_prior: of the classes; uniform when not given.
+        log_prior: of the classes; None: uniform.
 
     Example:
         >>> means, wide = torch.zeros(2, 1), torch.tensor([[[1.0]], [[4.0]]])
@@ -93,9 +93,9 @@ def gaussian(
         variance: of every coordinate, in every class.
         samples: in all three splits together.
         delta: scale of the means.
-        priors: of the classes, above 0 and summing to 1; equal when not given.
-        variances: of every coordinate, one a class, in place of `variance`.
-        covariances: a dim x dim matrix a class, in place of `variance`.
+        priors: of the classes, above 0 and summing to 1; None: equal.
+        variances: of every coordinate, one per class, instead of `variance`.
+        covariances: one dim x dim matrix per class, instead of `variance`.
         draw_seed: of means and points; not tied to the run's seed.
     """
     if num_classes < 2 or dim < 1 or variance <= 0 or samples < 40:
@@ -122,8 +122,8 @@ def gaussian(
             points[labels == label] += noise[labels == label] @ factor.T
         truth = normal_posterior(points, means, own_covariances, log_prior=log_prior)
     cut = [round(_TRAIN * samples), round((_TRAIN + _VALIDATION) * samples)]
-    whole = Arrays(points.float(), labels, truth.float())
-    train, validation, test = (whole.take(rows) for rows in torch.arange(samples).tensor_split(cut))
+    samples_drawn = Arrays(points.float(), labels, truth.float())
+    train, validation, test = (samples_drawn.take(rows) for rows in torch.arange(samples).tensor_split(cut))
     return Source(
         name="gaussian",
         train=train,
@@ -147,9 +147,9 @@ def _covariances(
     num_classes: int,
     dim: int,
 ) -> Float[Tensor, "classes dim dim"] | None:
-    """Return the classes' covariances where they are their own, else None."""
+    """Return each class's own covariance, or None if all share one variance."""
     if variances is not None and covariances is not None:
-        raise UsageError("data.variances: cannot be given beside data.covariances; leave one out")
+        raise UsageError("data.variances: cannot be combined with data.covariances; leave one out")
     if variances is not None:
         if len(variances) != num_classes or min(variances) <= 0:
             raise UsageError(f"data.variances: needs {num_classes} numbers above 0, got {list(variances)}")

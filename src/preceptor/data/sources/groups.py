@@ -1,4 +1,4 @@
-"""Classes put together into fewer: CIFAR-10 as two classes of five (CIFAR-2x5), say.
+"""Classes merged into groups, for example CIFAR-10 into two classes of five (CIFAR-2x5).
 
 Source of the setting: Müller, Kornblith, Hinton, "Subclass Distillation" (2020, arXiv 2002.03936).
 """
@@ -22,14 +22,14 @@ Groups = Sequence[Sequence[int]]
 
 
 def regrouped(source: Source, groups: object) -> Source:
-    """Return a source whose classes are groups of another's, their names joined by "+", their shares of the truth added.
+    """Return a source with classes merged into groups: names joined by "+", true probabilities added.
 
     Args:
-        source: held in memory.
-        groups: classes of each new class, `Groups`: every old class once; None: the source as it is.
+        source: its splits are in memory.
+        groups: the old classes of each new class, every one once, as in `Groups`; None: return the source as it is.
 
     Raises:
-        UsageError: for fewer than two groups, a class that is not there, given twice or left out.
+        UsageError: for fewer than two groups, an unknown class, or a class that is in two groups or in none.
     """
     if groups is None:
         return source
@@ -55,17 +55,17 @@ def _checked(groups: object, num_classes: int) -> Groups:
         raise UsageError(f"{where}: {len(groups)} group; at least two are needed")
     listed = [label for group in groups for label in group]
     if not all(type(label) is int and 0 <= label < num_classes for label in listed):
-        raise UsageError(f"{where}: {groups!r} holds something else than classes 0..{num_classes - 1}")
+        raise UsageError(f"{where}: {groups!r} has entries other than classes 0..{num_classes - 1}")
     left_out = sorted(set(range(num_classes)) - set(listed))
     twice = sorted({label for label in listed if listed.count(label) > 1})
     if left_out or twice:
-        wrong = f"class {twice[0]} is given twice" if twice else f"class {left_out[0]} is left out"
+        wrong = f"class {twice[0]} is in two groups" if twice else f"class {left_out[0]} is left out"
         raise UsageError(f"{where}: {wrong}; every class belongs to one group")
     return groups
 
 
 def _regrouped(split: Split, group_of: Int[Tensor, " classes"]) -> Arrays:
-    assert isinstance(split, Arrays), "only sources that are held in memory are regrouped"
+    assert isinstance(split, Arrays), "only sources in memory are regrouped"
     truth = None
     if split.truth is not None:
         truth = split.truth.new_zeros(len(split), 1 + int(group_of.max())).index_add_(1, group_of, split.truth)

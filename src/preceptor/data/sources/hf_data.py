@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -16,17 +17,18 @@ from torch import Tensor
 
 from preceptor.data.dataset import Source
 from preceptor.data.images.decoding import ENDS, LEAVE_OUT, UNREADABLE, UnreadableError, in_colours, is_complete
-from preceptor.data.images.images import Cut, image_source, image_split, left_out_note, readable, split_off_test
+from preceptor.data.images.images import Cut, image_source, image_split, left_out_note, readable
 from preceptor.data.sources.arrays import source_of
 from preceptor.data.sources.tables import class_labels
 from preceptor.data.split import Arrays, Split, as_labels
+from preceptor.data.stratify import split_off_test
 from preceptor.errors import UsageError
 from preceptor.extras import import_extra
 
 __all__ = ["hf"]
 
 _VALIDATION_NAMES = ("validation", "val", "valid", "dev")
-_PARTS = ("train", "test", *_VALIDATION_NAMES)
+_SPLIT_NAMES = ("train", "test", *_VALIDATION_NAMES)
 _LABEL_NAMES = ("label", "labels", "fine_label", "target")
 
 
@@ -38,173 +40,171 @@ def hf(
     features: str | Sequence[str] | None = None,
     test: str | None = None,
     size: int | None = None,
-    held: bool | None = None,
+    in_memory: bool | None = None,
     centre: float = 0.875,
     skip_unreadable: bool = False,
 ) -> Source:
     """Data of the datasets library on disk: a folder of save_to_disk, or of .parquet or .arrow files.
 
     Args:
-        path: the folder; of files, the first word of a name says which part it belongs to: train, test, validation.
-        target: the column of classes; by default the one that is declared as such, or is called label.
-        image: the column of images; by default the one that is declared as such.
-        features: columns of numbers to learn from, where there are no images; by default all that hold numbers.
-        test: the part to test on; without it, test, else validation, else a fifth of the samples.
+        path: the folder; the first word of a file's name says which split it belongs to: train, test, validation.
+        target: the column of classes; by default the one declared as such, or called label.
+        image: the column of images; by default the one declared as such.
+        features: columns of numbers to learn from, if there are no images; by default all columns of numbers.
+        test: the split to test on; by default test, else validation, else a fifth of the samples.
         size: as for folder.
-        held: as for folder.
+        in_memory: as for folder.
         centre: as for folder.
         skip_unreadable: as for folder.
     """
-    cut = Cut(size, centre, held)
+    cut = Cut(size, centre, in_memory)
     library = import_extra("datasets", "hf", needed_by=f"hf:{path}")
-    parts = _parts(Path(path).expanduser(), library)
-    train = parts.get("train") if len(parts) > 1 else next(iter(parts.values()))
+    tables = _tables(Path(path).expanduser(), library)
+    train = tables.get("train") if len(tables) > 1 else next(iter(tables.values()))
     if train is None:
-        raise UsageError(f"data.path: {path} has {', '.join(parts)} and no train")
-    if test is not None and test not in parts:
-        raise UsageError(f"data.test: {path} has no part {test!r}; it has {', '.join(parts)}")
-    held_name = next((name for name in _VALIDATION_NAMES if name in parts), None)
-    tested = test or ("test" if "test" in parts else held_name)
-    wanted = {"train": train, **{name: parts[name] for name in (tested, held_name) if name is not None}}
+        raise UsageError(f"data.path: {path} has {', '.join(tables)} and no train")
+    if test is not None and test not in tables:
+        raise UsageError(f"data.test: {path} has no split {test!r}; it has {', '.join(tables)}")
+    validation_name = next((name for name in _VALIDATION_NAMES if name in tables), None)
+    test_name = test or ("test" if "test" in tables else validation_name)
+    used = {"train": train, **{name: tables[name] for name in (test_name, validation_name) if name is not None}}
     target = _target(train, target, path, library)
-    names, labels = _labels(wanted, target, path, library)
+    names, labels = _labels(used, target, path, library)
     column = _image_column(train, image, path, library)
     if column is None and skip_unreadable:
         raise UsageError(f"data.skip_unreadable: {path} has no column of images; data.image=COLUMN")
     notes: tuple[str, ...] = (f"hf: classes are those of column {target}",)
     splits: dict[str, Split] = {}
-    for name, part in wanted.items():
+    for name, table in used.items():
         where = f"{path}: {name}"
         if column is None:
-            splits[name] = _numbers(part, labels[name], _features(part, features, target, path), path)
+            splits[name] = _numbers(table, labels[name], _features(table, features, target, path), path)
         else:
-            splits[name], left_out = _images(part, labels[name], column, cut, where, library, skips=skip_unreadable)
+            splits[name], left_out = _images(table, labels[name], column, cut, where, library, skips=skip_unreadable)
             notes += left_out_note("hf", where, left_out)
-    whole, validation = splits["train"], None if held_name == tested or held_name is None else splits[held_name]
-    if tested is None:
-        whole, test_part = split_off_test(whole)
+    three: tuple[Split, Split, Split | None]
+    if test_name is None:
+        three = (*split_off_test(splits["train"]), None)
     else:
-        test_part = splits[tested]
-        notes += (f"hf: tested on the part {tested}",) if tested != "test" else ()
+        has_validation = validation_name is not None and validation_name != test_name
+        three = (splits["train"], splits[test_name], splits[str(validation_name)] if has_validation else None)
+        notes += (f"hf: tested on the split {test_name}",) if test_name != "test" else ()
+    is_cut, test_name = test_name is None, test_name or "test"
     if column is not None:
-        three = (whole, test_part, validation)
-        return image_source("hf", path, names, three, notes, test_name=tested or "test", is_cut=tested is None)
-    found = source_of({"train": whole, "test": test_part, **({} if validation is None else {"validation": validation})})
-    return Source(
+        return image_source("hf", path, names, three, notes, test_name=test_name, is_cut=is_cut)
+    pairs = zip(("train", "test", "validation"), three, strict=True)
+    source = source_of({name: split for name, split in pairs if split is not None})
+    return replace(
+        source,
         name=f"hf:{path}",
-        train=whole,
-        test=test_part,
-        validation=validation,
         class_names=names,
-        normalisation=found.normalisation,
-        protocol=found.protocol,
-        notes=(*notes, *found.notes),
-        test_name=tested or "test",
-        is_cut=tested is None,
+        notes=(*notes, *source.notes),
+        test_name=test_name,
+        is_cut=is_cut,
     )
 
 
-def _parts(root: Path, library: ModuleType) -> Mapping[str, Any]:
-    """Return the parts of a data set by name; a single one is called train."""
+def _tables(root: Path, library: ModuleType) -> Mapping[str, Any]:
+    """Return the splits of a data set by name, as the library's tables; a single one is called train."""
     if not root.is_dir():
         raise UsageError(f"data.path: {root}: no such folder")
     try:
         if (root / "dataset_dict.json").exists() or (root / "state.json").exists():
-            found = library.load_from_disk(str(root))
-            return dict(found) if isinstance(found, Mapping) else {"train": found}
+            loaded = library.load_from_disk(str(root))
+            return dict(loaded) if isinstance(loaded, Mapping) else {"train": loaded}
         files = {kind: sorted(root.rglob(f"*.{kind}")) for kind in ("parquet", "arrow")}
-        kind = next((kind for kind, there in files.items() if there), None)
+        kind = next((kind for kind in files if files[kind]), None)
         if kind is None:
             raise UsageError(f"data.path: {root} holds no data set of save_to_disk and no .parquet or .arrow files")
-        by_part: dict[str, list[str]] = {}
+        by_split: dict[str, list[str]] = {}
         for file in files[kind]:
-            by_part.setdefault(_part_of(file, root), []).append(str(file))
-        return dict(library.load_dataset(kind, data_files=by_part))
+            by_split.setdefault(_split_name(file, root), []).append(str(file))
+        return dict(library.load_dataset(kind, data_files=by_split))
     except (OSError, ValueError, library.exceptions.DatasetsError) as error:
         if isinstance(error, UsageError):
             raise
         raise UsageError(f"data.path: {root}: cannot be read ({' '.join(str(error).split())[:200]})") from error
 
 
-def _part_of(file: Path, root: Path) -> str:
-    """Return the part that a file belongs to, by the first word of its name or its folder's; train where none says."""
+def _split_name(file: Path, root: Path) -> str:
+    """Return a file's split by the first word of its name, or of its folder's; train by default."""
     words = [re.split(r"[^a-z]", name.lower(), maxsplit=1)[0] for name in reversed(file.relative_to(root).parts)]
-    return next((word for word in words if word in _PARTS), "train")
+    return next((word for word in words if word in _SPLIT_NAMES), "train")
 
 
-def _target(part: Any, target: str | None, path: str, library: ModuleType) -> str:
+def _target(table: Any, target: str | None, path: str, library: ModuleType) -> str:
     if target is not None:
-        _check_column(part, target, "data.target", path)
+        _check_column(table, target, "data.target", path)
         return target
-    declared = [name for name, kind in part.features.items() if isinstance(kind, library.ClassLabel)]
-    called = [name for name in _LABEL_NAMES if name in part.features]
+    declared = [name for name, kind in table.features.items() if isinstance(kind, library.ClassLabel)]
+    called = [name for name in _LABEL_NAMES if name in table.features]
     if len(declared) == 1 or called:
         return str((called if len(declared) != 1 else declared)[0])
-    raise UsageError(f"data.target: {path} has columns {', '.join(part.features)}; say which holds the class")
+    raise UsageError(f"data.target: {path} has columns {', '.join(table.features)}; say which holds the class")
 
 
-def _image_column(part: Any, image: str | None, path: str, library: ModuleType) -> str | None:
+def _image_column(table: Any, image: str | None, path: str, library: ModuleType) -> str | None:
     if image is not None:
-        _check_column(part, image, "data.image", path)
+        _check_column(table, image, "data.image", path)
         return image
-    return next((str(name) for name, kind in part.features.items() if isinstance(kind, library.Image)), None)
+    return next((str(name) for name, kind in table.features.items() if isinstance(kind, library.Image)), None)
 
 
-def _features(part: Any, features: str | Sequence[str] | None, target: str, path: str) -> list[str]:
+def _features(table: Any, features: str | Sequence[str] | None, target: str, path: str) -> list[str]:
     if features is not None:
         chosen = [features] if isinstance(features, str) else list(features)
         for name in chosen:
-            _check_column(part, name, "data.features", path)
+            _check_column(table, name, "data.features", path)
         return chosen
-    sample = part[0]
-    numeric = [name for name in part.features if name != target and np.asarray(sample[name]).dtype.kind in "iufb"]
+    sample = table[0]
+    numeric = [name for name in table.features if name != target and np.asarray(sample[name]).dtype.kind in "iufb"]
     if not numeric:
         raise UsageError(f"data.features: {path} has no column of images or numbers beside {target}")
     return numeric
 
 
-def _check_column(part: Any, name: str, key: str, path: str) -> None:
-    if name not in part.features:
-        raise UsageError(f"{key}: {path} has no column {name!r}; it has {', '.join(part.features)}")
+def _check_column(table: Any, name: str, key: str, path: str) -> None:
+    if name not in table.features:
+        raise UsageError(f"{key}: {path} has no column {name!r}; it has {', '.join(table.features)}")
 
 
 def _labels(
-    parts: Mapping[str, Any], target: str, path: str, library: ModuleType
+    tables: Mapping[str, Any], target: str, path: str, library: ModuleType
 ) -> tuple[tuple[str, ...], dict[str, Tensor]]:
-    """Return the classes, and the labels of each part."""
-    found: dict[str, list[Any]] = {}
-    for name, part in parts.items():
-        _check_column(part, target, "data.target", f"{path}: {name}")
-        found[name] = list(part[target])
-    if isinstance(found["train"][0], str):
-        names, _ = class_labels(found["train"], f"{path}: train", target)
-        return names, {name: class_labels(cells, f"{path}: {name}", target, names)[1] for name, cells in found.items()}
-    declared = parts["train"].features[target]
+    """Return the classes, and the labels of each split."""
+    cells: dict[str, list[Any]] = {}
+    for name, table in tables.items():
+        _check_column(table, target, "data.target", f"{path}: {name}")
+        cells[name] = list(table[target])
+    if isinstance(cells["train"][0], str):
+        names, _ = class_labels(cells["train"], f"{path}: train", target)
+        return names, {name: class_labels(words, f"{path}: {name}", target, names)[1] for name, words in cells.items()}
+    declared = tables["train"].features[target]
     stated = tuple(declared.names) if isinstance(declared, library.ClassLabel) else ()
     labels = {
-        name: as_labels(np.asarray(values), f"hf:{path}: {name}", len(stated) or None) for name, values in found.items()
+        name: as_labels(np.asarray(values), f"hf:{path}: {name}", len(stated) or None) for name, values in cells.items()
     }
     highest = 1 + max(int(each.max()) for each in labels.values())
     return stated or tuple(str(number) for number in range(max(highest, 2))), labels
 
 
 class _Rows:
-    """Reads the images of a column by their number among those that are kept."""
+    """Decodes the images of a column by their number among the rows that are kept."""
 
-    def __init__(self, part: Any, column: str, where: str, kept: NDArray[np.int64], library: ModuleType) -> None:
-        self._part = self._stored = part.select_columns([column])
-        if isinstance(self._part.features[column], library.Image):
-            self._stored = self._part.cast_column(column, library.Image(decode=False))
+    def __init__(self, table: Any, column: str, where: str, kept: NDArray[np.int64], library: ModuleType) -> None:
+        self._table = self._stored = table.select_columns([column])
+        if isinstance(self._table.features[column], library.Image):
+            self._stored = self._table.cast_column(column, library.Image(decode=False))
         self._column = column
         self._where = where
         self._kept = kept
 
     def name(self, number: int) -> str:
-        """Return what an image is called."""
+        """Return the name of an image in messages."""
         return f"{self._where}: row {self._kept[number]}"
 
     def is_complete(self, number: int) -> bool:
-        """Say whether an image is surely not cut off, by the ends of what is stored."""
+        """Return whether an image is certainly not truncated, judged by the ends of its stored bytes."""
         stored = self._stored[int(self._kept[number])][self._column]
         content = stored["bytes"] if isinstance(stored, Mapping) else None
         return content is not None and is_complete(content[:ENDS], content[-ENDS:], len(content))
@@ -212,7 +212,7 @@ class _Rows:
     def __call__(self, number: int) -> Image.Image:
         name = self.name(number)
         try:
-            image = self._part[int(self._kept[number])][self._column]
+            image = self._table[int(self._kept[number])][self._column]
         except UNREADABLE as error:
             reason = " ".join(str(error).split())
             raise UnreadableError(f"data.path: {name}: no readable image ({reason}){LEAVE_OUT}") from error
@@ -224,22 +224,22 @@ class _Rows:
 
 
 def _images(
-    part: Any, labels: Tensor, column: str, cut: Cut, where: str, library: ModuleType, *, skips: bool
+    table: Any, labels: Tensor, column: str, cut: Cut, where: str, library: ModuleType, *, skips: bool
 ) -> tuple[Split, list[str]]:
-    """Return the images of a part, and the names of those that are left out."""
+    """Return the images of a split, and the names of those that are left out."""
     left_out: list[str] = []
-    read = _Rows(part, column, where, np.arange(len(labels)), library)
+    images = _Rows(table, column, where, np.arange(len(labels)), library)
     if skips:
-        kept, left_out = readable(read, len(labels), name_of=lambda number: f"row {number}")
-        labels, read = labels[kept], _Rows(part, column, where, kept.numpy(), library)
-    return image_split(read, labels, cut, name_of=read.name, is_complete=read.is_complete), left_out
+        kept, left_out = readable(images, len(labels), name_of=lambda number: f"row {number}")
+        labels, images = labels[kept], _Rows(table, column, where, kept.numpy(), library)
+    return image_split(images, labels, cut, name_of=images.name, is_complete=images.is_complete), left_out
 
 
-def _numbers(part: Any, labels: Tensor, columns: Sequence[str], path: str) -> Arrays:
+def _numbers(table: Any, labels: Tensor, columns: Sequence[str], path: str) -> Arrays:
     values = []
     for name in columns:
         try:
-            column = np.asarray(list(part[name]), dtype=np.float64).reshape(len(labels), -1)
+            column = np.asarray(list(table[name]), dtype=np.float64).reshape(len(labels), -1)
         except (TypeError, ValueError) as error:
             raise UsageError(
                 f"data.features: column {name} of {path} holds no numbers, or lists of several lengths"

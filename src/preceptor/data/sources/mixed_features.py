@@ -1,4 +1,4 @@
-"""Samples made of features, each with a label distribution of its own: the data model of SoTeacher's theory.
+"""Samples made of features, each with its own label distribution: the data model of SoTeacher's theory.
 
 Source: Dong, Liu, Shang, "Student-Oriented Teacher Network Training for Knowledge Distillation" (ICLR 2024, arXiv
 2206.06661), section 3: a sample is a set of feature patches, its label that of one of them. As the paper's own settings
@@ -16,6 +16,7 @@ from torch import Tensor
 from preceptor.data.dataset import Source
 from preceptor.data.split import Arrays
 from preceptor.errors import UsageError
+from preceptor.messages import did_you_mean
 
 __all__ = ["geometric_mean", "mixed_features", "posterior"]
 
@@ -37,7 +38,7 @@ def posterior(of_feature: Float[Tensor, "features classes"], features: Int[Tenso
 
 
 def geometric_mean(of_feature: Float[Tensor, "features classes"], features: Int[Tensor, "samples patches"]) -> Tensor:
-    """Return prod_m p(label | z_m)^(1/M), normalised, [samples, classes]: what the theory says cross-entropy finds.
+    """Return prod_m p(label | z_m)^(1/M), normalised, [samples, classes]: what cross-entropy finds, by the theory.
 
     Args:
         of_feature: p(label | z) of each feature, above 0.
@@ -48,6 +49,9 @@ def geometric_mean(of_feature: Float[Tensor, "features classes"], features: Int[
         tensor([[0.6667, 0.3333]])
     """
     return torch.softmax(of_feature[features].log().mean(1), dim=1)
+
+
+_TRUTHS = {"posterior": posterior, "geometric": geometric_mean}
 
 
 def mixed_features(
@@ -69,7 +73,7 @@ def mixed_features(
     Args:
         num_classes: of labels.
         num_features: how many different features there are.
-        patches: features a sample holds; its label is drawn from one of them.
+        patches: features per sample; its label is drawn from one of them.
         dim: of a patch; the input has patches x dim numbers.
         spread: standard deviation of a feature's representation around its centre, whose coordinates have 1; 0: none.
         zipf: features occur in proportion to 1 / rank^zipf; 0: equally often.
@@ -77,34 +81,34 @@ def mixed_features(
         samples: to train and validate on.
         test_samples: to test on.
         truth: which distribution `truth` is: the exact "posterior", or the "geometric" mean that the theory predicts.
-        draw_seed: of all of it; not tied to the run's seed.
+        draw_seed: of all random numbers; not tied to the run's seed.
     """
-    whole_numbers = (num_classes - 1, num_features, patches, dim, samples, test_samples)
-    if min(whole_numbers) < 1 or spread < 0 or zipf < 0 or concentration <= 0:
+    counts = (num_classes - 1, num_features, patches, dim, samples, test_samples)
+    if min(counts) < 1 or spread < 0 or zipf < 0 or concentration <= 0:
         raise UsageError(
             f"data: mixed_features needs num_classes >= 2, num_features, patches, dim, samples and test_samples >= 1, spread and "
             f"zipf >= 0 and concentration > 0, got num_classes={num_classes}, num_features={num_features}, patches={patches}, "
             f"dim={dim}, samples={samples}, test_samples={test_samples}, spread={spread}, zipf={zipf}, "
             f"concentration={concentration}"
         )
-    if truth not in {"posterior", "geometric"}:
-        raise UsageError(f"data.truth: unknown {truth!r}; there are posterior, geometric")
+    if truth not in _TRUTHS:
+        raise UsageError(f"data.truth: unknown name {truth!r}{did_you_mean(truth, _TRUTHS)}")
     random = torch.Generator().manual_seed(draw_seed)
     gamma = torch._standard_gamma(torch.full((num_features, num_classes), concentration).double(), random)
     of_feature = (gamma + 1e-6) / (gamma + 1e-6).sum(1, keepdim=True)
     centres = torch.randn(num_features, dim, generator=random)
-    often = 1 / torch.arange(1, num_features + 1).double() ** zipf
+    frequency = 1 / torch.arange(1, num_features + 1).double() ** zipf
 
     def drawn(number: int) -> Arrays:
-        features = torch.multinomial(often.expand(number, -1), patches, replacement=True, generator=random)
+        features = torch.multinomial(frequency.expand(number, -1), patches, replacement=True, generator=random)
         points = centres[features] + spread * torch.randn(number, patches, dim, generator=random)
         chosen = torch.randint(0, patches, (number, 1), generator=random)
         labels = torch.multinomial(of_feature[features.gather(1, chosen)[:, 0]], 1, generator=random)[:, 0]
-        target = {"posterior": posterior, "geometric": geometric_mean}[truth](of_feature, features)
+        target = _TRUTHS[truth](of_feature, features)
         return Arrays(points.flatten(1), labels, target.float())
 
     train, test = drawn(samples), drawn(test_samples)
-    seen = samples * patches / num_features
+    times = samples * patches / num_features
     return Source(
         name="mixed_features",
         train=train,
@@ -112,6 +116,6 @@ def mixed_features(
         class_names=tuple(str(k) for k in range(num_classes)),
         protocol="vectors",
         notes=(
-            f"mixed_features: {num_features} features, each {seen:,.0f} times in training on average; truth: {truth}",
+            f"mixed_features: {num_features} features, each {times:,.0f} times in training on average; truth: {truth}",
         ),
     )

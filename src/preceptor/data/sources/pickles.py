@@ -1,7 +1,7 @@
-"""Pickle files read without running what is in them: numpy arrays and plain containers only.
+"""Pickle files read without running their content: numpy arrays and plain containers only.
 
-Not even numpy's own constructors see the file: its state setters trust what they are given. Stand-ins collect shape,
-type and bytes, and the arrays are made afterwards from what passed the checks.
+Not even numpy's own constructors see the file, because its state setters trust their input. Stand-ins collect shape,
+type and bytes, and arrays are made afterwards from those that passed the checks.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class _ForbiddenError(Exception):
 
 
 class _Stand:
-    """Every name that a pickle may ask for is a class with a state setter, so none can be changed by the file."""
+    """Base of all classes that a pickle may ask for: its state setter keeps the file from changing the class."""
 
     def __setstate__(self, state: object) -> None:
         raise ValueError(f"state for {type(self).__name__.strip('_')}")
@@ -111,7 +111,7 @@ _NUMPY_NAMES: dict[str, type[_Stand]] = {
 
 
 def _load_bytearray(unpickler: Any) -> None:
-    """Read as many bytes as there are, where pickle's own would first take all the memory that the file asks for."""
+    """Read as many bytes as there are; pickle's own version first allocates all the memory that the file asks for."""
     (length,) = struct.unpack("<Q", unpickler.read(8))
     unpickler.append(bytearray(unpickler.read(length)))
 
@@ -119,7 +119,7 @@ def _load_bytearray(unpickler: Any) -> None:
 class _PlainUnpickler(pickle._Unpickler):
     """Knows the few names that numpy arrays need, and no others.
 
-    The Python one: a wrong byte can make the memo of the one in C take all memory.
+    It extends the Python unpickler: with the C one, a wrong byte can make the memo take all memory.
     """
 
     dispatch = {**pickle._Unpickler.dispatch, pickle.BYTEARRAY8[0]: _load_bytearray}  # noqa: RUF012

@@ -1,19 +1,17 @@
-"""The sources by name; a source's signature is its options."""
+"""The sources by name; the options of a source are its signature."""
 
 from __future__ import annotations
 
-import difflib
-import inspect
 from collections.abc import Callable, Collection, Mapping
 from os import PathLike
-from typing import Any, get_type_hints
+from typing import Any
 
 import numpy as np
-from pydantic import ConfigDict, TypeAdapter, ValidationError
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from preceptor.data.dataset import Data, Source, assemble
+from preceptor.data.assemble import assemble
+from preceptor.data.dataset import Data, Source
 from preceptor.data.sources.arrays import Pair, npz, source_of
 from preceptor.data.sources.cifar import cifar10, cifar100
 from preceptor.data.sources.digits import ambiguous_digits, digits
@@ -26,10 +24,10 @@ from preceptor.data.sources.table_fit import TableFit
 from preceptor.data.sources.tables import table
 from preceptor.data.sources.texts import text
 from preceptor.errors import UsageError
+from preceptor.messages import did_you_mean
+from preceptor.signature import check_hyperparameters, default_hyperparameters
 
 __all__ = ["SOURCES", "from_objects", "load", "names"]
-
-_LENIENT = ConfigDict(coerce_numbers_to_str=True)  # a column or a folder may be called 5
 
 SOURCES: dict[str, Callable[..., Source]] = {
     "digits": digits,
@@ -66,11 +64,11 @@ def load(
         validation: share of train to hold out, stratified; None: the source's own share.
         limit: train on this many samples.
         test_limit: validate and test on at most this many.
-        split_seed: of these choices.
+        split_seed: of all these choices.
         labelled_fraction: share of the training samples whose labels are known; the others become `Data.pool`.
         options: of the source.
-        fit: stands in for the option `fit`, where the source has it and it was not given.
-        trained_on: as for `assemble`, where networks are measured.
+        fit: default of the option `fit`, for a source that has it.
+        trained_on: as for `assemble`.
 
     Raises:
         UsageError: for an unknown name or option, and for anything wrong with the files.
@@ -82,26 +80,17 @@ def load(
     """
     kind, colon, path = name.partition(":")
     if kind not in SOURCES:
-        near = difflib.get_close_matches(kind, SOURCES, n=3, cutoff=0.5)
-        raise UsageError(f"data: unknown name {name!r}; did you mean {' or '.join(near) or ', '.join(SOURCES)}?")
+        raise UsageError(f"data: unknown name {name!r}{did_you_mean(kind, SOURCES)}")
     if colon and not path:
         raise UsageError(f"data: {name!r} names no path; write {kind}:PATH")
     make = SOURCES[kind]
-    hyperparameters = inspect.signature(make).parameters
-    fitted = {"fit": fit.as_dict()} if fit is not None and "fit" in hyperparameters else {}
-    given = {**fitted, **(options or {}), **({"path": path} if colon else {})}
-    unknown = sorted(set(given) - set(hyperparameters))
-    if unknown:
-        raise UsageError(f"data.{unknown[0]}: {kind} has no such key; it has {', '.join(hyperparameters) or 'none'}")
-    needed = [
-        key
-        for key, hyperparameter in hyperparameters.items()
-        if hyperparameter.default is inspect.Parameter.empty and key not in given
-    ]
-    if needed:
-        raise UsageError(f"data.{needed[0]}: is needed by {kind} and was not given")
+    fitted = {"fit": fit.as_dict()} if fit is not None and "fit" in default_hyperparameters(make) else {}
+    values = {**fitted, **(options or {}), **({"path": path} if colon else {})}
+    plain = {key: _plain(value) for key, value in values.items()}
+    # a column or a folder may be called 5
+    checked = check_hyperparameters(make, plain, "data", numbers_as_text=True)
     return assemble(
-        make(**_checked(make, given)),
+        make(**checked),
         validation=validation,
         limit=limit,
         test_limit=test_limit,
@@ -112,16 +101,16 @@ def load(
 
 
 def from_objects(
-    given: Dataset[Any] | Pair | Mapping[str, Any],
+    samples: Dataset[Any] | Pair | Mapping[str, Any],
     *,
     validation: float | None = None,
     limit: int | None = None,
     split_seed: int = 0,
     trained_on: Collection[str] | None = None,
 ) -> Data:
-    """Return a data set from objects: see `source_of` for what is taken; the rest is as for `load`."""
+    """Return a data set from Python objects: see `source_of` for these, `load` for the rest."""
     return assemble(
-        source_of(given),
+        source_of(samples),
         validation=validation,
         limit=limit,
         test_limit=None,
@@ -130,23 +119,11 @@ def from_objects(
     )
 
 
-def _checked(make: Callable[..., Source], given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return options as the source's signature has them.
-
-    Raises:
-        UsageError: for one of another type.
-    """
-    hints, checked = get_type_hints(inspect.unwrap(make)), {}
-    for key, value in given.items():
-        plain = value.tolist() if isinstance(value, np.ndarray | np.generic | Tensor) else value
-        try:
-            checked[key] = TypeAdapter(hints[key], config=_LENIENT).validate_python(
-                str(plain) if isinstance(plain, PathLike) else plain
-            )
-        except ValidationError as error:
-            reason = error.errors()[0]["msg"]
-            raise UsageError(f"data.{key}: {reason[0].lower()}{reason[1:]}, got {value!r}") from error
-    return checked
+def _plain(value: Any) -> Any:
+    """Return an array as a list and a path as text, as they would come from a configuration."""
+    if isinstance(value, np.ndarray | np.generic | Tensor):
+        return value.tolist()
+    return str(value) if isinstance(value, PathLike) else value
 
 
 def names() -> dict[str, str]:

@@ -1,7 +1,7 @@
-"""Shards in the layout of WebDataset: .tar files in which the files of a sample lie together under one name.
+"""Shards in WebDataset layout: .tar files in which the files of a sample share one name.
 
-The shards are listed once, by their headers alone; then every sample is one read away, so that labels, splits, views, label
-stores and resuming in mid-epoch work as for any other data. An epoch reads a few shards at a time, in an order of its own.
+The shards are listed once, from their headers; then every sample is one read away, so that labels, splits, views, label
+stores and resuming within an epoch work as for any other data. An epoch reads a few shards at a time, in its own order.
 """
 
 from __future__ import annotations
@@ -23,9 +23,10 @@ from torch import Tensor
 
 from preceptor.data.dataset import Source
 from preceptor.data.images.decoding import ENDS, LEAVE_OUT, decode, is_complete
-from preceptor.data.images.images import Cut, image_source, image_split, left_out_note, readable, split_off_test
+from preceptor.data.images.images import Cut, image_source, image_split, left_out_note, readable
 from preceptor.data.sources.folders import IMAGE_SUFFIXES
 from preceptor.data.split import Split
+from preceptor.data.stratify import split_off_test
 from preceptor.errors import UsageError
 
 __all__ = ["shard_names", "wds"]
@@ -39,7 +40,7 @@ def wds(
     test: str | None = None,
     validation_shards: str | None = None,
     size: int | None = None,
-    held: bool | None = None,
+    in_memory: bool | None = None,
     centre: float = 0.875,
     target: str = "cls",
     skip_unreadable: bool = False,
@@ -51,53 +52,60 @@ def wds(
         test: the test shards; without them, a fifth of the samples is split off.
         validation_shards: shards for every choice made along the way; without them, they are split from train.
         size: as for folder.
-        held: as for folder.
+        in_memory: as for folder.
         centre: as for folder.
-        target: suffix of the file in which a sample's class stands, a whole number.
+        target: suffix of the file with a sample's class, a whole number.
         skip_unreadable: as for folder.
     """
-    cut = Cut(size, centre, held)
+    cut = Cut(size, centre, in_memory)
     train = _listed(path, "data.path", target)
-    given = {"data.test": test, "data.validation_shards": validation_shards}
-    listed = {key: _listed(pattern, key, target) for key, pattern in given.items() if pattern is not None}
-    num_classes = 1 + max(int(part.labels.max()) for part in (train, *listed.values()))
+    patterns = {
+        key: pattern
+        for key, pattern in (("data.test", test), ("data.validation_shards", validation_shards))
+        if pattern is not None
+    }
+    listed = {key: _listed(pattern, key, target) for key, pattern in patterns.items()}
+    num_classes = 1 + max(int(each.labels.max()) for each in (train, *listed.values()))
     names = tuple(str(number) for number in range(max(num_classes, 2)))
     left_out: tuple[str, ...] = ()
     if skip_unreadable:
         train, left_out = _readable(train, path)
-        for key, part in listed.items():
-            listed[key], more = _readable(part, str(given[key]))
+        for key, pattern in patterns.items():
+            listed[key], more = _readable(listed[key], pattern)
             left_out += more
-    parts = {key: _split(part, cut) for key, part in listed.items()}
-    whole, tested, validation = _split(train, cut), parts.get("data.test"), parts.get("data.validation_shards")
-    notes: tuple[str, ...] = (f"wds: {len(whole):,} training samples in {len(train.shards)} shards", *left_out)
-    if tested is None:
-        whole, tested = split_off_test(whole)
-    return image_source("wds", path, names, (whole, tested, validation), notes, is_cut=test is None)
+    splits = {key: _split(each, cut) for key, each in listed.items()}
+    train_split, test_split = _split(train, cut), splits.get("data.test")
+    notes = (f"wds: {len(train_split):,} training samples in {len(train.shards)} shards", *left_out)
+    if test_split is None:
+        train_split, test_split = split_off_test(train_split)
+    three = (train_split, test_split, splits.get("data.validation_shards"))
+    return image_source("wds", path, names, three, notes, is_cut=test is None)
 
 
 def shard_names(pattern: str, key: str) -> list[Path]:
-    """Return the files of a pattern: *, ? and [...] as in a shell, {000..146} counts.
+    """Return the files of a pattern: *, ? and [...] as in a shell; {000..146} counts.
 
     Raises:
-        UsageError: when there are none, or one that is counted is missing.
+        UsageError: when there are none, or a counted one is missing.
     """
-    found = _RANGE.search(pattern)
-    if found is None:
+    braces = _RANGE.search(pattern)
+    if braces is None:
         files = sorted(glob(str(Path(pattern).expanduser())))  # noqa: PTH207  # a pattern may begin at the root
         if not files:
             raise UsageError(f"{key}: {pattern}: no such files")
         return [Path(file) for file in files]
-    first, last = found.groups()
+    first, last = braces.groups()
     numbers = [f"{number:0{len(first)}d}" for number in range(int(first), int(last) + 1)]
     return [
-        file for each in numbers for file in shard_names(pattern[: found.start()] + each + pattern[found.end() :], key)
+        file
+        for each in numbers
+        for file in shard_names(pattern[: braces.start()] + each + pattern[braces.end() :], key)
     ]
 
 
 @dataclass(frozen=True, slots=True)
 class _Listed:
-    """Where the images of some shards lie: arrays, one entry a sample."""
+    """Where the images of some shards lie: arrays, one entry per sample."""
 
     shards: Sequence[Path]
     shard: NDArray[Any]
@@ -107,7 +115,7 @@ class _Listed:
     names: NDArray[Any]
 
     def name(self, number: int) -> str:
-        """Return what a sample is called."""
+        """Return the name of a sample in messages."""
         return f"{self.shards[self.shard[number]]}: {self.names[number].decode()}"
 
     def __call__(self, number: int) -> Image.Image:
@@ -116,7 +124,7 @@ class _Listed:
             return decode(io.BytesIO(opened.read(int(self.length[number]))), self.name(number), advice=LEAVE_OUT)
 
     def is_complete(self, number: int) -> bool:
-        """Say whether an image is surely not cut off, by the ends of its file."""
+        """Return whether an image is certainly not truncated, judged by the ends of its file."""
         start, length = int(self.offset[number]), int(self.length[number])
         with self.shards[self.shard[number]].open("rb", buffering=0) as opened:
             opened.seek(start)
@@ -126,10 +134,10 @@ class _Listed:
 
 
 def _readable(listed: _Listed, pattern: str) -> tuple[_Listed, tuple[str, ...]]:
-    """Return what can be decoded, and a note on what cannot."""
+    """Return the samples that can be decoded, and a note on the others."""
     kept, left_out = readable(listed, len(listed.labels), name_of=listed.name)
     rows = kept.numpy()
-    lasting = replace(
+    kept_samples = replace(
         listed,
         shard=listed.shard[rows],
         offset=listed.offset[rows],
@@ -137,7 +145,7 @@ def _readable(listed: _Listed, pattern: str) -> tuple[_Listed, tuple[str, ...]]:
         labels=listed.labels[kept],
         names=listed.names[rows],
     )
-    return lasting, left_out_note("wds", pattern, left_out)
+    return kept_samples, left_out_note("wds", pattern, left_out)
 
 
 def _split(listed: _Listed, cut: Cut) -> Split:
@@ -148,8 +156,8 @@ def _split(listed: _Listed, cut: Cut) -> Split:
         cut,
         name_of=listed.name,
         is_complete=listed.is_complete,
-        described=listed.names,
-        blocks=None if cut.is_in_memory else blocks,
+        identities=listed.names,
+        blocks=None if cut.is_eager else blocks,
     )
 
 
@@ -172,11 +180,11 @@ def _listed(pattern: str, key: str, target: str) -> _Listed:
 
 
 def _samples(shard: Path, key: str, target: str) -> list[tuple[str, tarfile.TarInfo, str]]:
-    """Return the name of each sample of a shard, where its image lies, and what stands in its label's file."""
+    """Return each sample of a shard: its name, the place of its image, and the text of its label file."""
     images: dict[str, tarfile.TarInfo] = {}
     texts: dict[str, str] = {}
     try:
-        with tarfile.open(shard, "r:") as opened:  # not compressed: samples are read at their place
+        with tarfile.open(shard, "r:") as opened:  # uncompressed: samples are read at their offsets
             for member in opened:
                 place = Path(member.name)
                 stem, _, suffix = place.name.partition(".")
@@ -193,6 +201,6 @@ def _samples(shard: Path, key: str, target: str) -> list[tuple[str, tarfile.TarI
     if not images:
         raise UsageError(f"{key}: {shard}: holds no images")
     if lonely := sorted(set(images) ^ set(texts)):
-        lacks = f"no .{target} file" if lonely[0] in images else "no image"
-        raise UsageError(f"{key}: {shard}: sample {lonely[0]} has {lacks}")
+        missing = f"no .{target} file" if lonely[0] in images else "no image"
+        raise UsageError(f"{key}: {shard}: sample {lonely[0]} has {missing}")
     return [(name, image, texts[name]) for name, image in images.items()]

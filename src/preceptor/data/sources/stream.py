@@ -1,4 +1,4 @@
-"""Samples that come one after another and cannot be asked for by their number: torch's IterableDataset."""
+"""Samples that come one after another and cannot be read by their number: torch's IterableDataset."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from torch.utils.data import DataLoader, IterableDataset
 from preceptor.data.augment.extra_views import extra_view
 from preceptor.data.augment.views import VIEWS
 from preceptor.data.dataset import Normalisation
-from preceptor.data.loader import check_views
+from preceptor.data.reader import check_views
 from preceptor.data.split import Arrays, Split, as_labels, as_sample
 from preceptor.errors import UsageError
 from preceptor.types import Batch, View
 
-__all__ = ["Stream", "StreamLoader", "read_whole"]
+__all__ = ["Stream", "StreamLoader", "read_all"]
 
-_SHOWN = 64  # samples that are looked at in advance, for shapes and classes
+_FIRST = 64  # samples that are read in advance, for shapes and classes
 _Chunk = tuple[Tensor, Tensor] | UsageError
 
 
@@ -35,18 +35,18 @@ class _SetsEpoch(Protocol):
 
 
 class Stream(Split):
-    """The samples of an IterableDataset, or of anything that can be iterated over anew, as a training split.
+    """The samples of an IterableDataset, or of anything that can be iterated over repeatedly, as a training split.
 
-    A pass over the stream must give the same samples whenever it is repeated; one that is shuffled has a `set_epoch`, which
-    is told the number of the pass, counted from 0. Of its rows only the first few can be looked at.
+    A pass over the stream must give the same samples whenever it is repeated. A shuffled stream has a `set_epoch`, which gets
+    the number of the pass, from 0. Only the first few rows can be read by their number.
 
     Args:
-        dataset: gives (input, label) pairs.
-        samples_per_epoch: how many make an epoch, the next one going on from there, and a stream that ends beginning anew;
-            by default the stream's length.
+        dataset: yields (input, label) pairs.
+        samples_per_epoch: the next epoch continues where one ends, and a stream that ends starts over; by default the stream's
+            length.
 
     Raises:
-        UsageError: when the stream has no length and none is given, is empty, or gives no such pairs.
+        UsageError: when neither the stream nor the caller says a length, or it is empty or yields no such pairs.
     """
 
     has_rows = False
@@ -62,8 +62,8 @@ class Stream(Split):
         self._samples = samples_per_epoch if samples_per_epoch is not None else int(length or 0)
         if self._samples < 1:
             raise UsageError(f"data: samples_per_epoch {self._samples} is not at least 1")
-        shown = list(islice(self.samples(0), min(_SHOWN, self._samples)))
-        self._first, self.labels = _stacked(shown, 0)
+        first = list(islice(self.samples(0), min(_FIRST, self._samples)))
+        self._first, self.labels = _stacked(first, 0)
         self.truth = None
 
     def __len__(self) -> int:
@@ -76,7 +76,7 @@ class Stream(Split):
             UsageError: for any other.
         """
         if len(index) and int(index.max()) >= len(self._first):
-            raise UsageError(f"data: a stream cannot be asked for its row {int(index.max())}")
+            raise UsageError(f"data: row {int(index.max())} of a stream cannot be read by its number")
         return self._first[index]
 
     def take(self, index: Int[Tensor, " rows"]) -> Split:
@@ -85,45 +85,45 @@ class Stream(Split):
         Raises:
             UsageError: always.
         """
-        raise UsageError("data: a stream cannot be cut into parts; pass train, validation and test")
+        raise UsageError("data: a stream cannot be cut into splits; pass train, validation and test")
 
     def samples(self, position: int) -> Iterator[tuple[Any, Any]]:
-        """Yield samples without end, from this one of all passes on.
+        """Yield samples without end, pass after pass, from this position on.
 
         Raises:
-            UsageError: when a pass gives nothing, or fewer samples than the stream's length says.
+            UsageError: when a pass yields nothing, or fewer samples than the stream's length.
         """
         number, to_skip = (0, position) if self._length is None else divmod(position, self._length)
         while True:
             if isinstance(self._dataset, _SetsEpoch):
                 self._dataset.set_epoch(number)
-            given = 0
+            count = 0
             for sample in islice(iter(self._dataset), self._length):
-                given += 1
-                if given > to_skip:
+                count += 1
+                if count > to_skip:
                     yield sample
-            if given == 0 or (self._length is not None and given < self._length):
-                raise UsageError(f"data: the stream gave {given} samples, its length says {self._length or 'nothing'}")
-            number, to_skip = number + 1, max(0, to_skip - given)
+            if count == 0 or (self._length is not None and count < self._length):
+                raise UsageError(f"data: the stream gave {count} samples, its length says {self._length or 'nothing'}")
+            number, to_skip = number + 1, max(0, to_skip - count)
 
 
-def read_whole(stream: Stream) -> Arrays:
+def read_all(stream: Stream) -> Arrays:
     """Return an epoch of a stream in memory."""
     return Arrays(*_stacked(list(islice(stream.samples(0), len(stream))), 0))
 
 
 class StreamLoader:
-    """The batches of a stream, in its own order; views are pure functions of (seed, epoch, place in the epoch).
+    """The batches of a stream, in its own order; views are pure functions of (seed, epoch, position in the epoch).
 
     Args:
         stream: the samples.
-        batch_size: samples a batch; the last one may be smaller and is kept.
+        batch_size: samples per batch; the last batch may be smaller and is kept.
         view: name of the augmentation.
         normalisation: applied after it.
         num_classes: labels must be below it.
         seed: of the views.
         device: where batches live.
-        extra_views: names of further views of each sample.
+        extra_views: names of extra views of each sample.
         workers: above 0, one process reads ahead: more would each read the whole stream.
 
     Raises:
@@ -153,14 +153,14 @@ class StreamLoader:
         self._num_classes = num_classes
         self._seed = seed
         self._device = device
-        self._further = {name: extra_view(name, view) for name in extra_views}
+        self._extra_views = {name: extra_view(name, view) for name in extra_views}
         self._workers = workers
         self._next_batch = -1
         self._chunks: Iterator[_Chunk] = iter(())
 
     @property
     def num_batches(self) -> int:
-        """Batches an epoch."""
+        """Batches per epoch."""
         return math.ceil(len(self._stream) / self._batch_size)
 
     def batches(self, epoch: int, *, start: int = 0) -> Iterator[Batch]:
@@ -180,16 +180,17 @@ class StreamLoader:
                 labels.to(self._device),
                 index,
                 view,
-                self._further_views(raw, view, index),
+                self._extra(raw, view, index),
             )
 
-    def _further_views(self, raw: Tensor, view: View, index: Tensor) -> Mapping[str, Tensor]:
+    def _extra(self, raw: Tensor, view: View, index: Tensor) -> Mapping[str, Tensor]:
         return {
-            name: self._normalisation(make(raw, view.seed, view.epoch, index)) for name, make in self._further.items()
+            name: self._normalisation(make(raw, view.seed, view.epoch, index))
+            for name, make in self._extra_views.items()
         }
 
     def _chunk(self, number: int) -> tuple[Tensor, Tensor]:
-        """Return a batch by its number in the whole run; the stream is begun anew only if that is not the next one."""
+        """Return a batch by its number in the run; unless it is the next one, the stream starts over."""
         if number != self._next_batch:
             ahead = _Chunks(self._stream, self._batch_size, *divmod(number, self.num_batches))
             self._chunks = iter(
@@ -208,7 +209,7 @@ class StreamLoader:
 
 
 class _Chunks(IterableDataset[_Chunk]):
-    """A stream's samples in batches, without end; a user's mistake is handed on as it is, also by another process."""
+    """A stream's samples in batches, without end; a user's mistake is yielded as it is, also from another process."""
 
     def __init__(self, stream: Stream, batch_size: int, epoch: int, batch: int) -> None:
         self._stream = stream

@@ -1,4 +1,4 @@
-"""How the columns of a table become numbers, as plain values that are kept with the network that reads them."""
+"""How the columns of a table become numbers, as plain values that are saved with the network."""
 
 from __future__ import annotations
 
@@ -15,12 +15,13 @@ from torch import Tensor
 
 from preceptor.data.sources.columns import Columns, parse_missing, read_columns
 from preceptor.errors import UsageError
+from preceptor.messages import first_few
 
 __all__ = ["Categorical", "Numeric", "TableFit", "number", "read_rows"]
 
 Cells = Sequence[str | None]
 Values = NDArray[np.float64]
-_SHOWN = 5  # categories in a message
+_FEW = 5  # categories in a message
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +34,7 @@ class Numeric:
     has_indicator: bool
 
     def __call__(self, cells: Cells, path: str) -> Values:
-        """Return the values [rows, 1], and 1 where one is missing if that may be."""
+        """Return the values [rows, 1], followed by 1 for each missing one if there is an indicator."""
         numbers = [self.mean if cell is None else number(cell) for cell in cells]
         if None in numbers:
             row = numbers.index(None)
@@ -43,37 +44,36 @@ class Numeric:
         return np.hstack([values, is_missing]) if self.has_indicator else values
 
     def in_words(self) -> str:
-        """Say how it becomes numbers."""
+        """Describe how the column becomes numbers."""
         indicator = " and an indicator" if self.has_indicator else ""
         return f"numbers with mean {self.mean:.6g} and std {self.std:.6g}{indicator}"
 
 
 @dataclass(frozen=True, slots=True)
 class Categorical:
-    """One column for each category of the training rows; another category is none of them."""
+    """One-hot by the categories of the training rows; an unknown category is all zeros."""
 
     name: str
     categories: tuple[str | None, ...]
 
     def __call__(self, cells: Cells, path: str) -> Values:
-        """Return zeros with a one [rows, categories]."""
+        """Return one-hot rows [rows, categories]."""
         return np.array([[cell == category for category in self.categories] for cell in cells], dtype=np.float64)
 
     def in_words(self) -> str:
-        """Say how it becomes numbers."""
-        few = ", ".join(map(str, self.categories[:_SHOWN])) + ", ..." * (len(self.categories) > _SHOWN)
-        return f"{len(self.categories)} categories ({few})"
+        """Describe how the column becomes numbers."""
+        return f"{len(self.categories)} categories ({first_few(self.categories, _FEW)})"
 
 
 @dataclass(frozen=True, slots=True)
 class TableFit:
-    """What turns the columns of a table into a network's inputs: taken from training rows, and kept with the network.
+    """What turns the columns of a table into a network's inputs: fitted on training rows and saved with the network.
 
     Attributes:
         target: the column of classes.
-        class_names: one a class, in order.
+        class_names: one per class, in order.
         missing: "refuse" or "indicator", as for `table`.
-        encoders: one a column, in the order of the inputs.
+        encoders: one per column, in the order of the inputs.
     """
 
     target: str
@@ -92,14 +92,14 @@ class TableFit:
 
     @classmethod
     def read(cls, values: Mapping[str, Any], where: str) -> TableFit:
-        """Return what `as_dict` gave.
+        """Return the fit that `as_dict` wrote.
 
         Args:
             values: plain values.
-            where: they are from, for messages.
+            where: the values come from, for messages.
 
         Raises:
-            UsageError: when they are something else.
+            UsageError: when they are anything else.
         """
         try:
             encoders = tuple(
@@ -108,27 +108,27 @@ class TableFit:
             )
             return cls(values["target"], tuple(values["class_names"]), values["missing"], encoders)
         except (KeyError, TypeError) as error:
-            raise UsageError(f"{where}: its description of a table's columns cannot be read ({error})") from error
+            raise UsageError(f"{where}: the description of the table's columns cannot be read ({error})") from error
 
     def inputs(self, columns: Columns, path: str) -> Float[Tensor, "rows inputs"]:
-        """Return the inputs that a table's rows make.
+        """Return the inputs of a table's rows.
 
         Args:
-            columns: of the table, None where a value is missing; they may stand in another order, among others.
+            columns: of the table, in any order, perhaps with others; None for a missing value.
             path: of its file, for messages.
 
         Raises:
-            UsageError: when a column lacks, is of another kind, or has missing values that are refused.
+            UsageError: when a column is missing or of another kind, or has missing values that are refused.
         """
-        if lacking := [name for name in self.names if name not in columns]:
-            raise UsageError(f"data: {path} has no column {', '.join(map(repr, lacking))}; the network needs it")
+        if absent := [name for name in self.names if name not in columns]:
+            raise UsageError(f"data: {path} has no column {', '.join(map(repr, absent))}; the network needs it")
         return _encoded(self.encoders, columns, path, self.missing)
 
     def notes(self, columns: Columns, path: str) -> tuple[str, ...]:
         """Return what the user should hear about a table that was not fitted: columns and categories that are new.
 
         Raises:
-            UsageError: when no row of several has a category that is known.
+            UsageError: when there are several rows and none has a known category.
         """
         known = {self.target, *self.names}
         unused = [name for name in columns if name not in known]
@@ -137,21 +137,22 @@ class TableFit:
             if isinstance(encoder, Categorical):
                 cells, known_ones = columns[encoder.name], set(encoder.categories)
                 foreign = [cell for cell in cells if cell not in known_ones]
-                shown = ", ".join(repr(cell) for cell in sorted({str(cell) for cell in foreign})[:_SHOWN])
+                new = first_few([repr(cell) for cell in sorted({str(cell) for cell in foreign})], _FEW)
                 if len(foreign) == len(cells) > 1:
+                    expected = first_few([repr(category) for category in encoder.categories], _FEW)
                     raise UsageError(
-                        f"data: {path}: column {encoder.name} has none of the categories "
-                        f"{', '.join(map(repr, encoder.categories[:_SHOWN]))} that the network knows, but {shown}"
+                        f"data: {path}: column {encoder.name} has none of the categories {expected} that the network knows, "
+                        f"but {new}"
                     )
                 if foreign:
                     lines.append(
                         f"table: {path}: {len(foreign):,} of {len(cells):,} rows have a category of column {encoder.name} "
-                        f"that no training row has, and count as none: {shown}"
+                        f"that no training row has, and count as none: {new}"
                     )
         return tuple(lines)
 
     def differs(self, other: TableFit) -> str | None:
-        """Return in words the first thing that turns the same row into other inputs; None: there is none."""
+        """Describe the first difference that turns the same row into other inputs; None: there is none."""
         if one_sided := sorted(set(self.names) ^ set(other.names)):
             return f"column {one_sided[0]} is {'there' if one_sided[0] in self.names else 'here'} only"
         for own, its in zip(self.encoders, other.encoders, strict=True):
@@ -161,12 +162,12 @@ class TableFit:
 
 
 def read_rows(path: str, fit: TableFit, key: str) -> tuple[Float[Tensor, "rows inputs"], tuple[str, ...]]:
-    """Return the inputs that the rows of a file make, which need no column of classes, and what the user should hear of them.
+    """Return the inputs of a file's rows, which need no column of classes, and notes for the user.
 
     Args:
         path: of the file, as for `read_columns`.
         fit: how columns become numbers.
-        key: what messages begin with.
+        key: how messages begin.
 
     Raises:
         UsageError: when the file cannot be read, or as for `TableFit.inputs`.
@@ -182,8 +183,8 @@ def _encoded(encoders: Sequence[Numeric | Categorical], columns: Columns, path: 
             count = sum(cell is None for cell in cells)
             raise UsageError(
                 f"data: {path}: column {encoder.name} has {count:,} missing values, the first in row "
-                f"{1 + cells.index(None)}; data.missing=indicator goes on with them, "
-                f"data.ignore=[{encoder.name}] without the column"
+                f"{1 + cells.index(None)}; data.missing=indicator keeps them, "
+                f"data.ignore=[{encoder.name}] leaves the column out"
             )
     return torch.from_numpy(np.hstack([encoder(columns[encoder.name], path) for encoder in encoders])).float()
 

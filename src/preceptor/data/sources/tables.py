@@ -12,32 +12,32 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from preceptor.data.dataset import Source, held_out
+from preceptor.data.dataset import Source
 from preceptor.data.sources.columns import parse_missing, read_columns
 from preceptor.data.sources.table_fit import Categorical, Numeric, TableFit, number
 from preceptor.data.split import Arrays
+from preceptor.data.stratify import train_and_test_rows
 from preceptor.errors import UsageError
+from preceptor.messages import first_few
 
 __all__ = ["class_labels", "table"]
 
 Cells = Sequence[str | None]
-_TEST_SHARE = 0.2
-_FEW = 20  # so many categories or classes are never too many
-_SHOWN = 5  # categories or classes in a message
-_FIT_FILES = ("result.json", "config.json")  # of a run, of a folder for the Hub
-_SHARE_OF_ROWS = 0.5  # and beyond, so many for a row are: names or measurements, not classes
+_FEW = 20  # up to so many categories or classes are never too many
+_FIT_FILES = ("result.json", "config.json")  # of a run folder, of a Hub folder
+_SHARE_OF_ROWS = 0.5  # beyond that, so many per row are too many: names or measurements, not classes
 
 
 def class_labels(
     cells: Cells, path: str, target: str, known: tuple[str, ...] | None = None
 ) -> tuple[tuple[str, ...], Tensor]:
-    """Return the classes that a column names, in the order of numbers or of the alphabet, and each row's.
+    """Return the classes of a column, in numerical or alphabetical order, and each row's label.
 
     Args:
         cells: of the column.
         path: of its file, for messages.
         target: the column's name.
-        known: the classes, where other rows have named them already.
+        known: the classes, if already known from other rows.
 
     Raises:
         UsageError: for a missing or unknown class, for fewer than two, and for a column of measurements.
@@ -45,21 +45,20 @@ def class_labels(
     if None in cells:
         raise UsageError(f"data.target: {path}: column {target} is empty in row {1 + cells.index(None)}")
     words = [str(cell) for cell in cells]
-    found = set(words)
+    distinct = set(words)
     if known is None:
-        if len(found) > max(_FEW, _SHARE_OF_ROWS * len(words)):
+        if len(distinct) > max(_FEW, _SHARE_OF_ROWS * len(words)):
             raise UsageError(
-                f"data.target: column {target} of {path} has {len(found):,} different values in {len(words):,} rows: no classes"
+                f"data.target: column {target} of {path} has {len(distinct):,} different values in {len(words):,} rows: no classes"
             )
-        is_numeric = all(number(word) is not None for word in found)
-        known = tuple(sorted(found, key=lambda word: (number(word) or 0.0, word) if is_numeric else (0.0, word)))
+        is_numeric = all(number(word) is not None for word in distinct)
+        known = tuple(sorted(distinct, key=lambda word: (number(word) or 0.0, word) if is_numeric else (0.0, word)))
         if len(known) < 2:
             raise UsageError(f"data.target: column {target} of {path} has only the class {known[0]!r}")
     places = {name: place for place, name in enumerate(known)}
-    if foreign := sorted(found - set(known)):
+    if foreign := sorted(distinct - set(known)):
         raise UsageError(
-            f"data.target: {path}: class {foreign[0]!r} is not among those of the training rows: {', '.join(known[:_SHOWN])}"
-            + ", ..." * (len(known) > _SHOWN)
+            f"data.target: {path}: class {foreign[0]!r} is not among those of the training rows: {first_few(known, 5)}"
         )
     return known, torch.tensor([places[word] for word in words])
 
@@ -79,75 +78,73 @@ def table(
         path: the file; its first line names the columns.
         target: the column with the class, numbers or words; needed without fit.
         test: a file of test rows with the same columns; without it, a fifth of the rows is split off.
-        missing: "refuse" missing values (so by default), or "indicator": the column's mean stands in and a further column
-            says so, and a missing category is a category.
+        missing: "refuse" missing values (the default), or "indicator": a missing number becomes the column's mean, marked in
+            an extra column, and a missing category is a category.
         ignore: columns to leave out, such as row numbers.
-        fit: a run's folder, or one for the Hub: its columns, means, categories and classes are used, not this file's.
+        fit: a run folder or Hub folder: its columns, means, categories and classes are used, not this file's.
     """
     if missing not in {None, "refuse", "indicator"}:
         raise UsageError(f"data.missing: {missing!r} is neither refuse nor indicator")
-    given = None if fit is None else _read_fit(fit)
-    target = target or (None if given is None else given.target)
+    own_fit = None if fit is None else _read_fit(fit)
+    target = target or (None if own_fit is None else own_fit.target)
     if target is None:
         raise UsageError("data.target: is needed by table and was not given")
     train = parse_missing(read_columns(path, "data.path"))
-    tested = None if test is None else parse_missing(read_columns(test, "data.test"))
+    test_columns = None if test is None else parse_missing(read_columns(test, "data.test"))
     left_out = [ignore] if isinstance(ignore, str) else list(ignore)
     for key, name in (("data.target", target), *(("data.ignore", name) for name in left_out)):
         if name not in train:
             raise UsageError(f"{key}: {path} has no column {name!r}; it has {', '.join(train)}")
-    class_names, labels = class_labels(train[target], path, target, None if given is None else given.class_names)
-    is_train = torch.ones(len(labels), dtype=torch.bool)
-    if tested is None:
-        is_train[held_out(labels, round(_TEST_SHARE * len(labels)), 0, stream=9)] = False
+    class_names, labels = class_labels(train[target], path, target, None if own_fit is None else own_fit.class_names)
+    train_rows, test_rows = train_and_test_rows(labels) if test_columns is None else (torch.arange(len(labels)), None)
     names = [name for name in train if name != target and name not in left_out]
-    if given is None:
+    if own_fit is None:
         if not names:
             raise UsageError(f"data.target: {path} has no column beside {target}")
         policy = missing or "refuse"
-        encoders = tuple(_encoder(name, _some(train[name], is_train), policy) for name in names)
-        used, notes = TableFit(target, class_names, policy, encoders), _described(encoders, policy)
+        encoders = tuple(_encoder(name, [train[name][row] for row in train_rows.tolist()], policy) for name in names)
+        used, notes = TableFit(target, class_names, policy, encoders), _encoder_notes(encoders, policy)
     else:
-        used = given if missing is None else replace(given, missing=missing)
+        used = own_fit if missing is None else replace(own_fit, missing=missing)
         notes = (f"table: columns as {fit if isinstance(fit, str) else 'the network'} knows them",)
-    if tested is not None and (lacking := [name for name in (*used.names, target) if name not in tested]):
-        raise UsageError(f"data.test: {test} has no column {', '.join(map(repr, lacking))}")
+    if test_columns is not None and (absent := [name for name in (*used.names, target) if name not in test_columns]):
+        raise UsageError(f"data.test: {test} has no column {', '.join(map(repr, absent))}")
     columns = {name: train[name] for name in names}
-    whole = used.inputs(columns, path)
-    if given is not None:
+    samples = Arrays(used.inputs(columns, path), labels)
+    if own_fit is not None:
         notes += used.notes(columns, path)
-    if tested is None:
-        parts = Arrays(whole[is_train], labels[is_train]), Arrays(whole[~is_train], labels[~is_train])
+    if test_rows is not None:
+        test_split = samples.take(test_rows)
     else:
-        _, test_labels = class_labels(tested[target], str(test), target, class_names)
-        parts = Arrays(whole, labels), Arrays(used.inputs(tested, str(test)), test_labels)
-        others = {name: cells for name, cells in tested.items() if name not in left_out}
+        _, test_labels = class_labels(test_columns[target], str(test), target, class_names)
+        test_split = Arrays(used.inputs(test_columns, str(test)), test_labels)
+        others = {name: cells for name, cells in test_columns.items() if name not in left_out}
         notes += (f"table: {len(test_labels):,} test rows of {test}", *used.notes(others, str(test)))
     return Source(
         name=f"table:{path}",
-        train=parts[0],
-        test=parts[1],
+        train=samples.take(train_rows),
+        test=test_split,
         class_names=class_names,
         protocol="vectors",
         notes=notes,
-        is_cut=tested is None,
+        is_cut=test is None,
         table=used,
     )
 
 
-def _read_fit(given: str | Mapping[str, Any]) -> TableFit:
-    """Return what a run or an exported network says of its table."""
-    if not isinstance(given, str):
-        return TableFit.read(given, "data.fit")
-    file = next((found for name in _FIT_FILES if (found := Path(given).expanduser() / name).is_file()), None)
+def _read_fit(fit: str | Mapping[str, Any]) -> TableFit:
+    """Return the table fit of a run or an exported network."""
+    if not isinstance(fit, str):
+        return TableFit.read(fit, "data.fit")
+    file = next((file for name in _FIT_FILES if (file := Path(fit).expanduser() / name).is_file()), None)
     if file is None:
-        raise UsageError(f"data.fit: {given} is neither the folder of a finished run nor one for the Hub")
+        raise UsageError(f"data.fit: {fit} is neither the folder of a finished run nor one for the Hub")
     try:
         values = json.loads(file.read_text(encoding="utf-8")).get("table")
     except (OSError, ValueError) as error:
         raise UsageError(f"data.fit: {file}: cannot be read ({error})") from error
     if values is None:
-        raise UsageError(f"data.fit: {given} was not trained on a table")
+        raise UsageError(f"data.fit: {fit} was not trained on a table")
     return TableFit.read(values, f"data.fit: {file}")
 
 
@@ -170,17 +167,13 @@ def _encoder(name: str, cells: Cells, missing: str) -> Numeric | Categorical:
     return Categorical(name, tuple(categories))
 
 
-def _described(encoders: Sequence[Numeric | Categorical], missing: str) -> tuple[str, ...]:
+def _encoder_notes(encoders: Sequence[Numeric | Categorical], missing: str) -> tuple[str, ...]:
     numeric = sum(isinstance(encoder, Numeric) for encoder in encoders)
     words = ", ".join(f"{each.name} ({len(each.categories)})" for each in encoders if isinstance(each, Categorical))
     lines = [f"table: {numeric} numeric columns, standardised by the training rows' mean and std"] if numeric else []
     lines += [f"table: one-hot, with the number of categories: {words}"] if words else []
     if missing == "indicator":
         lines += [
-            "table: a missing number is the column's mean, with a column that says so; a missing word is a category"
+            "table: a missing number becomes the column's mean, marked in an extra column; a missing word is a category"
         ]
     return tuple(lines)
-
-
-def _some(cells: Cells, is_wanted: Tensor) -> Cells:
-    return [cell for cell, wanted in zip(cells, is_wanted.tolist(), strict=True) if wanted]

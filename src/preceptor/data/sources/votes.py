@@ -1,4 +1,4 @@
-"""What people said of images: votes of many, as an estimate of the true label distribution."""
+"""Votes of many people on the class of an image, as an estimate of the true label distribution."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ __all__ = ["read_votes"]
 
 
 def read_votes(path: str, samples: int, num_classes: int, *, where: str, name: str) -> Float[Tensor, "samples classes"]:
-    """Return each sample's share of votes by class, float32, in the order of the file.
+    """Return each sample's share of votes per class, float32, in the order of the file.
 
     Two layouts are read: CIFAR-10H (Peterson, Battleday, Griffiths, Russakovsky, ICCV 2019), with `counts` or `probs`
-    [samples, classes]; and CIFAR-N (Wei et al., ICLR 2022), with one label array a vote, `random_label1`, `random_label2`, ...
+    [samples, classes]; and CIFAR-N (Wei et al., ICLR 2022), with one label array per vote, `random_label1`, `random_label2`, ...
 
     Args:
         path: an .npz file.

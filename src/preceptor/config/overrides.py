@@ -20,10 +20,10 @@ from preceptor.config.sections import Recipe, Section
 from preceptor.errors import UsageError
 from preceptor.signature import explain
 
-__all__ = ["make_recipe", "read_yaml", "split_overrides"]
+__all__ = ["SHORT_FOR", "make_recipe", "read_yaml", "split_overrides"]
 
 _Recipe = TypeVar("_Recipe", bound=Section)
-_SHORT_FOR = {
+SHORT_FOR = {  # the key that a bare section stands for
     "data": "name",
     "model": "name",
     "inputs": "name",
@@ -126,4 +126,4 @@ def _parse(key: str, value: str) -> object:
 
 
 def _spread(key: str, value: object) -> object:
-    return {_SHORT_FOR[key]: value} if key in _SHORT_FOR and not isinstance(value, Mapping) else value
+    return {SHORT_FOR[key]: value} if key in SHORT_FOR and not isinstance(value, Mapping) else value

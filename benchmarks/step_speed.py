@@ -1,4 +1,4 @@
-"""Images a second against the usual research loop: `step_speed.py [--root FOLDER] [--only pairs batch classes views]`.
+"""Images per second against the usual research loop: `step_speed.py [--root FOLDER] [--only pairs batch classes views]`.
 
 Runs what `preceptor bench` runs, on four pairs of networks, and shows how cost grows with batch size, classes, width and the
 number of stored views. Every variant is a process of its own; rounds are interleaved; medians and interquartile ranges
@@ -72,8 +72,8 @@ def table(record: dict[str, Any]) -> str:
     for group, comparisons in record["groups"].items():
         lines += [
             f"\n**{group}**\n",
-            "| comparison | images/s: usual | auto | live | stored | ratio: auto | live | stored | of ceiling: usual | live "
-            "| stored | peak MiB: usual | live | stored | first step, live |",
+            "| comparison | images/s: baseline | auto | live | stored | ratio: auto | live | stored | of ceiling: baseline "
+            "| live | stored | peak MiB: baseline | live | stored | first step, live |",
             "|---" * 15 + "|",
         ]
         for name, result in comparisons.items():
@@ -82,7 +82,7 @@ def table(record: dict[str, Any]) -> str:
             def cell(variant: str, key: str, form: str, got: dict[str, Any] = got) -> str:
                 return form.format(got[variant][key]) if variant in got and got[variant][key] is not None else ""
 
-            cells = [f"{name} ({100 * got['usual']['iqr'] / got['usual']['images_per_second']:.0f} % IQR)"]
+            cells = [f"{name} ({100 * got['baseline']['iqr'] / got['baseline']['images_per_second']:.0f} % IQR)"]
             cells += [
                 cell(variant, "images_per_second", "{:,.0f}") for variant in ("baseline", "auto", "live", "stored")
             ]
@@ -91,14 +91,14 @@ def table(record: dict[str, Any]) -> str:
             cells += [cell(variant, "peak_mib", "{:,.0f}") for variant in ("baseline", "live", "stored")]
             cells += [cell("live", "first_seconds", "{:.0f} s")]
             lines.append("| " + " | ".join(cells) + " |")
-    lines += ["\n**where a step goes, ms (live)**\n", "| comparison | " + " | ".join(PARTS) + " |", "|---" * 7 + "|"]
+    lines += ["\n**where a step goes, ms (live)**\n", "| comparison | " + " | ".join(PHASES) + " |", "|---" * 7 + "|"]
     for name, result in record["groups"].get("pairs", {}).items():
-        parts = result["measured"]["live"]["parts"]
-        lines.append(f"| {name} | " + " | ".join(f"{parts[part]:.1f}" for part in PARTS) + " |")
+        phases = result["measured"]["live"]["phases"]
+        lines.append(f"| {name} | " + " | ".join(f"{phases[phase]:.1f}" for phase in PHASES) + " |")
     return "\n".join(lines)
 
 
-PARTS = ("data", "teacher", "student forward", "student backward", "optimiser", "evaluation")
+PHASES = ("data", "teacher", "student forward", "student backward", "optimiser", "evaluation")
 
 
 def main() -> None:

@@ -34,10 +34,10 @@ def network(num_classes, vocabulary_size):
 """
 MADE = """
 import torch
-from preceptor.models import Samples, make, observe
+from preceptor.models import DataSpec, make, observe
 from preceptor.types import Vocabulary
 
-network = make("bert_of_mine:network", Samples(3, (2, 6), vocabulary=Vocabulary(9, 0, "of a test"))).eval()
+network = make("bert_of_mine:network", DataSpec(3, (2, 6), vocabulary=Vocabulary(9, 0, "of a test"))).eval()
 assert observe(network)(torch.ones(2, 2, 6, dtype=torch.long)).logits.shape == (2, 3)
 """
 

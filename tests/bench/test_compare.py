@@ -34,8 +34,8 @@ def test_every_variant_is_measured() -> None:
         teacher, student = flops_per_image(SMALL)
         flops = student + (0 if variant == "stored" else teacher)
         assert measured.ceiling_share == pytest.approx(measured.images_per_second * flops / result.ceiling_flops)
-    assert usual.parts == {}
-    assert set(result.measured["auto"].parts) == {
+    assert usual.phases == {}
+    assert set(result.measured["auto"].phases) == {
         *("data", "teacher", "student forward", "student backward", "optimiser", "evaluation")
     }
     assert heard[:4] == [f"preparing {variant}" for variant in result.measured]

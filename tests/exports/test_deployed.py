@@ -9,10 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from preceptor.errors import RunError
-from preceptor.exports.deployed import Deployed, check_answers, example
+from preceptor.exports.deployed import DeployedNetwork, check_outputs, example_inputs
 from preceptor.models import ModelMetadata
 
-METADATA_KEY = ModelMetadata({"name": "own"}, ("a", "b"), (3, 2, 2), "uint8", (0.1, 0.2, 0.3), (2.0, 3.0, 4.0))
+OUTSIDE = ModelMetadata({"name": "own"}, ("a", "b"), (3, 2, 2), "uint8", (0.1, 0.2, 0.3), (2.0, 3.0, 4.0))
 INSIDE = ModelMetadata(
     *({"name": "own"}, ("a", "b"), (3, 2, 2), "uint8", (0.1, 0.2, 0.3), (2.0, 3.0, 4.0)),
     output="probabilities",
@@ -27,19 +27,19 @@ def network() -> nn.Module:
 
 
 def test_normalisation_and_softmax_against_their_definitions(network: nn.Module) -> None:
-    pixels = example(INSIDE, 4)
+    pixels = example_inputs(INSIDE, 4)
     assert pixels.dtype == torch.uint8
     mean, std = (torch.tensor(values).reshape(1, 3, 1, 1) for values in (INSIDE.mean, INSIDE.std))
     exponents = network((pixels / 255 - mean) / std).exp()
-    torch.testing.assert_close(Deployed(network, INSIDE)(pixels), exponents / exponents.sum(1, keepdim=True))
-    samples = example(METADATA_KEY, 4)
+    torch.testing.assert_close(DeployedNetwork(network, INSIDE)(pixels), exponents / exponents.sum(1, keepdim=True))
+    samples = example_inputs(OUTSIDE, 4)
     assert samples.dtype == torch.float32
-    assert torch.equal(Deployed(network, METADATA_KEY)(samples), network(samples))
+    assert torch.equal(DeployedNetwork(network, OUTSIDE)(samples), network(samples))
 
 
 @pytest.mark.parametrize(("shift", "is_kept"), [(0.0, True), (5e-5, True), (2e-4, False), (float("nan"), False)])
 def test_a_file_that_answers_otherwise_is_not_kept(shift: float, is_kept: bool, network: nn.Module) -> None:
-    deployed = Deployed(network, INSIDE)
+    deployed = DeployedNetwork(network, INSIDE)
 
     def answer(samples: Tensor) -> Tensor:
         assert len(samples) == 5
@@ -48,23 +48,23 @@ def test_a_file_that_answers_otherwise_is_not_kept(shift: float, is_kept: bool, 
         return answers
 
     if is_kept:
-        assert check_answers(answer, deployed, INSIDE) == pytest.approx(shift, abs=1e-6)
+        assert check_outputs(answer, deployed, INSIDE) == pytest.approx(shift, abs=1e-6)
     else:
-        with pytest.raises(RunError, match=r"the file's answers differ from PyTorch's by"):
-            check_answers(answer, deployed, INSIDE)
+        with pytest.raises(RunError, match=r"the file's outputs differ from PyTorch's by"):
+            check_outputs(answer, deployed, INSIDE)
 
 
 def test_one_output_is_the_log_odds_of_the_second_class() -> None:
     single = nn.Sequential(nn.Flatten(), nn.Linear(12, 1)).eval()
-    samples = example(METADATA_KEY, 4)
+    samples = example_inputs(OUTSIDE, 4)
     log_odds = single(samples)[:, 0]
-    logits = Deployed(single, METADATA_KEY)(samples)
+    logits = DeployedNetwork(single, OUTSIDE)(samples)
     assert torch.equal(logits, torch.stack([torch.zeros(4), log_odds], 1))
-    both = Deployed(single, replace(METADATA_KEY, output="probabilities"))(samples)
+    both = DeployedNetwork(single, replace(OUTSIDE, output="probabilities"))(samples)
     torch.testing.assert_close(both, torch.stack([1 - log_odds.sigmoid(), log_odds.sigmoid()], 1))
 
 
 def test_outputs_of_a_multilabel_task_are_questions_of_their_own(network: nn.Module) -> None:
-    samples = example(METADATA_KEY, 4)
-    asked = Deployed(network, replace(METADATA_KEY, output="probabilities", task="multilabel"))(samples)
+    samples = example_inputs(OUTSIDE, 4)
+    asked = DeployedNetwork(network, replace(OUTSIDE, output="probabilities", task="multilabel"))(samples)
     assert torch.equal(asked, network(samples).sigmoid())

@@ -20,7 +20,7 @@ from preceptor.artifacts.run_folder import RunFolder
 from preceptor.cli import main
 from preceptor.data import Normalisation
 from preceptor.exports.export import export
-from preceptor.exports.opened import open_model
+from preceptor.exports.open_model import open_model
 from preceptor.models import ReusedClassifier, load_weights, read_metadata
 from preceptor.runner.result import Result
 
@@ -90,7 +90,7 @@ def test_probabilities_from_pixels(suffix: str, runs: Path, tmp_path: Path) -> N
     path = tmp_path / f"student.{suffix}"
     export(runs / "s", path, output="probabilities", normalise="inside")
     opened, samples = open_model(path), pixels((1, 8, 8), 17)
-    raw = opened.answer(samples)  # uint8 goes into the file itself
+    raw = opened.forward(samples)  # uint8 goes into the file itself
     torch.testing.assert_close(raw.sum(1), torch.ones(17))
     assert float(raw.min()) >= 0
     export(runs / "s", tmp_path / f"outside.{suffix}")
@@ -243,7 +243,9 @@ def card_of(kept: Result, hub: Path, epoch: int) -> tuple[dict[str, Any], str]:
 
 def test_the_card_says_which_epoch_and_what_was_measured_of_it(kept: Result, tmp_path: Path) -> None:
     front, text = card_of(kept, tmp_path / "second", 2)
-    assert "The weights are those of epoch 2 of 3, kept on the way. Test was read for the run's result alone" in text
+    assert (
+        "The weights are those of epoch 2 of 3, kept during training. Test was read for the run's result alone" in text
+    )
     validation = kept.record["history"][1]["validation"]
     (result,) = front["model-index"][0]["results"]
     assert result["dataset"]["split"] == "validation"

@@ -174,7 +174,7 @@ def test_the_split_has_its_true_name_and_the_folder_is_no_data_set_of_the_hub(tm
     assert "datasets" not in front
     assert front["model-index"][0]["results"][0]["dataset"] == {"name": "private", "type": "folder", "split": "val"}
     assert "| val metric | value |" in text
-    assert "Read once, after training on the data's part `val`, which is the test part." in text
+    assert "Read once, after training on the data's split `val`, which serves as test." in text
 
 
 def test_the_card_of_a_network_from_python_says_how_to_give_it_again(

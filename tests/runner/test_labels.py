@@ -129,10 +129,10 @@ def test_the_command_line_says_what_it_made(teacher: Path, tmp_path: Path, capsy
     words = ["label", "data=digits", "data.limit=100", "data.view=flip", f"teacher={teacher}", f"out={tmp_path / 'l'}"]
     assert main([*words, "views=2", "dtype=int8", "top=3"]) == 0
     out = capsys.readouterr().out
-    assert "asked now  200 rows" in out
-    assert "21 bytes a row" in out
+    assert "labelled now  200 rows" in out
+    assert "21 bytes per row" in out
     assert main([*words, "views=2", "dtype=int8", "top=3"]) == 0
-    assert "asked now  0 rows" in capsys.readouterr().out
+    assert "labelled now  0 rows" in capsys.readouterr().out
     assert main([*words, "top=10"]) == 2
     assert capsys.readouterr().err.startswith("error: top: 10 is not in 1..9")
 
@@ -161,7 +161,7 @@ def test_several_processes_write_what_one_writes(teacher: Path, whole: Path, tmp
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("Labels:") == 1
     rows = LabelStore(whole).manifest.of.samples
-    assert f"asked now  {3 * rows:,} rows" in done.stdout
+    assert f"labelled now  {3 * rows:,} rows" in done.stdout
     assert done.stderr.count("note: engine: cpu, fp32, 3 processes") == 1
     assert_same_files(whole, tmp_path / "l")
     other = torchrun([*words, "seed=1"])
@@ -195,7 +195,7 @@ def test_several_processes_that_are_killed_go_on_as_another_number(teacher: Path
         assert (tmp_path / "l" / path.name).read_bytes() == path.read_bytes()
     alone = torchrun([*words, "views=41"], 1)
     assert alone.returncode == 0, alone.stderr
-    assert f"asked now  {store.manifest.of.samples:,} rows" in alone.stdout
+    assert f"labelled now  {store.manifest.of.samples:,} rows" in alone.stdout
 
 
 def test_a_labelling_that_is_killed_goes_on(teacher: Path, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ import preceptor
 from preceptor.artifacts.provenance import fingerprint
 from preceptor.cli import main
 from preceptor.errors import UsageError
-from preceptor.exports.opened import open_model
+from preceptor.exports.open_model import open_model
 
 DATA: dict[str, Any] = {"name": "digits", "limit": 200, "test_limit": 80}
 WORDS = ["data=digits", "data.limit=200", "data.test_limit=80"]

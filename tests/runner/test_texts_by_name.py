@@ -17,7 +17,7 @@ import preceptor
 from preceptor.artifacts.run_folder import RunFolder
 from preceptor.cli import main
 from preceptor.data import load
-from preceptor.exports.opened import open_model
+from preceptor.exports.open_model import open_model
 from preceptor.models import Adapted
 
 transformers = pytest.importorskip("transformers")

@@ -1,4 +1,4 @@
-"""How fast this library distils on this machine, side by side with the usual research loop."""
+"""The speed of distillation on this machine, beside the usual research loop."""
 
 from preceptor.bench.compare import Comparison, Measured, compare
 from preceptor.bench.job import VARIANTS, Job

@@ -1,7 +1,7 @@
-"""The usual research loop, as most released distillation code has it: what everything else is measured against.
+"""The usual research loop, as in most released distillation code: the baseline of the comparison.
 
-Written plainly and without traps: a DataLoader with worker processes that augment sample by sample (pad, crop, flip,
-to float, normalise), both networks in float32 as they come, SGD as it comes, running averages of loss and accuracy.
+Plain and fair: a DataLoader with worker processes that augment sample by sample (pad, crop, flip, to float, normalise),
+both networks in float32, torch's SGD, running averages of loss and accuracy.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class _Average:
 
 
 def baseline_steps(job: Job, device: torch.device) -> Generator[float, None, None]:
-    """Train for ever, yielding each step's loss."""
+    """Train without end, yielding each step's loss."""
     teacher = create(job.teacher, num_classes=job.num_classes, input_shape=(3, 32, 32)).to(device).eval()
     student = create(job.student, num_classes=job.num_classes, input_shape=(3, 32, 32)).to(device).train()
     cross_entropy = nn.CrossEntropyLoss()
@@ -67,21 +67,21 @@ def baseline_steps(job: Job, device: torch.device) -> Generator[float, None, Non
     )
     losses, top1, top5 = _Average(), _Average(), _Average()
     while True:
-        for inputs, labels in loader:
-            seen, target = inputs.float().to(device), labels.to(device)
-            logits = student(seen)
+        for pixels, labels in loader:
+            inputs, targets = pixels.float().to(device), labels.to(device)
+            logits = student(inputs)
             with torch.no_grad():
-                answers = teacher(seen)
-            soft = functional.softmax(answers / _TEMPERATURE, dim=1)
+                teacher_logits = teacher(inputs)
+            soft = functional.softmax(teacher_logits / _TEMPERATURE, dim=1)
             divergence = functional.kl_div(
                 functional.log_softmax(logits / _TEMPERATURE, dim=1), soft, reduction="batchmean"
             )
-            loss = 0.1 * cross_entropy(logits, target) + 0.9 * divergence * _TEMPERATURE**2
-            right = logits.topk(min(5, job.num_classes), 1).indices.eq(target[:, None])
+            loss = 0.1 * cross_entropy(logits, targets) + 0.9 * divergence * _TEMPERATURE**2
+            correct = logits.topk(min(5, job.num_classes), 1).indices.eq(targets[:, None])
             value = loss.item()
-            losses.update(value, len(target))
-            top1.update(right[:, :1].sum().item() / len(target), len(target))
-            top5.update(right.sum().item() / len(target), len(target))
+            losses.update(value, len(targets))
+            top1.update(correct[:, :1].sum().item() / len(targets), len(targets))
+            top5.update(correct.sum().item() / len(targets), len(targets))
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()

@@ -1,4 +1,4 @@
-"""All variants side by side: each in its own process, rounds interleaved, so that what disturbs one disturbs all."""
+"""All variants side by side, each in its own process, with interleaved rounds: a disturbance affects all of them."""
 
 from __future__ import annotations
 
@@ -23,22 +23,22 @@ from preceptor.training import choose_engine
 __all__ = ["Comparison", "Measured", "compare"]
 
 _ROUND_SECONDS = 2.0
-_PART_STEPS = 7
+_PHASE_STEPS = 7
 
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """What one variant did.
+    """The measurements of one variant.
 
     Attributes:
         images_per_second: median over rounds.
         iqr: its interquartile range.
-        ratio: median over rounds of the speed against the usual loop's in the same round; None without it.
+        ratio: median over rounds of the speed over the baseline's in the same round; None without it.
         peak_mib: largest memory of the process (of the device, on CUDA), in MiB.
-        ceiling_share: floating-point operations done a second, as a share of what a large matrix product reaches here.
-        first_seconds: until the first step was done: imports aside, with compilation and, if stored, labelling.
-        parts: milliseconds a step by part; empty for the usual loop.
-        rounds: images a second in each.
+        ceiling_share: floating-point operations per second, as a share of those of a large matrix product.
+        first_seconds: until the end of the first step: without imports, with compilation and, if stored, labelling.
+        phases: milliseconds per step by phase; empty for the baseline.
+        rounds: images per second in each.
     """
 
     images_per_second: float
@@ -47,13 +47,13 @@ class Measured:
     peak_mib: float
     ceiling_share: float
     first_seconds: float
-    parts: dict[str, float] = field(default_factory=dict)
+    phases: dict[str, float] = field(default_factory=dict)
     rounds: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """A job, what each variant did, and the ceiling: FLOP/s of a large bf16 (or, where that is slower, fp32) product."""
+    """A job, its measurements by variant, and the ceiling: FLOP/s of a large matrix product, in the faster of bf16 and fp32."""
 
     job: Job
     ceiling_flops: float
@@ -77,65 +77,65 @@ class _Worker:
             text=True,
         )
 
-    def ask(self, order: str | None) -> dict[str, Any]:
-        """Give an order (none: wait for the first step) and return the answer."""
+    def send(self, command: str | None) -> dict[str, Any]:
+        """Send a command (None: wait for the first step) and return the reply."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        if order is not None:
-            self._process.stdin.write(f"{order}\n")
+        if command is not None:
+            self._process.stdin.write(f"{command}\n")
             self._process.stdin.flush()
         for line in self._process.stdout:
             if line.startswith("{"):
-                answer: dict[str, Any] = json.loads(line)
-                return answer
+                reply: dict[str, Any] = json.loads(line)
+                return reply
         assert self._process.stderr is not None
         reason = self._process.stderr.read().strip().splitlines() or ["no message"]
         raise RunError(f"bench: {self.variant} stopped: {reason[-1]}")
 
     def end(self) -> float:
         """End the process and return its peak memory in MiB."""
-        peak: float = self.ask("end")["peak_mib"]
-        self._process.wait()  # what it still does would slow down the next one
+        peak: float = self.send("end")["peak_mib"]
+        self._process.wait()  # else it would slow down the next variant
         return peak
 
     def kill(self) -> None:
-        """End the process, whatever it does."""
+        """End the process at once."""
         self._process.kill()
         self._process.communicate()
 
 
-def compare(job: Job, tell: Callable[[str], None] = lambda line: None) -> Comparison:
+def compare(job: Job, report: Callable[[str], None] = lambda line: None) -> Comparison:
     """Measure all variants of a job.
 
     Args:
         job: what is compared.
-        tell: hears what is going on.
+        report: called with a line at each stage.
 
     Raises:
-        RunError: when a variant fails; its last line is given.
+        RunError: when a variant fails, with its last line.
     """
     ceiling, dtype = _ceiling(job)
     teacher_flops, student_flops = flops_per_image(job)
     speeds: dict[str, list[float]] = {variant: [] for variant in job.variants}
     first: dict[str, float] = {}
-    parts: dict[str, dict[str, float]] = {}
+    phases: dict[str, dict[str, float]] = {}
     peaks: dict[str, float] = {}
     with tempfile.TemporaryDirectory() as folder:
         workers: list[_Worker] = []
         try:
-            for variant in job.variants:  # one after another: compiling and labelling want the machine for themselves
-                tell(f"preparing {variant}")
+            for variant in job.variants:  # one after another: compiling and labelling need the whole machine
+                report(f"preparing {variant}")
                 workers.append(_Worker(job, variant, f"{folder}/{variant}"))
-                first[variant] = workers[-1].ask(None)["seconds"]
+                first[variant] = workers[-1].send(None)["seconds"]
             steps = {worker.variant: job.steps or _steps(worker) for worker in workers}
             for number in range(job.rounds):
-                tell(f"round {number + 1} of {job.rounds}")
+                report(f"round {number + 1} of {job.rounds}")
                 for worker in workers:
-                    seconds = worker.ask(f"round {steps[worker.variant]}")["seconds"]
+                    seconds = worker.send(f"round {steps[worker.variant]}")["seconds"]
                     speeds[worker.variant].append(steps[worker.variant] * job.batch_size / seconds)
             for worker in workers:
-                tell(f"parts of {worker.variant}")
-                parts[worker.variant] = worker.ask(f"parts {_PART_STEPS}")
+                report(f"phases of {worker.variant}")
+                phases[worker.variant] = worker.send(f"phases {_PHASE_STEPS}")
                 peaks[worker.variant] = worker.end()
         finally:
             for worker in workers:
@@ -145,7 +145,7 @@ def compare(job: Job, tell: Callable[[str], None] = lambda line: None) -> Compar
     for variant, values in speeds.items():
         low, median, high = np.percentile(values, [25, 50, 75]).tolist()
         flops = student_flops + (0.0 if variant == "stored" else teacher_flops)
-        ratios = None if baseline is None else [mine / theirs for mine, theirs in zip(values, baseline, strict=True)]
+        ratios = None if baseline is None else [ours / base for ours, base in zip(values, baseline, strict=True)]
         measured[variant] = Measured(
             images_per_second=median,
             iqr=high - low,
@@ -153,16 +153,16 @@ def compare(job: Job, tell: Callable[[str], None] = lambda line: None) -> Compar
             peak_mib=peaks[variant],
             ceiling_share=median * flops / ceiling,
             first_seconds=first[variant],
-            parts=parts[variant],
+            phases=phases[variant],
             rounds=tuple(values),
         )
     return Comparison(job, ceiling, dtype, measured)
 
 
 def _steps(worker: _Worker) -> int:
-    """Return the steps of a round that takes this worker about two seconds, and warm it up."""
-    worker.ask("round 2")
-    seconds: float = worker.ask("round 3")["seconds"]
+    """Warm a worker up, and return the number of steps that take it about two seconds."""
+    worker.send("round 2")
+    seconds: float = worker.send("round 3")["seconds"]
     return max(2, round(3 * _ROUND_SECONDS / seconds))
 
 

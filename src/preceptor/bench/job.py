@@ -1,4 +1,4 @@
-"""What is measured: a pair of networks, a batch, and the ways of training that are compared."""
+"""The comparison: a pair of networks, a batch size, and the variants of training."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ VARIANTS = {
     "plain": "preceptor, engine=plain: float32, not compiled, batches augmented at once",
     "auto": "preceptor, engine=auto in a short run: bf16 where the machine has it, not compiled",
     "live": "preceptor, engine=fast: bf16 where the machine has it, compiled",
-    "stored": "the same, the teacher's answers read from a label store",
+    "stored": "the same, the teacher's outputs read from a label store",
 }
 _NUM_IMAGES = 4096
 
@@ -26,17 +26,17 @@ class Job:
     """A comparison.
 
     Attributes:
-        teacher: a network's name.
-        student: a network's name.
-        batch_size: rows of a step.
+        teacher: name of a network.
+        student: name of a network.
+        batch_size: rows per step.
         num_classes: width of the logits.
         views: of each sample in the label store.
-        steps: of a round; None: as many as take the usual loop about two seconds.
-        rounds: of each variant, interleaved.
-        variants: which of `VARIANTS`.
+        steps: per round; None: as many as take about two seconds.
+        rounds: per variant, interleaved.
+        variants: names from `VARIANTS`.
         root: folder of the unpacked CIFAR-100 files; None: random pixels of their shape.
         device: a torch device, or "auto".
-        threads: of each process; None: torch's choice.
+        threads: per process; None: torch's choice.
     """
 
     teacher: str = "wrn_40_2"

@@ -1,4 +1,4 @@
-"""This library's own training loop on the same job: the real `fit`, told of each step."""
+"""This library's own training loop on the same job: the real `fit`, with a callback per step."""
 
 from __future__ import annotations
 
@@ -42,15 +42,15 @@ _ENGINES: Mapping[str, EngineName] = {
     "live": "fast",
     "stored": "fast",
 }
-_SHORT = 0.0  # work so little that engine=auto does not compile
+_SHORT = 0.0  # so little work that engine=auto does not compile
 
 
 class Trial:
-    """One variant of a job, ready to train.
+    """One variant of a job, ready for training.
 
     Args:
         job: what is trained.
-        variant: one of ours.
+        variant: one of `VARIANTS` other than the baseline.
         folder: for checkpoints and labels.
     """
 
@@ -142,14 +142,14 @@ class Trial:
     def _stored(self, job: Job, teacher: nn.Module) -> StoredTeacher:
         plain = LiveTeacher(observe(teacher, ()), Engine(self._engine.device, self._engine.precision))
 
-        def answers(wanted: Iterable[tuple[int, Tensor]]) -> Iterator[Tensor]:
-            seen = ((View("crop_flip", 0, number), rows) for number, rows in wanted)
-            for batch in view_batches(self._split, seen, self._normalisation, self._engine.device):
+        def logits(requests: Iterable[tuple[int, Tensor]]) -> Iterator[Tensor]:
+            views = ((View("crop_flip", 0, number), rows) for number, rows in requests)
+            for batch in view_batches(self._split, views, self._normalisation, self._engine.device):
                 yield plain(batch).logits
 
         encoding = Encoding(job.num_classes)
         of = LabelsOf(("bench",), "bench", len(self._split), "crop_flip", 0, encoding, self._engine.precision)
-        write_labels(self._folder / "labels", Manifest(of, {}, job.views, 65536), answers)
+        write_labels(self._folder / "labels", Manifest(of, {}, job.views, 65536), logits)
         return StoredTeacher(LabelStore(self._folder / "labels"), self._engine)
 
     def _now(self) -> float:
@@ -159,7 +159,7 @@ class Trial:
 
 
 def flops_per_image(job: Job) -> tuple[float, float]:
-    """Return the floating-point operations that an image costs: in the teacher, and in the student (three passes)."""
+    """Return the floating-point operations per image: of the teacher, and of the student (three passes)."""
     teacher, student = _networks(job)
     sample = torch.zeros(2, 3, 32, 32)
     return forward_flops(teacher, sample), 3 * forward_flops(student, sample)

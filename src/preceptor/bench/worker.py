@@ -1,7 +1,7 @@
-"""One variant in a process of its own: trains a round whenever it is told to, and says how long that took.
+"""One variant in its own process: trains rounds on command and reports their time.
 
-`python -m preceptor.bench.worker JOB VARIANT FOLDER`; reads lines from standard input ("round N", "parts N", "end") and
-answers each with a line of JSON.
+`python -m preceptor.bench.worker JOB VARIANT FOLDER`; reads commands from standard input ("round N", "phases N", "end")
+and replies to each with a line of JSON.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ class _End(Exception):
 
 
 class _Rounds:
-    """Counts steps, and waits for the next order between rounds."""
+    """Counts steps, and waits for the next command between rounds."""
 
-    def __init__(self, device: torch.device, parts: Callable[[int], dict[str, float]] | None) -> None:
+    def __init__(self, device: torch.device, phases: Callable[[int], dict[str, float]] | None) -> None:
         self._device = device
-        self._parts = parts
+        self._phases = phases
         self._left = 1  # the first step, which compiles
         self._began = time.perf_counter()
 
@@ -43,24 +43,24 @@ class _Rounds:
             return
         if self._device.type == "cuda":
             torch.cuda.synchronize(self._device)
-        say({"seconds": time.perf_counter() - self._began})
-        self._left = self._next_order()
+        reply({"seconds": time.perf_counter() - self._began})
+        self._left = self._next_command()
         self._began = time.perf_counter()
 
-    def _next_order(self) -> int:
+    def _next_command(self) -> int:
         for line in sys.stdin:
-            order, _, number = line.strip().partition(" ")
-            if order == "round":
+            command, _, number = line.strip().partition(" ")
+            if command == "round":
                 return int(number)
-            if order == "parts":
-                say(self._parts(int(number)) if self._parts is not None else {})
+            if command == "phases":
+                reply(self._phases(int(number)) if self._phases is not None else {})
             else:
                 break
         raise _End
 
 
 def main(arguments: list[str]) -> None:
-    """Serve one variant."""
+    """Train one variant on command."""
     job = Job(**{**json.loads(arguments[0]), "variants": ()})
     variant, folder = arguments[1], Path(arguments[2])
     if job.threads is not None:
@@ -76,12 +76,12 @@ def main(arguments: list[str]) -> None:
             trial.train(_Rounds(trial.engine.device, trial.parts))
     except _End:
         pass
-    say({"peak_mib": _peak_mib(choose_engine(job.device).device)})
+    reply({"peak_mib": _peak_mib(choose_engine(job.device).device)})
 
 
-def say(answer: dict[str, Any]) -> None:
+def reply(message: dict[str, Any]) -> None:
     """Print a line of JSON at once."""
-    print(json.dumps(answer), flush=True)
+    print(json.dumps(message), flush=True)
 
 
 def _peak_mib(device: torch.device) -> float:

@@ -1,4 +1,4 @@
-"""The command line: `preceptor VERB key=value ...`. Rooms are imported inside the verbs, so that help is quick."""
+"""The command line: `preceptor VERB key=value ...`. Packages are imported inside the verbs, so that help is quick."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ app = typer.Typer(
 
 Words = Annotated[list[str] | None, typer.Argument(metavar="[key=value]...", help="settings, e.g. optim.lr=0.1")]
 Config = Annotated[Path | None, typer.Option("--config", help="a YAML file of settings; key=value words go on top")]
-Workers = Annotated[int, typer.Option(min=0, help="processes that read ahead, where samples are not held in memory")]
+Workers = Annotated[int, typer.Option(min=0, help="processes that read ahead, where samples are not in memory")]
 Model = Annotated[
     str | None, typer.Option(metavar="PKG.MODULE:FACTORY", help="the network, where it was passed from Python")
 ]
@@ -51,7 +51,7 @@ def distill(words: Words = None, config: Config = None, show_help: Help = False)
 
 @app.command(**_KEYS)  # type: ignore[arg-type]
 def label(words: Words = None, config: Config = None, show_help: Help = False) -> None:
-    """Store what a teacher says of every training sample, for distill labels=...: data=... teacher=... views=... out=..."""
+    """Store a teacher's outputs for every training sample, for distill labels=...: data=... teacher=... views=... out=..."""
     from preceptor.cli.verbs import label_verb  # noqa: PLC0415
 
     label_verb(words or [], config, show_help=show_help)
@@ -65,7 +65,8 @@ def evaluate(
     words: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[data...=value]... [model=NAME]", help="other data to test on; the network, if passed from Python"
+            metavar="[data...=value]... [model...=value]...",
+            help="other data to test on; the network, if passed from Python",
         ),
     ] = None,
     workers: Workers = 0,
@@ -79,11 +80,10 @@ def evaluate(
 @app.command()
 def assess(
     words: Annotated[
-        list[str], typer.Argument(metavar="RUN|FILE... [data...=value]... [model=NAME]", help="candidates for teachers")
+        list[str],
+        typer.Argument(metavar="RUN|FILE... [data...=value]... [model...=value]...", help="candidates for teachers"),
     ],
-    against: Annotated[
-        str | None, typer.Option(help="a run: how much alike each candidate's answers are to its answers")
-    ] = None,
+    against: Annotated[str | None, typer.Option(help="a run whose outputs each candidate's are compared with")] = None,
     page: Annotated[Path | None, typer.Option(help="write this HTML page, with reliability diagrams")] = None,
     json_file: Annotated[Path | None, typer.Option("--json", help="write every number into this file")] = None,
     workers: Workers = 0,
@@ -116,9 +116,9 @@ def export(
     output: Annotated[Literal["logits", "probabilities"], typer.Option(help="of .onnx and .pt2")] = "logits",
     normalise: Annotated[
         Literal["inside", "outside"],
-        typer.Option(help="inside: .onnx and .pt2 take pixels 0..255 as uint8; outside: normalised float32"),
+        typer.Option(help="inside: .onnx and .pt2 take uint8 pixels 0..255; outside: normalised float32"),
     ] = "outside",
-    int8: Annotated[bool, typer.Option("--int8", help="also FILE.int8.onnx, and what it costs on test")] = False,
+    int8: Annotated[bool, typer.Option("--int8", help="also FILE.int8.onnx, and its accuracy on test")] = False,
     hub_folder: Annotated[Path | None, typer.Option(help="also a folder with a model card, for the Hub")] = None,
     license: Annotated[
         str | None, typer.Option(help="for the card: an identifier that the Hub knows (default: as before, or unknown)")
@@ -127,11 +127,11 @@ def export(
         bool, typer.Option("--overwrite", help="replace another network's files in --hub-folder")
     ] = False,
 ) -> None:
-    """Write a run's network into a file that stands by itself, and check what it answers."""
+    """Write a run's network into a self-contained file, and check its outputs."""
     from preceptor.cli.export import show_exported  # noqa: PLC0415
     from preceptor.exports.export import export as write  # noqa: PLC0415
 
-    done = write(
+    exported = write(
         run,
         to,
         model=model,
@@ -143,18 +143,18 @@ def export(
         license=license,
         overwrite=overwrite,
     )
-    show_exported(done)
+    show_exported(exported)
 
 
 @app.command()
 def predict(
     path: Annotated[Path, typer.Argument(help="an exported file, a folder for the Hub or a run folder")],
     images: Annotated[list[Path], typer.Argument(help="image files, or folders of them")],
-    top: Annotated[int, typer.Option(min=1, help="how many classes to name of each image")] = 1,
+    top: Annotated[int, typer.Option(min=1, help="number of classes per image")] = 1,
     model: Model = None,
     as_json: Annotated[bool, typer.Option("--json", help="print JSON instead of a table")] = False,
 ) -> None:
-    """Say what an exported student sees in images."""
+    """Predict the classes of images with an exported student or a run."""
     from preceptor.cli.export import predict_verb  # noqa: PLC0415
 
     predict_verb(path, images, top=top, model=model, as_json=as_json)
@@ -166,7 +166,7 @@ def list_(
     what: Annotated[
         Literal["models", "objectives", "methods", "inputs", "data", "presets"] | None, typer.Argument()
     ] = None,
-    name: Annotated[str | None, typer.Argument(help="one of them: its keys and where it comes from")] = None,
+    name: Annotated[str | None, typer.Argument(help="one of them: its keys and its source")] = None,
 ) -> None:
     """List what can be named: models, objectives, methods, inputs, data or presets."""
     if what is None:
@@ -233,8 +233,10 @@ def main(arguments: list[str] | None = None) -> int:
     except PreceptorError as error:
         if debug:
             raise
-        is_said_elsewhere = isinstance(error, UsageError) and os.environ.get("RANK", "0") != "0"  # by the first process
-        return error.exit_code if is_said_elsewhere else _fail(str(error), error.exit_code)
+        is_printed_elsewhere = (
+            isinstance(error, UsageError) and os.environ.get("RANK", "0") != "0"
+        )  # by the first process
+        return error.exit_code if is_printed_elsewhere else _fail(str(error), error.exit_code)
     except TyperException as error:
         return _fail(error.format_message(), 2)
     except (KeyboardInterrupt, typer.Abort):

@@ -10,13 +10,13 @@ from preceptor.models import create
 
 __all__ = ["bench_verb"]
 
-_EVALUATED = 1000 / 50_000  # images evaluated for each one trained on, in the CIFAR protocol
+_EVALUATED = 1000 / 50_000  # images evaluated per training image, in the CIFAR protocol
 
 
 def bench_verb(teacher: str, student: str, *, batch_size: int, classes: int, rounds: int, device: str) -> None:
     """Carry out `preceptor bench`."""
     for name in (teacher, student):
-        create(name, num_classes=classes, input_shape=(3, 32, 32))  # a wrong name is told here, not in another process
+        create(name, num_classes=classes, input_shape=(3, 32, 32))  # fail on a wrong name here, not in another process
     console, errors = Console(), Console(stderr=True)
     job = Job(teacher, student, batch_size, classes, rounds=rounds, device=device)
     with errors.status("") as status:
@@ -25,7 +25,7 @@ def bench_verb(teacher: str, student: str, *, batch_size: int, classes: int, rou
         f"{teacher} -> {student}, batch {batch_size}, {classes} classes, random 32x32 images", highlight=False
     )
     console.print(_speeds(result))
-    console.print(_parts(result))
+    console.print(_phases(result))
     for variant in result.measured:
         console.print(f"{variant}: {VARIANTS[variant]}", highlight=False, style="dim")
 
@@ -48,18 +48,19 @@ def _speeds(result: Comparison) -> Table:
     return table
 
 
-def _parts(result: Comparison) -> Table:
-    """Return milliseconds a step by part, and the share of a run that evaluation takes."""
+def _phases(result: Comparison) -> Table:
+    """Return milliseconds per step by phase, and the share of a run that evaluation takes."""
     table = Table(box=None, padding=(0, 2, 0, 0))
-    variants = {name: measured.parts for name, measured in result.measured.items() if measured.parts}
-    table.add_column("ms a step")
-    for name in variants:
+    phases = {name: measured.phases for name, measured in result.measured.items() if measured.phases}
+    table.add_column("ms per step")
+    for name in phases:
         table.add_column(name, justify="right")
-    for part in ("data", "teacher", "student forward", "student backward", "optimiser"):
-        table.add_row(part, *(f"{parts[part]:.1f}" for parts in variants.values()))
+    for phase in ("data", "teacher", "student forward", "student backward", "optimiser"):
+        table.add_row(phase, *(f"{milliseconds[phase]:.1f}" for milliseconds in phases.values()))
     shares = []
-    for parts in variants.values():
-        evaluating = _EVALUATED * parts["evaluation"]
-        shares.append(f"{100 * evaluating / (evaluating + sum(parts.values()) - parts['evaluation']):.1f} %")
+    for milliseconds in phases.values():
+        evaluating = _EVALUATED * milliseconds["evaluation"]
+        training = sum(milliseconds.values()) - milliseconds["evaluation"]
+        shares.append(f"{100 * evaluating / (evaluating + training):.1f} %")
     table.add_row("evaluation of 1,000 for every 50,000", *shares)
     return table

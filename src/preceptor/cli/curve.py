@@ -1,4 +1,4 @@
-"""`preceptor curve`, from words to a table and a page."""
+"""`preceptor curve`: from words to a table and a page."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from rich.console import Console
 
 from preceptor.artifacts.identify import network_of
-from preceptor.artifacts.provenance import command_line, versions
+from preceptor.artifacts.provenance import command_line
 from preceptor.artifacts.run_folder import RunFolder
 from preceptor.config.overrides import make_recipe
 from preceptor.config.sections import DistillRecipe
@@ -29,8 +29,8 @@ def curve_verb(teacher: str, words: Sequence[str]) -> None:
             f"{teacher}: the first word is the teacher's run folder; preceptor curve RUN model=... out=..."
         )
     config = RunFolder(teacher).read_config()
-    given = {"data": config["data"], "teacher": teacher}
-    recipe = make_recipe(DistillRecipe, given, words, network_of=network_of)
+    values = {"data": config["data"], "teacher": teacher}
+    recipe = make_recipe(DistillRecipe, values, words, network_of=network_of)
     is_first = join_processes().is_first
     console = Console(stderr=True, quiet=not is_first)
     points = [point.as_dict() for point in curve(recipe, tell=lambda line: console.print(line, highlight=False))]
@@ -40,7 +40,6 @@ def curve_verb(teacher: str, words: Sequence[str]) -> None:
     assert recipe.out is not None
     out = Path(recipe.out)
     write_text(out / "curve.json", json.dumps({"command": command_line(), "points": points}, indent=1) + "\n")
-    made_with = ", ".join(f"{name} {version}" for name, version in versions().items())
     subtitle = f"teacher {teacher}, students {recipe.model.name} by {recipe.method.name}"
-    write_curve_page(points, out / "curve.html", subtitle=subtitle, command=command_line(), versions=made_with)
+    write_curve_page(points, out / "curve.html", subtitle=subtitle)
     Console().print(f"Page: {out / 'curve.html'}", highlight=False)

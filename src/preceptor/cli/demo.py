@@ -1,4 +1,4 @@
-"""`preceptor demo`: the main job from end to end in a minute or two, on data inside the installation."""
+"""`preceptor demo`: teachers and students end to end in a minute or two, on data inside the installation."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from pathlib import Path
 import torch
 from rich.console import Console
 
-from preceptor.artifacts.provenance import command_line
 from preceptor.config.overrides import make_recipe
 from preceptor.config.sections import DistillRecipe, TeachRecipe
 from preceptor.errors import UsageError
@@ -19,7 +18,7 @@ from preceptor.runner.run import run
 __all__ = ["demo_verb"]
 
 _TEACHERS = (BASELINE, "brier", "soteacher")
-# Few samples and many epochs: the teachers converge on the drawn labels, the regime that the three papers speak of.
+# Few samples and many epochs: the teachers converge on the drawn labels, the regime of the three papers.
 _DATA = [
     "data=ambiguous_digits",
     "data.samples=1200",
@@ -34,7 +33,7 @@ _MARK = ".preceptor-demo"
 
 def demo_verb(out: Path, seeds: int) -> None:
     """Carry out `preceptor demo`."""
-    _make_room(out)
+    _empty_folder(out)
     torch.set_num_threads(1)  # networks this small lose more to a second thread than they win
     console = Console() if sys.stdout.isatty() else Console(width=120)
     console.print(
@@ -54,11 +53,11 @@ def demo_verb(out: Path, seeds: int) -> None:
     summary = summarise_demo(out)
     console.print()
     print_summary(summary, console)
-    page = write_demo_page(summary, out, command_line())
+    page = write_demo_page(summary, out)
     console.print(f"\nReport: {page}", highlight=False)
 
 
-def _make_room(out: Path) -> None:
+def _empty_folder(out: Path) -> None:
     if out.exists() and any(out.iterdir()) and not (out / _MARK).exists():
         raise UsageError(f"out: {out} is not empty and holds no demo; choose another folder with --out")
     shutil.rmtree(out, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""`preceptor list`: what can be named, from the registries."""
+"""`preceptor list`: the registries as tables."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ __all__ = ["list_verb"]
 
 
 _READING = {
-    "normalisation": "data; own: that of its weights, where they come with one",
-    "resolution": "the data's size, or the one it insists on",
+    "normalisation": "data; own: that of its pretrained weights",
+    "resolution": "the data's size, or the fixed one of the network",
 }
 _KEYS = {
     "timm:NAME": {"pretrained": "False", **_READING, "others": "what timm.create_model takes"},
@@ -40,7 +40,7 @@ Registry = Literal["models", "objectives", "methods", "inputs", "data", "presets
 
 
 def list_verb(what: Registry, name: str | None = None) -> None:
-    """Print one registry, or what stands behind one of its names.
+    """Print one registry, or the documentation and keys of one of its names.
 
     Raises:
         UsageError: for a name that is not in it, or that has no keys.
@@ -70,7 +70,7 @@ def _explain(what: Registry, name: str) -> None:
     registries: dict[str, Mapping[str, Any]] = {"data": data.SOURCES, "inputs": data.POLICIES}
     known = registries.get(what, entries)
     if role is None or name not in known:
-        raise UsageError(f"list {what}: no {name!r} with keys of its own{did_you_mean(name, known)}")
+        raise UsageError(f"list {what}: no {name!r} with keys{did_you_mean(name, known)}")
     entry = entries.get(name)
     make = known[name] if entry is None else entry.objective
     text = inspect.getdoc(make if entry is None else inspect.getmodule(make))
@@ -90,7 +90,7 @@ def _explain(what: Registry, name: str) -> None:
 
 
 def _explain_model(name: str) -> None:
-    """Print the further keys of a network: of the zoo's all, of other libraries' those that do not depend on the network."""
+    """Print the further keys of a network; for other libraries, those that do not depend on the network."""
     kind, colon, _ = name.partition(":")
     console, table = Console(), _table("key", "default")
     if colon:
@@ -103,7 +103,7 @@ def _explain_model(name: str) -> None:
         console.print(f"{models.names()[name]}\n", markup=False, highlight=False)
         for hyperparameter, value in hyperparameters.items():
             table.add_row(f"model.{hyperparameter}", "(needed)" if value is inspect.Parameter.empty else str(value))
-    table.add_row("model.logits", "one a class; 1 for two classes: the log-odds of class 1")
+    table.add_row("model.logits", "one per class; 1 for two classes: the log-odds of class 1")
     console.print(table)
 
 
@@ -144,8 +144,8 @@ def _inputs() -> Table:
 def _objectives() -> Table:
     table = _entries("objective", OBJECTIVES)
     for name, terms in SUMS.items():
-        parts = " + ".join(f"{_weight(weight)} {term}" for term, weight in terms.items())
-        table.add_row(name, "", "", "sum", Text(parts))
+        weights = " + ".join(f"{_weight(weight)} {term}" for term, weight in terms.items())
+        table.add_row(name, "", "", "sum", Text(weights))
     return table
 
 
@@ -163,8 +163,8 @@ def _presets() -> Table:
 def _entries(role: str, entries: Mapping[str, Entry]) -> Table:
     table = _table(role, "paper", "year", "looks at", "weight, and what comes with it")
     for name, entry in entries.items():
-        others = "".join(f" + {_weight(weight)} {term}" for term, weight in entry.companions.items())
-        weights = Text(f"{_weight(entry.weight)}{others}")
+        companions = "".join(f" + {_weight(weight)} {term}" for term, weight in entry.companions.items())
+        weights = Text(f"{_weight(entry.weight)}{companions}")
         table.add_row(name, Text(entry.paper), str(entry.year), entry.kind, weights)
     return table
 

@@ -1,4 +1,4 @@
-"""teach, distill, evaluate and config, from words to printed numbers."""
+"""`preceptor teach`, `distill`, `label`, `evaluate` and `config`: from words to printed numbers."""
 
 from __future__ import annotations
 
@@ -17,20 +17,19 @@ from rich.text import Text
 from preceptor.api.measuring import evaluate
 from preceptor.artifacts.identify import network_of
 from preceptor.assessment import Metrics
-from preceptor.config.overrides import make_recipe, read_yaml, split_overrides
+from preceptor.config.overrides import SHORT_FOR, make_recipe, read_yaml
 from preceptor.config.sections import DistillRecipe, LabelRecipe, TeachRecipe
 from preceptor.distributed import join_processes
 from preceptor.errors import UsageError
 from preceptor.runner.label import label
 from preceptor.runner.run import run
 
-__all__ = ["config_verb", "evaluate_verb", "label_verb", "run_verb"]
+__all__ = ["config_verb", "evaluate_verb", "label_verb", "read_sections", "run_verb"]
 
 Verb = Literal["teach", "distill", "label"]
 _RUNS: dict[str, type[TeachRecipe] | type[DistillRecipe]] = {"teach": TeachRecipe, "distill": DistillRecipe}
 _RECIPES: dict[Verb, type[TeachRecipe] | type[DistillRecipe] | type[LabelRecipe]] = {**_RUNS, "label": LabelRecipe}  # type: ignore[dict-item]
 _PERCENT = {"accuracy", "top5", "exact_match", "balanced_accuracy", "prevalence"}
-_BARE = {"data", "model", "objective", "method", "optim", "schedule", "averaging", "teacher"}
 
 
 def run_verb(verb: Literal["teach", "distill"], words: Sequence[str], config: Path | None, *, show_help: bool) -> None:
@@ -56,34 +55,41 @@ def label_verb(words: Sequence[str], config: Path | None, *, show_help: bool) ->
     table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
     table.add_row("samples", f"{made.manifest.of.samples:,}")
     table.add_row("views", f"{made.manifest.views}")
-    table.add_row("asked now", f"{made.asked:,} rows")
-    table.add_row("size", f"{made.bytes / 2**20:,.1f} MiB, {made.manifest.of.encoding.bytes_per_sample} bytes a row")
+    table.add_row("labelled now", f"{made.asked:,} rows")
+    table.add_row("size", f"{made.bytes / 2**20:,.1f} MiB, {made.manifest.of.encoding.bytes_per_sample} bytes per row")
     Console().print(table)
     Console().print(f"Labels: {made.path}", highlight=False)
 
 
 def evaluate_verb(path: str, words: Sequence[str], *, workers: int) -> None:
     """Carry out `preceptor evaluate`."""
-    bare, dotted = split_overrides(words)
-    keys = [*bare, *(word.split("=")[0] for word in dotted)]
-    sections = {key.split(".")[0] for key in keys}
-    wrong = [key for key in keys if key.split(".")[0] not in {"data", "model"}]
-    if wrong:
-        raise UsageError(f"{wrong[0]}: evaluate takes data=..., data.KEY=..., model=NAME and model.KEY=... only")
-    recipe = make_recipe(TeachRecipe, {"data": "none", "model": "none"}, words)
-    data = recipe.data.model_dump() if "data" in sections else None
-    model = recipe.model.model_dump() if "model" in sections else None
+    data, model = read_sections("evaluate", words)
     metrics = evaluate(path, data=data, model=model, workers=workers)
     if join_processes().is_first:
         _print_metrics(metrics)
 
 
+def read_sections(verb: str, words: Sequence[str]) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
+    """Return the sections `data` and `model` that words set; None for one that they do not mention.
+
+    Raises:
+        UsageError: for a word of another section, or one that is no `key=value`.
+    """
+    keys = [word.partition("=")[0] for word in words]
+    unknown = [key for key in keys if key.partition(".")[0] not in {"data", "model"}]
+    if unknown:
+        raise UsageError(f"{unknown[0]}: {verb} takes data=..., data.KEY=..., model=NAME and model.KEY=... only")
+    recipe = make_recipe(TeachRecipe, {"data": "none", "model": "none"}, words)
+    sections = {key.partition(".")[0] for key in keys}
+    data, model = recipe.data.model_dump(), recipe.model.model_dump()
+    return data if "data" in sections else None, model if "model" in sections else None
+
+
 def config_verb(verb: Verb, words: Sequence[str]) -> None:
     """Carry out `preceptor config`."""
-    given: dict[str, Any] = {"data": "digits"}
-    given |= {"out": "labels/t"} if verb == "label" else {"model": "convnet_s"}
-    given |= {} if verb == "teach" else {"teacher": "runs/t"}
-    recipe = make_recipe(_RECIPES[verb], given, words, network_of=network_of)
+    values = {"data": "digits", **({"out": "labels/t"} if verb == "label" else {"model": "convnet_s"})}
+    values |= {} if verb == "teach" else {"teacher": "runs/t"}
+    recipe = make_recipe(_RECIPES[verb], values, words, network_of=network_of)
     console = Console(soft_wrap=True)
     console.print(f"# preceptor {verb} --config FILE.yaml; null means: as the data's protocol says", highlight=False)
     for line in _yaml_lines(recipe, recipe.model_dump(mode="json")):
@@ -93,8 +99,7 @@ def config_verb(verb: Verb, words: Sequence[str]) -> None:
 def _print_metrics(metrics: Metrics) -> None:
     table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
     for name, value in metrics.as_dict().items():
-        shown = f"{100 * value:.2f} %" if name in _PERCENT else f"{value:.5g}"
-        table.add_row(f"test {name}", shown)
+        table.add_row(f"test {name}", f"{100 * value:.2f} %" if name in _PERCENT else f"{value:.5g}")
     Console().print(table)
 
 
@@ -109,10 +114,10 @@ def _print_help(verb: Verb) -> None:
         default = "needed" if field.is_required() else f"default {_short(field.default)}"
         table.add_row(Text(key), Text(f"{field.description} [{_type_name(field)}; {default}]"))
     console.print(table)
-    bare = ", ".join(sorted(_BARE & set(_RECIPES[verb].model_fields)))
+    bare = ", ".join(sorted(set(SHORT_FOR) & set(_RECIPES[verb].model_fields)))
     console.print(
-        f"\nBare, {bare} are short for their first keys: data=cifar100 is data.name=cifar100.\n"
-        "data, model, objective and method take further keys of what they name: `preceptor list methods kd` shows them.\n"
+        f"\nAlone, {bare} stand for their first keys: data=cifar100 is data.name=cifar100.\n"
+        "data, model, objective and method take the further keys of what they name: `preceptor list methods kd` shows them.\n"
         f"`preceptor config {verb}` prints all of it as YAML.",
         markup=False,
         highlight=False,

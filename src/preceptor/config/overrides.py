@@ -20,10 +20,10 @@ from preceptor.config.sections import PROTOCOL_KEYS, Recipe
 from preceptor.errors import UsageError
 from preceptor.signature import Settings, explain
 
-__all__ = ["make_recipe", "read_yaml", "split_overrides"]
+__all__ = ["SHORT_FOR", "make_recipe", "read_yaml", "split_overrides"]
 
 _Recipe = TypeVar("_Recipe", bound=Settings)
-_SHORT_FOR = {
+SHORT_FOR = {  # the key that a bare section stands for
     "data": "name",
     "model": "name",
     "inputs": "name",
@@ -126,7 +126,7 @@ def _parse(key: str, value: str) -> object:
 
 
 def _spread(key: str, value: object) -> object:
-    section = {_SHORT_FOR[key]: value} if key in _SHORT_FOR and not isinstance(value, Mapping) else value
+    section = {SHORT_FOR[key]: value} if key in SHORT_FOR and not isinstance(value, Mapping) else value
     if key in PROTOCOL_KEYS and isinstance(section, Mapping):  # None leaves a key open
         return {name: each for name, each in section.items() if each is not None or name not in PROTOCOL_KEYS[key]}
     return section

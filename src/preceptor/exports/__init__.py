@@ -1,1 +1,1 @@
-"""A student that leaves: files that answer without their run folder, the card beside them, and what asks them."""
+"""Exported students: files that run without their run folder, their model card, and predictions from them."""

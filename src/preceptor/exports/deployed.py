@@ -1,4 +1,4 @@
-"""The network as it leaves: with or without its normalisation, ending in logits or in probabilities, traced for any batch."""
+"""The exported network: with or without normalisation, returning logits or probabilities, traced for any batch size."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from preceptor.errors import RunError, UsageError
 from preceptor.models import ModelMetadata, random_texts
 from preceptor.types import Task
 
-__all__ = ["Answer", "Deployed", "check_answers", "example", "probabilities", "quiet", "trace"]
+__all__ = ["DeployedNetwork", "Forward", "check_outputs", "example_inputs", "probabilities", "quiet", "trace"]
 
-Answer = Callable[[Tensor], Tensor]
+Forward = Callable[[Tensor], Tensor]
 
 _TRACED, _CHECKED = 2, 5  # rows; a size that was not traced shows whether the batch is dynamic
 _TOLERANCE = 1e-4
@@ -31,12 +31,12 @@ _SEED = 20  # of the samples that the check is made on
 _UNTRACEABLE = (RuntimeError, ValueError, TypeError, LookupError, AttributeError, AssertionError, NotImplementedError)
 
 
-class Deployed(nn.Module):
-    """A network between its normalisation and its softmax, each where the passport says so.
+class DeployedNetwork(nn.Module):
+    """A network with its normalisation before and its softmax after it, each where the metadata say so.
 
     Args:
         network: returns logits [batch, classes].
-        metadata: of the file that it goes into.
+        metadata: of the exported file.
     """
 
     def __init__(self, network: nn.Module, metadata: ModelMetadata) -> None:
@@ -57,12 +57,12 @@ class Deployed(nn.Module):
 
 
 def probabilities(logits: Float[Tensor, "rows classes"], task: Task) -> Float[Tensor, "rows classes"]:
-    """Return what logits say: softmax, or each class's own sigmoid in a multi-label task."""
+    """Return class probabilities: the softmax of logits, or their sigmoid in a multi-label task."""
     return logits.sigmoid() if task == "multilabel" else logits.softmax(1)
 
 
-def example(metadata: ModelMetadata, rows: int) -> Shaped[Tensor, "rows channels ..."]:
-    """Return random samples as the file takes them."""
+def example_inputs(metadata: ModelMetadata, rows: int) -> Shaped[Tensor, "rows channels ..."]:
+    """Return random inputs of the shape and type that the file takes."""
     if metadata.vocabulary is not None:
         return random_texts(metadata.input_shape, metadata.vocabulary, rows)
     generator = torch.Generator().manual_seed(_SEED + rows)
@@ -72,8 +72,8 @@ def example(metadata: ModelMetadata, rows: int) -> Shaped[Tensor, "rows channels
     return torch.randn(shape, generator=generator)
 
 
-def trace(deployed: Deployed, metadata: ModelMetadata) -> ExportedProgram:
-    """Return the program of a network for batches of any size, without the paths of the files it was written in.
+def trace(deployed: DeployedNetwork, metadata: ModelMetadata) -> ExportedProgram:
+    """Return the program of a network for batches of any size, without the paths of its source files.
 
     Raises:
         UsageError: when torch cannot trace it: it branches on values, or is written for one size of batch.
@@ -81,7 +81,7 @@ def trace(deployed: Deployed, metadata: ModelMetadata) -> ExportedProgram:
     try:
         with quiet():
             program = torch.export.export(
-                deployed.eval(), (example(metadata, _TRACED),), dynamic_shapes=({0: Dim("batch")},)
+                deployed.eval(), (example_inputs(metadata, _TRACED),), dynamic_shapes=({0: Dim("batch")},)
             )
     except _UNTRACEABLE as error:
         kind, first = type(deployed.network).__name__, str(error).strip().splitlines()
@@ -94,30 +94,30 @@ def trace(deployed: Deployed, metadata: ModelMetadata) -> ExportedProgram:
     return program
 
 
-def check_answers(answer: Answer, deployed: Deployed, metadata: ModelMetadata) -> float:
-    """Return the largest absolute difference between a file's answers and the network's, on another batch than was traced.
+def check_outputs(forward: Forward, deployed: DeployedNetwork, metadata: ModelMetadata) -> float:
+    """Return the largest absolute difference between a file's outputs and the network's, on a batch size not traced.
 
     Args:
-        answer: asks the file.
-        deployed: what went into it.
+        forward: runs the file.
+        deployed: the network in it.
         metadata: of the file.
 
     Raises:
-        RunError: when it exceeds 1e-4, or 1e-4 of the largest answer where that is above 1.
+        RunError: when it exceeds 1e-4, or 1e-4 of the largest output where that is above 1.
     """
-    samples = example(metadata, _CHECKED)
+    samples = example_inputs(metadata, _CHECKED)
     with torch.no_grad():
-        wanted: Float[Tensor, "batch classes"] = deployed(samples)
-    difference = float((answer(samples) - wanted).abs().max())
-    bound = _TOLERANCE * max(1.0, float(wanted.abs().max()))
+        expected: Float[Tensor, "batch classes"] = deployed(samples)
+    difference = float((forward(samples) - expected).abs().max())
+    bound = _TOLERANCE * max(1.0, float(expected.abs().max()))
     if not difference <= bound:
-        raise RunError(f"export: the file's answers differ from PyTorch's by {difference:.2g}, more than {bound:.2g}")
+        raise RunError(f"export: the file's outputs differ from PyTorch's by {difference:.2g}, more than {bound:.2g}")
     return difference
 
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Keep the tools' own logging, warnings and printing to themselves: what matters of them is raised."""
+    """Silence the logging, warnings and printing of the tools; what matters is raised."""
     before = logging.root.manager.disable
     logging.disable(logging.ERROR)
     try:

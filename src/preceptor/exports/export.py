@@ -1,4 +1,4 @@
-"""`preceptor export` and `preceptor.export`: a run's network as a file that stands by itself, checked before it is kept."""
+"""`preceptor export` and `preceptor.export`: a run's network as a self-contained file, checked before it is kept."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from preceptor.config.sections import DataSection
 from preceptor.data import Split
 from preceptor.errors import RunError, UsageError
 from preceptor.exports.card import model_card
-from preceptor.exports.deployed import Deployed, check_answers, example, trace
+from preceptor.exports.deployed import DeployedNetwork, check_outputs, example_inputs, trace
 from preceptor.exports.hub import CARD, HubFile, HubFolder
 from preceptor.exports.onnx import OPSET, open_onnx, quantise, to_onnx
-from preceptor.exports.opened import Opened, run_metadata
+from preceptor.exports.open_model import OpenModel, run_metadata
 from preceptor.exports.pt2 import open_pt2, to_pt2
 from preceptor.files import write_atomically, write_text
 from preceptor.models import METADATA_KEY, ModelMetadata, Normalise, Output, load_weights, save_weights
@@ -37,16 +37,16 @@ _BATCH_SIZE = 256
 
 @dataclass(frozen=True, slots=True)
 class Quantised:
-    """What int8 weights cost and saved.
+    """Size and accuracy of int8 weights beside float32.
 
     Attributes:
-        path: of the smaller file.
+        path: of the int8 file.
         bytes: its size.
-        bytes_before: of the float32 file.
-        samples: of the test split, on which both were measured.
-        accuracy: share of them that the smaller file gets right.
-        accuracy_before: that the float32 file gets right.
-        operators: the integer operators in it: ConvInteger, MatMulInteger.
+        bytes_before: size of the float32 file.
+        samples: number of test samples, on which both were measured.
+        accuracy: of the int8 file.
+        accuracy_before: of the float32 file.
+        operators: the integer operators in the int8 file: ConvInteger, MatMulInteger.
     """
 
     path: Path
@@ -63,13 +63,13 @@ class Exported:
     """What was written.
 
     Attributes:
-        path: of the file; None where only a folder for the Hub was asked for.
+        path: of the file; None where only a folder for the Hub was written.
         bytes: its size.
         opset: of an ONNX file.
-        difference: largest absolute difference to PyTorch's answers, on another batch than was traced; None for
+        difference: largest absolute difference to PyTorch's outputs, on a batch size that was not traced; None for
             safetensors, which are the weights themselves.
-        quantised: where int8 was asked for.
-        hub_folder: with the card.
+        quantised: with int8.
+        hub_folder: the folder for the Hub.
     """
 
     path: Path | None
@@ -93,36 +93,35 @@ def export(
     license: str | None = None,
     overwrite: bool = False,
 ) -> Exported:
-    """Write a run's network, alone, into a file that stands by itself.
+    """Write a run's network into a self-contained file.
 
     Class names, normalisation and input shape travel inside the file: in the metadata of `.onnx` and `.safetensors`, among
-    the extra files of `.pt2`. A `.onnx` or `.pt2` file takes batches of any size, in float32 on the CPU, and is asked a batch of
-    another size than was traced before it is kept.
+    the extra files of `.pt2`. A `.onnx` or `.pt2` file takes batches of any size, in float32 on the CPU, and is checked on a
+    batch size that was not traced before it is kept.
 
     Args:
         run: a finished run's folder, or what `teach` or `distill` returned.
-        to: FILE.safetensors, FILE.onnx (opset 18) or FILE.pt2 (torch.export); it is replaced. It may be left out where there is
-            a `hub_folder`.
-        model: the run's network, where that was passed from Python, as for `preceptor.load`; a name goes into the file, which
-            then knows its network. What `teach` or `distill` returned has it.
-        epoch: one that the run kept (keep_every=N), instead of its result.
+        to: FILE.safetensors, FILE.onnx (opset 18) or FILE.pt2 (torch.export); it is replaced. Optional with
+            `hub_folder`.
+        model: the run's network, where it was passed from Python, as for `preceptor.load`; a name is stored in the file, which
+            then knows its network. Not needed for what `teach` or `distill` returned.
+        epoch: a kept epoch of the run (keep_every=N), instead of its result.
         output: "logits" or "probabilities" [batch, classes]. For .onnx and .pt2.
-        normalise: "outside": the file takes float32 samples that are normalised already: (pixels / 255 - mean) / std.
-            "inside": it takes them as the data hold them, uint8 pixels 0..255, or float32 where the data were no
-            images, and does that itself. For .onnx and .pt2.
-        int8: beside FILE.onnx write FILE.int8.onnx, by onnxruntime's dynamic quantisation, and measure both on the
-            run's test split.
+        normalise: "outside": the file takes normalised float32 samples: (pixels / 255 - mean) / std. "inside": it takes
+            samples as the data hold them, uint8 pixels 0..255 or, without images, float32, and normalises them itself.
+            For .onnx and .pt2.
+        int8: also write FILE.int8.onnx, by onnxruntime's dynamic quantisation, and measure both on the run's test split.
         hub_folder: a folder with the weights as model.safetensors, the file, config.json and a model card, ready to be
-            uploaded. It belongs to one network: more formats of that one are added to it.
-        license: an identifier that the Hub knows, for the card; by default what `hub_folder` said of this network before, or
+            uploaded. It belongs to one network; further formats of that network are added to it.
+        license: an identifier that the Hub knows, for the card; by default the one recorded in `hub_folder` for this network, or
             unknown.
-        overwrite: delete what `export` wrote of another network into `hub_folder`.
+        overwrite: delete the files of another network that `export` wrote into `hub_folder`.
 
     Raises:
-        UsageError: for a run that is missing or unfinished, an epoch that it did not keep, another suffix, options that do
-            not go together, a network that cannot be traced or has an operator that ONNX has not, a missing extra, a
+        UsageError: for a run that is missing or unfinished, an epoch that was not kept, an unknown suffix, options that do
+            not go together, a network that cannot be traced or has an operator that ONNX lacks, a missing extra, a
             `hub_folder` that is not empty and holds something else.
-        RunError: when the file's answers differ from PyTorch's by more than 1e-4, or the disk refuses.
+        RunError: when the file's outputs differ from PyTorch's by more than 1e-4, or the disk refuses.
     """
     folder = RunFolder(run.path if isinstance(run, Result) else run)
     target = None if to is None else Path(to)
@@ -166,25 +165,25 @@ def _check(
 
 
 def _write(network: nn.Module, metadata: ModelMetadata, to: Path) -> Exported:
-    _make(to.parent)
+    _make_folder(to.parent)
     if to.suffix == ".safetensors":
         save_weights(network, to, metadata={"format": "pt", METADATA_KEY: metadata.as_json()})
         return Exported(to, to.stat().st_size)
-    deployed = Deployed(network, metadata)
+    deployed = DeployedNetwork(network, metadata)
     program = trace(deployed, metadata)
     if to.suffix == ".onnx":
         content = to_onnx(program, metadata, type(network).__name__)
-        answer, _ = open_onnx(content, to)
+        forward, _ = open_onnx(content, to)
     else:
         content = to_pt2(program, metadata)
-        answer, _ = open_pt2(content, to)
-    difference = check_answers(answer, deployed, metadata)
+        forward, _ = open_pt2(content, to)
+    difference = check_outputs(forward, deployed, metadata)
     write_atomically(to, lambda handle: handle.write(content))
     return Exported(to, len(content), OPSET if to.suffix == ".onnx" else None, difference)
 
 
 def _network(run: str | Path | Result, folder: RunFolder, weights: Path, model: AnyModel | None) -> nn.Module:
-    """Return the run's network with these weights, whatever a Result's model has become since."""
+    """Return the run's network with these weights, even where a Result's model has been changed since."""
     if not isinstance(run, Result) or model is not None:
         return load_run_network(folder, weights, model=model, key="--model")[0].eval()
     network = copy.deepcopy(run.model).cpu()
@@ -194,15 +193,15 @@ def _network(run: str | Path | Result, folder: RunFolder, weights: Path, model: 
 
 def _test_data(run: str | Path | Result, folder: RunFolder) -> Split:
     section = DataSection(**folder.read_config()["data"])
-    given = run.data if isinstance(run, Result) else None
-    if given is None and section.name.startswith(PYTHON):
+    data = run.data if isinstance(run, Result) else None
+    if data is None and section.name.startswith(PYTHON):
         raise UsageError(
-            "int8: the run's data were passed from Python, so what it costs cannot be measured; export the Result that "
+            "int8: the run's data were passed from Python, so its accuracy cannot be measured; export the Result that "
             "teach or distill returned"
         )
     if folder.read_result().get("task") == "multilabel":
-        raise UsageError("int8: what it costs is measured as accuracy among classes, and these data are multi-label")
-    return (given or load_data(section, fit=TrainingDataInfo.from_run(folder).table)).test
+        raise UsageError("int8: its cost is measured as accuracy among classes, and these data are multi-label")
+    return (data or load_data(section, fit=TrainingDataInfo.from_run(folder).table)).test
 
 
 def _quantise(path: Path, test: Split) -> Quantised:
@@ -211,12 +210,12 @@ def _quantise(path: Path, test: Split) -> Quantised:
     smaller = path.with_suffix(".int8.onnx")
     accuracies = []
     for content in (before, after):
-        answer, metadata = open_onnx(content, path)
-        opened, right = Opened(metadata, answer), 0
+        forward, metadata = open_onnx(content, path)
+        opened, correct = OpenModel(metadata, forward), 0
         for rows in torch.arange(len(test)).split(_BATCH_SIZE):
             outputs = opened.outputs(test.inputs(rows))
-            right += int((outputs.argmax(1) == test.labels[rows]).sum())
-        accuracies.append(right / len(test))
+            correct += int((outputs.argmax(1) == test.labels[rows]).sum())
+        accuracies.append(correct / len(test))
     write_atomically(smaller, lambda handle: handle.write(after))
     return Quantised(
         path=smaller,
@@ -240,12 +239,12 @@ def _write_hub(
     license: str | None,
     epoch: int | None,
 ) -> None:
-    """Write weights, the files beside them, config.json and the card that tells of all that lies there then."""
+    """Write the weights, the other files, config.json and the card that describes them all."""
     plain, identity = replace(metadata, output="logits", normalise="outside"), fingerprint(network)
-    new = {} if written.path is None else _listed(written, written.path, metadata)
-    listed = {file.name: file for file in hub.open_for(identity, list(new))}
+    new = {} if written.path is None else _hub_files(written, written.path, metadata)
+    files_by_name = {file.name: file for file in hub.open_for(identity, list(new))}
     save_weights(network, hub.path / WEIGHTS, metadata={"format": "pt", METADATA_KEY: plain.as_json()})
-    listed[WEIGHTS] = HubFile(WEIGHTS)
+    files_by_name[WEIGHTS] = HubFile(WEIGHTS)
     for path, file in new.items():
         is_there = path.resolve() == (hub.path / path.name).resolve()
         if not is_there and path.suffix == ".safetensors":
@@ -253,8 +252,8 @@ def _write_hub(
         if not is_there:
             content = path.read_bytes()
             write_atomically(hub.path / path.name, lambda handle, content=content: handle.write(content))  # type: ignore[misc]
-        listed[path.name] = file
-    files = sorted(listed.values(), key=lambda file: (file.name != WEIGHTS, len(file.name), file.name))
+        files_by_name[path.name] = file
+    files = sorted(files_by_name.values(), key=lambda file: (file.name != WEIGHTS, len(file.name), file.name))
     licensed = license or hub.license_of(identity) or "unknown"
     hub.write_config(plain, identity, files, licensed)
     card = model_card(
@@ -263,25 +262,25 @@ def _write_hub(
     write_text(hub.path / CARD, card)
 
 
-def _listed(written: Exported, path: Path, metadata: ModelMetadata) -> dict[Path, HubFile]:
-    """Return what the folder tells of each file that was written."""
-    plain, small = HubFile(path.name, metadata.output, metadata.normalise), written.quantised
-    if small is None:
-        return {path: plain}
+def _hub_files(written: Exported, path: Path, metadata: ModelMetadata) -> dict[Path, HubFile]:
+    """Return the entry of each written file in the folder's list."""
+    entry, int8 = HubFile(path.name, metadata.output, metadata.normalise), written.quantised
+    if int8 is None:
+        return {path: entry}
     return {
-        path: replace(plain, accuracy=small.accuracy_before, samples=small.samples),
-        small.path: replace(plain, name=small.path.name, accuracy=small.accuracy, samples=small.samples),
+        path: replace(entry, accuracy=int8.accuracy_before, samples=int8.samples),
+        int8.path: replace(entry, name=int8.path.name, accuracy=int8.accuracy, samples=int8.samples),
     }
 
 
 def _width(network: nn.Module, metadata: ModelMetadata) -> int:
-    """Return how many outputs a network has."""
+    """Return the number of outputs of a network."""
     with torch.no_grad():
-        outputs: int = network(example(replace(metadata, normalise="outside"), 2)).shape[1]
+        outputs: int = network(example_inputs(replace(metadata, normalise="outside"), 2)).shape[1]
     return outputs
 
 
-def _make(folder: Path) -> None:
+def _make_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -1,4 +1,4 @@
-"""The folder for the Hub: what `export` wrote into it, and what may be replaced there."""
+"""The folder for the Hub: which files `export` wrote into it, and which of them may be replaced."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from preceptor.models import ModelMetadata, Normalise, Output
 __all__ = ["CARD", "HubFile", "HubFolder"]
 
 CARD, CONFIG = "README.md", "config.json"
-_LOAD_GIVEN = 'preceptor.load("FOLDER", model=your_network)'  # what was passed from Python is passed again
+_LOAD_WITH_MODEL = 'preceptor.load("FOLDER", model=your_network)'  # a network passed from Python is passed again
 _LIBRARY = "preceptor"
 
 
@@ -26,11 +26,11 @@ class HubFile:
     """A file in the folder.
 
     Attributes:
-        name: of it.
+        name: of the file.
         output: what it returns.
-        normalise: whether it normalises what it takes, or takes it normalised.
-        accuracy: share of `samples` of the test split that it gets right, where that was measured of this very file.
-        samples: on which it was.
+        normalise: whether the file normalises its inputs ("inside") or takes them normalised.
+        accuracy: on the test split, where it was measured on this very file.
+        samples: number of test samples it was measured on.
     """
 
     name: str
@@ -41,13 +41,13 @@ class HubFile:
 
 
 class HubFolder:
-    """A folder that belongs to one network; hidden files (`.git`) are not looked at.
+    """A folder that belongs to one network; hidden files (`.git`) are ignored.
 
     Args:
         path: the folder; it need not exist yet.
 
     Raises:
-        UsageError: when there is something in it that `export` did not write, and nothing that it did.
+        UsageError: when it is not empty and was not written by `export`.
     """
 
     def __init__(self, path: Path) -> None:
@@ -69,28 +69,28 @@ class HubFolder:
 
         Args:
             fingerprint: of its weights.
-            overwrite: another network's files may be replaced.
+            overwrite: whether another network's files may be replaced.
 
         Raises:
-            UsageError: when it holds another one, and may not be replaced.
+            UsageError: when it holds another network that may not be replaced.
         """
-        if self._is_taken and not overwrite and not self._is_of(fingerprint):
+        if self._is_taken and not overwrite and not self._holds(fingerprint):
             raise UsageError(
                 f"hub-folder: {self.path} holds another network ({self._config.get('fingerprint')}, this one is "
                 f"{fingerprint}); choose another folder, or overwrite it (--overwrite)"
             )
 
     def license_of(self, fingerprint: str) -> str | None:
-        """Return what the folder says of a network's license; None where it holds another network."""
-        said = self._config.get("license") if self._is_of(fingerprint) else None
-        return None if said is None else str(said)
+        """Return the license of a network that the folder records; None where it holds another network."""
+        license = self._config.get("license") if self._holds(fingerprint) else None
+        return None if license is None else str(license)
 
-    def open_for(self, fingerprint: str, spared: Sequence[Path]) -> tuple[HubFile, ...]:
-        """Make the folder, delete another network's files in it, and return which files of this one lie there.
+    def open_for(self, fingerprint: str, fresh: Sequence[Path]) -> tuple[HubFile, ...]:
+        """Make the folder, delete another network's files in it, and return the files of this one.
 
         Args:
             fingerprint: of its weights.
-            spared: files that were just written.
+            fresh: files that were just written, which are kept.
 
         Raises:
             RunError: when the disk refuses.
@@ -98,22 +98,22 @@ class HubFolder:
         files = self._files()
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            if self._is_of(fingerprint):
+            if self._holds(fingerprint):
                 return tuple(file for file in files if (self.path / file.name).is_file())
-            fresh = {path.resolve() for path in spared}
+            kept = {path.resolve() for path in fresh}
             old = [WEIGHTS, CONFIG, CARD, *(file.name for file in files)] if self._is_taken else []
             for path in (self.path / name for name in old):
-                if path.resolve() not in fresh:
+                if path.resolve() not in kept:
                     path.unlink(missing_ok=True)
         except OSError as error:
             raise RunError(f"{self.path}: cannot be made ({error.strerror})") from error
         return ()
 
     def write_config(self, metadata: ModelMetadata, fingerprint: str, files: Sequence[HubFile], license: str) -> None:
-        """Write config.json: the passport, under the name of the library that reads it, and which files there are."""
+        """Write config.json: the metadata, the library that reads them, and the files in the folder."""
         values = {
             "library_name": _LIBRARY,
-            **({"load": _LOAD_GIVEN} if str(metadata.model["name"]).startswith(PYTHON) else {}),
+            **({"load": _LOAD_WITH_MODEL} if str(metadata.model["name"]).startswith(PYTHON) else {}),
             **metadata.as_dict(),
             "fingerprint": fingerprint,
             "license": license,
@@ -121,7 +121,7 @@ class HubFolder:
         }
         write_text(self.path / CONFIG, json.dumps(values, indent=1) + "\n")
 
-    def _is_of(self, fingerprint: str) -> bool:
+    def _holds(self, fingerprint: str) -> bool:
         return self._config.get("fingerprint") == fingerprint
 
     def _files(self) -> tuple[HubFile, ...]:
@@ -133,7 +133,7 @@ class HubFolder:
 
 
 def _read(path: Path) -> Mapping[str, Any]:
-    """Return what stands in a JSON file; nothing where there is none, or none that is a mapping."""
+    """Return the mapping in a JSON file; an empty one where there is none."""
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):

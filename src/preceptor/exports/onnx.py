@@ -1,4 +1,4 @@
-"""ONNX files: written through torch's exporter, asked by onnxruntime, made smaller by its dynamic quantisation."""
+"""ONNX files: written by torch's exporter, run by onnxruntime, made smaller by its dynamic quantisation."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.export import ExportedProgram
 
 from preceptor.errors import UsageError
-from preceptor.exports.deployed import Answer, quiet
+from preceptor.exports.deployed import Forward, quiet
 from preceptor.extras import import_extra
 from preceptor.models import METADATA_KEY, ModelMetadata
 
@@ -29,7 +29,7 @@ def to_onnx(program: ExportedProgram, metadata: ModelMetadata, network: str) -> 
     Args:
         program: what `trace` gave.
         metadata: put into the file's metadata.
-        network: its type, for messages.
+        network: name of its type, for messages.
 
     Raises:
         UsageError: for an operator that ONNX does not have, or a missing extra.
@@ -51,30 +51,30 @@ def to_onnx(program: ExportedProgram, metadata: ModelMetadata, network: str) -> 
         why = (
             f"ONNX has no operator for {missing[1]}"
             if missing
-            else f"torch cannot convert it ({' '.join(str(error.__cause__ or error).split())[:200]})"
+            else f"torch cannot convert it ({_line(error.__cause__ or error)})"
         )
         raise UsageError(f"export: {network}: {why}; --to FILE.pt2 or FILE.safetensors can hold it") from error
     assert converted is not None
     model = converted.model_proto
     graph = model.graph
     # where each node came from: paths of this machine, and a third of a small file
-    for part in (graph, *graph.node, *graph.input, *graph.output, *graph.initializer):
-        del part.metadata_props[:]
-    del graph.value_info[:]  # known from the rest, and taken by the quantiser for true where layouts have changed
+    for message in (graph, *graph.node, *graph.input, *graph.output, *graph.initializer):
+        del message.metadata_props[:]
+    del graph.value_info[:]  # redundant, and the quantiser trusts it even where layouts have changed
     model.metadata_props.add(key=METADATA_KEY, value=metadata.as_json())
     content: bytes = model.SerializeToString()
     return content
 
 
-def open_onnx(source: Path | bytes, path: Path) -> tuple[Answer, ModelMetadata]:
-    """Return what asks an ONNX file, on the CPU, and the passport in it.
+def open_onnx(source: Path | bytes, path: Path) -> tuple[Forward, ModelMetadata]:
+    """Return the forward function of an ONNX file, on the CPU, and its metadata.
 
     Args:
         source: the file, or its content.
         path: for messages.
 
     Raises:
-        UsageError: when it is missing, damaged or not one of ours, or the extra is missing.
+        UsageError: when it is missing, damaged or not written by `export`, or the extra is missing.
     """
     runtime = import_extra("onnxruntime", _EXTRA, needed_by=f"{path.name}")
     state = import_extra("onnxruntime.capi.onnxruntime_pybind11_state", _EXTRA, needed_by=f"{path.name}")
@@ -92,14 +92,14 @@ def open_onnx(source: Path | bytes, path: Path) -> tuple[Answer, ModelMetadata]:
         raise UsageError(f"{path}: cannot be read, it is damaged or no ONNX file ({_line(error)})") from error
     metadata = ModelMetadata.from_json(session.get_modelmeta().custom_metadata_map.get(METADATA_KEY), path)
 
-    def answer(samples: Tensor) -> Tensor:
+    def forward(samples: Tensor) -> Tensor:
         return torch.from_numpy(session.run(None, {INPUT: samples.numpy()})[0])
 
-    return answer, metadata
+    return forward, metadata
 
 
 def quantise(content: bytes) -> tuple[bytes, tuple[str, ...]]:
-    """Return an ONNX file with weights in int8 (activations are quantised batch by batch as it runs), and which layers gained.
+    """Return an ONNX file with int8 weights (activations are quantised per batch as it runs), and its integer operators.
 
     Args:
         content: of the float32 file.
@@ -118,11 +118,11 @@ def quantise(content: bytes) -> tuple[bytes, tuple[str, ...]]:
         quantization.quantize_dynamic(before, after, weight_type=quantization.QuantType.QInt8)
         model = onnx.load(after)
         smaller = after.read_bytes()
-    gained = tuple(sorted({node.op_type for node in model.graph.node if node.op_type.endswith("Integer")}))
-    if not gained:
+    operators = tuple(sorted({node.op_type for node in model.graph.node if node.op_type.endswith("Integer")}))
+    if not operators:
         raise UsageError("int8: the network has no convolution and no linear layer that onnxruntime quantises")
-    return smaller, gained
+    return smaller, operators
 
 
-def _line(error: Exception) -> str:
+def _line(error: BaseException) -> str:
     return " ".join(str(error).split())[:200]

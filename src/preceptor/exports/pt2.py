@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.export import ExportedProgram
 
 from preceptor.errors import UsageError
-from preceptor.exports.deployed import Answer, quiet
+from preceptor.exports.deployed import Forward, quiet
 from preceptor.models import METADATA_KEY, ModelMetadata
 
 __all__ = ["open_pt2", "to_pt2"]
@@ -29,15 +29,15 @@ def to_pt2(program: ExportedProgram, metadata: ModelMetadata) -> bytes:
     return content.getvalue()
 
 
-def open_pt2(source: Path | bytes, path: Path) -> tuple[Answer, ModelMetadata]:
-    """Return what asks a `.pt2` file, and the passport in it.
+def open_pt2(source: Path | bytes, path: Path) -> tuple[Forward, ModelMetadata]:
+    """Return the forward function of a `.pt2` file, and its metadata.
 
     Args:
         source: the file, or its content.
         path: for messages.
 
     Raises:
-        UsageError: when it is missing, damaged or not one of ours.
+        UsageError: when it is missing, damaged or not written by `export`.
     """
     notes = {_NOTE: ""}
     try:
@@ -50,9 +50,9 @@ def open_pt2(source: Path | bytes, path: Path) -> tuple[Answer, ModelMetadata]:
     except _DAMAGE as error:
         raise UsageError(f"{path}: cannot be read, it is damaged or no torch.export file") from error
 
-    def answer(samples: Tensor) -> Tensor:
+    def forward(samples: Tensor) -> Tensor:
         with torch.no_grad():
             logits: Tensor = module(samples)
         return logits
 
-    return answer, ModelMetadata.from_json(notes[_NOTE], path)
+    return forward, ModelMetadata.from_json(notes[_NOTE], path)

@@ -52,15 +52,13 @@ def print_assessments(records: Sequence[Record], console: Console) -> None:
         console.print(f"note: {line}", markup=False, highlight=False)
 
 
-def write_assessment_page(records: Sequence[Record], page: Path, *, subtitle: str, command: str, versions: str) -> None:
-    """Write one HTML file that needs no other.
+def write_assessment_page(records: Sequence[Record], page: Path, *, subtitle: str) -> None:
+    """Write one self-contained HTML file.
 
     Args:
         records: each an `Assessment.as_dict()`.
         page: the file; its folder is made.
-        subtitle: what was measured on.
-        command: that made it.
-        versions: of what it was made with.
+        subtitle: the data measured on.
     """
     from preceptor.report import figures  # noqa: PLC0415  (slow imports, wanted only here)
 
@@ -70,9 +68,9 @@ def write_assessment_page(records: Sequence[Record], page: Path, *, subtitle: st
         "subtitle": subtitle,
         "finding": _finding(records),
         "table_title": "Candidates",
-        "small_title": "Do they mean what they say?",
-        "small_note": "Accuracy over confidence on test, 15 bins, as it is and at the temperature fitted on validation; dots on "
-        "the dashed line mean what they say.",
+        "small_title": "Are they calibrated?",
+        "small_note": "Accuracy over confidence on test, 15 bins, as trained and at the temperature fitted on validation; dots on the "
+        "dashed line are calibrated.",
         "runs_title": "Every number, on test",
         "has_runs": False,
         "columns": ("candidate", *_row(ordered[0])),
@@ -80,10 +78,10 @@ def write_assessment_page(records: Sequence[Record], page: Path, *, subtitle: st
         "table_note": _NOTE,
         "figures": [],
         "small_figures": [
-            {"svg": figures.reliability(record["bars"][part], f"{_short(record['name'])}{what}")}
+            {"svg": figures.reliability(record["bars"][profile], f"{_short(record['name'])}{suffix}")}
             for record in ordered
-            for part, what in (("test", ""), ("calibrated", f", T = {record['temperature'] or 1:.2f}"))
-            if part in record["bars"]
+            for profile, suffix in (("test", ""), ("calibrated", f", T = {record['temperature'] or 1:.2f}"))
+            if profile in record["bars"]
         ],
         "run_columns": ("candidate", *[name.replace("_", " ") for name in _names(records)]),
         "runs": [
@@ -94,8 +92,6 @@ def write_assessment_page(records: Sequence[Record], page: Path, *, subtitle: st
             }
             for record in ordered
         ],
-        "command": command,
-        "versions": versions,
     }
     write_page(content, page)
 
@@ -106,13 +102,13 @@ def _ordered(records: Sequence[Record]) -> list[Record]:
 
 def _row(record: Record) -> dict[str, str]:
     """Return a candidate's cells by column."""
-    test, held, at = record["test"], record["validation"], record["calibrated"]
+    test, validation, calibrated = record["test"], record["validation"], record["calibrated"]
     row = {}
-    if held:
+    if validation:
         row = {
-            "val acc": f"{100 * held['accuracy']:.2f}",
-            "val NLL": f"{held['nll']:.4f}",
-            "val Brier": f"{held['brier']:.4f}",
+            "val acc": f"{100 * validation['accuracy']:.2f}",
+            "val NLL": f"{validation['nll']:.4f}",
+            "val Brier": f"{validation['brier']:.4f}",
         }
     row["test acc"] = f"{100 * test['accuracy']:.2f}"
     row |= {heading: f"{test[name]:.4f}" for heading, name in _OF_TWO_CLASSES if name in test}
@@ -120,8 +116,12 @@ def _row(record: Record) -> dict[str, str]:
         heading: f"{test[name]:.4f}"
         for heading, name in (("NLL", "nll"), ("Brier", "brier"), ("ECE", "ece"), ("entropy", "entropy"))
     }
-    if at:
-        row |= {"T": f"{record['temperature']:.3f}", "NLL at T": f"{at['nll']:.4f}", "ECE at T": f"{at['ece']:.4f}"}
+    if calibrated:
+        row |= {
+            "T": f"{record['temperature']:.3f}",
+            "NLL at T": f"{calibrated['nll']:.4f}",
+            "ECE at T": f"{calibrated['ece']:.4f}",
+        }
     if "truth_mse" in test:
         row["to truth"] = f"{test['truth_mse']:.4f}"
     if record["fidelity"]:
@@ -130,33 +130,33 @@ def _row(record: Record) -> dict[str, str]:
 
 
 def _finding(records: Sequence[Record]) -> str:
-    """Say which candidate each criterion prefers, and no more."""
-    part = "validation" if records[0]["validation"] else "test"
+    """Return a sentence: which candidate each criterion prefers."""
+    split = "validation" if records[0]["validation"] else "test"
     if len(records) == 1:
         name, only = _short(records[0]["name"]), records[0]["test"]
         return f"{name}: test accuracy {100 * only['accuracy']:.2f} %, NLL {only['nll']:.4f}, ECE {only['ece']:.4f}."
     choices: dict[str, list[str]] = {}
     for key, name in _CRITERIA.items():
-        if key not in records[0][part]:
+        if key not in records[0][split]:
             continue
-        best = min(records, key=lambda record: (-1 if key in _MORE_IS_BETTER else 1) * record[part][key])
+        best = min(records, key=lambda record: (-1 if key in _MORE_IS_BETTER else 1) * record[split][key])
         choices.setdefault(_short(best["name"]), []).append(name)
-    said = "; ".join(f"{name} by {' and '.join(criteria)}" for name, criteria in choices.items())
-    return f"Best on {part}: {said}."
+    best_by = "; ".join(f"{name} by {' and '.join(criteria)}" for name, criteria in choices.items())
+    return f"Best on {split}: {best_by}."
 
 
 def _all_numbers(record: Record) -> Table:
     table = Table(box=None, padding=(0, 2, 0, 0))
-    parts = [part for part in ("validation", "test", "calibrated") if record[part]]
+    profiles = [profile for profile in ("validation", "test", "calibrated") if record[profile]]
     table.add_column(_short(record["name"]), overflow="fold")
-    for part in parts:
-        table.add_column("test at T" if part == "calibrated" else part, justify="right")
+    for profile in profiles:
+        table.add_column("test at T" if profile == "calibrated" else profile, justify="right")
     for name in record["test"]:
-        table.add_row(name.replace("_", " "), *(_number(name, record[part].get(name)) for part in parts))
+        table.add_row(name.replace("_", " "), *(_number(name, record[profile].get(name)) for profile in profiles))
     if record["temperature"] is not None:
-        table.add_row("temperature T", *("" for _ in parts[:-1]), f"{record['temperature']:.4f}")
+        table.add_row("temperature T", *("" for _ in profiles[:-1]), f"{record['temperature']:.4f}")
     for name, value in (record["fidelity"] or {}).items():
-        table.add_row(f"to the reference: {name.replace('_', ' ')}", *("" for _ in parts[:-1]), _number(name, value))
+        table.add_row(f"to the reference: {name.replace('_', ' ')}", *("" for _ in profiles[:-1]), _number(name, value))
     return table
 
 

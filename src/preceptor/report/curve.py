@@ -1,4 +1,4 @@
-"""A teacher's course as a table, a sentence and a page: what its students make of each kept epoch."""
+"""The students of a teacher's kept epochs, as a table, a sentence and a page."""
 
 from __future__ import annotations
 
@@ -38,22 +38,20 @@ def print_curve(points: Sequence[Record], console: Console) -> None:
     console.print(f"\n{_finding(points)}", highlight=False)
 
 
-def write_curve_page(points: Sequence[Record], page: Path, *, subtitle: str, command: str, versions: str) -> None:
-    """Write one HTML file that needs no other.
+def write_curve_page(points: Sequence[Record], page: Path, *, subtitle: str) -> None:
+    """Write one self-contained HTML file.
 
     Args:
         points: each a `Point.as_dict()`, in the teacher's order.
         page: the file.
         subtitle: which teacher and students.
-        command: that made it.
-        versions: of what it was made with.
     """
     from preceptor.report import figures  # noqa: PLC0415  (slow imports, wanted only here)
 
     accuracy = [
-        {"teacher epoch": point["epoch"], "accuracy": 100 * point[part]["accuracy"], "of": name}
+        {"teacher epoch": point["epoch"], "accuracy": 100 * point[scores]["accuracy"], "of": name}
         for point in points
-        for part, name in (("teacher", "teacher"), ("student_test", "its student"))
+        for scores, name in (("teacher", "teacher"), ("student_test", "its student"))
     ]
     drawn = [
         {
@@ -63,9 +61,9 @@ def write_curve_page(points: Sequence[Record], page: Path, *, subtitle: str, com
             "caption": "Accuracy in % of the teacher (validation) and of the student distilled from it (test).",
         }
     ]
-    for part, key, name in (("teacher", "nll", "validation NLL"), ("teacher_test", "truth_mse", "distance to truth")):
-        if key in points[0][part]:
-            rows = [{"teacher epoch": p["epoch"], name: p[part][key], "of": "teacher"} for p in points]
+    for scores, key, name in (("teacher", "nll", "validation NLL"), ("teacher_test", "truth_mse", "distance to truth")):
+        if key in points[0][scores]:
+            rows = [{"teacher epoch": p["epoch"], name: p[scores][key], "of": "teacher"} for p in points]
             caption = f"The teacher's {name}."
             svg = figures.lines(rows, x="teacher epoch", y=name, colour="of", order=["teacher"])
             drawn.append({"svg": svg, "caption": caption})
@@ -94,8 +92,6 @@ def write_curve_page(points: Sequence[Record], page: Path, *, subtitle: str, com
             for point in points
         ],
         "has_runs": True,
-        "command": command,
-        "versions": versions,
     }
     write_page(content, page)
 
@@ -125,4 +121,4 @@ def _finding(points: Sequence[Record]) -> str:
             (points[-1], "the last kept"),
         )
     ]
-    return f"Students of {'; '.join(by)}. The best of several test results is flattered by the choice."
+    return f"Students of {'; '.join(by)}. The best of several test results is optimistic: it was chosen on test."

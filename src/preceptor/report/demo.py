@@ -1,4 +1,4 @@
-"""The demo's report: one table, four kinds of figure, one plain sentence; all of it read from the run folders."""
+"""The demo's report, read from its run folders: a table, four kinds of figure, a sentence."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ Runs = dict[str, dict[int, dict[str, Any]]]
 
 @dataclass(frozen=True, slots=True)
 class DemoRow:
-    """One teacher objective; without a teacher for the students of the truth itself."""
+    """One teacher objective and its students; no teacher where the students learn from the truth."""
 
     name: str
     train_accuracy: Spread | None
@@ -54,7 +54,7 @@ class DemoRow:
 
 @dataclass(frozen=True, slots=True)
 class DemoSummary:
-    """What a demo found."""
+    """The results of a demo."""
 
     rows: tuple[DemoRow, ...]
     finding: str
@@ -66,7 +66,7 @@ def summarise_demo(folder: Path) -> DemoSummary:
     """Return the table of a demo folder: teachers/NAME-seedN and students/NAME-seedN.
 
     Raises:
-        UsageError: when a part is missing or unfinished.
+        UsageError: when a run is missing or unfinished.
     """
     teachers, students = _runs(folder / "teachers"), _runs(folder / "students")
     if BASELINE not in students:
@@ -100,8 +100,8 @@ def print_summary(summary: DemoSummary, console: Console) -> None:
     console.print(f"\n{summary.finding}", highlight=False)
 
 
-def write_demo_page(summary: DemoSummary, folder: Path, command: str) -> Path:
-    """Write report.html, one file that needs no other, and return its path."""
+def write_demo_page(summary: DemoSummary, folder: Path) -> Path:
+    """Write report.html, a self-contained file, and return its path."""
     from preceptor.report import figures  # noqa: PLC0415  (slow imports, wanted only here)
 
     points = _points(summary)
@@ -118,7 +118,7 @@ def write_demo_page(summary: DemoSummary, folder: Path, command: str) -> Path:
         "finding": summary.finding,
         "table_title": "Teachers and their students",
         "small_title": "Are the teachers calibrated?",
-        "small_note": "Accuracy over confidence on test, 15 bins, first seed; dots on the dashed line mean what they say.",
+        "small_note": "Accuracy over confidence on test, 15 bins, first seed; dots on the dashed line are calibrated.",
         "runs_title": "Every run",
         "has_runs": True,
         "columns": _COLUMNS,
@@ -127,7 +127,7 @@ def write_demo_page(summary: DemoSummary, folder: Path, command: str) -> Path:
         "figures": [
             {
                 "svg": _student_scatter(points, "teacher distance to truth", names),
-                "caption": "A point a seed: the nearer the teacher is to the true label distribution (left), the better its "
+                "caption": "One point per seed: the nearer the teacher is to the true label distribution (left), the better its "
                 "student should be (up).",
             },
             {
@@ -145,7 +145,6 @@ def write_demo_page(summary: DemoSummary, folder: Path, command: str) -> Path:
         ],
         "run_columns": ("run", "train acc", "test acc", "NLL", "distance to truth", "ECE", "seconds"),
         "runs": [*_listed("teachers", summary.teachers), *_listed("students", summary.students)],
-        "command": command,
         "versions": _versions(summary),
     }
     page = folder / "report.html"
@@ -154,40 +153,40 @@ def write_demo_page(summary: DemoSummary, folder: Path, command: str) -> Path:
 
 
 def _runs(folder: Path) -> Runs:
-    found: Runs = {}
+    runs: Runs = {}
     for path in sorted(folder.glob("*-seed*"), key=lambda p: p.stat().st_mtime_ns):  # in the order they were made
         name, _, seed = path.name.rpartition("-seed")
-        found.setdefault(name, {})[int(seed)] = RunFolder(path).read_result()
-    if not found:
+        runs.setdefault(name, {})[int(seed)] = RunFolder(path).read_result()
+    if not runs:
         raise UsageError(f"{folder}: holds no runs")
-    return found
+    return runs
 
 
-def _over(runs: Sequence[Mapping[str, Any]], part: str, key: str) -> Spread | None:
-    return spread([run[part][key] for run in runs]) if runs else None
+def _over(runs: Sequence[Mapping[str, Any]], split: str, key: str) -> Spread | None:
+    return spread([run[split][key] for run in runs]) if runs else None
 
 
 def _finding(rows: Sequence[DemoRow]) -> str:
-    """Say in one sentence what the numbers show, and no more."""
+    """Return one sentence: what the numbers show, and no more."""
     teachers = [row for row in rows if row.distance is not None and row.test_accuracy is not None]
     nearest = min(teachers, key=lambda row: row.distance.mean if row.distance else 0.0)
     students = max(teachers, key=lambda row: row.student_accuracy.mean)
-    sure = [r.name for r in teachers if r.gain is not None and r.gain.low is not None and r.gain.low > 0]
+    better = [r.name for r in teachers if r.gain is not None and r.gain.low is not None and r.gain.low > 0]
     worse = [r.name for r in teachers if r.gain is not None and r.gain.high is not None and r.gain.high < 0]
-    said = [
+    clauses = [
         f"The teacher nearest to the true label distribution is {nearest.name}; the best students on average are those of "
         f"{students.name}",
-        f"beyond the 95 % interval, students are better than the cross-entropy teacher's under {' and '.join(sure)}"
-        if sure
+        f"beyond the 95 % interval, students are better than the cross-entropy teacher's under {' and '.join(better)}"
+        if better
         else "no gain over the cross-entropy teacher's students is beyond its 95 % interval",
     ]
     if worse:
-        said.append(f"they are worse under {' and '.join(worse)}")
+        clauses.append(f"they are worse under {' and '.join(worse)}")
     unconverged = [r.name for r in teachers if r.train_accuracy and r.train_accuracy.mean < _CONVERGED]
     if unconverged:
-        said.append(f"not converged (training accuracy under 95 %): {' and '.join(unconverged)}")
+        clauses.append(f"not converged (training accuracy under 95 %): {' and '.join(unconverged)}")
     seeds = rows[0].student_accuracy.n
-    return f"{'; '.join(said)}. {seeds} seed{'s' * (seeds != 1)}, small images, one data set: a demonstration, not evidence."
+    return f"{'; '.join(clauses)}. {seeds} seed{'s' * (seeds != 1)}, small images, one data set: a demonstration, not evidence."
 
 
 def _cells(row: DemoRow) -> list[str]:
@@ -195,15 +194,15 @@ def _cells(row: DemoRow) -> list[str]:
     return [
         row.name.replace("_", " ") + star,
         "–" if row.train_accuracy is None else f"{100 * row.train_accuracy.mean:.1f}",
-        _shown(row.test_accuracy, 100, 1),
-        _shown(row.distance, 1, 3),
-        _shown(row.ece, 1, 3),
-        _shown(row.student_accuracy, 100, 1),
+        _mean_std(row.test_accuracy, 100, 1),
+        _mean_std(row.distance, 1, 3),
+        _mean_std(row.ece, 1, 3),
+        _mean_std(row.student_accuracy, 100, 1),
         _gain(row.gain),
     ]
 
 
-def _shown(value: Spread | None, scale: float, digits: int) -> str:
+def _mean_std(value: Spread | None, scale: float, digits: int) -> str:
     if value is None:
         return "–"
     mean = f"{scale * value.mean:.{digits}f}"

@@ -1,4 +1,4 @@
-"""Figures as inline SVG: drawn with altair, rendered by vl-convert, so that a page needs nothing from outside."""
+"""Figures as inline SVG, drawn with altair and rendered by vl-convert, for self-contained pages."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _WIDTH, _HEIGHT = 340, 230
 
 
 def scatter(rows: Sequence[Mapping[str, Any]], *, x: str, y: str, colour: str, order: Sequence[str]) -> Markup:
-    """Return a scatter plot, a point a row; axes do not start at 0."""
+    """Return a scatter plot, one point per row; axes do not start at 0."""
     chart = altair.Chart(altair.InlineData(values=list(rows))).mark_point(filled=True, size=70, opacity=0.85)
     return _svg(
         chart.encode(
@@ -43,7 +43,7 @@ def lines(rows: Sequence[Mapping[str, Any]], *, x: str, y: str, colour: str, ord
 
 
 def reliability(bars: Sequence[Mapping[str, Any]], title: str) -> Markup:
-    """Return a reliability diagram: accuracy over confidence a bin, dots as large as the bin is full."""
+    """Return a reliability diagram: accuracy over confidence per bin, dots sized by the samples in it."""
     rows = [{**bar, "share": bar["count"]} for bar in bars if bar["count"]]
     unit = altair.Scale(domain=[0, 1])
     diagonal = altair.Chart(altair.InlineData(values=[{"c": 0, "a": 0}, {"c": 1, "a": 1}]))

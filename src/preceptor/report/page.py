@@ -1,4 +1,4 @@
-"""One HTML file that needs no other."""
+"""One self-contained HTML file."""
 
 from __future__ import annotations
 
@@ -6,20 +6,22 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from preceptor.artifacts.provenance import command_line, versions
 from preceptor.files import write_text
 
 __all__ = ["write_page"]
 
 
 def write_page(content: Mapping[str, Any], page: Path) -> None:
-    """Fill the template of all pages and write it, atomically; the page's folder is made.
+    """Fill the template of all pages and write it atomically; the page's folder is made.
 
     Args:
-        content: what templates/page.html names.
+        content: the values that templates/page.html names; command and versions are by default those of this process.
         page: the file.
     """
     from jinja2 import Environment, PackageLoader, select_autoescape  # noqa: PLC0415  (slow import, wanted only here)
 
     environment = Environment(loader=PackageLoader("preceptor.report"), autoescape=select_autoescape())
     page.parent.mkdir(parents=True, exist_ok=True)
-    write_text(page, environment.get_template("page.html").render(content))
+    here = {"command": command_line(), "versions": ", ".join(f"{name} {number}" for name, number in versions().items())}
+    write_text(page, environment.get_template("page.html").render({**here, **content}))

@@ -9,7 +9,7 @@ student = preceptor.distill(
 
 metrics = student.metrics
 print(f"accuracy {metrics.accuracy:.3f}, NLL {metrics.nll:.3f}, Brier {metrics.brier:.3f}, ECE {metrics.ece:.3f}")
-print(f"{student.record['images_per_second']:.0f} images/s; everything is in {student.path}")
+print(f"{student.record.images_per_second:.0f} images/s; everything is in {student.path}")
 
 same = preceptor.load(student.path)  # a plain nn.Module in eval mode
 print(sum(parameter.numel() for parameter in same.parameters()), "parameters")

@@ -19,7 +19,7 @@ from preceptor.assessment import distance_to_truth, measure
 from preceptor.data import load
 from preceptor.divergences import log_soften
 from preceptor.objectives.teacher import brier_loss, cross_entropy_loss
-from preceptor.training.teachers import together
+from preceptor.training.teachers import average_outputs
 from preceptor.types import Outputs
 
 Loss = Callable[[Tensor, Tensor], Tensor]
@@ -105,7 +105,7 @@ def test_distance_of_replicates_is_bias_and_variance() -> None:
     """E|p_T - p*|^2 = |E p_T - p*|^2 + Var: a team's mean answer is nearer than its members by their spread."""
     inputs, truth, _ = gaussians(200)
     members = [logits for name, logits in models(inputs, truth).items() if name != "the truth"]
-    team = together([Outputs(logits) for logits in members]).logits
+    team = average_outputs([Outputs(logits) for logits in members]).logits
     given = torch.stack([torch.softmax(logits, 1) for logits in members])
     variance = float((given - given.mean(0)).square().sum(2).mean())
     mean_distance = sum(distance_to_truth(logits, truth).mse for logits in members) / len(members)

@@ -59,7 +59,7 @@ def taught(setting: dict[str, Any], model: dict[str, Any], name: str, out: Path)
 
 
 def measured(run: Any) -> dict[str, float]:
-    return {name: run.record["test"][name] for name in METRICS}
+    return {name: run.record.test[name] for name in METRICS}
 
 
 def rows_of(name: str, setting: dict[str, Any], seed: int, work: Path) -> list[dict[str, Any]]:

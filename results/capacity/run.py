@@ -65,12 +65,12 @@ def main() -> None:
                         "seed": seed,
                         "network": name,
                         "inputs": label,
-                        "parameters": student.record["parameters"],
+                        "parameters": student.record.parameters,
                         "test": student.metrics.accuracy,
                         "train": accuracy(own, data),
                         "memorisation KL": found.kl,
                         "memorisation agreement": found.agreement,
-                        "minutes": student.record["seconds"] / 60,
+                        "minutes": student.record.seconds / 60,
                     }
                 )
                 print(rows[-1], flush=True)

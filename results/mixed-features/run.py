@@ -92,7 +92,7 @@ def measure(size: int, name: str, seed: int, work: Path) -> list[dict[str, Any]]
         overwrite=True,
         progress=False,
     )
-    history = run.record["history"]
+    history = run.record.history
     row: dict[str, Any] = {"size": size, "objective": name, "seed": seed, "train": history[-1]["train"]["accuracy"]}
     for truth in ("posterior", "geometric"):
         (found,) = preceptor.assess(run.model, data=data(size, truth, seed), device="cpu")

@@ -94,7 +94,7 @@ def add(seed: int, batch_size: int, data: Data, work: Path, record: Record) -> N
             name = f"{objective} {seed} epoch {epoch} {batch_size}"
             record.once(name, partial(from_network, objective, kept, epoch, **same))
         stopped = teach(objective, seed, batch_size, work, {"stop_at": rule})
-        epoch = int(RunFolder(stopped).read_result()["selected_epoch"])
+        epoch = int(RunFolder(stopped).read_record().selected_epoch)
         name = f"{objective} {seed} stopped {batch_size}"
         record.once(name, partial(from_network, f"{objective}, stopped", stopped, epoch, **same))
 
@@ -165,7 +165,7 @@ def distil(teacher: Any, data: Data, seed: int, batch_size: int, work: Path) -> 
     # students' initial weights and order are their own: not those of the teacher of the same seed
     run = preceptor.distill(data=data, teacher=teacher, method=method, seed=100 + seed, out=out, **settings(batch_size))
     shutil.rmtree(out)
-    test = run.record["test"]
+    test = run.record.test
     return {"student accuracy": test["accuracy"], "student expected accuracy": test["truth_expected_accuracy"]}
 
 

@@ -335,7 +335,7 @@ def mixed(experiment: str, settings: dict[str, Any], work: Path) -> dict[str, An
     return {
         "experiment": experiment,
         **settings,
-        "train accuracy": run.record["train"]["accuracy"],
+        "train accuracy": run.record.train["accuracy"],
         "test accuracy": run.metrics.accuracy,
         "l1": float(l1.mean()),
         "l1 geometric": float((logits.softmax(1) - geometric.test.truth).abs().sum(1).mean()),

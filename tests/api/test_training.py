@@ -81,7 +81,7 @@ def test_every_method_from_a_teacher_of_another_shape(teacher: preceptor.Result,
         out=tmp_path / "s",
         progress=False,
     )
-    losses = [row["train"]["terms"][method] for row in result.record["history"]]
+    losses = [row["train"]["terms"][method] for row in result.record.history]
     assert losses[-1] < losses[0]
 
 
@@ -122,8 +122,8 @@ def test_vectors_and_a_known_truth(tmp_path: Path) -> None:
     student = preceptor.distill(
         data=data, teacher={"truth": True}, model="mlp", epochs=2, out=tmp_path / "s", progress=False
     )
-    assert student.record["teacher_fingerprint"] is None
-    assert student.record["truth_fingerprint"] == result.record["truth_fingerprint"] is not None
+    assert student.record.teacher_fingerprint is None
+    assert student.record.truth_fingerprint == result.record.truth_fingerprint is not None
 
 
 def test_a_bare_weights_file_as_teacher(teacher: preceptor.Result, tmp_path: Path) -> None:
@@ -132,7 +132,7 @@ def test_a_bare_weights_file_as_teacher(teacher: preceptor.Result, tmp_path: Pat
     result = preceptor.distill(
         data=SMALL, teacher=section, model="convnet_s", epochs=1, out=tmp_path / "s", progress=False
     )
-    assert result.record["teacher_fingerprint"] is not None
+    assert result.record.teacher_fingerprint is not None
 
 
 def test_tensorboard_on_request(tmp_path: Path) -> None:

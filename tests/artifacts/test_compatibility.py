@@ -115,7 +115,7 @@ def test_bare_weights_start_a_run_on_other_classes(run: preceptor.Result, tmp_pa
     data = images(tmp_path / "other", ("x", "y", "z"))
     weights = run.path / "model.safetensors"
     tuned = preceptor.teach(data=data, model="convnet_s", start_from=weights, out=tmp_path / "tuned", **QUICK)
-    assert tuned.record["class_names"] == ["x", "y", "z"]
+    assert tuned.record.class_names == ("x", "y", "z")
 
 
 def test_all_samples_of_other_data_are_measured(
@@ -171,6 +171,6 @@ def test_a_student_reads_another_table_as_its_teacher_does_or_not_at_all(
     ):
         preceptor.distill(data=fresh, **student)
     found = preceptor.distill(data={**fresh, "fit": str(rows.path)}, **student)
-    assert found.record["table"] == rows.record["table"]
+    assert found.record.table == rows.record.table
     with pytest.raises(UsageError, match=r"class 'a' is not among those of the training rows: no, yes"):
         preceptor.evaluate(rows.path, data=table(tmp_path / "ab.csv", names=("a", "b")), progress=False)

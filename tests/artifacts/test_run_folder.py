@@ -22,16 +22,16 @@ def test_a_new_folder_is_claimed_with_its_configuration(tmp_path: Path) -> None:
 def test_a_folder_with_a_run_is_refused_resumed_or_overwritten(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path / "run")
     folder.claim(CONFIG, resume=False, overwrite=False)
-    folder.append({"epoch": 1})
+    folder.metrics_log().append({"epoch": 1})
     with pytest.raises(UsageError, match=r"holds an unfinished run \(resume=True"):
         folder.claim(CONFIG, resume=False, overwrite=False)
     folder.claim(CONFIG, resume=True, overwrite=False)
-    assert folder.history() == [{"epoch": 1}]
-    folder.write_result({"seconds": 1.0})
+    assert folder.metrics_log().rows() == [{"epoch": 1}]
+    folder.result.write_text("{}")
     with pytest.raises(UsageError, match="holds a finished run; overwrite=True"):
         folder.claim(CONFIG, resume=False, overwrite=False)
     folder.claim(CONFIG, resume=False, overwrite=True)
-    assert folder.history() == []
+    assert folder.metrics_log().rows() == []
     assert not folder.is_finished
 
 
@@ -57,16 +57,6 @@ def test_overwriting_leaves_what_is_not_ours(tmp_path: Path) -> None:
     assert (tmp_path / "notes.txt").read_text() == "mine"
 
 
-def test_the_journal_can_be_cut_back(tmp_path: Path) -> None:
-    folder = RunFolder(tmp_path / "run")
-    folder.claim(CONFIG, resume=False, overwrite=False)
-    folder.append({"epoch": 1})
-    size = folder.size()
-    folder.append({"epoch": 2})
-    folder.cut(size)
-    assert folder.history() == [{"epoch": 1}]
-
-
 @pytest.mark.parametrize(
     ("make", "message"),
     [
@@ -88,7 +78,7 @@ def test_an_unfinished_run_has_no_result(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path / "run")
     folder.claim(CONFIG, resume=False, overwrite=False)
     with pytest.raises(UsageError, match="has not finished"):
-        folder.read_result()
+        folder.read_record()
 
 
 def test_versions_and_commit_are_those_of_this_process() -> None:

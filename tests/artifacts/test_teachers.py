@@ -124,7 +124,7 @@ def test_rco_takes_all_kept_epochs(teachers: list[Path], tmp_path: Path) -> None
 def test_assistants_are_runs_of_their_own(teachers: list[Path], tmp_path: Path) -> None:
     teacher = {"path": str(teachers[0]), "assistants": ["convnet_m", "mlp"]}
     result = student(tmp_path / "s", teacher, method="takd")
-    assert result.record["assistants"] == [f"{tmp_path}/s-assistant1", f"{tmp_path}/s-assistant2"]
+    assert result.record.assistants == [f"{tmp_path}/s-assistant1", f"{tmp_path}/s-assistant2"]
     last = json.loads((tmp_path / "s-assistant2" / "result.json").read_text())
     assert last["kind"] == "distill"
     again = student(tmp_path / "direct", {"path": f"{tmp_path}/s-assistant2"})

@@ -36,7 +36,7 @@ def test_the_teachers_converge_and_the_numbers_are_those_of_the_runs(demo: Path)
         train = rows[name].train_accuracy
         assert train is not None
         assert train.mean > 0.95
-        assert rows[name].student_accuracy.mean == summary.students[name][0]["test"]["accuracy"]
+        assert rows[name].student_accuracy.mean == summary.students[name][0].test["accuracy"]
     assert "1 seed, small images, one data set: a demonstration, not evidence" in summary.finding
 
 

@@ -22,10 +22,11 @@ from preceptor.objectives.distill import KD, PKT, RKD
 from preceptor.objectives.distill.cc import CC
 from preceptor.objectives.teacher import CrossEntropy
 from preceptor.objectives.weighted import Sum
-from preceptor.training import Learner, LearningRate, LiveTeacher, Plan
+from preceptor.training import Learner, LearningRate, LiveTeacher, OptimizerSettings, Plan
 from preceptor.training.engine import Engine
 from preceptor.training.metrics import RunningMetrics
-from preceptor.training.step import take_step
+from preceptor.training.state import TrainState
+from preceptor.training.step import train_step
 from preceptor.types import Batch, Outputs, Progress, Step
 
 COUNT = 3
@@ -151,7 +152,7 @@ class Together(Labelled):
         return (own @ own.T).sigmoid().mean()
 
 
-class DataSpec(Objective):
+class OfSamples(Objective):
     """The mean square of logits of rows that show a sample."""
 
     uses_teacher = False
@@ -174,27 +175,24 @@ def trained(
     objective.taps(*({name: tuple(value.shape[1:]) for name, value in out.features.items()} for out in dry))
     objective.build(BuildContext(24, 3, *dry))
     learner = Learner(student, objective)
-    optimizer = torch.optim.SGD(learner.parameters(), lr=0.05)
-    plan = Plan(1, 1, LearningRate(0.05, "constant"), accumulate=accumulate)
-    metrics = RunningMetrics(objective.running)
+    plan = Plan(1, 1, LearningRate(0.05), accumulate=accumulate)
+    optimizer = OptimizerSettings(lr=0.05, momentum=0.0).make(learner)
+    state = TrainState(learner, optimizer, plan, num_batches=10**6, processes=processes)
     for batch in kind(processes).batches(1):
-        culprit = take_step(
-            learner, batch, LiveTeacher(teacher, engine), optimizer, plan, Progress(1, 1, 0.0), engine, metrics
-        )
-        assert culprit is None
-    return learner.state_dict(), metrics.over(processes, DEVICE)
+        assert train_step(state, batch, LiveTeacher(teacher, engine), plan, engine) is None
+    return learner.state_dict(), state.metrics.over(processes, DEVICE)
 
 
 def assert_same_training(
     kind: Callable[[Processes], Batches], objective: Sum, processes: Processes, accumulate: int = 1
 ) -> None:
     weights, metrics = trained(kind, objective, Processes())
-    others, other_tally = trained(kind, objective, processes, accumulate)
+    others, other_metrics = trained(kind, objective, processes, accumulate)
     for name, value in weights.items():
         torch.testing.assert_close(others[name], value, rtol=1e-5, atol=1e-6)
-    assert other_tally.loss == pytest.approx(metrics.loss, rel=1e-5)
+    assert other_metrics.loss == pytest.approx(metrics.loss, rel=1e-5)
     if accumulate == 1:
-        assert other_tally.term_means == pytest.approx(metrics.term_means, rel=1e-5)
+        assert other_metrics.term_means == pytest.approx(metrics.term_means, rel=1e-5)
 
 
 def steps_are_those_of_one_process(processes: Processes) -> None:
@@ -203,7 +201,7 @@ def steps_are_those_of_one_process(processes: Processes) -> None:
         cross_entropy=(1.0, CrossEntropy()),
         labelled=(1.0, Labelled()),
         together=(1.0, Together()),
-        samples=(1.0, DataSpec()),
+        samples=(1.0, OfSamples()),
         kd=(1.0, KD()),
     )
     for kind, objective in ((plain, relations), (pooled, relations), (pooled, parts), (mixed, parts)):
@@ -212,7 +210,7 @@ def steps_are_those_of_one_process(processes: Processes) -> None:
 
 def passes_are_one_step(processes: Processes) -> None:
     """Of means over rows, whatever rows they are of; a process may have fewer rows than there are passes."""
-    means = Sum(cross_entropy=(1.0, CrossEntropy()), samples=(1.0, DataSpec()), kd=(1.0, KD()))
+    means = Sum(cross_entropy=(1.0, CrossEntropy()), samples=(1.0, OfSamples()), kd=(1.0, KD()))
     for kind, accumulate in ((few, 2), (pooled, 2), (mixed, 3)):
         assert_same_training(kind, means, processes, accumulate)
 

@@ -18,11 +18,8 @@ from torch import nn
 import preceptor
 from preceptor.distributed import Processes
 from preceptor.errors import UsageError
-from preceptor.training import Plan
-from preceptor.training.checkpoint import load_state
-from preceptor.training.optimizers.dot import DOT
-from preceptor.training.optimizers.optim import LearningRate
-from preceptor.training.step import check_step
+from preceptor.training import OptimizerSettings
+from preceptor.training.checkpoint import load_checkpoint
 from torchrun import COMMON, ENVIRONMENT, alone, assert_same_run, curve, together, torchrun, words
 
 
@@ -92,7 +89,9 @@ def test_what_is_remembered_of_each_class_of_a_sample(tmp_path: Path) -> None:
     done = torchrun([*more, f"out={tmp_path / 'two'}"])
     assert done.returncode == 0, done.stderr
     assert_same_run(tmp_path / "one", tmp_path / "two")
-    one, two = (load_state(tmp_path / name / "checkpoint" / "last.pt").learner for name in ("one", "two"))
+    one, two = (
+        load_checkpoint(tmp_path / name / "checkpoint" / "last.pt", ["learner"])["learner"] for name in ("one", "two")
+    )
     name = "objective.objectives.consistency.bank"
     assert (one[name] > 0).all()
     torch.testing.assert_close(two[name], one[name], rtol=1e-4, atol=1e-5)
@@ -134,10 +133,9 @@ def test_a_batch_in_several_passes_is_the_same_step(tmp_path: Path) -> None:
 
 
 def test_two_gradients_are_not_added_up() -> None:
-    dot = DOT(nn.Linear(2, 2).parameters(), lr=0.1)
-    plan = Plan(1, 1, LearningRate(0.1, "constant"), accumulate=2)
+    dot = OptimizerSettings(name="dot").make(nn.Linear(2, 2))
     with pytest.raises(UsageError, match="accumulate: 2 cannot be used with optim=dot"):
-        check_step(plan, dot)
+        dot.check(clip_norm=None, accumulate=2)
 
 
 def test_one_process_alone_changes_nothing() -> None:

@@ -14,7 +14,7 @@ from torch import nn
 
 import preceptor
 from preceptor.artifacts.run_folder import RunFolder
-from preceptor.distributed.dtensors import is_sharded, whole
+from preceptor.distributed.dtensors import full_tensor, is_sharded
 from preceptor.distributed.sharding import clip_gradients, full_state, local_shard, shard_like
 from preceptor.errors import UsageError
 from preceptor.training import choose_engine
@@ -118,13 +118,13 @@ def test_one_process_has_nothing_to_part(tmp_path: Path) -> None:
 def test_what_cannot_be_parted_is_said(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="sharding: all cannot be used with engine=fast"):
         choose_engine("cpu", name="fast", sharding="all")
-    with pytest.raises(UsageError, match="sharding: teacher is the network that a run asks"):
+    with pytest.raises(UsageError, match="sharding: teacher is the network that a student learns from"):
         preceptor.teach(data="gaussian", model="mlp", sharding="teacher", out=tmp_path / "run", progress=False)
 
 
 def test_whole_tensors_stay_as_they_are() -> None:
     values = torch.arange(6.0)
-    assert whole(values) is values
+    assert full_tensor(values) is values
     assert local_shard(values) is values
     assert shard_like(values, torch.zeros(6)) is values
     state = {"a": [values, (1, "b")], "c": None}

@@ -56,8 +56,8 @@ def pixels(shape: tuple[int, ...], rows: int) -> Tensor:
 
 
 def probabilities(run: Path, samples: Tensor) -> Tensor:
-    record = RunFolder(run).read_result()
-    normalise = Normalisation(tuple(record["normalisation"]["mean"]), tuple(record["normalisation"]["std"]))
+    record = RunFolder(run).read_record()
+    normalise = Normalisation(tuple(record.normalisation["mean"]), tuple(record.normalisation["std"]))
     with torch.no_grad():
         answer: Tensor = preceptor.load(run)(normalise(samples)).softmax(1)
     return answer
@@ -172,11 +172,11 @@ def test_int8_is_smaller_and_its_cost_is_said(runs: Path, tmp_path: Path, capsys
 def test_the_card_tells_the_runs_own_numbers(runs: Path, tmp_path: Path) -> None:
     hub = tmp_path / "hub"
     export(runs / "s", tmp_path / "student.onnx", output="probabilities", hub_folder=hub, license="mit")
-    record, card = RunFolder(runs / "s").read_result(), (hub / "README.md").read_text()
+    record, card = RunFolder(runs / "s").read_record(), (hub / "README.md").read_text()
     front = next(yaml.safe_load_all(card.split("\n---\n")[0]))
     (result,) = front["model-index"][0]["results"]
     assert {each["type"]: each["value"] for each in result["metrics"]} == {
-        name: value for name, value in record["test"].items() if name != "samples"
+        name: value for name, value in record.test.items() if name != "samples"
     }
     assert (front["library_name"], front["license"], front["pipeline_tag"]) == (
         "preceptor",
@@ -185,15 +185,15 @@ def test_the_card_tells_the_runs_own_numbers(runs: Path, tmp_path: Path) -> None
     )
     assert "datasets" not in front  # digits are no data set of the Hub
     assert front["tags"] == ["preceptor", "knowledge-distillation", "kd"]
-    teacher, seen = RunFolder(runs / "t").read_result()["test"]["accuracy"], record["normalisation"]
+    teacher, seen = RunFolder(runs / "t").read_record().test["accuracy"], record.normalisation
     scaled = f"(pixels / 255 - {seen['mean']}) / {seen['std']}, channel by channel"
     takes = f"float32 [batch, 1, 8, 8], normalised: {scaled}"
     for text in (
         f"A student of `convnet_m` (`t`, test accuracy {100 * teacher:.2f} %), distilled by `kd`",
-        f"| accuracy | {100 * record['test']['accuracy']:.2f} % |",
+        f"| accuracy | {100 * record.test['accuracy']:.2f} % |",
         "| seed | 3 |",
-        f"torch {record['versions']['torch']}",
-        record["command"],
+        f"torch {record.versions['torch']}",
+        record.command,
         f"| `student.onnx` | {takes} | probabilities [batch, 10] |",
         f"| `model.safetensors` | {takes} | logits [batch, 10] |",
     ):
@@ -225,7 +225,7 @@ def test_a_kept_epoch_leaves(suffix: str, kept: Result, tmp_path: Path) -> None:
     assert main(words) == 0
     network = copy.deepcopy(kept.model)
     samples = pixels((1, 8, 8), 5)
-    shown = Normalisation(*(tuple(kept.record["normalisation"][key]) for key in ("mean", "std")))(samples)
+    shown = Normalisation(*(tuple(kept.record.normalisation[key]) for key in ("mean", "std")))(samples)
     found = open_model(tmp_path / f"k.{suffix}").probabilities(samples)
     for epoch, is_it in ((2, True), (3, False)):
         load_weights(network, RunFolder(kept.path).kept_epochs()[epoch])
@@ -246,7 +246,7 @@ def test_the_card_says_which_epoch_and_what_was_measured_of_it(kept: Result, tmp
     assert (
         "The weights are those of epoch 2 of 3, kept during training. Test was read for the run's result alone" in text
     )
-    validation = kept.record["history"][1]["validation"]
+    validation = kept.record.history[1]["validation"]
     (result,) = front["model-index"][0]["results"]
     assert result["dataset"]["split"] == "validation"
     assert {each["type"]: each["value"] for each in result["metrics"]} == {
@@ -352,14 +352,16 @@ def test_mistakes(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_run_that_does_not_say_its_classes(runs: Path, tmp_path: Path) -> None:
+def test_a_record_without_classes_is_none(runs: Path, tmp_path: Path) -> None:
     old = RunFolder(tmp_path / "old")
     old.path.mkdir()
     old.config.write_text(RunFolder(runs / "s").config.read_text())
-    record = RunFolder(runs / "s").read_result()
+    record = json.loads(RunFolder(runs / "s").result.read_text())
     del record["class_names"]
-    old.write_result(record)
-    with pytest.raises(preceptor.UsageError, match="does not record its class names and normalisation; run it again"):
+    old.result.write_text(json.dumps(record))
+    with pytest.raises(
+        preceptor.UsageError, match=r"result.json: is no record of a run \(class_names: field required\)"
+    ):
         export(old.path, tmp_path / "x.onnx")
 
 

@@ -35,11 +35,11 @@ def test_each_kept_epoch_has_its_student_and_both_are_measured(
     assert [point["epoch"] for point in points] == [2, 4]
     for point in points:
         run = RunFolder(out / f"epoch_{point['epoch']:04d}")
-        record = run.read_result()
-        assert point["student_test"] == record["test"]
+        record = run.read_record()
+        assert point["student_test"] == record.test
         assert run.read_config()["teacher"]["epoch"] == point["epoch"]
         kept = load_run_network(RunFolder(teacher), RunFolder(teacher).kept_epochs()[point["epoch"]])[0]
-        assert record["teacher_fingerprint"] == fingerprint(kept)
+        assert record.teacher_fingerprint == fingerprint(kept)
         assert f"{100 * point['student_test']['accuracy']:.2f}" in printed
         assert "truth_mse" in point["teacher_test"]
     assert points[0]["teacher"] != points[1]["teacher"]
@@ -56,8 +56,8 @@ def test_the_last_kept_epoch_is_the_run_itself(teacher: Path, tmp_path: Path) ->
     one = preceptor.distill(**common, teacher=teacher, out=tmp_path / "one")
     two = preceptor.distill(**common, teacher={"path": str(teacher), "epoch": 4}, out=tmp_path / "two")
     other = preceptor.distill(**common, teacher={"path": str(teacher), "epoch": 2}, out=tmp_path / "other")
-    assert one.record["test"] == two.record["test"]
-    assert other.record["test"] != one.record["test"]
+    assert one.record.test == two.record.test
+    assert other.record.test != one.record.test
 
 
 @pytest.mark.parametrize(

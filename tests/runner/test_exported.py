@@ -80,7 +80,7 @@ def test_it_labels_and_is_started_from(kind: str, places: dict[str, Path], tmp_p
         )
         for name in ("run", kind)
     }
-    assert started[kind].record["start_fingerprint"] == started["run"].record["start_fingerprint"]
+    assert started[kind].record.start_fingerprint == started["run"].record.start_fingerprint
     assert started[kind].metrics == started["run"].metrics
 
 

@@ -43,7 +43,7 @@ def teacher(tree: Path, tmp_path_factory: pytest.TempPathFactory) -> preceptor.R
 
 def test_a_teacher_learns_from_parts_of_images(teacher: preceptor.Result) -> None:
     assert teacher.metrics.accuracy > 0.4
-    assert teacher.record["input_shape"] == [3, 10, 10]
+    assert teacher.record.input_shape == (3, 10, 10)
     assert preceptor.evaluate(teacher.path) == preceptor.evaluate(teacher.path, workers=2) == teacher.metrics
     assert preceptor.assess(teacher, workers=1) == preceptor.assess(teacher)
 
@@ -69,7 +69,7 @@ def test_a_student_of_stored_labels_is_a_student_of_the_teacher(
             precision="fp32",
             progress=False,
         )
-        return [row["train"]["loss"] for row in student.record["history"]]
+        return [row["train"]["loss"] for row in student.record.history]
 
     assert losses("stored", labels=tmp_path / "l") == pytest.approx(losses("live", teacher=teacher), rel=2e-3)
 

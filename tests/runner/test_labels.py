@@ -65,7 +65,7 @@ def test_as_many_views_as_epochs_are_as_good_as_the_teacher(
 def test_fewer_views_are_shown_in_turn(labels: Path, tmp_path: Path) -> None:
     run = preceptor.distill(**{**SHORT, "epochs": 6}, data=DATA, labels=labels, out=tmp_path / "r")
     assert len(rows(run.path)) == 6
-    assert run.record["teacher_fingerprint"] == LabelStore(labels).manifest.of.teachers[0]
+    assert run.record.teacher_fingerprint == LabelStore(labels).manifest.of.teachers[0]
 
 
 def test_the_run_takes_the_view_that_was_stored(labels: Path, tmp_path: Path) -> None:

@@ -201,7 +201,7 @@ def test_a_teacher_sees_the_labelled_part_and_a_student_all(tmp_path: Path) -> N
     student = preceptor.distill(data=some, teacher=teacher, model="convnet_s", out=tmp_path / "s", **SHORT)
     steps = [history(folder)[-1]["step"] for folder in (tmp_path / "t", tmp_path / "s")]
     assert steps == [2 * 2, 2 * 6]  # 48 of 192 rows, and all of them
-    assert teacher.record["data_fingerprint"] == student.record["data_fingerprint"]
+    assert teacher.record.data_fingerprint == student.record.data_fingerprint
 
 
 def test_a_pool_can_be_other_data(teachers: list[Path], tmp_path: Path) -> None:

@@ -122,7 +122,7 @@ def test_a_weights_file_with_its_network_by_name_and_keys(
     assert one.test == other.test
     assert f"{file}: resized 8 -> 16" in one.notes
     student = preceptor.distill(data=DATA, teacher=section, model="convnet_s", out=tmp_path / "run", **TRAINING)
-    assert student.record["teacher_fingerprint"] is not None
+    assert student.record.teacher_fingerprint is not None
 
 
 def test_a_run_says_how_its_networks_read_the_data(

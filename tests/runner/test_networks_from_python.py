@@ -130,14 +130,14 @@ def test_it_teaches(run: preceptor.Result, mine: str, tmp_path: Path) -> None:
     words = [*WORDS, "model=convnet_s", "epochs=1", f"teacher={run.path}", f"teacher.model={mine}", "out=words"]
     assert main(["distill", *words]) == 0
     assert section.metrics == live.metrics
-    assert section.record["teacher_fingerprint"] == live.record["teacher_fingerprint"] == fingerprint(run.model)
+    assert section.record.teacher_fingerprint == live.record.teacher_fingerprint == fingerprint(run.model)
     assert yaml.safe_load((tmp_path / "words" / "config.yaml").read_text())["teacher"]["model"] == mine
     assert fingerprint(preceptor.load("words")) == fingerprint(live.model)
 
 
 def test_a_kept_epoch_teaches_and_labels_are_made(run: preceptor.Result, tmp_path: Path) -> None:
     kept = distil({"path": run.path, "model": make(), "epoch": 1}, tmp_path / "kept")
-    assert kept.record["teacher_fingerprint"] != fingerprint(run.model)
+    assert kept.record.teacher_fingerprint != fingerprint(run.model)
     done = preceptor.label(
         data=DATA, teacher={"path": run.path, "model": make()}, out=tmp_path / "labels", progress=False
     )

@@ -17,7 +17,7 @@ from preceptor.assessment import measure
 from preceptor.cli import main
 from preceptor.data import load
 from preceptor.errors import UsageError
-from preceptor.training import together
+from preceptor.training import average_outputs
 from preceptor.types import Outputs
 
 TRAINING: dict[str, Any] = {
@@ -188,6 +188,6 @@ def test_splits_are_drawn_and_say_so(data: str) -> None:
 
 def test_a_team_says_the_mean_probability_of_each_class() -> None:
     one, other = torch.randn(2, 4, 3).unbind(0)
-    found = together([Outputs(one), Outputs(other)], "multilabel")
+    found = average_outputs([Outputs(one), Outputs(other)], "multilabel")
     torch.testing.assert_close(torch.sigmoid(found.logits), (torch.sigmoid(one) + torch.sigmoid(other)) / 2)
     assert torch.equal(found.members[1].logits, other)

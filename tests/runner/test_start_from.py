@@ -44,12 +44,12 @@ def test_training_starts_from_the_weights_given(trained: preceptor.Result, tmp_p
     result = tuned(start, tmp_path / "run", seed=5)
     for name, value in result.model.named_parameters():
         assert torch.equal(value, trained.model.get_parameter(name))
-    assert result.record["start_fingerprint"] == fingerprint(trained.model)
+    assert result.record.start_fingerprint == fingerprint(trained.model)
     assert (
         f"start_from: {start.path if isinstance(start, preceptor.Result) else start}\n"
         in (tmp_path / "run" / "config.yaml").read_text()
     )
-    assert trained.record["start_fingerprint"] is None
+    assert trained.record.start_fingerprint is None
 
 
 def test_a_student_starts_from_weights_too_and_its_assistants_do_not(trained: preceptor.Result, tmp_path: Path) -> None:
@@ -169,4 +169,4 @@ def test_what_is_maximised_is_stopped_when_it_runs_away(trained: preceptor.Resul
         tuned(trained.path, tmp_path / "run", **keys)
     assert not (tmp_path / "run" / "result.json").exists()
     unwatched = tuned(trained.path, tmp_path / "unwatched", data={**SMALL, "validation": 0.0}, **{**keys, "epochs": 1})
-    assert unwatched.record["validation"] == {}
+    assert unwatched.record.validation == {}

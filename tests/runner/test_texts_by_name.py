@@ -60,13 +60,13 @@ def student(place: Path) -> Path:
 
 
 def test_a_small_student_learns_from_a_larger_teacher(place: Path, student: Path) -> None:
-    assert RunFolder(place / "t").read_result()["test"]["accuracy"] > 0.9
-    record = RunFolder(student).read_result()
-    assert record["test"]["accuracy"] > 0.9
+    assert RunFolder(place / "t").read_record().test["accuracy"] > 0.9
+    record = RunFolder(student).read_record()
+    assert record.test["accuracy"] > 0.9
     vocabulary = load(f"text:{place / 'sst'}", options={"tokenizer": str(place / "tokenizer")}).vocabulary
     assert vocabulary is not None
-    assert record["vocabulary"]["fingerprint"] == vocabulary.fingerprint
-    assert record["teacher_fingerprint"] is not None
+    assert (record.vocabulary or {})["fingerprint"] == vocabulary.fingerprint
+    assert record.teacher_fingerprint is not None
     config = transformers.AutoConfig.from_pretrained(place / "student")
     again = transformers.AutoModelForSequenceClassification.from_config(config)
     again.load_state_dict(load_file(RunFolder(student).weights))  # under the library's own names
@@ -76,7 +76,7 @@ def test_what_was_saved_answers_as_it_was_measured(
     place: Path, student: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     measured = preceptor.evaluate(student)
-    assert measured.as_dict() == RunFolder(student).read_result()["test"]
+    assert measured.as_dict() == RunFolder(student).read_record().test
     capsys.readouterr()
     assert main(["evaluate", str(student), *data(place, length=12)]) == 0  # more padding, the same answers
     assert f"{100 * measured.accuracy:.2f} %" in capsys.readouterr().out
@@ -130,7 +130,7 @@ def test_kept_epochs_and_files_are_teachers(place: Path, student: Path, tmp_path
     def teacher(out: str, *words: str) -> Any:
         given = [*data(place), f"model=hf:{place / 'student'}", "epochs=1", f"out={tmp_path / out}"]
         assert main(["distill", *given, *words]) == 0
-        return RunFolder(tmp_path / out).read_result()
+        return RunFolder(tmp_path / out).read_record()
 
     kept = teacher("kept", f"teacher={place / 't'}", "teacher.epoch=6")
     file = teacher("file", f"teacher={RunFolder(place / 't').weights}", f"teacher.model=hf:{place / 'teacher'}")
@@ -178,7 +178,7 @@ def factory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 def test_a_factory_reads_texts(place: Path, factory: str, tmp_path: Path) -> None:
     words = [*data(place), f"model={factory}", "epochs=8", "optim.lr=3e-2"]
     assert main(["teach", *words, f"out={tmp_path / 't'}"]) == 0
-    assert RunFolder(tmp_path / "t").read_result()["test"]["accuracy"] > 0.9
+    assert RunFolder(tmp_path / "t").read_record().test["accuracy"] > 0.9
     assert main(["distill", *words, f"teacher={tmp_path / 't'}", f"out={tmp_path / 's'}"]) == 0
     for name in ("s.safetensors", "s.onnx"):
         assert main(["export", str(tmp_path / "s"), "--to", str(tmp_path / name)]) == 0

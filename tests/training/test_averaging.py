@@ -11,7 +11,7 @@ from preceptor.errors import UsageError
 from preceptor.models import create, load_weights
 from preceptor.training import choose_engine
 from preceptor.training.averaging import Average, Averaging
-from preceptor.training.checkpoint import TrainProgress
+from preceptor.training.progress import TrainProgress
 from preceptor.types import Batch, View
 
 SMALL = {"name": "digits", "limit": 200, "test_limit": 50}
@@ -40,18 +40,18 @@ def batches(inputs: torch.Tensor, *sizes: int) -> list[Batch]:
     return [Batch(rows, None, none, View("none", 0, 1)) for rows in inputs.split(list(sizes))]
 
 
-def settled(averaging: Averaging) -> torch.Tensor:
+def averaged(averaging: Averaging) -> torch.Tensor:
     network = nn.Linear(3, 2)
     average = Average(averaging, network, EPOCHS, BATCHES)
     run(average, network)
-    average.settle([], ENGINE)
+    average.apply([], ENGINE)
     return network.weight.detach()
 
 
 @pytest.mark.parametrize(("start", "first"), [(0.0, 1), (0.5, 2), (2, 2), (1, 1), (4, 4)])
 def test_swa_is_the_mean_of_the_weights_at_the_ends_of_epochs(start: float, first: int) -> None:
     ends = weights(EPOCHS * BATCHES)[BATCHES - 1 :: BATCHES][first - 1 :]
-    torch.testing.assert_close(settled(Averaging("swa", start)), torch.stack(ends).mean(0))
+    torch.testing.assert_close(averaged(Averaging("swa", start)), torch.stack(ends).mean(0))
 
 
 def test_ema_is_the_decaying_mean_of_the_weights_after_steps() -> None:
@@ -59,17 +59,17 @@ def test_ema_is_the_decaying_mean_of_the_weights_after_steps() -> None:
     expected = first
     for weight in others:
         expected = 0.9 * expected + 0.1 * weight
-    torch.testing.assert_close(settled(Averaging("ema", 2, 0.9)), expected)
+    torch.testing.assert_close(averaged(Averaging(name="ema", start=2, decay=0.9)), expected)
 
 
 def test_without_an_average_the_weights_are_the_last_ones() -> None:
-    for averaging in (Averaging(), Averaging("swa", start=EPOCHS + 1)):
-        assert torch.equal(settled(averaging), weights(EPOCHS * BATCHES)[-1])
+    for averaging in (Averaging(), Averaging(name="swa", start=EPOCHS + 1)):
+        assert torch.equal(averaged(averaging), weights(EPOCHS * BATCHES)[-1])
 
 
-@pytest.mark.parametrize("averaging", [Averaging("swa", 1), Averaging("ema", 1, 0.9)])
+@pytest.mark.parametrize("averaging", [Averaging(name="swa", start=1), Averaging(name="ema", start=1, decay=0.9)])
 @pytest.mark.parametrize("steps", [0, 5, 6])
-def test_it_goes_on_from_its_state(averaging: Averaging, steps: int) -> None:
+def test_it_continues_from_its_state(averaging: Averaging, steps: int) -> None:
     one = nn.Linear(3, 2)
     before = Average(averaging, one, EPOCHS, BATCHES)
     for position, weight in list(zip(positions(), weights(EPOCHS * BATCHES), strict=True))[:steps]:
@@ -77,36 +77,37 @@ def test_it_goes_on_from_its_state(averaging: Averaging, steps: int) -> None:
         before.take(position)
     two = nn.Linear(3, 2)
     after = Average(averaging, two, EPOCHS, BATCHES)
-    after.restore(before.state)
+    after.load_state_dict(before.state_dict())
     run(after, two, first=steps)
-    after.settle([], ENGINE)
-    assert torch.equal(two.weight, settled(averaging))
+    after.apply([], ENGINE)
+    assert torch.equal(two.weight, averaged(averaging))
 
 
 def test_the_state_of_another_network_does_not_fit() -> None:
     network = nn.Linear(3, 2)
-    average = Average(Averaging("swa", 1), network, EPOCHS, BATCHES)
+    average = Average(Averaging(name="swa", start=1), network, EPOCHS, BATCHES)
     run(average, network)
+    state = average.state_dict()
     with pytest.raises(ValueError, match="the average is of other weights"):
-        Average(Averaging("swa", 1), nn.Linear(3, 4), EPOCHS, BATCHES).restore(average.state)
+        Average(Averaging(name="swa", start=1), nn.Linear(3, 4), EPOCHS, BATCHES).load_state_dict(state)
 
 
 def test_batch_norm_statistics_are_exactly_those_of_the_data() -> None:
     torch.manual_seed(0)
     network = nn.Sequential(nn.BatchNorm1d(5), nn.Linear(5, 2))
     network(torch.randn(9, 5))
-    average = Average(Averaging("swa", 1), network, 1, 1)
+    average = Average(Averaging(name="swa", start=1), network, 1, 1)
     average.take(TrainProgress(1, 1))
     inputs = 3 * torch.randn(20, 5) + 2
     norm = network[0]
     assert isinstance(norm, nn.BatchNorm1d)
     network.eval()
-    average.settle(batches(inputs, 20), ENGINE)
+    average.apply(batches(inputs, 20), ENGINE)
     torch.testing.assert_close(norm.running_mean, inputs.mean(0))
     torch.testing.assert_close(norm.running_var, inputs.var(0))
-    average.settle(batches(inputs, 8, 8, 4), ENGINE)  # a short last batch counts by its rows
+    average.apply(batches(inputs, 8, 8, 4), ENGINE)  # a short last batch counts by its rows
     torch.testing.assert_close(norm.running_mean, inputs.mean(0))
-    variances = torch.stack([part.var(0) for part in inputs.split([8, 8, 4])])
+    variances = torch.stack([rows.var(0) for rows in inputs.split([8, 8, 4])])
     torch.testing.assert_close(norm.running_var, torch.tensor([0.4, 0.4, 0.2]) @ variances)
     assert (norm.momentum, network.training) == (0.1, False)
 
@@ -128,10 +129,10 @@ def test_the_result_of_a_run_is_the_averaged_network(tmp_path: Path) -> None:
         mean = torch.stack([network.get_parameter(name) for network in kept]).mean(0)
         torch.testing.assert_close(value, mean)
     assert preceptor.evaluate(result.path) == result.metrics
-    assert result.record["validation"] != result.record["history"][-1]["validation"]
+    assert result.record.validation != result.record.history[-1]["validation"]
     plain = preceptor.teach(data=SMALL, model="convnet_s", epochs=6, out=tmp_path / "plain", progress=False)
-    assert plain.record["validation"] == plain.record["history"][-1]["validation"]
-    assert plain.record["history"][-1]["train"] == result.record["history"][-1]["train"]  # it only watches the course
+    assert plain.record.validation == plain.record.history[-1]["validation"]
+    assert plain.record.history[-1]["train"] == result.record.history[-1]["train"]  # it only watches the course
 
 
 @pytest.mark.parametrize(
@@ -157,4 +158,4 @@ def test_an_earlier_end_by_number_can_be_averaged_up_to(tmp_path: Path) -> None:
     result = preceptor.teach(
         data=SMALL, model="convnet_s", epochs=4, stop_at=3, averaging="swa", out=tmp_path / "run", progress=False
     )
-    assert result.record["selected_epoch"] == 3
+    assert result.record.selected_epoch == 3

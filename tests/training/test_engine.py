@@ -49,7 +49,7 @@ def test_fast_and_plain_give_the_same_curve_within_bf16_rounding(method: str, te
             out=tmp_path / engine,
             progress=False,
         )
-        assert run.record["compiled"] is (engine == "fast")
+        assert run.record.compiled is (engine == "fast")
         curves[engine] = losses(run.path)
     assert curves["fast"] == pytest.approx(curves["plain"], rel=0.02)
     assert curves["fast"] != curves["plain"]

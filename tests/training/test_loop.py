@@ -1,8 +1,6 @@
 from __future__ import annotations
 
 import math
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -15,7 +13,7 @@ from preceptor.errors import RunError, UsageError
 from preceptor.objectives.base import Objective
 from preceptor.objectives.teacher import CrossEntropy
 from preceptor.objectives.weighted import Sum
-from preceptor.training.checkpoint import Best, State, TrainProgress, load_state, save_state
+from preceptor.training.checkpoint import load_checkpoint
 from preceptor.types import Step
 
 SMALL = {"name": "digits", "limit": 200, "test_limit": 50}
@@ -38,9 +36,9 @@ def test_a_loss_that_is_no_number_stops_the_run_and_keeps_the_last_good_checkpoi
         preceptor.teach(
             data=SMALL, model="convnet_s", objective=objective, epochs=4, out=tmp_path / "run", progress=False
         )
-    state = load_state(tmp_path / "run" / "checkpoint" / "last.pt")
-    assert state.position.epoch == 4
-    assert all(torch.isfinite(value).all() for value in state.learner.values())
+    state = load_checkpoint(tmp_path / "run" / "checkpoint" / "last.pt", ["progress", "learner"])
+    assert state["progress"][0] == 4
+    assert all(torch.isfinite(value).all() for value in state["learner"].values())
     assert not (tmp_path / "run" / "result.json").exists()
 
 
@@ -73,10 +71,10 @@ def test_the_best_epoch_on_validation_is_the_result(tmp_path: Path, rule: str) -
     key, sign = {"best_val_accuracy": ("accuracy", -1), "best_val_nll": ("nll", 1), "best_val_brier": ("brier", 1)}[
         rule
     ]
-    scores = [sign * row["validation"][key] for row in result.record["history"]]
-    assert result.record["selected_epoch"] == 1 + scores.index(min(scores))
+    scores = [sign * row["validation"][key] for row in result.record.history]
+    assert result.record.selected_epoch == 1 + scores.index(min(scores))
     twin = models.create("convnet_s", num_classes=10, input_shape=(1, 8, 8))
-    kept = tmp_path / "run" / "checkpoint" / f"epoch_{result.record['selected_epoch']:04d}.safetensors"
+    kept = tmp_path / "run" / "checkpoint" / f"epoch_{result.record.selected_epoch:04d}.safetensors"
     models.load_weights(twin, kept)
     for name, value in result.model.state_dict().items():
         assert torch.equal(value, twin.state_dict()[name])
@@ -95,7 +93,7 @@ def test_stopping_early_truncates_or_rescales_the_schedule(tmp_path: Path) -> No
             schedule="step",
             progress=False,
         )
-        rates[mode] = [row["lr"] for row in result.record["history"]]
+        rates[mode] = [row["lr"] for row in result.record.history]
     assert rates["truncate"] == pytest.approx([0.1] * 4)
     assert rates["rescaled_schedule"] == pytest.approx([0.1, 0.1, 0.01, 0.001])  # round(0.625 * 4) = 2, 3, 4
 
@@ -126,7 +124,7 @@ def test_bf16_trains_too(tmp_path: Path) -> None:
         data="digits", model="convnet_m", epochs=4, out=tmp_path / "run", precision="bf16", progress=False
     )
     assert result.metrics.accuracy > 0.8
-    assert result.record["precision"] == "bf16"
+    assert result.record.precision == "bf16"
 
 
 class Lazy(nn.Module):
@@ -149,42 +147,6 @@ def test_the_teacher_stays_as_it_was(tmp_path: Path) -> None:
     before = {name: value.clone() for name, value in teacher.state_dict().items()}
     preceptor.distill(data=SMALL, teacher=teacher, model="convnet_s", epochs=2, out=tmp_path / "run", progress=False)
     assert all(torch.equal(before[name], value) for name, value in teacher.state_dict().items())
-
-
-def test_a_full_disk_leaves_the_checkpoint_before(tmp_path: Path) -> None:
-    """The system is made to refuse large files, which is what a full disk looks like to the writer."""
-    script = """
-import resource, sys, pathlib, torch
-from preceptor.errors import RunError
-from preceptor.training.checkpoint import Best, Position, State, load_state, save_state
-path = pathlib.Path(sys.argv[1])
-def state(step):
-    weights = {"w": torch.full((100_000,), float(step))}
-    return State(weights, {}, Position(step=step), torch.zeros(5), Best(), 0, torch.get_rng_state(), [])
-save_state(path, state(1))
-resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000))
-try:
-    save_state(path, state(2))
-except RunError as error:
-    print(error)
-print(load_state(path).position.step)
-"""
-    path = tmp_path / "last.pt"
-    done = subprocess.run([sys.executable, "-c", script, str(path)], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert "cannot be written (File too large); what was there before is kept" in done.stdout
-    assert done.stdout.splitlines()[-1] == "1"
-    assert [entry.name for entry in tmp_path.iterdir()] == ["last.pt"]
-
-
-def test_a_damaged_checkpoint_is_said_to_be_one(tmp_path: Path) -> None:
-    path = tmp_path / "last.pt"
-    state = State({"w": torch.ones(9)}, {}, TrainProgress(), torch.zeros(5), Best(), 0, torch.get_rng_state(), [])
-    save_state(path, state)
-    assert torch.equal(load_state(path).learner["w"], torch.ones(9))
-    path.write_bytes(path.read_bytes()[:200])
-    with pytest.raises(UsageError, match=r"checkpoint .*last\.pt: cannot be read"):
-        load_state(path)
 
 
 class Flat(Objective):
@@ -212,7 +174,7 @@ def test_a_term_that_hardly_counts_is_named(tmp_path: Path, capsys: pytest.Captu
     preceptor.teach(data=SMALL, model="convnet_s", objective=objective, epochs=2, out=tmp_path / "run")
     said = " ".join(capsys.readouterr().err.split())
     assert said.count("warning: term flat made") == 1
-    assert "% of the loss in epoch 1; is its weight (1e-06) meant?" in said
+    assert "% of the loss in epoch 1; is its weight (1e-06) intended?" in said
     assert "term cross_entropy made" not in said
 
 

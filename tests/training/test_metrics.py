@@ -42,9 +42,9 @@ def test_it_starts_empty_and_goes_on_from_its_values() -> None:
     empty = RunningMetrics(["ce"])
     assert (empty.loss, empty.accuracy, empty.term_means, empty.images_per_second) == (0.0, None, {}, 0.0)
     empty.add(LOGITS, torch.tensor([0, 2, 1]), torch.tensor(math.pi), {"ce": torch.tensor(math.e)})
-    extra_views = RunningMetrics(["ce"], empty.values)
-    assert extra_views.loss == pytest.approx(math.pi)
-    assert extra_views.accuracy == 1.0
+    continued = RunningMetrics(["ce"], empty.values)
+    assert continued.loss == pytest.approx(math.pi)
+    assert continued.accuracy == 1.0
 
 
 def test_what_all_processes_had_seen_counts_once_when_several_go_on() -> None:
@@ -52,5 +52,5 @@ def test_what_all_processes_had_seen_counts_once_when_several_go_on() -> None:
     metrics.add(LOGITS, torch.tensor([0, 2, 1]), torch.tensor(1.0), {"ce": torch.tensor(1.0)})
     metrics.add_seconds(3.0)
     assert metrics.continued(Processes()) is metrics
-    other = metrics.continued(Processes(rank=1, count=2))
+    other = metrics.continued(Processes(rank=1, world_size=2))
     assert other.values.tolist() == [0.0, 3.0, *(0.0 for _ in other.values[2:])]

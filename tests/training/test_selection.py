@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from preceptor.training.checkpoint import Best
+from preceptor.training.state import Best
 from preceptor.training.selection import Selection, StopRule
 
 EPOCHS = [
@@ -19,7 +19,7 @@ def test_the_lowest_score_wins_and_ties_stay_with_the_earlier_epoch(rule: StopRu
     for number, validation in enumerate(EPOCHS, start=1):
         score = selection.score(validation)
         assert score is not None
-        if score < best.value:
+        if score < best.score:
             best = Best(score, number)
     assert best.epoch == epoch
 

@@ -18,9 +18,9 @@ from preceptor.data import Data, from_objects
 from preceptor.errors import UsageError
 from preceptor.runner.assess import Assessment, Candidate, assess_candidates, load_candidate
 from preceptor.runner.data import load_data
-from preceptor.runner.score import score
 from preceptor.runner.progress import show_notes
 from preceptor.runner.result import Result
+from preceptor.runner.score import score
 from preceptor.training import choose_engine
 
 __all__ = ["assess", "evaluate", "load"]

@@ -29,8 +29,9 @@ from preceptor.distributed import Sharding
 from preceptor.objectives.base import Objective
 from preceptor.runner.label import Labelled
 from preceptor.runner.label import label as run_label
+from preceptor.runner.load import PythonObjects
 from preceptor.runner.result import Result
-from preceptor.runner.run import PythonObjects, run
+from preceptor.runner.run import run
 from preceptor.training import EngineName, Precision
 
 __all__ = ["Training", "distill", "label", "teach"]

@@ -62,7 +62,8 @@ def load_run_network(
     trained_on = DataSpec(
         record.num_classes,
         record.input_shape,
-        **record.normalisation,
+        record.normalisation["mean"],
+        record.normalisation["std"],
         vocabulary=Vocabulary.read(record.vocabulary),
     )
     given, who = None if data is None else data_spec(data), f"run {folder.path}"

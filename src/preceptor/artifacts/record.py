@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
+from typing_extensions import TypedDict
 
 from preceptor.errors import UsageError
 from preceptor.files import write_text
@@ -14,7 +15,14 @@ from preceptor.types import Task
 
 __all__ = ["RunRecord", "read_record", "write_record"]
 
-_VERSION = 2
+
+class InputNormalisation(TypedDict):
+    """Mean and standard deviation of inputs, per channel; empty: none."""
+
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+
 Scores = dict[str, Any]  # metrics by name: numbers, or None where one has no meaning
 
 
@@ -62,7 +70,7 @@ class RunRecord(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
 
-    version: Literal[2] = _VERSION
+    version: Literal[2] = 2
     kind: Literal["teach", "distill"]
     command: str
     seed: int
@@ -81,7 +89,7 @@ class RunRecord(BaseModel):
     class_names: tuple[str, ...]
     input_shape: tuple[int, ...]
     input_dtype: Literal["uint8", "float32"]
-    normalisation: dict[str, tuple[float, ...]]
+    normalisation: InputNormalisation
     vocabulary: dict[str, Any] | None
     table: dict[str, Any] | None
     data_fingerprint: str

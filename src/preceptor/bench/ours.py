@@ -9,30 +9,36 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from preceptor.artifacts.metrics_log import MetricsLog
 from preceptor.bench.job import Job, images
 from preceptor.data import FixedViews, Loader, plain_batches, view_batches
+from preceptor.distributed import Processes
 from preceptor.labels import Encoding, LabelsOf, LabelStore, Manifest, write_labels
 from preceptor.models import create, observe
 from preceptor.objectives.distill import KD
 from preceptor.objectives.teacher import CrossEntropy
-from preceptor.objectives.weighted import Sum, total
+from preceptor.objectives.weighted import Sum
 from preceptor.training import (
+    Callback,
     Engine,
     EngineName,
-    EpochRow,
     Learner,
     LearningRate,
     LiveTeacher,
     OptimizerSettings,
     Plan,
+    RunFiles,
     StoredTeacher,
     TeacherSource,
+    TrainState,
     choose_engine,
     fit,
     forward_flops,
     predict,
 )
-from preceptor.types import Progress, View
+from preceptor.training.optimizers.base import Optimizer, StepLoss
+from preceptor.training.step import train_step
+from preceptor.types import Batch, Outputs, View
 
 __all__ = ["Trial", "flops_per_image"]
 
@@ -42,6 +48,7 @@ _ENGINES: Mapping[str, EngineName] = {
     "live": "fast",
     "stored": "fast",
 }
+_PLAN = Plan(10**6, 10**6, LearningRate(0.05))
 _SHORT = 0.0  # so little work that engine=auto does not compile
 
 
@@ -79,7 +86,7 @@ class Trial:
             device=self._engine.device,
             fixed_views=shown,
         )
-        self._optimizer = OptimizerSettings("sgd", 0.05, 5e-4).make(self._learner)
+        self._optimizer = OptimizerSettings(lr=0.05, weight_decay=5e-4).make(self._learner)
 
     @property
     def engine(self) -> Engine:
@@ -88,56 +95,51 @@ class Trial:
 
     def train(self, stepped: Callable[[], None]) -> None:
         """Train until `stepped`, which is called after each step, raises."""
+        files = RunFiles(self._folder, MetricsLog(self._folder / "metrics.jsonl", writes=False))
+        state = self._state(self._optimizer)
         fit(
-            self._learner,
-            loader=self._loader,
-            teacher=self._source,
-            optimizer=self._optimizer,
-            plan=Plan(10**6, 10**6, LearningRate(0.05)),
-            engine=self._engine,
+            state,
+            self._loader,
+            self._source,
+            _PLAN,
+            self._engine,
             evaluate=dict,
-            metrics_log=_NoJournal(),
-            callback=_Listener(stepped),
-            checkpoints=self._folder,
+            files=files,
+            callbacks=[_Each(stepped)],
         )
 
     def parts(self, steps: int) -> dict[str, float]:
-        """Return milliseconds a step by part, medians, each part waited for; and a batch's evaluation.
+        """Return milliseconds per step by component, medians, each one waited for; and a batch's evaluation.
 
         Args:
             steps: how many are timed.
         """
-        marks: dict[str, list[float]] = {}
+        watch = _Stopwatch(self._engine.device)
+        state = self._state(_TimedOptimizer(self._optimizer, watch))
+        hook = self._learner.register_forward_hook(lambda *_: watch.mark("student forward"))
         batches = self._loader.batches(1)
         self._learner.train()
-        progress = Progress(1, 1, 0.0)
+
+        def teacher(batch: Batch) -> Outputs:
+            outputs = self._source(batch)
+            watch.mark("teacher")
+            return outputs
+
         for _ in range(steps):
-            last = self._now()
-
-            def mark(name: str, since: float) -> float:
-                now = self._now()
-                marks.setdefault(name, []).append(1e3 * (now - since))
-                return now
-
+            watch.start()
             batch = next(batches)
-            last = mark("data", last)
-            answers = self._source(batch)
-            last = mark("teacher", last)
-            with self._engine.autocast():
-                terms, _ = self._learner(batch, answers, progress)
-                loss = total(terms, self._learner.objective.weights(progress))
-            last = mark("student forward", last)
-            self._optimizer.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
-            last = mark("student backward", last)
-            self._optimizer.step()
-            last = mark("optimiser", last)
+            watch.mark("data")
+            train_step(state, batch, teacher, _PLAN, self._engine)
             rows = self._split.take(batch.index.cpu())
             plain = list(plain_batches(rows, self._normalisation, len(rows), self._engine.device))
-            last = self._now()
+            watch.start()
             predict(self._learner.network, plain, self._engine)
-            mark("evaluation", last)
-        return {name: sorted(values)[len(values) // 2] for name, values in marks.items()}
+            watch.mark("evaluation")
+        hook.remove()
+        return {name: sorted(times)[len(times) // 2] for name, times in watch.times.items()}
+
+    def _state(self, optimizer: Optimizer) -> TrainState:
+        return TrainState(self._learner, optimizer, _PLAN, self._loader.num_batches)
 
     def _stored(self, job: Job, teacher: nn.Module) -> StoredTeacher:
         plain = LiveTeacher(observe(teacher, ()), Engine(self._engine.device, self._engine.precision))
@@ -151,11 +153,6 @@ class Trial:
         of = LabelsOf(("bench",), "bench", len(self._split), "crop_flip", 0, encoding, self._engine.precision)
         write_labels(self._folder / "labels", Manifest(of, {}, job.views, 65536), logits)
         return StoredTeacher(LabelStore(self._folder / "labels"), self._engine)
-
-    def _now(self) -> float:
-        if self._engine.device.type == "cuda":
-            torch.cuda.synchronize(self._engine.device)
-        return time.perf_counter()
 
 
 def flops_per_image(job: Job) -> tuple[float, float]:
@@ -172,26 +169,49 @@ def _networks(job: Job) -> tuple[nn.Module, nn.Module]:
     return teacher, student
 
 
-class _Listener:
+class _Each(Callback):
     def __init__(self, stepped: Callable[[], None]) -> None:
         self._stepped = stepped
 
-    def stepped(self, *_: object) -> None:
+    def stepped(self, state: TrainState, plan: Plan) -> None:
         self._stepped()
 
-    def epoch_ended(self, row: EpochRow) -> None:
-        """Nothing to show."""
 
-    def note(self, line: str) -> None:
-        """Nothing to show."""
+class _Stopwatch:
+    """Milliseconds by name, each from the mark before it, once the device is done."""
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        self.times: dict[str, list[float]] = {}
+        self.start()
+
+    def start(self) -> None:
+        self._last = self._now()
+
+    def mark(self, name: str) -> None:
+        now = self._now()
+        self.times.setdefault(name, []).append(1e3 * (now - self._last))
+        self._last = now
+
+    def _now(self) -> float:
+        if self._device.type == "cuda":
+            torch.cuda.synchronize(self._device)
+        return time.perf_counter()
 
 
-class _NoJournal:
-    def append(self, row: Mapping[str, object]) -> None:
-        """Nothing is kept."""
+class _TimedOptimizer(Optimizer):
+    def __init__(self, optimizer: Optimizer, watch: _Stopwatch) -> None:
+        super().__init__(optimizer.inner)
+        self._optimizer = optimizer
+        self._watch = watch
 
-    def size(self) -> int:
-        return 0
+    def backward(self, loss: StepLoss, scale: float) -> None:
+        self._optimizer.backward(loss, scale)
+        self._watch.mark("student backward")
 
-    def cut(self, size: int) -> None:
-        """Nothing was kept."""
+    def average_gradients(self, processes: Processes, parameters: Iterable[nn.Parameter]) -> None:
+        self._optimizer.average_gradients(processes, parameters)
+
+    def step(self, lr: float) -> None:
+        self._optimizer.step(lr)
+        self._watch.mark("optimiser")

@@ -64,13 +64,18 @@ def resolve(
         recipe = recipe.model_copy(update={"data": recipe.data.model_copy(update={"view": view})})
     recipe = fill(recipe, data)
     if recipe.sharding == "teacher" and not recipe.has_teacher:
-        raise UsageError("sharding: teacher is the network that a student learns from, and teach has none; sharding=all")
+        raise UsageError(
+            "sharding: teacher is the network that a student learns from, and teach has none; sharding=all"
+        )
     if data.task == "multilabel" and recipe.model.logits not in {None, data.num_classes}:
         raise UsageError(f"model.logits: {recipe.model.logits} for {data.num_classes} labels; one per label")
     recipe, total = _objective(recipe, objective)
     inputs, policy = make_policy(recipe.inputs)
     recipe = recipe.model_copy(update={"inputs": inputs})
-    notes = (*_terms_left_out(total, policy, has_teacher=recipe.has_teacher), *unlikely(total, has_teacher=recipe.has_teacher))
+    notes = (
+        *_terms_left_out(total, policy, has_teacher=recipe.has_teacher),
+        *unlikely(total, has_teacher=recipe.has_teacher),
+    )
     assert recipe.epochs is not None
     assert recipe.batch_size is not None
     assert recipe.data.view is not None

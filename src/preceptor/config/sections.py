@@ -15,13 +15,13 @@ from preceptor.signature import Settings
 from preceptor.training import Averaging, EngineName, OptimizerSettings, Precision, RateSchedule
 
 __all__ = [
+    "PROTOCOL_KEYS",
     "AnyRecipe",
     "DataSection",
     "DistillRecipe",
     "InputsSection",
     "LabelRecipe",
     "ModelSection",
-    "PROTOCOL_KEYS",
     "ObjectiveSection",
     "Recipe",
     "StudentInputs",
@@ -150,7 +150,7 @@ class StudentInputs:
 class Recipe(Settings):
     """What teachers and students have in common."""
 
-    kind: ClassVar[str]
+    kind: ClassVar[Literal["teach", "distill"]]
     role: ClassVar[str]
     terms_key: ClassVar[str]
     has_teacher: ClassVar[bool]
@@ -227,7 +227,7 @@ class Recipe(Settings):
 class TeachRecipe(Recipe):
     """Train a teacher."""
 
-    kind: ClassVar[str] = "teach"
+    kind: ClassVar[Literal["teach", "distill"]] = "teach"
     role: ClassVar[str] = "teacher"
     terms_key: ClassVar[str] = "objective"
     has_teacher: ClassVar[bool] = False
@@ -243,7 +243,7 @@ class TeachRecipe(Recipe):
 class DistillRecipe(Recipe):
     """Train a student from a teacher."""
 
-    kind: ClassVar[str] = "distill"
+    kind: ClassVar[Literal["teach", "distill"]] = "distill"
     role: ClassVar[str] = "student"
     terms_key: ClassVar[str] = "method"
     has_teacher: ClassVar[bool] = True
@@ -283,7 +283,8 @@ class LabelRecipe(Settings):
     teacher: TeacherSection
     out: Annotated[str, Field(description="folder of the labels; one that holds the same labels is continued")]
     views: Annotated[
-        int, Field(ge=1, description="views of each sample; as many as the student has epochs: as good as a live teacher")
+        int,
+        Field(ge=1, description="views of each sample; as many as the student has epochs: as good as a live teacher"),
     ] = 1
     seed: Annotated[int, Field(ge=0, lt=2**31, description="of the views")] = 0
     dtype: Annotated[

@@ -1,7 +1,7 @@
 """Several processes that train one network: rank and world size, collectives, gathered batches, sharded weights."""
 
 from preceptor.distributed.gather import gather_batch, gather_step
-from preceptor.distributed.processes import Processes, join_processes
+from preceptor.distributed.processes import ONE_PROCESS, Processes, join_processes
 from preceptor.distributed.sharding import Sharding
 
-__all__ = ["Processes", "Sharding", "gather_batch", "gather_step", "join_processes"]
+__all__ = ["ONE_PROCESS", "Processes", "Sharding", "gather_batch", "gather_step", "join_processes"]

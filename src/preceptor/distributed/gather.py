@@ -116,7 +116,9 @@ def _layout(batch: Batch, processes: Processes) -> _Layout:
     ).tolist()
     assert counts[0] == len(range(processes.rank, int(rows), processes.world_size)), "ranks take rows in turn"
     share, labelled_share, sample_share = (value / processes.world_size for value in shares)
-    return _Layout(processes, batch.share, int(rows), int(labelled), int(samples), (share, labelled_share, sample_share))
+    return _Layout(
+        processes, batch.share, int(rows), int(labelled), int(samples), (share, labelled_share, sample_share)
+    )
 
 
 class _Gathered(torch.autograd.Function):

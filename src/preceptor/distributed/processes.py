@@ -17,7 +17,7 @@ from torch import Tensor, distributed, nn
 
 from preceptor.distributed.dtensors import is_sharded
 
-__all__ = ["Processes", "join_processes", "padded"]
+__all__ = ["ONE_PROCESS", "Processes", "join_processes", "padded"]
 
 Value = TypeVar("Value")
 _BUCKET = 2**23  # entries that travel at once
@@ -40,11 +40,6 @@ class Processes:
         """Whether this process writes the files."""
         return self.rank == 0
 
-    @property
-    def part(self) -> tuple[int, int]:
-        """Which part of what all processes share is this one's, and of how many."""
-        return self.rank, self.world_size
-
     def add(self, values: Tensor) -> Tensor:
         """Return the sum over all processes, in place."""
         if self.world_size > 1:
@@ -65,7 +60,9 @@ class Processes:
         """Make each gradient its mean over all processes; one that is missing here counts as 0."""
         if self.world_size == 1:
             return
-        trained = [p for p in parameters if p.requires_grad and not is_sharded(p)]  # a sharded one's is the mean already
+        trained = [
+            p for p in parameters if p.requires_grad and not is_sharded(p)
+        ]  # a sharded one's is the mean already
         if not trained:
             return
         has_gradient = torch.tensor([float(parameter.grad is not None) for parameter in trained])
@@ -141,11 +138,14 @@ class Processes:
             distributed.barrier()
 
 
+ONE_PROCESS = Processes()
+
+
 def join_processes() -> Processes:
     """Return the processes that `torchrun` started, this one among them; one process where it did not."""
     count = int(os.environ.get("WORLD_SIZE", "1"))
     if count == 1 or not distributed.is_available():
-        return Processes()
+        return ONE_PROCESS
     if not distributed.is_initialized():
         number = int(os.environ.get("LOCAL_RANK", "0"))
         has_gpu = torch.cuda.is_available() and number < torch.cuda.device_count() and distributed.is_nccl_available()

@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 
 from preceptor.artifacts.identify import PYTHON
+from preceptor.artifacts.record import RunRecord
 from preceptor.artifacts.run_folder import RunFolder
 from preceptor.errors import UsageError
 from preceptor.exports.hub import HubFile
@@ -29,7 +30,7 @@ _FEW = 4  # channels whose mean and std the card spells out
 
 def model_card(
     config: Mapping[str, Any],
-    record: Mapping[str, Any],
+    record: RunRecord,
     metadata: ModelMetadata,
     files: Sequence[HubFile],
     *,
@@ -56,7 +57,7 @@ def model_card(
     environment.filters |= {"cell": _cell, "row": lambda cells: f"| {' | '.join(map(_cell, cells))} |"}
     scores = _weight_scores(config, record, epoch)
     front = _front(config, record, metadata, license, scores)
-    role = "method" if record["kind"] == "distill" else "objective"
+    role = "method" if record.kind == "distill" else "objective"
     model_argument, note = _how_to_load(metadata)
     is_measured = any(file.accuracy is not None for file in files)
     programs = (
@@ -91,7 +92,7 @@ def model_card(
         "role": role,
         "method": _method_name(config),
         "hyperparameters": json.dumps({name: value for name, value in config[role].items() if name != "name"}),
-        "versions": ", ".join(f"{name} {version}" for name, version in record["versions"].items()),
+        "versions": ", ".join(f"{name} {version}" for name, version in record.versions.items()),
     }
     return environment.get_template("card.md").render(content)
 
@@ -111,41 +112,41 @@ class _Scores:
     remark: str
 
 
-def _weight_scores(config: Mapping[str, Any], record: Mapping[str, Any], epoch: int | None) -> _Scores:
+def _weight_scores(config: Mapping[str, Any], record: RunRecord, epoch: int | None) -> _Scores:
     """Return the scores of a run's result, or of a kept epoch, which was measured on validation if at all."""
-    result, epochs, precision = _weights(config, record), len(record["history"]), _precision(record)
-    test = str(record.get("test_name", "test"))
+    result, epochs, precision = _weights(config, record), len(record.history), _precision(record)
+    test = record.test_name
     if epoch is None or result == _those_of(epoch, epochs):
         where = "" if test == "test" else f" on the data's split `{test}`, which serves as test"
-        return _Scores(test, record["test"], f"Read once, after training{where}. {precision} The weights are {result}.")
-    scores: Mapping[str, float] = next((row["validation"] for row in record["history"] if row["epoch"] == epoch), {})
+        return _Scores(test, record.test, f"Read once, after training{where}. {precision} The weights are {result}.")
+    scores: Mapping[str, float] = next((row["validation"] for row in record.history if row["epoch"] == epoch), {})
     kept = f"The weights are {_those_of(epoch, epochs)}, kept during training."
     remark = f"{kept} Test was read for the run's result alone, {result}."
     return _Scores("validation", scores, f"{precision} {remark}" if scores else remark)
 
 
-def _weights(config: Mapping[str, Any], record: Mapping[str, Any]) -> str:
+def _weights(config: Mapping[str, Any], record: RunRecord) -> str:
     averaging = config["averaging"]["name"]
     if averaging != "none":
         return f"an average over training ({averaging})"
-    return _those_of(record["selected_epoch"], len(record["history"]))
+    return _those_of(record.selected_epoch, len(record.history))
 
 
 def _those_of(epoch: int, epochs: int) -> str:
     return f"those of epoch {epoch} of {epochs}"
 
 
-def _precision(record: Mapping[str, Any]) -> str:
-    if record["precision"] == "fp32":
+def _precision(record: RunRecord) -> str:
+    if record.precision == "fp32":
         return "The run measured it in float32, as the files are."
     return (
-        f"The run measured it in {record['precision']}, and the files are float32: their outputs, and so their metrics, "
+        f"The run measured it in {record.precision}, and the files are float32: their outputs, and so their metrics, "
         "may differ a little."
     )
 
 
 def _front(
-    config: Mapping[str, Any], record: Mapping[str, Any], metadata: ModelMetadata, license: str, measured: _Scores
+    config: Mapping[str, Any], record: RunRecord, metadata: ModelMetadata, license: str, measured: _Scores
 ) -> dict[str, Any]:
     source, method = str(config["data"]["name"]).partition(":")[0], _method_name(config)
     kind = "Text" if metadata.vocabulary is not None else "Image" if len(metadata.input_shape) == 3 else "Tabular"
@@ -154,7 +155,7 @@ def _front(
     metrics = [{"type": name, "name": f"{measured.split} {name}", "value": value} for name, value in scores.items()]
     data = {"name": _data_name(config), "type": _ON_THE_HUB.get(source, source), "split": measured.split}
     result = {"task": task, "dataset": data, "metrics": metrics}
-    is_student = record["kind"] == "distill"
+    is_student = record.kind == "distill"
     return {
         "library_name": "preceptor",
         "license": license,
@@ -166,8 +167,8 @@ def _front(
     }
 
 
-def _origin(config: Mapping[str, Any], record: Mapping[str, Any]) -> str:
-    if record["kind"] != "distill":
+def _origin(config: Mapping[str, Any], record: RunRecord) -> str:
+    if record.kind != "distill":
         return f"A teacher, trained by `{_method_name(config)}`."
     return f"A student of {_teacher(config)}, distilled by `{_method_name(config)}`."
 
@@ -190,7 +191,7 @@ def _one_teacher(path: str | None, section: str | Mapping[str, Any] | None) -> s
     name = Path(path).name
     try:
         folder = RunFolder(path)
-        network, accuracy = folder.read_config()["model"]["name"], folder.read_result()["test"]["accuracy"]
+        network, accuracy = folder.read_config()["model"]["name"], folder.read_record().test["accuracy"]
     except UsageError:
         return f"`{model}` (`{name}`)" if model is not None else f"`{name}`"
     return f"`{network}` (`{name}`, test accuracy {100 * accuracy:.2f} %)"

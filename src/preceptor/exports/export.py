@@ -199,7 +199,7 @@ def _test_data(run: str | Path | Result, folder: RunFolder) -> Split:
             "int8: the run's data were passed from Python, so its accuracy cannot be measured; export the Result that "
             "teach or distill returned"
         )
-    if folder.read_result().get("task") == "multilabel":
+    if folder.read_record().task == "multilabel":
         raise UsageError("int8: its cost is measured as accuracy among classes, and these data are multi-label")
     return (data or load_data(section, fit=TrainingDataInfo.from_run(folder).table)).test
 
@@ -257,7 +257,7 @@ def _write_hub(
     licensed = license or hub.license_of(identity) or "unknown"
     hub.write_config(plain, identity, files, licensed)
     card = model_card(
-        folder.read_config(), folder.read_result(), plain, files, license=licensed, outputs=outputs, epoch=epoch
+        folder.read_config(), folder.read_record(), plain, files, license=licensed, outputs=outputs, epoch=epoch
     )
     write_text(hub.path / CARD, card)
 

@@ -87,20 +87,18 @@ def run_metadata(folder: RunFolder) -> ModelMetadata:
     """Return the metadata of a run's network, as an exported file holds them.
 
     Raises:
-        UsageError: when there is no finished run, or one that did not record its classes and normalisation.
+        UsageError: when there is no finished run.
     """
-    config, record = folder.read_config(), folder.read_result()
-    if "class_names" not in record:
-        raise UsageError(f"{folder.path}: does not record its class names and normalisation; run it again to export it")
+    record = folder.read_record()
     return ModelMetadata(
-        model=record.get("model", config["model"]),
-        class_names=tuple(record["class_names"]),
-        input_shape=tuple(record["input_shape"]),
-        input_dtype=record["input_dtype"],
-        task=record.get("task", "multiclass"),
-        mean=tuple(record["normalisation"]["mean"]),
-        std=tuple(record["normalisation"]["std"]),
-        vocabulary=Vocabulary.read(record.get("vocabulary")),
-        table=record.get("table"),
-        source_fingerprint=record.get("source_fingerprint"),
+        model=record.model,
+        class_names=record.class_names,
+        input_shape=record.input_shape,
+        input_dtype=record.input_dtype,
+        task=record.task,
+        mean=record.normalisation["mean"],
+        std=record.normalisation["std"],
+        vocabulary=Vocabulary.read(record.vocabulary),
+        table=record.table,
+        source_fingerprint=record.source_fingerprint,
     )

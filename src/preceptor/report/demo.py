@@ -10,6 +10,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from preceptor.artifacts.record import RunRecord
 from preceptor.artifacts.run_folder import RunFolder
 from preceptor.errors import UsageError
 from preceptor.report.page import write_page
@@ -36,7 +37,7 @@ _NOTE = (
     "temperature 4; the true distribution, which is no teacher's output, at 1."
 )
 
-Runs = dict[str, dict[int, dict[str, Any]]]
+Runs = dict[str, dict[int, RunRecord]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,17 +72,17 @@ def summarise_demo(folder: Path) -> DemoSummary:
     teachers, students = _runs(folder / "teachers"), _runs(folder / "students")
     if BASELINE not in students:
         raise UsageError(f"{folder}: has no students of a {BASELINE} teacher")
-    accuracy = {name: {seed: r["test"]["accuracy"] for seed, r in runs.items()} for name, runs in students.items()}
+    accuracy = {name: {seed: run.test["accuracy"] for seed, run in runs.items()} for name, runs in students.items()}
     rows = []
     for name in [*teachers, *(name for name in students if name not in teachers)]:
         taught = [*teachers[name].values()] if name in teachers else []
         rows.append(
             DemoRow(
                 name,
-                _over(taught, "train", "accuracy"),
-                _over(taught, "test", "accuracy"),
-                _over(taught, "test", "truth_mse"),
-                _over(taught, "test", "ece"),
+                _over([run.train["accuracy"] for run in taught]),
+                _over([run.test["accuracy"] for run in taught]),
+                _over([run.test["truth_mse"] for run in taught]),
+                _over([run.test["ece"] for run in taught]),
                 spread([*accuracy[name].values()]),
                 None if name == BASELINE else paired_gain(accuracy[name], accuracy[BASELINE]),
             )
@@ -109,7 +110,7 @@ def write_demo_page(summary: DemoSummary, folder: Path) -> Path:
         {"epoch": line["epoch"], "validation accuracy": 100 * line["validation"]["accuracy"], "teacher": name}
         for name, runs in summary.teachers.items()
         for run in runs.values()
-        for line in run["history"]
+        for line in run.history
     ]
     names = [*summary.teachers]
     content = {
@@ -140,7 +141,7 @@ def write_demo_page(summary: DemoSummary, folder: Path) -> Path:
             },
         ],
         "small_figures": [
-            {"svg": figures.reliability(next(iter(runs.values()))["reliability"], name)}
+            {"svg": figures.reliability(next(iter(runs.values())).reliability or (), name)}
             for name, runs in summary.teachers.items()
         ],
         "run_columns": ("run", "train acc", "test acc", "NLL", "distance to truth", "ECE", "seconds"),
@@ -156,14 +157,14 @@ def _runs(folder: Path) -> Runs:
     runs: Runs = {}
     for path in sorted(folder.glob("*-seed*"), key=lambda p: p.stat().st_mtime_ns):  # in the order they were made
         name, _, seed = path.name.rpartition("-seed")
-        runs.setdefault(name, {})[int(seed)] = RunFolder(path).read_result()
+        runs.setdefault(name, {})[int(seed)] = RunFolder(path).read_record()
     if not runs:
         raise UsageError(f"{folder}: holds no runs")
     return runs
 
 
-def _over(runs: Sequence[Mapping[str, Any]], split: str, key: str) -> Spread | None:
-    return spread([run[split][key] for run in runs]) if runs else None
+def _over(values: Sequence[float]) -> Spread | None:
+    return spread(values) if values else None
 
 
 def _finding(rows: Sequence[DemoRow]) -> str:
@@ -220,9 +221,9 @@ def _points(summary: DemoSummary) -> list[dict[str, Any]]:
     return [
         {
             "teacher": name,
-            "teacher distance to truth": run["test"]["truth_mse"],
-            "teacher accuracy": 100 * run["test"]["accuracy"],
-            "student accuracy": 100 * summary.students[name][seed]["test"]["accuracy"],
+            "teacher distance to truth": run.test["truth_mse"],
+            "teacher accuracy": 100 * run.test["accuracy"],
+            "student accuracy": 100 * summary.students[name][seed].test["accuracy"],
         }
         for name, runs in summary.teachers.items()
         for seed, run in runs.items()
@@ -241,12 +242,12 @@ def _listed(kind: str, runs: Runs) -> list[dict[str, Any]]:
             "name": f"{kind[:-1]} {name} seed {seed}",
             "href": f"{kind}/{name}-seed{seed}/result.json",
             "cells": [
-                f"{100 * run['train']['accuracy']:.1f}",
-                f"{100 * run['test']['accuracy']:.1f}",
-                f"{run['test']['nll']:.3f}",
-                f"{run['test']['truth_mse']:.3f}",
-                f"{run['test']['ece']:.3f}",
-                f"{run['seconds']:.1f}",
+                f"{100 * run.train['accuracy']:.1f}",
+                f"{100 * run.test['accuracy']:.1f}",
+                f"{run.test['nll']:.3f}",
+                f"{run.test['truth_mse']:.3f}",
+                f"{run.test['ece']:.3f}",
+                f"{run.seconds:.1f}",
             ],
         }
         for name, seeds in runs.items()
@@ -258,11 +259,11 @@ def _subtitle(summary: DemoSummary) -> str:
     run = next(iter(summary.teachers[BASELINE].values()))
     return (
         f"{len(summary.teachers)} teachers x {len(summary.teachers[BASELINE])} seeds and a student of each, on handwritten "
-        f"digits blended pairwise so that the true label distribution of every image is known; {run['test']['samples']:,} "
-        f"test images, Bayes accuracy {100 * run['test']['truth_bayes_accuracy']:.1f} %."
+        f"digits blended pairwise so that the true label distribution of every image is known; {run.test['samples']:,} "
+        f"test images, Bayes accuracy {100 * run.test['truth_bayes_accuracy']:.1f} %."
     )
 
 
 def _versions(summary: DemoSummary) -> str:
     run = next(iter(summary.teachers[BASELINE].values()))
-    return ", ".join(f"{name} {version}" for name, version in run["versions"].items()) + f"; finished {run['finished']}"
+    return ", ".join(f"{name} {version}" for name, version in run.versions.items()) + f"; finished {run.finished}"

@@ -189,9 +189,7 @@ def _probe(network: nn.Module, names: Sequence[str] | None, sample: Tensor, engi
     return outputs
 
 
-def _teacher_outputs(
-    outputs: Sequence[Outputs], teachers: TeacherSet, data: Data, engine: Engine
-) -> Outputs | None:
+def _teacher_outputs(outputs: Sequence[Outputs], teachers: TeacherSet, data: Data, engine: Engine) -> Outputs | None:
     if teachers.truth is not None:
         return Outputs(teachers.truth[:2].float().to(engine.device))
     if teachers.store is not None:

@@ -114,7 +114,7 @@ def label(
             answers,
             batch_size=recipe.batch_size,
             done=partial(shown.advance, task),
-            part=engine.processes.part,
+            part=(engine.processes.rank, engine.processes.world_size),
             gather=engine.processes.exchange,
         )
     path = Path(recipe.out)

@@ -17,7 +17,7 @@ from preceptor.objectives.base import Objective
 from preceptor.objectives.weighted import Sum
 from preceptor.runner.data import load_data
 
-__all__ = ["LoadedInputs", "PythonObjects", "check_rows", "load_inputs"]
+__all__ = ["NO_OBJECTS", "LoadedInputs", "PythonObjects", "check_rows", "load_inputs"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +29,9 @@ class PythonObjects:
     teacher: nn.Module | None = None
     objective: Objective | None = None
     unlabelled: Data | None = None
+
+
+NO_OBJECTS = PythonObjects()
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,20 +22,20 @@ from preceptor.errors import RunError
 from preceptor.runner.build import RunComponents, build, find_teachers
 from preceptor.runner.finish import Origin, finish, now, reopen
 from preceptor.runner.guard import guarded
-from preceptor.runner.load import LoadedInputs, PythonObjects, check_rows, load_inputs
+from preceptor.runner.load import NO_OBJECTS, LoadedInputs, PythonObjects, check_rows, load_inputs
 from preceptor.runner.loaders import make_loaders
 from preceptor.runner.pretraining import pretrain
 from preceptor.runner.progress import Display, TensorBoard, display
 from preceptor.runner.result import Result
 from preceptor.runner.score import score
-from preceptor.training import Callback, Engine, FitResult, RunFiles, TrainState, choose_engine, fit, restore
+from preceptor.training import Callback, FitResult, RunFiles, TrainState, choose_engine, fit, restore
 from preceptor.training.callbacks import FaintTerms, NearChance, RegionSearches, SlowFirstStep
 
 __all__ = ["run"]
 
 
 def run(
-    recipe: AnyRecipe, objects: PythonObjects = PythonObjects(), *, show: bool = True, title: str | None = None
+    recipe: AnyRecipe, objects: PythonObjects = NO_OBJECTS, *, show: bool = True, title: str | None = None
 ) -> Result:
     """Carry out a recipe and return what came out.
 
@@ -129,9 +129,7 @@ def _fit(
         state = TrainState(learner, optimizer, plan, batches.num_batches, engine.processes)
         if recipe.resume:
             restore(state, files, watching)
-        fitted = fit(
-            state, batches, components.teacher, plan, engine, evaluate=guard, files=files, callbacks=watching
-        )
+        fitted = fit(state, batches, components.teacher, plan, engine, evaluate=guard, files=files, callbacks=watching)
     return log, fitted
 
 

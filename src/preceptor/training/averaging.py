@@ -18,8 +18,8 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn, get_swa_multi_avg_fn, up
 
 from preceptor.distributed.sharding import local_shard, shard_like
 from preceptor.signature import Settings
-from preceptor.training.progress import TrainProgress
 from preceptor.training.engine import Engine
+from preceptor.training.progress import TrainProgress
 from preceptor.types import Batch
 
 __all__ = ["Average", "Averaging", "AveragingName"]

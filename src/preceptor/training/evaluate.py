@@ -47,5 +47,7 @@ def predict(network: nn.Module, batches: Iterable[Batch], engine: Engine) -> Flo
         return found.cpu()
     order = engine.processes.rows(torch.cat(rows))
     if len(order.unique()) < len(order):
-        raise UsageError(f"predict: {engine.processes.world_size} processes were given the same samples; give each its part")
+        raise UsageError(
+            f"predict: {engine.processes.world_size} processes were given the same samples; give each its part"
+        )
     return engine.processes.rows(found)[order.argsort()].cpu()

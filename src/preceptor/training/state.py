@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from preceptor.distributed import Processes
+from preceptor.distributed import ONE_PROCESS, Processes
 from preceptor.distributed.sharding import full_state, load_full
 from preceptor.training.averaging import Average
 from preceptor.training.learner import Learner
@@ -49,7 +49,7 @@ class TrainState:
     """
 
     def __init__(
-        self, learner: Learner, optimizer: Optimizer, plan: Plan, num_batches: int, processes: Processes = Processes()
+        self, learner: Learner, optimizer: Optimizer, plan: Plan, num_batches: int, processes: Processes = ONE_PROCESS
     ) -> None:
         optimizer.check(plan.clip_norm, plan.accumulate)
         self.learner = learner

@@ -166,7 +166,7 @@ def test_unreadable_images_are_left_out_when_asked(in_memory: bool, shards: Path
     assert filtered.train.labels.equal(full.train.labels)
     rows = torch.arange(40)
     assert filtered.train.inputs(rows).equal(full.train.inputs(rows))
-    (note,) = [note for note in found.notes if "unreadable" in note]
+    (note,) = [note for note in filtered.notes if "unreadable" in note]
     assert note.startswith(f"wds: left out of {tmp_path}/*.tar: 4 unreadable images: {tmp_path}/0.tar: bad0, ")
     assert note.endswith(f"{tmp_path}/1.tar: bad0, ...")
     with pytest.raises(

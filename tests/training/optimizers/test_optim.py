@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from preceptor.training.optimizers.optim import LearningRate, OptimizerSettings
+from preceptor.training.optimizers.optim import LearningRate, OptimizerSettings, RateSchedule
 from preceptor.types import Progress
 
 
@@ -15,25 +15,25 @@ def at(epoch: int, epochs: int = 240) -> Progress:
 
 
 def test_the_cifar_protocol_decays_first_in_epochs_151_181_211() -> None:
-    rate = LearningRate(0.05, "step")
+    rate = LearningRate(0.05, RateSchedule(name="step"))
     expected = {1: 0.05, 150: 0.05, 151: 0.005, 180: 0.005, 181: 5e-4, 210: 5e-4, 211: 5e-5, 240: 5e-5}
     assert {epoch: pytest.approx(rate(at(epoch))) for epoch in expected} == expected
 
 
 def test_milestones_may_be_epochs() -> None:
-    rate = LearningRate(1.0, "step", milestones=(3.0,), gamma=0.5)
+    rate = LearningRate(1.0, RateSchedule(name="step", milestones=(3.0,), gamma=0.5))
     assert [rate(at(epoch, 5)) for epoch in (1, 3, 4, 5)] == [1.0, 1.0, 0.5, 0.5]
 
 
 def test_cosine_is_half_way_down_in_the_middle() -> None:
-    rate = LearningRate(2.0, "cosine")
+    rate = LearningRate(2.0, RateSchedule(name="cosine"))
     assert rate(Progress(1, 1, 0.0)) == pytest.approx(2.0)
     assert rate(Progress(1, 1, 0.5)) == pytest.approx(1.0)
     assert rate(Progress(1, 1, 0.25)) == pytest.approx(1 + math.cos(math.pi / 4))
 
 
 def test_one_cycle_rises_from_a_25th_to_the_peak_and_falls_to_nothing() -> None:
-    rate = LearningRate(1.0, "one_cycle")
+    rate = LearningRate(1.0, RateSchedule(name="one_cycle"))
     assert rate(Progress(1, 1, 0.0)) == pytest.approx(1 / 25)
     assert rate(Progress(1, 1, 0.3)) == pytest.approx(1.0)
     assert rate(Progress(1, 1, 0.9999999)) == pytest.approx(0.0, abs=1e-6)
@@ -42,19 +42,19 @@ def test_one_cycle_rises_from_a_25th_to_the_peak_and_falls_to_nothing() -> None:
 
 
 def test_warm_up_is_linear() -> None:
-    rate = LearningRate(1.0, "constant", warmup=0.5)
+    rate = LearningRate(1.0, RateSchedule(name="constant", warmup=0.5))
     assert [rate(Progress(1, 1, progress)) for progress in (0.25, 0.5, 0.9)] == pytest.approx([0.5, 1.0, 1.0])
 
 
 @pytest.mark.parametrize(("decay_all", "groups"), [(True, [6]), (False, [2, 4])])
 def test_norms_and_biases_can_be_spared_weight_decay(decay_all: bool, groups: list[int]) -> None:
     network = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.Linear(4, 2))
-    optimizer = OptimizerSettings("sgd", 0.1, weight_decay=0.5, decay_norms_and_biases=decay_all).make(network)
+    optimizer = OptimizerSettings(lr=0.1, weight_decay=0.5, decay_norms_and_biases=decay_all).make(network).inner
     assert [len(group["params"]) for group in optimizer.param_groups] == groups
     assert [group["weight_decay"] for group in optimizer.param_groups] == ([0.5] if decay_all else [0.5, 0.0])
 
 
 def test_adamw_is_torchs() -> None:
     network = nn.Linear(3, 2)
-    optimizer = OptimizerSettings("adamw", 1e-3, weight_decay=0.1).make(network)
+    optimizer = OptimizerSettings(name="adamw", lr=1e-3, weight_decay=0.1).make(network).inner
     assert isinstance(optimizer, torch.optim.AdamW)

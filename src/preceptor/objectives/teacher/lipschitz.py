@@ -17,7 +17,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
-from preceptor.distributed.dtensors import whole
+from preceptor.distributed.dtensors import full_tensor
 from preceptor.divergences import left_singular, promote
 from preceptor.objectives.base import BuildContext, Objective
 from preceptor.objectives.hyperparameters import one_of, positive
@@ -68,7 +68,7 @@ def lipschitz_loss(
         if isinstance(module, nn.Conv2d):
             norms.append(_conv_norm(module, conv_norm, (directions or {}).get(name)))
         elif isinstance(module, nn.Linear):
-            norms.append(promote(whole(module.weight)).abs().sum(0).max())
+            norms.append(promote(full_tensor(module.weight)).abs().sum(0).max())
         elif (factors := _factors(module)) is not None:
             norms.append(factors.max() if max_batchnorm is None else factors.max().clamp_max(max_batchnorm))
     stacked = torch.stack(norms) if norms else torch.zeros(0)
@@ -79,11 +79,11 @@ def _factors(module: nn.Module) -> Tensor | None:
     """Return by how much a batch-norm stretches each channel, |gamma| / sqrt(variance + eps); None for anything else."""
     if not isinstance(module, _BatchNorm) or module.weight is None or module.running_var is None:
         return None
-    return promote(whole(module.weight)).abs() / (promote(module.running_var.detach()) + module.eps).sqrt()
+    return promote(full_tensor(module.weight)).abs() / (promote(module.running_var.detach()) + module.eps).sqrt()
 
 
 def _conv_norm(conv: nn.Conv2d, kind: ConvNorm, direction: Tensor | None) -> Tensor:
-    weight = promote(whole(conv.weight))
+    weight = promote(full_tensor(conv.weight))
     if kind == "entrywise":
         return weight.abs().sum()
     if kind == "induced_inf":
@@ -140,7 +140,10 @@ class Lipschitz(Objective):
         known, found = dict(self.named_buffers()), {}
         for name, module in model.named_modules():
             if self.conv_norm == "spectral" and isinstance(module, nn.Conv2d):
-                key, flat = "direction:" + name.replace(".", ":"), promote(whole(module.weight.detach())).flatten(1)
+                key, flat = (
+                    "direction:" + name.replace(".", ":"),
+                    promote(full_tensor(module.weight.detach())).flatten(1),
+                )
                 if key not in known:
                     self.register_buffer(key, left_singular(flat))
                 elif self.training:

@@ -133,12 +133,17 @@ class TwoGradients(Optimizer):
             UsageError: when they are.
         """
         if clip_norm is not None:
-            raise UsageError(f"clip_norm: {clip_norm} cannot be used with optim=dot, whose two gradients it does not see")
+            raise UsageError(
+                f"clip_norm: {clip_norm} cannot be used with optim=dot, whose two gradients it does not see"
+            )
         if accumulate > 1:
             raise UsageError(f"accumulate: {accumulate} cannot be used with optim=dot, which keeps two gradients apart")
         if any(is_sharded(parameter) for group in self._dot.param_groups for parameter in group["params"]):
-            raise UsageError("sharding: all cannot be used with optim=dot, which goes backward twice through the network")
+            raise UsageError(
+                "sharding: all cannot be used with optim=dot, which goes backward twice through the network"
+            )
 
     def compile_context(self) -> AbstractContextManager[object]:
         """Let compiled networks keep their buffers for the second backward pass."""
-        return functorch_config.patch(donated_buffer=False)
+        patched: AbstractContextManager[object] = functorch_config.patch(donated_buffer=False)
+        return patched

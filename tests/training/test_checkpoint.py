@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from preceptor.errors import UsageError
+from preceptor.training.checkpoint import all_finite, load_checkpoint, save_checkpoint
+
+
+def test_a_full_disk_leaves_the_checkpoint_before(tmp_path: Path) -> None:
+    """The system is made to refuse large files, which is what a full disk looks like to the writer."""
+    script = """
+import resource, sys, pathlib, torch
+from preceptor.errors import RunError
+from preceptor.training.checkpoint import load_checkpoint, save_checkpoint
+path = pathlib.Path(sys.argv[1])
+def state(step):
+    return {"learner": {"w": torch.full((100_000,), float(step))}, "step": step}
+save_checkpoint(path, state(1))
+resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000))
+try:
+    save_checkpoint(path, state(2))
+except RunError as error:
+    print(error)
+print(load_checkpoint(path, ["step"])["step"])
+"""
+    path = tmp_path / "last.pt"
+    done = subprocess.run([sys.executable, "-c", script, str(path)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "cannot be written (File too large); what was there before is kept" in done.stdout
+    assert done.stdout.splitlines()[-1] == "1"
+    assert [entry.name for entry in tmp_path.iterdir()] == ["last.pt"]
+
+
+def test_a_damaged_checkpoint_is_said_to_be_one(tmp_path: Path) -> None:
+    path = tmp_path / "last.pt"
+    save_checkpoint(path, {"learner": {"w": torch.ones(9)}})
+    assert torch.equal(load_checkpoint(path, ["learner"])["learner"]["w"], torch.ones(9))
+    with pytest.raises(UsageError, match=r"checkpoint .*last\.pt: cannot be read \('random'\)"):
+        load_checkpoint(path, ["random"])
+    path.write_bytes(path.read_bytes()[:200])
+    with pytest.raises(UsageError, match=r"checkpoint .*last\.pt: cannot be read"):
+        load_checkpoint(path, ["learner"])
+
+
+def test_only_floating_point_entries_can_be_other_than_finite() -> None:
+    assert all_finite([torch.ones(2), torch.tensor([2**60])])
+    assert not all_finite([torch.ones(2), torch.tensor([1.0, float("nan")])])

@@ -61,4 +61,6 @@ settings = TrainingArguments(
 trainer = DistillationTrainer(student, settings, train_dataset=rows(data.train), eval_dataset=rows(data.test))
 trainer.train()
 output = trainer.predict(rows(data.test))  # type: ignore[arg-type]
-print(f"test accuracy {(torch.from_numpy(output.predictions).argmax(1) == data.test.labels).double().mean().item():.3f}")
+print(
+    f"test accuracy {(torch.from_numpy(output.predictions).argmax(1) == data.test.labels).double().mean().item():.3f}"
+)

@@ -2,7 +2,7 @@
 
 from preceptor.extras import fit_torchvision
 
-fit_torchvision()  # which lightning imports: before it, for where torchvision and torch are not built for one another
+fit_torchvision()  # before lightning, which imports torchvision: for a torchvision that does not fit torch
 
 import lightning
 import torch
@@ -14,8 +14,8 @@ from preceptor.objectives.distill import KD
 from preceptor.objectives.teacher import CrossEntropy
 
 data = load("digits")
-every = torch.arange(len(data.train))
-train = TensorDataset(data.normalisation(data.train.inputs(every)), data.train.labels)
+rows = torch.arange(len(data.train))
+train = TensorDataset(data.normalisation(data.train.inputs(rows)), data.train.labels)
 teacher = preceptor.teach(data=data, model="convnet_m", epochs=15, out="runs/lightning-teacher", overwrite=True).model
 
 
@@ -23,7 +23,7 @@ class Distillation(lightning.LightningModule):
     def __init__(self, student: torch.nn.Module, teacher: torch.nn.Module) -> None:
         super().__init__()
         self.student = student
-        self.teachers = [teacher.eval().requires_grad_(False)]  # in a list: it is no part of what is trained and saved
+        self.teachers = [teacher.eval().requires_grad_(False)]  # in a list, so that it is neither trained nor saved
         self.kd, self.cross_entropy = KD(temperature=4.0), CrossEntropy()
 
     def training_step(self, batch: tuple[torch.Tensor, torch.Tensor], number: int) -> torch.Tensor:

@@ -2,7 +2,7 @@
 
 from preceptor.extras import fit_torchvision
 
-fit_torchvision()  # which transformers imports: before it, for where torchvision and torch are not built for one another
+fit_torchvision()  # before transformers, which imports torchvision: for a torchvision that does not fit torch
 
 from typing import Any
 
@@ -32,8 +32,8 @@ class DistillationTrainer(Trainer):
         pixels, labels = inputs["pixel_values"], inputs["labels"]
         outputs = model(pixel_values=interpolate(pixels, 16), labels=labels)
         with torch.no_grad():
-            answers = teacher(pixels)
-        loss = 0.1 * outputs.loss + 0.9 * KD(temperature=4.0)(outputs.logits, answers)
+            teacher_logits = teacher(pixels)
+        loss = 0.1 * outputs.loss + 0.9 * KD(temperature=4.0)(outputs.logits, teacher_logits)
         return (loss, outputs) if return_outputs else loss
 
 
@@ -60,5 +60,7 @@ settings = TrainingArguments(
 )
 trainer = DistillationTrainer(student, settings, train_dataset=rows(data.train), eval_dataset=rows(data.test))
 trainer.train()
-found = trainer.predict(rows(data.test))  # type: ignore[arg-type]
-print(f"test accuracy {(torch.from_numpy(found.predictions).argmax(1) == data.test.labels).double().mean().item():.3f}")
+output = trainer.predict(rows(data.test))  # type: ignore[arg-type]
+print(
+    f"test accuracy {(torch.from_numpy(output.predictions).argmax(1) == data.test.labels).double().mean().item():.3f}"
+)

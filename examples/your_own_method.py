@@ -37,5 +37,5 @@ student = preceptor.distill(
 )
 print(f"teacher {teacher.metrics.accuracy:.3f}, student {student.metrics.accuracy:.3f}")
 
-own_loop = method.objectives["distance"](torch.randn(8, 10), torch.randn(8, 10))  # the same in a loop of your own
+own_loop = method.objectives["distance"](torch.randn(8, 10), torch.randn(8, 10))  # the same loss in a loop of your own
 print(f"loss of random logits {own_loop.item():.3f}")

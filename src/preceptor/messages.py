@@ -1,11 +1,11 @@
-"""Wording that messages share: the nearest known names, and the first few of many."""
+"""Wording that messages share: the nearest known names, the first few of many, the first line of an error."""
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Sequence
 
-__all__ = ["did_you_mean", "first_few"]
+__all__ = ["did_you_mean", "first_few", "first_line"]
 
 
 def did_you_mean(name: str, known: Iterable[str], *, most: int = 3, otherwise: str | None = None) -> str:
@@ -42,3 +42,14 @@ def first_few(names: Sequence[object], most: int = 3) -> str:
         'cat, dog, cow, ...'
     """
     return ", ".join(map(str, names[:most])) + ", ..." * (len(names) > most)
+
+
+def first_line(error: BaseException) -> str:
+    """Return the first line of an error that is not blank, at most 200 characters of it, or else its kind.
+
+    Example:
+        >>> first_line(ValueError("\\n no such size\\nand more"))
+        'no such size'
+    """
+    lines = (line.strip() for line in str(error).splitlines())
+    return next((line for line in lines if line), type(error).__name__)[:200]

@@ -57,7 +57,8 @@ def check_hyperparameters(
         UsageError: for an unknown or missing one or a value of the wrong type, a line each.
     """
     target = make.func if isinstance(make, partial) else make
-    hints = get_type_hints(inspect.unwrap(target.__init__) if inspect.isclass(target) else inspect.unwrap(target))
+    function = inspect.unwrap(target.__init__) if inspect.isclass(target) else inspect.unwrap(target)
+    hints = get_type_hints(function, include_extras=True)
     fields: dict[str, Any] = {
         name: (hints[name], ... if parameter.default is inspect.Parameter.empty else parameter.default)
         for name, parameter in _named(make, hidden).items()

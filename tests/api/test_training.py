@@ -218,7 +218,7 @@ def test_what_is_hardly_meant_is_said(
         ({"blocks.0": "layer9"}, "teacher's feature layer9: ConvNet has no such feature"),
         (
             {"block1:5x5": "block1"},
-            r"student's feature block1:5x5: block1 takes no marks; .* module's path: blocks\.0:5x5",
+            r"student's feature block1:5x5: block1 takes no suffix; .* module's path: blocks\.0:5x5",
         ),
     ],
 )

@@ -99,7 +99,7 @@ def test_what_cannot_be_read_is_named_and_the_rest_goes_on(
         (["{tmp}/bad.pt2", "x.png"], "bad.pt2: cannot be read, it is damaged or no torch.export file"),
         (["{tmp}/bad.safetensors", "x.png"], "bad.safetensors: cannot be read, it is damaged or no safetensors file"),
         (["{tmp}/bad.txt", "x.png"], "bad.txt: is no .onnx, .pt2 or .safetensors file"),
-        (["{run}/model.safetensors", "x.png"], "says nothing of its network, classes and normalisation"),
+        (["{run}/model.safetensors", "x.png"], "does not describe its network, classes and normalisation"),
         (["{run}", "{tmp}/empty"], "empty holds no images"),
         (["{run}", "x.png", "--top", "0"], "Invalid value for '--top'"),
         (["{run}"], "Missing argument 'images'"),

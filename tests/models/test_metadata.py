@@ -31,7 +31,7 @@ def test_it_comes_out_of_a_file_as_it_went_in(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("metadata", "message"),
     [
-        (None, "says nothing of its network, classes and normalisation"),
+        (None, "does not describe its network, classes and normalisation"),
         ({METADATA_KEY: "{"}, "its description of the network cannot be read"),
         ({METADATA_KEY: "{}"}, r"its description of the network cannot be read \('class_names'\)"),
     ],

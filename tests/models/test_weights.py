@@ -121,12 +121,12 @@ def test_missing_damaged_and_foreign_files(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no such file"):
         load_weights(network, tmp_path / "none.pth")
     for suffix in ("safetensors", "pth"):
-        whole = tmp_path / f"whole.{suffix}"
+        full = tmp_path / f"full.{suffix}"
         if suffix == "pth":
-            torch.save(network.state_dict(), whole)
+            torch.save(network.state_dict(), full)
         else:
-            save_weights(network, whole)
-        (tmp_path / f"half.{suffix}").write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
+            save_weights(network, full)
+        (tmp_path / f"half.{suffix}").write_bytes(full.read_bytes()[: full.stat().st_size // 2])
         with pytest.raises(UsageError, match=r"cannot be read|damaged"):
             load_weights(network, tmp_path / f"half.{suffix}")
     torch.save([1, 2], tmp_path / "list.pth")
@@ -136,12 +136,12 @@ def test_missing_damaged_and_foreign_files(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kind", ["zip", "old", "safetensors"])
 def test_a_file_cut_anywhere_is_said_to_be_damaged_in_one_line(tmp_path: Path, kind: str) -> None:
-    network, whole = nn.Linear(20, 20), tmp_path / "whole"
+    network, full = nn.Linear(20, 20), tmp_path / "full"
     if kind == "safetensors":
-        save_weights(network, whole)
+        save_weights(network, full)
     else:
-        torch.save(network.state_dict(), whole, _use_new_zipfile_serialization=kind == "zip")
-    content = whole.read_bytes()
+        torch.save(network.state_dict(), full, _use_new_zipfile_serialization=kind == "zip")
+    content = full.read_bytes()
     path = tmp_path / f"cut.{'safetensors' if kind == 'safetensors' else 'pth'}"
     for length in range(0, len(content), max(len(content) // 40, 1)):
         path.write_bytes(content[:length])

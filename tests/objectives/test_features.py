@@ -7,7 +7,8 @@ import torch
 
 from preceptor.errors import UsageError
 from preceptor.objectives.base import BuildContext, Taps
-from preceptor.objectives.features import Pairing, as_map, blocks, maps_of, match, need
+from preceptor.models import as_map
+from preceptor.objectives.features import Pairing, blocks, maps_of, match, need
 from preceptor.types import Outputs
 from vectors import offer
 

@@ -13,7 +13,7 @@ from preceptor.artifacts.identify import PYTHON
 from preceptor.config.sections import ModelSection
 from preceptor.data import Data
 from preceptor.errors import UsageError
-from preceptor.models import Adapted, DataSpec, Tapped, make
+from preceptor.models import Adapted, DataSpec, FeatureNetwork, make
 
 __all__ = ["AnyModel", "data_spec", "make_network", "named", "reading_notes", "resolved_section"]
 
@@ -57,7 +57,7 @@ def make_network(section: ModelSection, samples: DataSpec, *, loads_weights: boo
 
 def resolved_section(section: ModelSection, network: nn.Module) -> dict[str, Any]:
     """Return a network's section as plain values that make it again, also where the files it was named by are gone."""
-    return {**section.model_dump(mode="json"), **(network.options if isinstance(network, Tapped) else {})}
+    return {**section.model_dump(mode="json"), **(network.options if isinstance(network, FeatureNetwork) else {})}
 
 
 def reading_notes(role: str, networks: Sequence[nn.Module]) -> list[str]:

@@ -21,9 +21,9 @@ from preceptor.errors import UsageError
 from preceptor.models import (
     DataSpec,
     ModelMetadata,
+    adapt,
     load_weights,
     names,
-    present,
     read_model_metadata,
     wrap_as_stated,
 )
@@ -134,7 +134,7 @@ def _filled(
     if given == trained_on or not is_alike:
         return network
     try:
-        return present(network, trained_on, given)
+        return adapt(network, trained_on, given)
     except UsageError as error:
         raise UsageError(f"{who}: {error}") from error
 

@@ -1,12 +1,13 @@
 """Networks by name: the CIFAR zoo under the names the field shares, and those of other libraries; any with named features."""
 
-from preceptor.models.adapters.adapted import Adapted, present
+from preceptor.models.adapters.adapted import Adapted, adapt
 from preceptor.models.adapters.by_name import PREFIXES, make
 from preceptor.models.adapters.input_adapter import DataSpec
 from preceptor.models.adapters.reused_classifier import ReusedClassifier, ReuseSpec, wrap_as_stated
 from preceptor.models.adapters.text import TextClassifier, random_texts
 from preceptor.models.features.classifier import find_classifier
-from preceptor.models.features.taps import Observed, Tapped, feature_names, logits_of, observe
+from preceptor.models.features.layout import as_map
+from preceptor.models.features.observed import FeatureNetwork, Observed, feature_names, logits_of, observe
 from preceptor.models.metadata import METADATA_KEY, ModelMetadata, Normalise, Output, read_model_metadata
 from preceptor.models.weights import load_weights, read_metadata, save_weights
 from preceptor.models.zoo.registry import create, hyperparameters, names, parameter_count
@@ -16,14 +17,16 @@ __all__ = [
     "PREFIXES",
     "Adapted",
     "DataSpec",
+    "FeatureNetwork",
     "ModelMetadata",
     "Normalise",
     "Observed",
     "Output",
     "ReuseSpec",
     "ReusedClassifier",
-    "Tapped",
     "TextClassifier",
+    "adapt",
+    "as_map",
     "create",
     "feature_names",
     "find_classifier",
@@ -34,7 +37,6 @@ __all__ = [
     "names",
     "observe",
     "parameter_count",
-    "present",
     "random_texts",
     "read_metadata",
     "read_model_metadata",

@@ -1,4 +1,4 @@
-"""What a file tells of the network in it: enough to make it and to ask it, without the run that trained it."""
+"""A network's description in its file: enough to make it and to run it, without the run that trained it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from preceptor.types import Task, Vocabulary
 
 __all__ = ["METADATA_KEY", "ModelMetadata", "Normalise", "Output", "read_model_metadata"]
 
-METADATA_KEY = "preceptor"  # the key it stands under in a file's metadata
+METADATA_KEY = "preceptor"  # of a file's header
 
 Output = Literal["logits", "probabilities"]
 Normalise = Literal["inside", "outside"]
@@ -26,17 +26,17 @@ class ModelMetadata:
 
     Attributes:
         model: its name and its further keys.
-        class_names: one an output, in order.
+        class_names: one per output, in order.
         input_shape: of one sample.
-        input_dtype: of samples before normalisation: "uint8" for images, "float32" for what was numbers all along.
-        mean: subtracted from each channel; empty: none. Of pixels in [0, 1] where samples are uint8.
-        std: each channel is divided by it after that.
+        input_dtype: of samples before normalisation: "uint8" for images, "float32" for numbers.
+        mean: subtracted from each channel, of pixels in [0, 1] where samples are uint8; empty: none.
+        std: each channel is then divided by it.
         output: what the file returns.
-        task: "multilabel" where each output is a question of its own; "binary" or "multiclass" where classes exclude each other.
-        normalise: whether the file takes samples as they are and normalises them, or takes them normalised.
-        vocabulary: of texts: which token each number stands for.
+        task: "multilabel" where each class is present or not; "binary" or "multiclass" where classes exclude each other.
+        normalise: "inside" the file, which then takes raw samples, or "outside" it.
+        vocabulary: of texts: the token of each id.
         table: of tables: how their columns became numbers, as plain values.
-        source_fingerprint: of all samples of the source, where test was split from its only part.
+        source_fingerprint: of all samples of a source without a test split of its own.
     """
 
     model: Mapping[str, Any]
@@ -54,7 +54,7 @@ class ModelMetadata:
 
     @property
     def reads_images(self) -> bool:
-        """Whether samples are 8-bit images, grey or in colours."""
+        """Whether samples are 8-bit images, grey or in colour."""
         return self.input_dtype == "uint8" and len(self.input_shape) == 3 and self.input_shape[0] in {1, 3}
 
     def as_dict(self) -> dict[str, Any]:
@@ -67,18 +67,18 @@ class ModelMetadata:
 
     @classmethod
     def from_json(cls, text: str | None, path: Path) -> ModelMetadata:
-        """Return the passport that a file holds.
+        """Return the description in a file.
 
         Args:
-            text: what stands under `METADATA_KEY`, or None where nothing does.
+            text: the value of `METADATA_KEY` in its header, or None.
             path: of the file, for messages.
 
         Raises:
-            UsageError: when there is none, or one that cannot be read.
+            UsageError: when it is missing or cannot be read.
         """
         if not text:
             raise UsageError(
-                f"{path}: says nothing of its network, classes and normalisation; `preceptor export` writes files that do"
+                f"{path}: does not describe its network, classes and normalisation; `preceptor export` writes files that do"
             )
         try:
             values = json.loads(text)
@@ -89,7 +89,7 @@ class ModelMetadata:
 
 
 def read_model_metadata(path: Path) -> ModelMetadata:
-    """Return the passport in a safetensors file.
+    """Return the description in a safetensors file.
 
     Raises:
         UsageError: when the file is missing or damaged, or holds none.

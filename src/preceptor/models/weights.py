@@ -17,14 +17,15 @@ from torch import Tensor, nn
 
 from preceptor.errors import UsageError
 from preceptor.files import write_atomically
+from preceptor.messages import first_few
 from preceptor.models.adapters.adapted import Adapted
 
 __all__ = ["load_weights", "read_metadata", "save_weights"]
 
-_WRAPPINGS = ("model", "state_dict", "net", "model_state_dict")
-_PARALLEL = "module."
+_NESTING_KEYS = ("model", "state_dict", "net", "model_state_dict")
+_PARALLEL_PREFIX = "module."
 
-# numbers that lie beside the weights in shared checkpoints (the best accuracy), under numpy 1's and numpy 2's name
+# numbers beside the weights in shared checkpoints (the best accuracy), under numpy 1's and numpy 2's name
 _SCALAR = np.float64(0).__reduce__()[0]
 _NUMPY_SCALARS: list[Any] = [
     *((_SCALAR, f"{package}.multiarray.scalar") for package in ("numpy.core", "numpy._core")),
@@ -32,7 +33,7 @@ _NUMPY_SCALARS: list[Any] = [
     *(type(np.dtype(kind)) for kind in (np.float64, np.float32, np.int64)),
 ]
 
-# what torch's readers raise on bytes that are no file of theirs
+# what torch's readers raise on damaged files
 _DAMAGE = (
     *(RuntimeError, EOFError, ValueError, LookupError, TypeError, AttributeError, AssertionError),
     *(struct.error, SafetensorError),
@@ -48,30 +49,25 @@ def load_weights(model: nn.Module, path: str | Path) -> None:
             "model_state_dict", with or without the "module." of data-parallel training.
 
     Raises:
-        UsageError: when the file is missing, damaged, unsafe, or does not fit; the keys that do not are named.
+        UsageError: when the file is missing, damaged or unsafe, or does not fit; the keys that differ are named.
     """
     path, model = Path(path), _bare(model)
-    wanted = model.state_dict()
-    given = _read(path)
-    if not any(name in wanted for name in given):  # a network may have a child of its own called "module"
-        given = {name.removeprefix(_PARALLEL): tensor for name, tensor in given.items()}
-    missing = [name for name in wanted if name not in given]
-    unexpected = sorted(name for name in given if name not in wanted)  # files keep no order
-    misshapen = [name for name in wanted if name in given and given[name].shape != wanted[name].shape]
-    if missing or unexpected or misshapen:
-        raise UsageError(
-            f"weights {path}: do not fit {type(model).__name__}: {_misfit(given, wanted, missing, unexpected, misshapen)}"
-        )
-    model.load_state_dict(given)
+    expected = model.state_dict()
+    loaded = _read(path)
+    if not any(name in expected for name in loaded):  # a network may have a child of its own called "module"
+        loaded = {name.removeprefix(_PARALLEL_PREFIX): tensor for name, tensor in loaded.items()}
+    if difference := _difference(loaded, expected):
+        raise UsageError(f"weights {path}: do not fit {type(model).__name__}: {difference}")
+    model.load_state_dict(loaded)
 
 
 def save_weights(model: nn.Module, path: str | Path, *, metadata: Mapping[str, str] | None = None) -> None:
-    """Write a network's weights as safetensors, atomically; weights that are shared are written under each name.
+    """Write a network's weights as safetensors, atomically; shared weights are written under each name.
 
     Args:
         model: the network.
         path: the file; its folder must exist.
-        metadata: short texts to keep in the file's header.
+        metadata: short texts for the file's header.
 
     Raises:
         RunError: when the disk refuses.
@@ -105,7 +101,7 @@ def read_metadata(path: str | Path) -> dict[str, str]:
 
 
 def _bare(model: nn.Module) -> nn.Module:
-    """Return the network whose names a file carries: of one from another library, those of that library."""
+    """Return the network whose parameter names a file holds: of an adapted one, the library's own."""
     return model.bare if isinstance(model, Adapted) else model
 
 
@@ -126,7 +122,7 @@ def _read(path: Path) -> dict[str, Tensor]:
         raise UsageError(f"weights {path}: cannot be read ({error.strerror or error})") from error
     except _DAMAGE as error:
         raise UsageError(f"weights {path}: cannot be read, it is damaged or no weights file") from error
-    for name in _WRAPPINGS:
+    for name in _NESTING_KEYS:
         if isinstance(content, Mapping) and isinstance(content.get(name), Mapping):
             content = content[name]
     if not isinstance(content, Mapping) or not all(isinstance(value, Tensor) for value in content.values()):
@@ -134,29 +130,18 @@ def _read(path: Path) -> dict[str, Tensor]:
     return {str(name): tensor for name, tensor in content.items()}
 
 
-def _misfit(
-    given: Mapping[str, Tensor],
-    wanted: Mapping[str, Tensor],
-    missing: list[str],
-    unexpected: list[str],
-    misshapen: list[str],
-) -> str:
-    parts = []
-    if misshapen and not missing and not unexpected and all(_same_but_classes(given[n], wanted[n]) for n in misshapen):
-        return f"the file has {len(given[misshapen[0]])} classes, the model {len(wanted[misshapen[0]])}"
-    if missing:
-        parts.append(f"{len(missing)} missing ({_first(missing)})")
-    if unexpected:
-        parts.append(f"{len(unexpected)} unexpected ({_first(unexpected)})")
-    if misshapen:
-        shapes = [f"{n} is {tuple(given[n].shape)}, not {tuple(wanted[n].shape)}" for n in misshapen]
-        parts.append(f"{len(misshapen)} of another shape ({_first(shapes)})")
-    return "; ".join(parts)
+def _difference(loaded: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> str:
+    """Say where the weights of a file differ from those that a network expects; empty: they fit."""
+    missing = [name for name in expected if name not in loaded]
+    unexpected = sorted(name for name in loaded if name not in expected)  # files keep no order
+    misshapen = [name for name in expected if name in loaded and loaded[name].shape != expected[name].shape]
+    pairs = [(loaded[name], expected[name]) for name in misshapen]
+    if misshapen and not missing and not unexpected and all(_differ_in_classes(*pair) for pair in pairs):
+        return f"the file has {len(pairs[0][0])} classes, the model {len(pairs[0][1])}"
+    shapes = [f"{name} is {tuple(loaded[name].shape)}, not {tuple(expected[name].shape)}" for name in misshapen]
+    found = {"missing": missing, "unexpected": unexpected, "of another shape": shapes}
+    return "; ".join(f"{len(names)} {what} ({first_few(names)})" for what, names in found.items() if names)
 
 
-def _same_but_classes(given: Tensor, wanted: Tensor) -> bool:
-    return given.ndim == wanted.ndim and given.ndim in {1, 2} and given.shape[1:] == wanted.shape[1:]
-
-
-def _first(names: list[str]) -> str:
-    return ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
+def _differ_in_classes(loaded: Tensor, expected: Tensor) -> bool:
+    return loaded.ndim == expected.ndim and loaded.ndim in {1, 2} and loaded.shape[1:] == expected.shape[1:]

@@ -10,13 +10,13 @@ from typing import Literal
 from torch import Tensor
 
 from preceptor.errors import UsageError
+from preceptor.models import as_map
 from preceptor.objectives.base import BuildContext, FeatureShapes, Taps, teacher_outputs
 from preceptor.types import Outputs, Step
 
-__all__ = ["Pairing", "as_map", "blocks", "maps_of", "match", "need"]
+__all__ = ["Pairing", "blocks", "maps_of", "match", "need"]
 
 PREACT = "_preact"
-_MOST_PREFIX_TOKENS = 16
 _Size = tuple[int, ...]
 
 
@@ -59,7 +59,7 @@ def match(student: Sequence[_Size], teacher: Sequence[_Size]) -> list[tuple[int,
 
 
 def need(name: str, offered: Collection[str], who: str, method: str) -> str:
-    """Return the name of a feature that a method cannot do without; a module path with a dot or a mark passes unchecked.
+    """Return the name of a feature that a method cannot do without; a module path with a dot or a suffix passes unchecked.
 
     Raises:
         UsageError: when the network does not offer it.
@@ -69,26 +69,6 @@ def need(name: str, offered: Collection[str], who: str, method: str) -> str:
             f"method {method} needs feature {name} of the {who}, which offers {', '.join(offered) or 'none'}"
         )
     return name
-
-
-def as_map(feature: Tensor) -> Tensor:
-    """Return a map [batch, channels, height, width] as it is, and tokens [batch, tokens, dim] laid out on their grid.
-
-    Up to 16 tokens that precede a square grid (class token, registers) are dropped: 197 = 1 + 14 x 14. Anything else is
-    returned unchanged, for `maps_of` to refuse; the mark `:HxW` behind a feature's name lays its tokens out on any grid.
-
-    Example:
-        >>> import torch
-        >>> as_map(torch.zeros(2, 197, 384)).shape
-        torch.Size([2, 384, 14, 14])
-    """
-    if feature.ndim != 3:
-        return feature
-    batch, tokens, dim = feature.shape
-    side = math.isqrt(tokens)
-    if tokens - side * side > _MOST_PREFIX_TOKENS:
-        return feature
-    return feature[:, tokens - side * side :].transpose(1, 2).reshape(batch, dim, side, side)
 
 
 def maps_of(outputs: Outputs | None, names: Sequence[str], who: str, method: str) -> list[Tensor]:

@@ -114,9 +114,9 @@ def test_numbers_that_are_no_texts_are_tried_as_the_data_hold_them(module: str) 
     ("name", "options", "said"),
     [
         ("no_such_package:make", {}, "cannot import no_such_package"),
-        ("my_networks:missing", {}, "my_networks has no 'missing'; it has network, Flat"),
+        ("my_networks:missing", {}, "my_networks has no 'missing'; there are: network, Flat"),
         ("my_networks:settings", {}, "is a int, expected a callable"),
-        ("my_networks:network", {"widht": 3}, "model.widht: my_networks:network has no such key; it has num_classes"),
+        ("my_networks:network", {"widht": 3}, "model.widht: my_networks:network has no such key; did you mean width?"),
         ("my_networks:fails", {}, "my_networks:fails(num_classes=10) failed: ValueError: no such weather"),
         ("my_networks:number", {}, "returned a int, expected a torch.nn.Module"),
         ("my_networks:seven", {"resolution": 9}, "cannot read samples of shape (1, 8, 8)"),

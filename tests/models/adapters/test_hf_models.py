@@ -53,7 +53,7 @@ def test_a_folder_or_a_file_of_a_configuration(configs: Path) -> None:
 
 def test_features_are_the_hidden_states_of_the_library(configs: Path) -> None:
     model, inputs = adapted(configs / "vit").eval(), torch.randn(2, 1, 8, 8)
-    said = model.network(model.reading(inputs), output_hidden_states=True)
+    said = model.network(model.input_adapter(inputs), output_hidden_states=True)
     found = observe(model)(inputs)
     assert torch.equal(found.logits, said.logits)
     for layer in (1, 2):
@@ -103,7 +103,7 @@ def test_its_options_make_it_again_when_the_folder_is_gone(configs: Path, tmp_pa
     (configs / "vit").rename(tmp_path / "elsewhere")
     after = make(f"hf:{configs / 'vit'}", DIGITS, options, loads_weights=True).eval()
     assert isinstance(after, Adapted)
-    assert after.form == before.form
+    assert after.input_spec == before.input_spec
     inner: Any = after.network
     assert inner.config.hidden_dropout_prob == 0.25
     load_weights(after, tmp_path / "weights.safetensors")
@@ -116,7 +116,7 @@ def test_its_options_make_it_again_when_the_folder_is_gone(configs: Path, tmp_pa
     [
         ("nobody/no-such-model", {}, "hf:nobody/no-such-model is no folder or file here"),
         ("empty", {}, "the folder has no config.json"),
-        ("vit", {"hiden_size": 8}, "model.hiden_size: hf:vit has no such key; near: hidden_size"),
+        ("vit", {"hiden_size": 8}, "model.hiden_size: hf:vit has no such key; did you mean hidden_size"),
         ("vit", {"hidden_act": "sharp"}, "hf:vit cannot be made"),
         ("broken.json", {}, "broken.json is no configuration"),
         ("text", {}, "hf:text cannot be made"),

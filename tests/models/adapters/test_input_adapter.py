@@ -25,11 +25,11 @@ def normalised(images: torch.Tensor, mean: tuple[float, ...], std: tuple[float, 
 @pytest.mark.parametrize("size", [None, (20, 20), (9, 33)])
 def test_the_network_sees_the_pixels_normalised_its_own_way(size: tuple[int, int] | None) -> None:
     images = pixels(4, 3, 12, 12)
-    reading = InputAdapter(DataSpec(10, (3, 12, 12), MEAN, STD), InputSpec(3, size, OWN_MEAN, OWN_STD))
-    seen = reading(normalised(images, MEAN, STD).float())
+    adapter = InputAdapter(DataSpec(10, (3, 12, 12), MEAN, STD), InputSpec(3, size, OWN_MEAN, OWN_STD))
+    outputs = adapter(normalised(images, MEAN, STD).float())
     if size is not None:
         images = functional.interpolate(images, size, mode="bilinear", antialias=True)
-    assert (seen.double() - normalised(images, OWN_MEAN, OWN_STD)).abs().max() < 1e-5
+    assert (outputs.double() - normalised(images, OWN_MEAN, OWN_STD)).abs().max() < 1e-5
 
 
 def test_there_and_back_is_the_batch() -> None:
@@ -42,10 +42,10 @@ def test_there_and_back_is_the_batch() -> None:
 
 def test_a_grey_image_becomes_three_channels_each_normalised_its_own_way() -> None:
     images = pixels(2, 1, 8, 8)
-    reading = InputAdapter(DataSpec(10, (1, 8, 8), (0.3,), (0.4,)), InputSpec(3, None, OWN_MEAN, OWN_STD))
-    seen = reading(((images - 0.3) / 0.4).float())
-    assert (seen.double() - normalised(images.repeat(1, 3, 1, 1), OWN_MEAN, OWN_STD)).abs().max() < 1e-5
-    assert str(reading) == "1 channel repeated to 3, normalised by its own mean"
+    adapter = InputAdapter(DataSpec(10, (1, 8, 8), (0.3,), (0.4,)), InputSpec(3, None, OWN_MEAN, OWN_STD))
+    outputs = adapter(((images - 0.3) / 0.4).float())
+    assert (outputs.double() - normalised(images.repeat(1, 3, 1, 1), OWN_MEAN, OWN_STD)).abs().max() < 1e-5
+    assert str(adapter) == "1 channel repeated to 3, normalised by its own mean"
     plain = InputAdapter(DataSpec(10, (1, 8, 8), (0.3,), (0.4,)), InputSpec(3))
     batch = images.float()
     assert torch.equal(plain(batch), batch.repeat(1, 3, 1, 1))
@@ -53,37 +53,37 @@ def test_a_grey_image_becomes_three_channels_each_normalised_its_own_way() -> No
 
 def test_what_need_not_change_is_handed_on() -> None:
     batch = torch.randn(2, 3, 8, 8)
-    reading = InputAdapter(DataSpec(10, (3, 8, 8), MEAN, STD), InputSpec(3, (8, 8), MEAN, STD))
-    assert reading(batch) is batch
-    assert str(reading) == ""
+    adapter = InputAdapter(DataSpec(10, (3, 8, 8), MEAN, STD), InputSpec(3, (8, 8), MEAN, STD))
+    assert adapter(batch) is batch
+    assert str(adapter) == ""
     vectors = torch.randn(2, 5)
     assert InputAdapter(DataSpec(3, (5,)), InputSpec())(vectors) is vectors
 
 
 def test_it_says_what_it_does() -> None:
-    given = DataSpec(10, (3, 32, 32), MEAN, STD)
+    data_spec = DataSpec(10, (3, 32, 32), MEAN, STD)
     assert (
-        str(InputAdapter(given, InputSpec(3, (224, 224), OWN_MEAN, OWN_STD)))
+        str(InputAdapter(data_spec, InputSpec(3, (224, 224), OWN_MEAN, OWN_STD)))
         == "resized 32 -> 224, normalised by its own mean"
     )
-    assert str(InputAdapter(given, InputSpec(3, (16, 24)))) == "resized 32 -> 16x24"
+    assert str(InputAdapter(data_spec, InputSpec(3, (16, 24)))) == "resized 32 -> 16x24"
     raw = InputAdapter(DataSpec(10, (3, 8, 8)), InputSpec(3, None, OWN_MEAN, OWN_STD))
     assert str(raw) == "normalised by its own mean (its values taken to lie in [0, 1])"
 
 
 def test_nothing_of_it_is_a_weight() -> None:
-    reading = InputAdapter(DataSpec(10, (3, 8, 8), MEAN, STD), InputSpec(3, (9, 9), OWN_MEAN, OWN_STD))
-    assert not reading.state_dict()
-    assert not list(reading.parameters())
+    adapter = InputAdapter(DataSpec(10, (3, 8, 8), MEAN, STD), InputSpec(3, (9, 9), OWN_MEAN, OWN_STD))
+    assert not adapter.state_dict()
+    assert not list(adapter.parameters())
 
 
 @pytest.mark.parametrize(
-    ("form", "said"),
+    ("input_spec", "message"),
     [
         (InputSpec(4), "reads 4 channels, and the samples have 3"),
         (InputSpec(3, None, (0.5, 0.5), (1.0, 1.0)), "over 2 channels"),
     ],
 )
-def test_what_cannot_be_made_to_fit(form: InputSpec, said: str) -> None:
-    with pytest.raises(UsageError, match=re.escape(said)):
-        InputAdapter(DataSpec(10, (3, 8, 8), MEAN, STD), form)
+def test_what_cannot_be_made_to_fit(input_spec: InputSpec, message: str) -> None:
+    with pytest.raises(UsageError, match=re.escape(message)):
+        InputAdapter(DataSpec(10, (3, 8, 8), MEAN, STD), input_spec)

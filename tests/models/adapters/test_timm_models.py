@@ -93,7 +93,7 @@ def test_dotted_paths_are_those_of_timm_and_a_wrong_one_names_the_nearest() -> N
     model = adapted("timm:resnet10t", IMAGES)
     features = observe(model, ["layer2.0.conv1", "fc:input"])(torch.randn(2, 3, 32, 32)).features
     assert features["layer2.0.conv1"].shape == (2, 128, 4, 4)
-    with pytest.raises(UsageError, match=r"feature layer2.0.conv9: .*near: layer2.0.conv"):
+    with pytest.raises(UsageError, match=r"feature layer2.0.conv9: .*did you mean layer2.0.conv"):
         observe(model, ["layer2.0.conv9"])
 
 

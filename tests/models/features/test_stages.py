@@ -25,7 +25,7 @@ def test_blocks_are_the_modules_that_timm_states(name: str) -> None:
     network = timm.create_model(name, num_classes=10)
     found = find_stages(network, torch.randn(1, 3, 64, 64), 10)
     stated = [row["module"] for row in network.feature_info]
-    blocks = [place for tap, place in found.taps.items() if tap.startswith("block")]
+    blocks = [place for tap, place in found.feature_paths.items() if tap.startswith("block")]
     assert blocks == [place for place in stated if place in blocks]
     assert len(blocks) >= len(stated) - 1  # the first that it states may be the stem's
     assert blocks[-1] == stated[-1]
@@ -102,13 +102,13 @@ class Plain(nn.Module):
 
 def test_a_network_by_hand() -> None:
     found = find_stages(Plain(), torch.randn(1, 3, 8, 8), 5)
-    assert found.taps == {"stem": "first", "block1": "second", "pooled": "head:input"}
-    assert found.preactivation == {"block1_preact": "second.3:input"}
+    assert found.feature_paths == {"stem": "first", "block1": "second", "pooled": "head:input"}
+    assert found.preactivation_paths == {"block1_preact": "second.3:input"}
 
 
 def test_layers_at_one_resolution_are_taken_evenly() -> None:
     found = find_stages(timm.create_model("convmixer_768_32", num_classes=10), torch.randn(1, 3, 32, 32), 10)
-    blocks = {name: place for name, place in found.taps.items() if name.startswith("block")}
+    blocks = {name: place for name, place in found.feature_paths.items() if name.startswith("block")}
     assert list(blocks) == ["block1", "block2", "block3", "block4"]
     assert [place.split(".")[1] for place in blocks.values()] == ["7", "15", "23", "31"]
 
@@ -124,7 +124,7 @@ def test_it_leaves_mode_hooks_and_random_numbers_as_they_were() -> None:
 
 def test_vectors_have_a_pooled_feature_only() -> None:
     network = nn.Sequential(nn.Linear(6, 4), nn.ReLU(), nn.Linear(4, 3))
-    assert find_stages(network, torch.randn(1, 6), 3).taps == {"pooled": "2:input"}
+    assert find_stages(network, torch.randn(1, 6), 3).feature_paths == {"pooled": "2:input"}
 
 
 def test_what_gives_no_logits_is_refused() -> None:

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from preceptor.errors import UsageError
-from preceptor.models import Tapped, create, names, observe, parameter_count
+from preceptor.models import FeatureNetwork, create, names, observe, parameter_count
 
 GOLDEN = json.loads((Path(__file__).parents[2] / "golden" / "models.json").read_text())["models"]
 ONE_OF_EACH = (
@@ -32,9 +32,9 @@ def test_parameters_names_and_shapes_are_those_of_the_shared_checkpoints(entry: 
 def test_features_have_the_benchmarks_names_and_shapes(entry: dict[str, Any]) -> None:
     with torch.device("meta"):
         network = create(entry["name"], num_classes=100).eval()
-        assert isinstance(network, Tapped)
+        assert isinstance(network, FeatureNetwork)
         default = observe(network)(torch.zeros(2, 3, 32, 32))
-        before = observe(network, list(network.preactivation_taps))(torch.zeros(2, 3, 32, 32)).features
+        before = observe(network, list(network.preactivation_paths))(torch.zeros(2, 3, 32, 32)).features
     blocks = [f"block{k}" for k in range(1, len(entry["features"]) - 1)]
     assert [list(feature.shape[1:]) for feature in default.features.values()] == entry["features"]
     assert list(default.features) == ["stem", *blocks, "pooled"]
@@ -76,12 +76,12 @@ def test_both_modes_run_and_only_training_moves_the_statistics(name: str) -> Non
         ("resnet8", (30,), {}, r"for images, and the samples have shape \(30,\); try mlp"),
         ("resnet8", (0, 8, 8), {}, r"resnet8 cannot take samples of shape \(0, 8, 8\)"),
         ("mlp", (), {}, r"mlp cannot take samples of shape \(\)"),
-        ("mlp", (30,), {"width": 3}, r"model\.width: mlp has no such key; it has widths"),
-        ("mlp", (30,), {"widths": 3}, r"model\.widths: .*sequence.*, got 3"),
-        ("mlp", (30,), {"widths": "ab"}, r"model\.widths: .*sequence.*, got 'ab'"),
-        ("mlp", (30,), {"widths": [4, -1]}, r"model\.widths: .*greater than 0, got \[4, -1\]"),
-        ("resnet8", (3, 32, 32), {"widths": 3}, "it has none"),
-        ("resnet8", (3, 32, 32), {"num_classes": 3}, "it has none"),
+        ("mlp", (30,), {"width": 3}, r"model\.width: unknown key; did you mean widths\?"),
+        ("mlp", (30,), {"widths": 3}, r"model\.widths: .*Sequence, got 3"),
+        ("mlp", (30,), {"widths": "ab"}, r"model\.widths: .*Sequence.*, got 'ab'"),
+        ("mlp", (30,), {"widths": [4, -1]}, r"model\.widths\.1: .*greater than 0, got -1"),
+        ("resnet8", (3, 32, 32), {"widths": 3}, r"model\.widths: unknown key; there are none"),
+        ("resnet8", (3, 32, 32), {"num_classes": 3}, r"model\.num_classes: unknown key"),
     ],
 )
 def test_wrong_names_shapes_and_options_are_named(

@@ -4,11 +4,11 @@ import math
 
 import pytest
 import torch
-from textbook import randomise
 from torch import Tensor
 
 from preceptor.models import create, observe
 from preceptor.models.zoo.resnet import resnet
+from textbook import randomise
 
 
 @pytest.mark.parametrize("name", ["resnet8", "resnet14", "resnet8x4"])
@@ -44,7 +44,7 @@ def test_preactivations_are_the_features_before_their_relu() -> None:
 
 def test_initialisation() -> None:
     torch.manual_seed(0)
-    network = resnet(8, num_classes=10)
+    network = resnet(8, (16, 16, 32, 64), num_classes=10)
     assert network.get_parameter("layer3.0.conv2.weight").std().item() == pytest.approx(math.sqrt(2 / 576), rel=0.03)
     assert network.get_parameter("layer3.0.downsample.0.weight").std().item() == pytest.approx(
         math.sqrt(2 / 64), rel=0.06

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from preceptor.errors import UsageError
-from preceptor.models import Tapped, create, observe
+from preceptor.models import FeatureNetwork, create, observe
 from preceptor.models.zoo.small import ConvNet
 from preceptor.objectives.base import BuildContext, Taps
 from preceptor.objectives.distill.ofd import OFD, _norm_before, ofd_loss, ofd_margin
@@ -99,8 +99,8 @@ def test_margins_are_those_of_the_teachers_batch_norms() -> None:
 @pytest.mark.parametrize("name", ["resnet8", "wrn_16_1", "vgg8", "ResNet50", "ShuffleV1", "MobileNetV2"])
 def test_these_networks_have_a_batch_norm_before_each_map(name: str) -> None:
     network = create(name, num_classes=3)
-    assert isinstance(network, Tapped)
-    maps = observe(network.eval(), list(network.preactivation_taps))(torch.zeros(1, 3, 32, 32)).features
+    assert isinstance(network, FeatureNetwork)
+    maps = observe(network.eval(), list(network.preactivation_paths))(torch.zeros(1, 3, 32, 32)).features
     for feature, value in maps.items():
         norm = _norm_before(network, feature)
         assert norm is not None, feature

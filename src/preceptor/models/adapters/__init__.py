@@ -1,1 +1,1 @@
-"""Networks of other libraries and of the user, and wrappers around a student."""
+"""Networks from elsewhere (timm, torchvision, transformers, module:factory) behind one interface, and student wrappers."""

@@ -1,61 +1,52 @@
-"""A network from another library, or from the user's: it reads the data's batches, returns logits, names its features."""
+"""A network from another library, or the user's own: it reads the data's batches, returns logits, names its features."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from preceptor.errors import UsageError
+from preceptor.messages import first_line
 from preceptor.models.adapters.input_adapter import DataSpec, InputAdapter, InputSpec
+from preceptor.models.adapters.preprocessing import NativePreprocessing, PreprocessingOverrides
 from preceptor.models.adapters.text import TextClassifier, random_texts
+from preceptor.models.features.observed import FeatureNetwork, logits_of
 from preceptor.models.features.stages import Stages, find_stages
-from preceptor.models.features.taps import Tapped, logits_of
 
-__all__ = [
-    "REFUSALS",
-    "Adapted",
-    "NativePreprocessing",
-    "PreprocessingOverrides",
-    "adapt",
-    "first_line",
-    "images_of",
-    "present",
-    "split_preprocessing",
-]
+__all__ = ["REFUSALS", "Adapted", "adapt", "wrap_network"]
 
-_INSIDE = "network"
-_COMFORTABLE = 64  # a side at which the stages of a network for large images differ in resolution
+_NETWORK = "network"
+_LARGE_SIDE = 64  # at which the stages of a network for large images differ in resolution
 # what networks raise on inputs that they cannot take
 REFUSALS = (RuntimeError, ValueError, TypeError, IndexError, KeyError, AssertionError, AttributeError)
 
 
-class Adapted(Tapped):
-    """A network with what stands between it and the data.
+class Adapted(FeatureNetwork):
+    """A network behind an adapter of its inputs.
 
     Args:
         network: stays as it is; its weights are saved and loaded under its own names.
         stages: its features, paths within it.
-        samples: what it is given.
-        form: what it wants.
+        data_spec: what it is given.
+        input_spec: what it expects.
         hint: what else should be known of how it reads.
-        trained_classes: of the classifier that its weights come with, 0 where they come without; None: they come from no
-            training.
-        options: keys of a model section that make it again without the files that it was named by; empty: it needs none.
+        trained_classes: see `NativePreprocessing`.
+        options: further keys of a model section that make it again without the files it was named by; empty: it needs none.
 
     Raises:
-        UsageError: when the samples cannot be made what it wants.
+        UsageError: when the samples cannot be made what it expects.
     """
 
     def __init__(
         self,
         network: nn.Module,
         stages: Stages,
-        samples: DataSpec,
-        form: InputSpec,
+        data_spec: DataSpec,
+        input_spec: InputSpec,
         hint: str = "",
         trained_classes: int | None = None,
         options: Mapping[str, Any] | None = None,
@@ -63,219 +54,161 @@ class Adapted(Tapped):
         super().__init__()
         self.network = network
         self.stages = stages
-        self.samples = samples
-        self.form = form
-        self.reading = InputAdapter(samples, form)
+        self.data_spec = data_spec
+        self.input_spec = input_spec
+        self.input_adapter = InputAdapter(data_spec, input_spec)
         self.hint = hint
         self.trained_classes = trained_classes
         self._options = dict(options or {})
 
     @property
     def note(self) -> str:
-        """How it reads the data where that is not as they come; empty: as they come."""
-        return "; ".join(words for words in (str(self.reading), self.hint) if words)
+        """How its inputs differ from the data's batches; empty: they do not."""
+        return "; ".join(words for words in (str(self.input_adapter), self.hint) if words)
 
     def forward(self, inputs: Tensor) -> Tensor:
-        return logits_of(self.network(self.reading(inputs)), self.network)
+        return logits_of(self.network(self.input_adapter(inputs)), self.network)
 
     @property
     def bare(self) -> nn.Module:
-        """The network as its library knows it: what lies in files has its names."""
+        """The library's own network, whose parameter names stand in files."""
         return self.network.network if isinstance(self.network, TextClassifier) else self.network
 
     @property
-    def taps(self) -> Mapping[str, str]:
-        """Stem, blocks and pooled, as its forward pass shows them."""
-        return {name: f"{_INSIDE}.{place}" for name, place in self.stages.taps.items()}
+    def feature_paths(self) -> Mapping[str, str]:
+        """Stem, blocks and pooled, as found in its forward pass."""
+        return {name: f"{_NETWORK}.{path}" for name, path in self.stages.feature_paths.items()}
 
     @property
-    def preactivation_taps(self) -> Mapping[str, str]:
+    def preactivation_paths(self) -> Mapping[str, str]:
         """Each block's map before its last activation."""
-        return {name: f"{_INSIDE}.{place}" for name, place in self.stages.preactivation.items()}
+        return {name: f"{_NETWORK}.{path}" for name, path in self.stages.preactivation_paths.items()}
 
     @property
     def works_in_place(self) -> bool:
-        """Nobody promised otherwise."""
+        """Nothing is known to the contrary."""
         return True
 
     @property
     def options(self) -> Mapping[str, Any]:
-        """Keys that make it again without the files that it was named by."""
+        """Further keys of a model section that make it again without the files it was named by."""
         return self._options
 
     @property
-    def inside(self) -> str:
-        """Dotted paths are those of the network as its library knows it."""
-        return f"{_INSIDE}.network" if isinstance(self.network, TextClassifier) else _INSIDE
+    def path_prefix(self) -> str:
+        """Dotted paths are those of the library's own network."""
+        return f"{_NETWORK}.network" if isinstance(self.network, TextClassifier) else _NETWORK
 
     @property
-    def grid(self) -> str:
-        """Of texts: a column of all tokens."""
-        return "" if self.samples.vocabulary is None else f"{self.samples.shape[1]}x1"
+    def token_grid(self) -> str:
+        """Of texts: one column of all tokens."""
+        return "" if self.data_spec.vocabulary is None else f"{self.data_spec.shape[1]}x1"
 
 
-@dataclass(frozen=True, slots=True)
-class NativePreprocessing:
-    """What a network states of itself.
-
-    Attributes:
-        channels: that it reads; None: any.
-        fixed_size: the only height and width that it takes, or None.
-        trained_size: that its weights were trained at, or None.
-        mean: by which its weights expect their inputs normalised; empty: not known.
-        std: likewise.
-        trained_classes: of the classifier that its weights come with, 0 where they come without; None: they come from no
-            training.
-        hint: what else should be known of how it reads.
-        options: see `Adapted`.
-    """
-
-    channels: int | None = None
-    fixed_size: tuple[int, int] | None = None
-    trained_size: tuple[int, int] | None = None
-    mean: tuple[float, ...] = ()
-    std: tuple[float, ...] = ()
-    trained_classes: int | None = None
-    hint: str = ""
-    options: Mapping[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class PreprocessingOverrides:
-    """What the user says of how a network reads: `model.normalisation` and `model.resolution`."""
-
-    normalisation: Literal["data", "own"] | None = None
-    resolution: int | None = None
-
-
-def split_preprocessing(options: Mapping[str, Any]) -> tuple[PreprocessingOverrides, dict[str, Any]]:
-    """Split the keys of a model section into those on reading and those of the constructor.
-
-    Raises:
-        UsageError: for a value that cannot be.
-    """
-    rest = dict(options)
-    normalisation, resolution = rest.pop("normalisation", None), rest.pop("resolution", None)
-    if normalisation not in {None, "data", "own"}:
-        raise UsageError(f"model.normalisation: {normalisation!r} is neither data nor own")
-    if resolution is not None and (not isinstance(resolution, int) or isinstance(resolution, bool) or resolution < 1):
-        raise UsageError(f"model.resolution: {resolution!r} is no number of pixels")
-    return PreprocessingOverrides(normalisation, resolution), rest
-
-
-def images_of(name: str, samples: DataSpec) -> tuple[int, int, int]:
-    """Return the channels, height and width of samples that must be images.
-
-    Raises:
-        UsageError: when they are none.
-    """
-    if len(samples.shape) != 3:
-        hint = "; try mlp" if samples.vocabulary is None else ""
-        raise UsageError(f"model: {name} is for images, and the samples have shape {samples.shape}{hint}")
-    channels, height, width = samples.shape
-    return channels, height, width
-
-
-def adapt(
+def wrap_network(
     name: str,
     network: nn.Module,
-    samples: DataSpec,
-    own: NativePreprocessing,
+    data_spec: DataSpec,
+    native: NativePreprocessing,
     overrides: PreprocessingOverrides,
     *,
     loads_weights: bool,
 ) -> Adapted:
-    """Return a network that reads these samples.
+    """Return a library's network as one that reads the data's batches.
 
     Args:
         name: what the user called it.
         network: with as many outputs as the data have classes, where that could be arranged.
-        samples: what it will be given.
-        own: what it states of itself.
+        data_spec: what it will be given.
+        native: what it states of itself.
         overrides: what the user says otherwise.
-        loads_weights: whether weights will be loaded into it, so that what those it comes with lack is not told.
+        loads_weights: whether weights will be loaded into it; the hints on its pretrained weights are then left out.
 
     Raises:
         UsageError: when it cannot read such samples, or returns no logits.
     """
-    if samples.vocabulary is not None and overrides != PreprocessingOverrides():
+    if data_spec.vocabulary is not None and overrides != PreprocessingOverrides():
         key = "normalisation" if overrides.resolution is None else "resolution"
         raise UsageError(f"model.{key}: is for images, and the samples are texts")
-    if overrides.normalisation == "own" and not own.mean:
+    if overrides.normalisation == "own" and not native.mean:
         raise UsageError(f"model.normalisation: {name} states no mean of its own")
-    is_trained = own.trained_classes is not None
-    is_own = is_trained if overrides.normalisation is None else overrides.normalisation == "own"
-    mean, std = (own.mean, own.std) if is_own else ((), ())
-    size = own.fixed_size if overrides.resolution is None else (overrides.resolution, overrides.resolution)
-    form, hints = InputSpec(own.channels, size, mean, std), [own.hint] if own.hint else []
-    if is_trained and not loads_weights:
-        if size is None and own.trained_size not in {None, samples.shape[1:]}:
-            sides = [each[0] for each in (samples.shape[1:], own.trained_size or ())]
-            hints.append(f"reads {sides[0]} pixels, trained on {sides[1]}: model.resolution=N resizes")
-        if own.trained_classes != samples.num_classes:
-            before = f" in place of {own.trained_classes}" if own.trained_classes else ""
-            hints.append(f"a new classifier of {samples.num_classes} outputs{before}")
+    is_pretrained = native.trained_classes is not None
+    is_native = is_pretrained if overrides.normalisation is None else overrides.normalisation == "own"
+    mean, std = (native.mean, native.std) if is_native else ((), ())
+    size = native.fixed_size if overrides.resolution is None else (overrides.resolution, overrides.resolution)
+    input_spec = InputSpec(native.channels, size, mean, std)
+    hints = [native.hint] if native.hint else []
+    if is_pretrained and not loads_weights:
+        hints += _pretraining_hints(native, data_spec, has_size=size is not None)
     hint = "; ".join(hints)
-    is_image = len(samples.shape) == 3
+    is_image = len(data_spec.shape) == 3
     try:
-        plain = Adapted(network, Stages({}, {}), samples, form, hint=hint, trained_classes=own.trained_classes)
-        stages = _stages(network, plain.reading(_tried_on(samples)), samples, is_flexible=size is None)
+        plain = Adapted(network, Stages({}, {}), data_spec, input_spec, hint, native.trained_classes)
+        stages = _stages(network, plain.input_adapter(_probe(data_spec)), data_spec, is_flexible=size is None)
     except UsageError as error:
         raise UsageError(f"model {name}: {error}") from error
     except REFUSALS as error:
-        if loads_weights and not is_image and samples.example is None and samples.vocabulary is None:
-            return plain  # its run showed that it reads such samples, if not numbers at random
+        if loads_weights and not is_image and data_spec.example is None and data_spec.vocabulary is None:
+            return plain  # its run has shown that it reads such samples, if not random numbers
         resizes = "; model.resolution=N resizes" if is_image else ""
         raise UsageError(
-            f"model {name}: cannot read samples of shape {samples.shape} ({first_line(error)}){resizes}"
+            f"model {name}: cannot read samples of shape {data_spec.shape} ({first_line(error)}){resizes}"
         ) from error
-    options = {**own.options, "normalisation": "own" if is_own else "data"} if own.options and is_image else own.options
-    return Adapted(network, stages, samples, form, hint=hint, trained_classes=own.trained_classes, options=options)
+    options = native.options
+    if options and is_image:
+        options = {**options, "normalisation": "own" if is_native else "data"}
+    return Adapted(network, stages, data_spec, input_spec, hint, native.trained_classes, options)
 
 
-def present(network: nn.Module, trained_on: DataSpec, given: DataSpec) -> nn.Module:
-    """Return a network that was trained on one kind of samples as one that is given another kind of the same images.
+def adapt(network: nn.Module, trained_on: DataSpec, data_spec: DataSpec) -> nn.Module:
+    """Return a network that was trained on one kind of images as one that reads another kind of the same images.
 
     Args:
         network: reads batches as `trained_on` says.
-        trained_on: shape and normalisation that it is used to.
-        given: those of the data now.
+        trained_on: shape and normalisation of its training data.
+        data_spec: those of the data it is given now.
 
     Raises:
         UsageError: when the channels differ and cannot be repeated.
     """
     size = trained_on.shape[1:] if len(trained_on.shape) == 3 else None
-    form = InputSpec(trained_on.shape[0], size, trained_on.mean, trained_on.std)
+    input_spec = InputSpec(trained_on.shape[0], size, trained_on.mean, trained_on.std)
     if isinstance(network, Adapted):
-        mine = network.form
-        form = mine if mine.mean else replace(mine, mean=form.mean, std=form.std)
-        form = form if form.size else replace(form, size=size)
-        return Adapted(network.network, network.stages, given, form, hint=network.hint)
-    named = (network.taps, network.preactivation_taps) if isinstance(network, Tapped) else ({}, {})
-    return Adapted(network, Stages(*named), given, form)
+        known = network.input_spec
+        input_spec = known if known.mean else replace(known, mean=input_spec.mean, std=input_spec.std)
+        input_spec = input_spec if input_spec.size else replace(input_spec, size=size)
+        return Adapted(network.network, network.stages, data_spec, input_spec, network.hint)
+    paths = (network.feature_paths, network.preactivation_paths) if isinstance(network, FeatureNetwork) else ({}, {})
+    return Adapted(network, Stages(*paths), data_spec, input_spec)
 
 
-def first_line(error: BaseException) -> str:
-    """Return the first line of an error that says something, or its kind."""
-    lines = (line.strip() for line in str(error).splitlines())
-    return next((line for line in lines if line), type(error).__name__)[:200]
+def _pretraining_hints(native: NativePreprocessing, data_spec: DataSpec, *, has_size: bool) -> list[str]:
+    """Say where the data differ from what the network was pretrained on."""
+    hints = []
+    if not has_size and native.trained_size not in {None, data_spec.shape[1:]}:
+        sides = [size[0] for size in (data_spec.shape[1:], native.trained_size or ())]
+        hints.append(f"reads {sides[0]} pixels, trained on {sides[1]}: model.resolution=N resizes")
+    if native.trained_classes != data_spec.num_classes:
+        before = f" in place of {native.trained_classes}" if native.trained_classes else ""
+        hints.append(f"a new classifier of {data_spec.num_classes} outputs{before}")
+    return hints
 
 
-def _tried_on(samples: DataSpec) -> Tensor:
-    """Return what a network is tried on: texts of all lengths, one of the samples, or images at random."""
-    if samples.vocabulary is not None:
-        return random_texts(samples.shape, samples.vocabulary, 2)
-    if samples.example is not None and len(samples.shape) != 3:
-        return samples.example[None]
-    return torch.randn(1, *samples.shape, generator=torch.Generator().manual_seed(0))
+def _probe(data_spec: DataSpec) -> Tensor:
+    """Return a batch to find features with: texts of all lengths, one of the samples, or a random image."""
+    if data_spec.vocabulary is not None:
+        return random_texts(data_spec.shape, data_spec.vocabulary, 2)
+    if data_spec.example is not None and len(data_spec.shape) != 3:
+        return data_spec.example[None]
+    return torch.randn(1, *data_spec.shape, generator=torch.Generator().manual_seed(0))
 
 
-def _stages(network: nn.Module, inputs: Tensor, samples: DataSpec, *, is_flexible: bool) -> Stages:
-    stages = find_stages(network, inputs, samples.num_classes, is_text=samples.vocabulary is not None)
-    if not is_flexible or inputs.ndim != 4 or min(inputs.shape[2:]) >= _COMFORTABLE or stages.has_tokens:
+def _stages(network: nn.Module, inputs: Tensor, data_spec: DataSpec, *, is_flexible: bool) -> Stages:
+    stages = find_stages(network, inputs, data_spec.num_classes, is_text=data_spec.vocabulary is not None)
+    if not is_flexible or inputs.ndim != 4 or min(inputs.shape[2:]) >= _LARGE_SIDE or stages.has_tokens:
         return stages
-    larger = torch.randn(1, inputs.shape[1], _COMFORTABLE, _COMFORTABLE, generator=torch.Generator().manual_seed(0))
+    larger = torch.randn(1, inputs.shape[1], _LARGE_SIDE, _LARGE_SIDE, generator=torch.Generator().manual_seed(0))
     try:
-        return find_stages(network, larger, samples.num_classes)
+        return find_stages(network, larger, data_spec.num_classes)
     except REFUSALS:
         return stages

@@ -18,7 +18,7 @@ __all__ = ["PREFIXES", "make"]
 
 class _Make(Protocol):
     def __call__(
-        self, name: str, samples: DataSpec, options: Mapping[str, Any], *, loads_weights: bool
+        self, name: str, data_spec: DataSpec, options: Mapping[str, Any], *, loads_weights: bool
     ) -> nn.Module: ...
 
 
@@ -38,18 +38,18 @@ PREFIXES = {
 
 
 def make(
-    name: str, samples: DataSpec, options: Mapping[str, Any] | None = None, *, loads_weights: bool = False
+    name: str, data_spec: DataSpec, options: Mapping[str, Any] | None = None, *, loads_weights: bool = False
 ) -> nn.Module:
     """Return a new network that reads these samples and returns logits [batch, classes].
 
     Args:
         name: of the zoo, or with one of `PREFIXES`.
-        samples: what it will be given.
-        options: further keys of the model section.
-        loads_weights: whether weights will be loaded into it, so that it need not load its own.
+        data_spec: what it will be given.
+        options: further keys of the model section; those of a student wrapper put the network into it.
+        loads_weights: whether weights will be loaded into it; it then does not load its own.
 
     Raises:
-        UsageError: for an unknown name or option, a library that is not installed, or samples that it cannot read.
+        UsageError: for an unknown name or option, a missing library, or samples that it cannot read.
 
     Example:
         >>> import torch
@@ -57,20 +57,20 @@ def make(
         torch.Size([2, 10])
     """
     options = options or {}
-    network = _make(name, samples, without_wrappers(options), loads_weights=loads_weights)
+    network = _make(name, data_spec, without_wrappers(options), loads_weights=loads_weights)
     return wrap_as_stated(network, options)
 
 
-def _make(name: str, samples: DataSpec, options: Mapping[str, Any], *, loads_weights: bool) -> nn.Module:
+def _make(name: str, data_spec: DataSpec, options: Mapping[str, Any], *, loads_weights: bool) -> nn.Module:
     kind, colon, rest = name.partition(":")
-    if not colon and name in zoo.ZOO and samples.vocabulary is not None:
+    if not colon and name in zoo.ZOO and data_spec.vocabulary is not None:
         raise UsageError(
             f"model: {name} cannot read texts, whose tokens are numbers without an order; hf:FOLDER or PKG.MODULE:FACTORY can"
         )
     if not colon:
-        return zoo.create(name, num_classes=samples.num_classes, input_shape=samples.shape, options=options)
+        return zoo.create(name, num_classes=data_spec.num_classes, input_shape=data_spec.shape, options=options)
     if not kind or not rest:
         raise UsageError(f"model: {name!r} names no network; there are {', '.join(PREFIXES)}")
     if kind in _LIBRARIES:
-        return _LIBRARIES[kind](rest, samples, options, loads_weights=loads_weights)
-    return by_path.make(name, samples, options, loads_weights=loads_weights)
+        return _LIBRARIES[kind](rest, data_spec, options, loads_weights=loads_weights)
+    return by_path.make(name, data_spec, options, loads_weights=loads_weights)

@@ -1,14 +1,13 @@
 """`hf:PLACE`: classifiers of images, or of texts, of the transformers library.
 
-PLACE is a folder with config.json (and weights, which are loaded where they are there), a configuration file, or a name
-that the hub's cache on this machine holds; nothing is downloaded. Further keys are those of the configuration;
-`model.pretrained=false` leaves the weights out. What stands in these files is kept with a run and with what it exports, as
-`model.config` and `model.preprocessor`, which are read instead of the place.
+PLACE is a folder with config.json (its weights, if any, are loaded), a configuration file, or a name in the hub's cache on
+this machine; nothing is downloaded. Further keys are those of the configuration; `model.pretrained=false` leaves the
+weights out. The content of these files is recorded with a run and its exports as `model.config` and `model.preprocessor`,
+which then replace the place.
 """
 
 from __future__ import annotations
 
-import difflib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -20,16 +19,11 @@ from torch import nn
 
 from preceptor.errors import UsageError
 from preceptor.extras import fit_torchvision, import_extra
-from preceptor.models.adapters.adapted import (
-    REFUSALS,
-    NativePreprocessing,
-    adapt,
-    first_line,
-    images_of,
-    split_preprocessing,
-)
-from preceptor.models.adapters.hf_texts import check_tokenizer, fit_texts, of_texts
+from preceptor.messages import did_you_mean, first_line
+from preceptor.models.adapters.adapted import REFUSALS, wrap_network
+from preceptor.models.adapters.hf_texts import check_tokenizer, fit_texts, wrap_texts
 from preceptor.models.adapters.input_adapter import DataSpec
+from preceptor.models.adapters.preprocessing import NativePreprocessing, image_shape, split_preprocessing
 
 __all__ = ["make"]
 
@@ -39,8 +33,8 @@ _POSITIONS = ("position_embeddings", "pos_embed", "relative_position_bias_table"
 
 
 @dataclass(frozen=True, slots=True)
-class _Place:
-    """What the files of a network state, and where they lie; without a folder they are only told of."""
+class _Files:
+    """The content of a network's files, and where they lie; folder None: the content was recorded, there are no files."""
 
     config: dict[str, Any]
     preprocessor: dict[str, Any] | None
@@ -48,61 +42,60 @@ class _Place:
     weights: Path | None = None
 
 
-def make(name: str, samples: DataSpec, options: Mapping[str, Any], *, loads_weights: bool) -> nn.Module:
-    """Return a classifier of images, whose single channel is repeated where it reads more, or of texts.
+def make(name: str, data_spec: DataSpec, options: Mapping[str, Any], *, loads_weights: bool) -> nn.Module:
+    """Return a classifier of images, for which a single channel is repeated where it reads three, or of texts.
 
-    A classifier of another width is replaced by a new one.
+    A final layer of another width is replaced by a new one.
 
     Args:
         name: the place.
-        samples: what it will be given.
+        data_spec: what it will be given.
         options: further keys.
-        loads_weights: whether weights will be loaded into it, so that it need not load its own.
+        loads_weights: whether weights will be loaded into it; it then does not load its own.
 
     Raises:
-        UsageError: when there is nothing at that place, nothing that classifies such samples, for keys that its
-            configuration does not have, or samples that it cannot read.
+        UsageError: for a missing place, one without a classifier of such samples, unknown keys, or samples that it cannot
+            read.
     """
-    title, vocabulary = f"hf:{name}", samples.vocabulary
+    title, vocabulary = f"hf:{name}", data_spec.vocabulary
     if vocabulary is None:
-        images_of(title, samples)
+        image_shape(title, data_spec)
     transformers = import_extra("transformers", "hf", needed_by=title)
     fit_torchvision()
     overrides, rest = split_preprocessing(options)
-    place = _stated(title, rest) or _find(name, transformers)
-    is_pretrained = bool(rest.pop("pretrained", place.weights is not None)) and place.folder is not None
-    loads = is_pretrained and not loads_weights
-    if rest.get("num_labels") not in {None, samples.num_classes}:
-        raise UsageError(f"model.num_labels: {rest['num_labels']}, and the data have {samples.num_classes} classes")
-    config = _config(title, place.config, rest, transformers)
+    files = _recorded(title, rest) or _find(name, transformers)
+    is_pretrained = bool(rest.pop("pretrained", files.weights is not None)) and files.folder is not None
+    pretrained = files.folder if is_pretrained and not loads_weights else None
+    if rest.get("num_labels") not in {None, data_spec.num_classes}:
+        raise UsageError(f"model.num_labels: {rest['num_labels']}, and the data have {data_spec.num_classes} classes")
+    config = _config(title, files.config, rest, transformers)
     trained_classes = int(config.num_labels) if is_pretrained else None
-    config.num_labels = samples.num_classes
+    config.num_labels = data_spec.num_classes
     if vocabulary is not None:
-        keeps_padding = is_pretrained or "pad_token_id" in rest or place.folder is None
-        fit_texts(title, config, samples, vocabulary, keeps_padding=keeps_padding)
-        if loads and place.folder is not None:
-            check_tokenizer(title, place.folder, vocabulary, transformers)
+        keeps_padding = is_pretrained or "pad_token_id" in rest or files.folder is None
+        fit_texts(title, config, data_spec, vocabulary, keeps_padding=keeps_padding)
+        if pretrained is not None:
+            check_tokenizer(title, pretrained, vocabulary, transformers)
     images, texts = transformers.AutoModelForImageClassification, transformers.AutoModelForSequenceClassification
-    network, is_complete = _made(
-        title, images if vocabulary is None else texts, config, place.folder if loads else None
-    )
+    network, is_complete = _network(title, images if vocabulary is None else texts, config, pretrained)
     if is_pretrained and not is_complete:
         trained_classes = 0
     if vocabulary is None:
-        own = _own(network, config, place.preprocessor, trained_classes)
+        native = _native(network, config, files.preprocessor, trained_classes)
     else:
-        network, own = of_texts(network, config, samples, trained_classes)
-    stated = {"config": json.loads(config.to_json_string(use_diff=False)), "preprocessor": place.preprocessor}
-    return adapt(title, network, samples, replace(own, options=stated), overrides, loads_weights=loads_weights)
+        network, native = wrap_texts(network, config, data_spec, trained_classes)
+    recorded = {"config": json.loads(config.to_json_string(use_diff=False)), "preprocessor": files.preprocessor}
+    native = replace(native, options=recorded)
+    return wrap_network(title, network, data_spec, native, overrides, loads_weights=loads_weights)
 
 
-def _made(title: str, auto: Any, config: Any, weights: Path | None) -> tuple[nn.Module, bool]:
-    """Return a new network, or one with the weights in a folder, and whether they are all of it."""
+def _network(title: str, auto: Any, config: Any, folder: Path | None) -> tuple[nn.Module, bool]:
+    """Return a new network, or one with the weights in a folder, and whether no weight is missing."""
     try:
-        if weights is None:
+        if folder is None:
             return auto.from_config(config), True
-        network, found = auto.from_pretrained(
-            weights,
+        network, loading = auto.from_pretrained(
+            folder,
             config=config,
             ignore_mismatched_sizes=True,
             local_files_only=True,
@@ -111,23 +104,23 @@ def _made(title: str, auto: Any, config: Any, weights: Path | None) -> tuple[nn.
         )
     except (*REFUSALS, OSError) as error:
         raise UsageError(f"model: {title} cannot be made: {first_line(error)}") from error
-    return network, not found["missing_keys"]
+    return network, not loading["missing_keys"]
 
 
-def _stated(title: str, options: dict[str, Any]) -> _Place | None:
-    """Return what `model.config` and `model.preprocessor` state, and take them out of the options; None: they do not."""
+def _recorded(title: str, options: dict[str, Any]) -> _Files | None:
+    """Return the content of `model.config` and `model.preprocessor`, and take them out of the options; None: not there."""
     config, preprocessor = options.pop("config", None), options.pop("preprocessor", None)
     for key, value in (("config", config), ("preprocessor", preprocessor)):
         if not isinstance(value, Mapping | None):
-            raise UsageError(f"model.{key}: {value!r} is not what stands in a configuration of {title}")
-    return None if config is None else _Place(dict(config), preprocessor and dict(preprocessor))
+            raise UsageError(f"model.{key}: {value!r} is no mapping of a configuration's keys ({title})")
+    return None if config is None else _Files(dict(config), preprocessor and dict(preprocessor))
 
 
-def _find(name: str, transformers: Any) -> _Place:
-    """Return what there is at a place."""
+def _find(name: str, transformers: Any) -> _Files:
+    """Return the files at a place."""
     place = Path(name).expanduser()
     if place.is_file():
-        return _Place(_read(name, place), None, place.parent)
+        return _Files(_read(name, place), None, place.parent)
     wanted = (_CONFIG, _PREPROCESSOR, *_WEIGHTS)
     files = {each: place / each for each in wanted if (place / each).is_file()}
     if place.is_dir() and _CONFIG not in files:
@@ -136,14 +129,14 @@ def _find(name: str, transformers: Any) -> _Place:
         files = _cached(name, wanted, transformers)
     preprocessor = _read(name, files[_PREPROCESSOR]) if _PREPROCESSOR in files else None
     weights = next((files[each] for each in _WEIGHTS if each in files), None)
-    return _Place(_read(name, files[_CONFIG]), preprocessor, files[_CONFIG].parent, weights)
+    return _Files(_read(name, files[_CONFIG]), preprocessor, files[_CONFIG].parent, weights)
 
 
 def _cached(name: str, wanted: Sequence[str], transformers: Any) -> dict[str, Path]:
     """Return the files that the hub's cache holds, by name."""
     missing = f"model: hf:{name} is no folder or file here, and the hub's cache does not hold it; hf download {name}"
     try:
-        found = {
+        paths = {
             each: transformers.utils.cached_file(
                 name, each, local_files_only=True, _raise_exceptions_for_missing_entries=False
             )
@@ -151,7 +144,7 @@ def _cached(name: str, wanted: Sequence[str], transformers: Any) -> dict[str, Pa
         }
     except (OSError, ValueError) as error:
         raise UsageError(missing) from error
-    files = {each: Path(path) for each, path in found.items() if path is not None}
+    files = {each: Path(path) for each, path in paths.items() if path is not None}
     if _CONFIG not in files:
         raise UsageError(missing)
     return files
@@ -172,26 +165,25 @@ def _config(title: str, values: Mapping[str, Any], options: Mapping[str, Any], t
     known = config.to_dict()
     for key in options:
         if key not in known:
-            near = ", ".join(difflib.get_close_matches(key, known, n=3, cutoff=0.4)) or ", ".join(sorted(known))
-            raise UsageError(f"model.{key}: {title} has no such key; near: {near}")
+            raise UsageError(f"model.{key}: {title} has no such key{did_you_mean(key, sorted(known))}")
     return transformers.AutoConfig.for_model(**{**values, **options})
 
 
-def _own(
+def _native(
     network: nn.Module, config: Any, preprocessor: Mapping[str, Any] | None, trained_classes: int | None
 ) -> NativePreprocessing:
-    """Return what the configuration and the preprocessor's file state."""
-    stated = config.to_dict()
-    size = _pair(stated.get("image_size"))
+    """Return what the configuration and the preprocessor state."""
+    values = config.to_dict()
+    size = _pair(values.get("image_size"))
     is_fixed = any(name.rpartition(".")[2] in _POSITIONS for name, _ in network.named_parameters())
-    reading = preprocessor or {}
-    mean, std = (tuple(float(value) for value in reading.get(key) or ()) for key in ("image_mean", "image_std"))
-    if reading.get("do_normalize") is False:
+    preprocessor = preprocessor or {}
+    mean, std = (tuple(float(value) for value in preprocessor.get(key) or ()) for key in ("image_mean", "image_std"))
+    if preprocessor.get("do_normalize") is False:
         mean, std = (0.0,), (1.0,)
     return NativePreprocessing(
-        channels=int(stated.get("num_channels") or 3),
+        channels=int(values.get("num_channels") or 3),
         fixed_size=size if is_fixed else None,
-        trained_size=_pair(reading.get("crop_size") or reading.get("size")) or size,
+        trained_size=_pair(preprocessor.get("crop_size") or preprocessor.get("size")) or size,
         mean=mean,
         std=std,
         trained_classes=trained_classes,

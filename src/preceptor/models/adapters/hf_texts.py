@@ -1,4 +1,4 @@
-"""`hf:PLACE` for texts: what a classifier of sentences must have in common with the tokenizer that wrote the data."""
+"""`hf:PLACE` for texts: what a classifier of sentences must share with the tokenizer of the data."""
 
 from __future__ import annotations
 
@@ -8,31 +8,31 @@ from typing import Any
 from torch import nn
 
 from preceptor.errors import UsageError
-from preceptor.models.adapters.adapted import NativePreprocessing
 from preceptor.models.adapters.input_adapter import DataSpec
+from preceptor.models.adapters.preprocessing import NativePreprocessing
 from preceptor.models.adapters.text import TextClassifier
 from preceptor.types import Vocabulary
 
-__all__ = ["check_tokenizer", "fit_texts", "of_texts"]
+__all__ = ["check_tokenizer", "fit_texts", "wrap_texts"]
 
 _TOKENIZERS = ("tokenizer.json", "tokenizer_config.json", "vocab.txt", "vocab.json", "spiece.model")
 
 
-def fit_texts(title: str, config: Any, samples: DataSpec, vocabulary: Vocabulary, *, keeps_padding: bool) -> None:
-    """Check that what a configuration describes can read some texts, and tell it what fills up the short ones.
+def fit_texts(title: str, config: Any, data_spec: DataSpec, vocabulary: Vocabulary, *, keeps_padding: bool) -> None:
+    """Check that a configuration's network can read the data's texts, and set its padding.
 
     Args:
         title: what the user called it.
         config: of transformers; its padding is set.
-        samples: the texts.
+        data_spec: the texts.
         vocabulary: of the texts.
-        keeps_padding: whether the padding that it states, if it states any, stays.
+        keeps_padding: whether a padding token that it states stays.
 
     Raises:
-        UsageError: for texts with more tokens than it knows, or longer ones than it reads.
+        UsageError: for a larger vocabulary than its own, or longer texts than it reads.
     """
     stated = config.to_dict()
-    known, longest, length = stated.get("vocab_size"), stated.get("max_position_embeddings"), samples.shape[1]
+    known, longest, length = stated.get("vocab_size"), stated.get("max_position_embeddings"), data_spec.shape[1]
     if known is not None and known < vocabulary.size:
         raise UsageError(
             f"model: {title} knows {known:,} tokens, and the tokenizer of the data writes {vocabulary.size:,}; take one that "
@@ -47,34 +47,33 @@ def fit_texts(title: str, config: Any, samples: DataSpec, vocabulary: Vocabulary
 
 
 def check_tokenizer(title: str, folder: Path, vocabulary: Vocabulary, transformers: Any) -> None:
-    """Check that weights were trained on texts of the data's tokenizer, where the tokenizer lies beside them.
+    """Check that pretrained weights share the data's tokenizer, where their folder holds a tokenizer.
 
     Raises:
-        UsageError: when a number stands for another token there.
+        UsageError: when it is another one.
     """
     if not any((folder / name).is_file() for name in _TOKENIZERS):
         return
     try:
         tokenizer = transformers.AutoTokenizer.from_pretrained(str(folder), local_files_only=True)
     except (OSError, ValueError, KeyError, TypeError):
-        return  # nothing is known of it
+        return  # it cannot be read, so it cannot be compared
     if Vocabulary.of(tokenizer.get_vocab(), 0).fingerprint != vocabulary.fingerprint:
         raise UsageError(f"model: {title} was trained with another tokenizer than the data's; data.tokenizer={folder}")
 
 
-def of_texts(
-    network: nn.Module, config: Any, samples: DataSpec, trained_classes: int | None
+def wrap_texts(
+    network: nn.Module, config: Any, data_spec: DataSpec, trained_classes: int | None
 ) -> tuple[TextClassifier, NativePreprocessing]:
-    """Return a network as one that is given texts, and what is to be known of it.
+    """Return a network as one that reads rows of texts, and what it states of itself.
 
     Args:
         network: of transformers.
-        config: its own.
-        samples: the texts.
+        config: its configuration.
+        data_spec: the texts.
         trained_classes: see `NativePreprocessing`.
     """
-    has_place = int(config.to_dict().get("type_vocab_size") or 2) > 1
-    reader = TextClassifier(network, tells_sentences=has_place)
-    is_told = samples.shape[0] <= len(reader.kinds)
-    hint = "" if is_told else "is not told which sentence a token is of"
-    return reader, NativePreprocessing(trained_classes=trained_classes, hint=hint)
+    has_token_types = int(config.to_dict().get("type_vocab_size") or 2) > 1
+    classifier = TextClassifier(network, uses_token_types=has_token_types)
+    hint = "" if data_spec.shape[0] <= len(classifier.arguments) else "is not told which sentence a token is of"
+    return classifier, NativePreprocessing(trained_classes=trained_classes, hint=hint)

@@ -1,4 +1,4 @@
-"""How a network from elsewhere reads the data: pixels are shared, normalisation and resolution are each network's own."""
+"""How a network from elsewhere reads the data: the pixels are shared, normalisation and resolution are each network's own."""
 
 from __future__ import annotations
 
@@ -17,16 +17,15 @@ __all__ = ["DataSpec", "InputAdapter", "InputSpec"]
 
 @dataclass(frozen=True, slots=True)
 class DataSpec:
-    """What a network is given, as it must know it.
+    """What a network must know of the data.
 
     Attributes:
         num_classes: of the data.
         shape: of one sample.
-        mean: by which the inputs were normalised, one a channel; empty: they were not.
+        mean: by which the inputs were normalised, per channel; empty: they were not.
         std: likewise.
-        vocabulary: of texts, rows of token numbers; None: they are no texts.
-        example: one of them, where they are at hand and are no images: a network is tried on it, for numbers at random may
-            be none that it reads.
+        vocabulary: of texts, rows of token ids; None: the samples are no texts.
+        example: one sample that is no image, where at hand: features are found with it, as random numbers may be invalid.
     """
 
     num_classes: int
@@ -39,10 +38,10 @@ class DataSpec:
 
 @dataclass(frozen=True, slots=True)
 class InputSpec:
-    """What a network wants to be given.
+    """What a network expects.
 
     Attributes:
-        channels: of its images; None: whatever the data have.
+        channels: of its images; None: any.
         size: height and width; None: any.
         mean: by which its inputs are normalised, on pixels in [0, 1]; empty: as the data are.
         std: likewise.
@@ -55,47 +54,47 @@ class InputSpec:
 
 
 class InputAdapter(nn.Module):
-    """Undoes the data's normalisation, repeats a single channel, resizes, normalises as the network wants it.
+    """Undoes the data's normalisation, repeats a single channel, resizes, and normalises as the network expects.
 
     Resizing is bilinear, antialiased. It is linear and its weights sum to 1, so both normalisations are one scale and one
-    shift a channel, applied after it. Nothing of this is part of the network's weights.
+    shift per channel, applied after it. None of this is part of the network's weights.
 
     Args:
-        given: the samples.
-        wanted: what the network wants; what it leaves open stays as it is.
+        data_spec: what the data are.
+        input_spec: what the network expects; what it leaves open stays as it is.
 
     Raises:
         UsageError: when the samples' channels cannot be made the network's.
 
     Example:
-        >>> reading = InputAdapter(DataSpec(10, (1, 8, 8), (0.5,), (0.5,)), InputSpec(3, (16, 16), (0.0,) * 3, (1.0,) * 3))
-        >>> reading(torch.zeros(2, 1, 8, 8)).shape, str(reading)
+        >>> adapter = InputAdapter(DataSpec(10, (1, 8, 8), (0.5,), (0.5,)), InputSpec(3, (16, 16), (0.0,) * 3, (1.0,) * 3))
+        >>> adapter(torch.zeros(2, 1, 8, 8)).shape, str(adapter)
         (torch.Size([2, 3, 16, 16]), '1 channel repeated to 3, resized 8 -> 16, normalised by its own mean')
     """
 
-    def __init__(self, given: DataSpec, wanted: InputSpec) -> None:
+    def __init__(self, data_spec: DataSpec, input_spec: InputSpec) -> None:
         super().__init__()
-        channels, size = given.shape[0], tuple(given.shape[1:])
-        self._channels = wanted.channels if wanted.channels not in {None, channels} else None
+        channels, size = data_spec.shape[0], tuple(data_spec.shape[1:])
+        self._channels = input_spec.channels if input_spec.channels not in {None, channels} else None
         if self._channels is not None and channels != 1:
-            raise UsageError(f"reads {wanted.channels} channels, and the samples have {channels}")
-        self._size = wanted.size if len(size) == 2 and wanted.size != size else None
-        after = self._channels or channels
-        mine = (given.mean, given.std) if given.mean else ((0.0,), (1.0,))
-        its = (wanted.mean, wanted.std) if wanted.mean else mine
-        self._renormalises = its != mine
-        for values in its:
-            if len(values) not in {1, after}:
-                raise UsageError(f"is normalised over {len(values)} channels, and reads {after}")
+            raise UsageError(f"reads {input_spec.channels} channels, and the samples have {channels}")
+        self._size = input_spec.size if len(size) == 2 and input_spec.size != size else None
+        channels_read = self._channels or channels
+        before = (data_spec.mean, data_spec.std) if data_spec.mean else ((0.0,), (1.0,))
+        after = (input_spec.mean, input_spec.std) if input_spec.mean else before
+        self._renormalises = after != before
+        for values in after:
+            if len(values) not in {1, channels_read}:
+                raise UsageError(f"is normalised over {len(values)} channels, and reads {channels_read}")
         column = (1, -1, *(1,) * len(size))
         (mean, std), (own_mean, own_std) = (
-            [torch.tensor(values, dtype=torch.float64).reshape(column) for values in pair] for pair in (mine, its)
+            [torch.tensor(values, dtype=torch.float64).reshape(column) for values in pair] for pair in (before, after)
         )
         self.scale: Tensor
         self.shift: Tensor
         self.register_buffer("scale", (std / own_std).float(), persistent=False)
         self.register_buffer("shift", ((mean - own_mean) / own_std).float(), persistent=False)
-        self._words = self._describe(channels, size, is_raw=not given.mean)
+        self._words = self._describe(channels, size, is_raw=not data_spec.mean)
 
     def forward(self, inputs: Float[Tensor, "batch channels *size"]) -> Tensor:
         """Return the batch [batch, own channels, *own size]."""

@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from preceptor.errors import UsageError
 from preceptor.models.features.classifier import find_classifier
-from preceptor.models.features.taps import Tapped, feature_names, observe
+from preceptor.models.features.observed import FeatureNetwork, feature_names, observe
 from preceptor.signature import check_hyperparameters
 
 __all__ = ["ReuseSpec", "ReusedClassifier", "without_wrappers", "wrap_as_stated"]
@@ -40,7 +40,7 @@ class ReuseSpec:
     bottleneck: int = 2
 
 
-class ReusedClassifier(Tapped):
+class ReusedClassifier(FeatureNetwork):
     """A backbone whose map goes through a projector, average pooling and a frozen classifier.
 
     Source: Chen, Mei, Zhang, Wang, Feng, Chen, "Knowledge Distillation with the Reused Teacher Classifier" (CVPR 2022,
@@ -74,7 +74,7 @@ class ReusedClassifier(Tapped):
     def options(self) -> Mapping[str, Any]:
         """The backbone's, and the sizes."""
         inner = self.backbone.model
-        return {**(inner.options if isinstance(inner, Tapped) else {}), _KEY: asdict(self.spec)}
+        return {**(inner.options if isinstance(inner, FeatureNetwork) else {}), _KEY: asdict(self.spec)}
 
     def forward(self, inputs: Tensor) -> Tensor:
         maps = self.backbone(inputs).features[self.spec.feature]
@@ -85,10 +85,10 @@ class ReusedClassifier(Tapped):
         return logits
 
     @property
-    def taps(self) -> Mapping[str, str]:
+    def feature_paths(self) -> Mapping[str, str]:
         """The backbone's maps, the projected one, and what enters the classifier."""
         inner = self.backbone.model
-        named = inner.taps if isinstance(inner, Tapped) else {}
+        named = inner.feature_paths if isinstance(inner, FeatureNetwork) else {}
         below = {name: f"backbone.model.{named[name]}" for name in feature_names(inner) if name != "pooled"}
         return {**below, "projected": "projector", "pooled": "classifier:input"}
 
@@ -96,7 +96,7 @@ class ReusedClassifier(Tapped):
     def works_in_place(self) -> bool:
         """Whether the backbone does, or does not promise otherwise."""
         inner = self.backbone.model
-        return not isinstance(inner, Tapped) or inner.works_in_place
+        return not isinstance(inner, FeatureNetwork) or inner.works_in_place
 
 
 def wrap_as_stated(network: nn.Module, options: Mapping[str, Any]) -> nn.Module:

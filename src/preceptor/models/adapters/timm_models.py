@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from statistics import fmean
 from typing import Any
@@ -14,57 +13,51 @@ from torch import nn
 
 from preceptor.errors import UsageError
 from preceptor.extras import import_extra, import_torchvision
-from preceptor.models.adapters.adapted import (
-    REFUSALS,
-    NativePreprocessing,
-    adapt,
-    first_line,
-    images_of,
-    split_preprocessing,
-)
+from preceptor.messages import did_you_mean, first_line
+from preceptor.models.adapters.adapted import REFUSALS, wrap_network
 from preceptor.models.adapters.input_adapter import DataSpec
+from preceptor.models.adapters.preprocessing import NativePreprocessing, image_shape, split_preprocessing
 
 __all__ = ["make"]
 
 
-def make(name: str, samples: DataSpec, options: Mapping[str, Any], *, loads_weights: bool) -> nn.Module:
+def make(name: str, data_spec: DataSpec, options: Mapping[str, Any], *, loads_weights: bool) -> nn.Module:
     """Return a network by its name in timm.
 
-    The samples' channels become the network's (`in_chans`); pretrained ones are given a single channel three times.
+    The network is made for the data's channels (`in_chans`); a pretrained one is given a single channel three times.
 
     Args:
         name: in timm, with or without the tag of its weights.
-        samples: what it will be given.
+        data_spec: what it will be given.
         options: further keys.
-        loads_weights: whether weights will be loaded into it, so that it need not load its own.
+        loads_weights: whether weights will be loaded into it; it then does not load its own.
 
     Raises:
-        UsageError: for an unknown name, options that it does not take, weights that are not here, or samples that it
-            cannot read.
+        UsageError: for an unknown name, invalid keys, missing weights, or samples that it cannot read.
     """
     title = f"timm:{name}"
-    channels = images_of(title, samples)[0]
+    channels = image_shape(title, data_spec)[0]
     import_torchvision(needed_by=title)
     timm = import_extra("timm", "vision", needed_by=title)
     overrides, rest = split_preprocessing(options)
     is_pretrained = bool(rest.pop("pretrained", False))
     if ":" not in name and not timm.is_model(name):
-        near = difflib.get_close_matches(name, timm.list_models(), n=3, cutoff=0.5)
-        raise UsageError(f"model: timm has no {name!r}" + (f"; did you mean {' or '.join(near)}?" if near else ""))
+        near = did_you_mean(name, timm.list_models(), otherwise="timm.list_models() names them")
+        raise UsageError(f"model: timm has no {name!r}{near}")
     rest.setdefault("in_chans", 3 if is_pretrained and channels == 1 else channels)
     try:
         network: nn.Module = timm.create_model(
-            name, pretrained=is_pretrained and not loads_weights, num_classes=samples.num_classes, **rest
+            name, pretrained=is_pretrained and not loads_weights, num_classes=data_spec.num_classes, **rest
         )
     except (*REFUSALS, OSError) as error:
-        given = ", ".join(f"{key}={value}" for key, value in {"pretrained": is_pretrained, **rest}.items())
-        raise UsageError(f"model: {title} cannot be made with {given}: {first_line(error)}") from error
+        keys = ", ".join(f"{key}={value}" for key, value in {"pretrained": is_pretrained, **rest}.items())
+        raise UsageError(f"model: {title} cannot be made with {keys}: {first_line(error)}") from error
     stated: Mapping[str, Any] = network.pretrained_cfg  # type: ignore[assignment]
     mean, std = (tuple(float(value) for value in stated.get(key) or ()) for key in ("mean", "std"))
     if len(mean) > 1 and rest["in_chans"] == 1:
         mean, std = (fmean(mean),), (fmean(std),)
     trained = tuple(stated.get("input_size") or ())[1:]
-    own = NativePreprocessing(
+    native = NativePreprocessing(
         channels=int(rest["in_chans"]),
         fixed_size=_fixed_size(network, timm.layers.PatchEmbed, trained if stated.get("fixed_input_size") else ()),
         trained_size=(trained[0], trained[1]) if trained else None,
@@ -72,11 +65,11 @@ def make(name: str, samples: DataSpec, options: Mapping[str, Any], *, loads_weig
         std=std,
         trained_classes=int(stated.get("num_classes") or 0) if is_pretrained else None,
     )
-    return adapt(title, network, samples, own, overrides, loads_weights=loads_weights)
+    return wrap_network(title, network, data_spec, native, overrides, loads_weights=loads_weights)
 
 
 def _fixed_size(network: nn.Module, patches: type[Any], stated: tuple[int, ...]) -> tuple[int, int] | None:
-    """Return the height and width that the network's patches insist on, or else what it states as fixed."""
+    """Return the height and width that the network's patch embedding requires, or else what it states as fixed."""
     for module in network.modules():
         if isinstance(module, patches):
             size = module.img_size if module.strict_img_size else None

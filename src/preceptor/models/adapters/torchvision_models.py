@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -11,67 +10,51 @@ from torch import nn
 
 from preceptor.errors import UsageError
 from preceptor.extras import import_torchvision
-from preceptor.models.adapters.adapted import (
-    REFUSALS,
-    NativePreprocessing,
-    adapt,
-    first_line,
-    images_of,
-    split_preprocessing,
-)
+from preceptor.messages import did_you_mean, first_line
+from preceptor.models.adapters.adapted import REFUSALS, wrap_network
 from preceptor.models.adapters.input_adapter import DataSpec
+from preceptor.models.adapters.preprocessing import NativePreprocessing, image_shape, split_preprocessing
 
 __all__ = ["make"]
 
 
-def make(name: str, samples: DataSpec, options: Mapping[str, Any], *, loads_weights: bool) -> nn.Module:
+def make(name: str, data_spec: DataSpec, options: Mapping[str, Any], *, loads_weights: bool) -> nn.Module:
     """Return a network by its name in torchvision; it reads three channels, a single one is repeated.
 
     Args:
         name: in torchvision.
-        samples: what it will be given.
+        data_spec: what it will be given.
         options: further keys.
-        loads_weights: whether weights will be loaded into it, so that it need not load its own.
+        loads_weights: whether weights will be loaded into it; it then does not load its own.
 
     Raises:
-        UsageError: for an unknown name, options that it does not take, weights that are not here, or samples that it
-            cannot read.
+        UsageError: for an unknown name, invalid keys, missing weights, or samples that it cannot read.
     """
     title = f"torchvision:{name}"
-    images_of(title, samples)
+    image_shape(title, data_spec)
     models = import_torchvision(needed_by=title).models
     overrides, rest = split_preprocessing(options)
     weights = rest.pop("weights", None)
     known = models.list_models(module=models)
     if name not in known:
-        near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
-        raise UsageError(
-            f"model: torchvision has no {name!r}" + (f"; did you mean {' or '.join(near)}?" if near else "")
-        )
-    own = NativePreprocessing(channels=3)
-    if weights is not None:
-        own = _own(models, name, str(weights))
+        near = did_you_mean(name, known, otherwise="torchvision.models.list_models() names them")
+        raise UsageError(f"model: torchvision has no {name!r}{near}")
+    native = NativePreprocessing(channels=3) if weights is None else _native(models, name, str(weights))
     try:
         if weights is None or loads_weights:
-            network: nn.Module = models.get_model(name, weights=None, num_classes=samples.num_classes, **rest)
+            network: nn.Module = models.get_model(name, weights=None, num_classes=data_spec.num_classes, **rest)
         else:
             network = models.get_model(name, weights=str(weights), **rest)
-            _set_outputs(network, samples.num_classes)
+            _set_outputs(network, data_spec.num_classes)
     except (*REFUSALS, OSError) as error:
-        given = ", ".join(f"{key}={value}" for key, value in options.items()) or "no keys"
-        raise UsageError(f"model: {title} cannot be made with {given}: {first_line(error)}") from error
-    return adapt(
-        title,
-        network,
-        samples,
-        replace(own, fixed_size=_fixed_size(models, network)),
-        overrides,
-        loads_weights=loads_weights,
-    )
+        keys = ", ".join(f"{key}={value}" for key, value in options.items()) or "no keys"
+        raise UsageError(f"model: {title} cannot be made with {keys}: {first_line(error)}") from error
+    native = replace(native, fixed_size=_fixed_size(models, network))
+    return wrap_network(title, network, data_spec, native, overrides, loads_weights=loads_weights)
 
 
-def _own(models: Any, name: str, weights: str) -> NativePreprocessing:
-    """Return what the weights state of how they were trained."""
+def _native(models: Any, name: str, weights: str) -> NativePreprocessing:
+    """Return what weights state of their training."""
     known = models.get_model_weights(name)
     if weights not in known.__members__:
         raise UsageError(f"model.weights: torchvision:{name} has no {weights}; it has {', '.join(known.__members__)}")
@@ -82,14 +65,14 @@ def _own(models: Any, name: str, weights: str) -> NativePreprocessing:
 
 
 def _fixed_size(models: Any, network: nn.Module) -> tuple[int, int] | None:
-    """Return the only side that a vision transformer takes; torchvision's other networks take any, or grow windows."""
+    """Return the only size that a vision transformer takes; torchvision's other networks take any."""
     if isinstance(network, models.VisionTransformer):
         return network.image_size, network.image_size  # type: ignore[return-value]
     return (224, 224) if isinstance(network, models.MaxVit) else None
 
 
 def _set_outputs(network: nn.Module, num_classes: int) -> None:
-    """Put a new classifier in the place of the last layer, where its width is another one."""
+    """Replace the last layer by a new classifier, where its width differs."""
     layers = [(path, layer) for path, layer in network.named_modules() if isinstance(layer, nn.Linear | nn.Conv2d)]
     path, last = layers[-1]
     parent, _, child = path.rpartition(".")

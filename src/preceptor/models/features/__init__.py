@@ -1,1 +1,1 @@
-"""Features by name: taps, stages, the classifier."""
+"""Features by name: hooks that return them, their layout as maps, and the search for them where a network names none."""

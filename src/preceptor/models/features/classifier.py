@@ -11,7 +11,7 @@ __all__ = ["find_classifier"]
 
 
 def find_classifier(model: nn.Module, num_classes: int) -> nn.Linear:
-    """Return the last linear layer with one output a class; for two classes, one with a single output read as (0, z).
+    """Return the last linear layer with one output per class; for two classes, one with a single output read as (0, z).
 
     Raises:
         UsageError: when the network has none.

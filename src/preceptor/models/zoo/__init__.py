@@ -1,1 +1,1 @@
-"""The CIFAR zoo under the names the field shares."""
+"""This library's own networks: those for CIFAR, named as their published checkpoints are, and small ones; see `registry`."""

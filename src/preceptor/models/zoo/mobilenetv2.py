@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 from torch import Tensor, nn
 
-from preceptor.models.features.taps import Tapped
+from preceptor.models.features.observed import FeatureNetwork
 from preceptor.models.zoo.layers import depthwise3x3, init_fan_out, pool
 
 __all__ = ["MobileNetV2", "mobilenet_v2"]
@@ -36,7 +36,7 @@ class InvertedResidual(nn.Module):
         return inputs + out if self._has_shortcut else out
 
 
-class MobileNetV2(Tapped):
+class MobileNetV2(FeatureNetwork):
     """Stem, seven groups of inverted residuals, 1x1 to 1280 channels, pool, linear."""
 
     def __init__(self, *, num_classes: int, in_channels: int) -> None:
@@ -60,15 +60,15 @@ class MobileNetV2(Tapped):
         return logits
 
     @property
-    def taps(self) -> Mapping[str, str]:
+    def feature_paths(self) -> Mapping[str, str]:
         """After groups 2, 3, 5 and 7; these are linear and can be negative."""
         blocks = {"block1": "blocks.1", "block2": "blocks.2", "block3": "blocks.4", "block4": "blocks.6"}
         return {"stem": "conv1", **blocks, "pooled": "classifier:input"}
 
     @property
-    def preactivation_taps(self) -> Mapping[str, str]:
+    def preactivation_paths(self) -> Mapping[str, str]:
         """The same maps: no ReLU follows them."""
-        return {f"{name}_preact": path for name, path in self.taps.items() if name.startswith("block")}
+        return {f"{name}_preact": path for name, path in self.feature_paths.items() if name.startswith("block")}
 
 
 def mobilenet_v2(*, num_classes: int, in_channels: int = 3) -> MobileNetV2:

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import difflib
-import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, get_type_hints
+from typing import Any
 
 import torch
-from pydantic import TypeAdapter, ValidationError
 from torch import nn
 
 from preceptor.errors import UsageError
+from preceptor.messages import did_you_mean
 from preceptor.models.zoo.mobilenetv2 import mobilenet_v2
 from preceptor.models.zoo.resnet import resnet
 from preceptor.models.zoo.resnet50 import resnet50
@@ -22,14 +20,15 @@ from preceptor.models.zoo.shufflenetv2 import shufflenet_v2
 from preceptor.models.zoo.small import convnet, mlp
 from preceptor.models.zoo.vgg import vgg
 from preceptor.models.zoo.wrn import wrn
+from preceptor.signature import check_hyperparameters, default_hyperparameters
 
-__all__ = ["ZOO", "ZooEntry", "create", "names", "parameter_count"]
+__all__ = ["ZOO", "ZooEntry", "create", "hyperparameters", "names", "parameter_count"]
 
 
-_X4 = (32, 64, 128, 256)
+_X1, _X4 = (16, 16, 32, 64), (32, 64, 128, 256)
 _SMALL = (1, 8, 8)
 _INPUT_SHAPE = "input_shape"
-_OF_SAMPLES = {"num_classes", "in_channels", _INPUT_SHAPE}  # known from the data
+_FROM_DATA = {"num_classes", "in_channels", _INPUT_SHAPE}  # parameters that are no hyperparameters
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +36,7 @@ class ZooEntry:
     """A row of the zoo.
 
     Attributes:
-        make: gives the network; its keyword arguments are read from its signature. One with `input_shape` in place of
+        make: returns the network; its hyperparameters are read from its signature. One with `input_shape` in place of
             `in_channels` takes samples of any shape.
         description: in a few words.
         native_shape: of the samples it was made for.
@@ -47,16 +46,9 @@ class ZooEntry:
     description: str
     native_shape: tuple[int, ...] = (3, 32, 32)
 
-    @property
-    def keywords(self) -> dict[str, Any]:
-        """The keyword arguments of `make` with their types."""
-        hints = get_type_hints(self.make.func if isinstance(self.make, partial) else self.make, include_extras=True)
-        parameters = inspect.signature(self.make).parameters.values()
-        return {each.name: hints[each.name] for each in parameters if each.kind is each.KEYWORD_ONLY}
-
 
 ZOO: dict[str, ZooEntry] = {
-    **{f"resnet{d}": ZooEntry(partial(resnet, d), f"CIFAR ResNet-{d}") for d in (8, 14, 20, 32, 44, 56, 110)},
+    **{f"resnet{d}": ZooEntry(partial(resnet, d, _X1), f"CIFAR ResNet-{d}") for d in (8, 14, 20, 32, 44, 56, 110)},
     **{f"resnet{d}x4": ZooEntry(partial(resnet, d, _X4), f"CIFAR ResNet-{d}, four times wider") for d in (8, 32)},
     "ResNet50": ZooEntry(resnet50, "ResNet-50 with a stem for small images"),
     **{f"wrn_{d}_{k}": ZooEntry(partial(wrn, d, k), f"Wide ResNet {d}-{k}") for d in (16, 40) for k in (1, 2)},
@@ -78,40 +70,40 @@ def create(
     input_shape: Sequence[int] | None = None,
     options: Mapping[str, object] | None = None,
 ) -> nn.Module:
-    """Return a new network of the zoo: a plain module that returns logits [batch, num_classes].
+    """Return a new network of the zoo, which returns logits [batch, num_classes].
 
     Args:
         name: one of `names()`.
         num_classes: width of the logits, at least 1.
         in_channels: of the images.
-        input_shape: of one sample; stands in for `in_channels` where given, and `mlp` needs it for images.
-        options: further knobs of this network, read from its signature.
+        input_shape: of one sample; replaces `in_channels`, and `mlp` needs it for images.
+        options: hyperparameters of this network.
 
     Raises:
-        UsageError: for an unknown name or option, a value that cannot be, or vectors given to a network for images.
+        UsageError: for an unknown name or hyperparameter, an invalid value, or vectors for a network for images.
 
     Example:
         >>> sum(parameter.numel() for parameter in create("resnet8", num_classes=100).parameters())
         83892
     """
     if name not in ZOO:
-        raise UsageError(f"model: unknown name {name!r}; {_hint(name)}")
+        raise UsageError(_unknown(name))
     entry = ZOO[name]
     shape = tuple(input_shape) if input_shape is not None else (in_channels,)
     if num_classes < 1:
         raise UsageError(f"model: {name} cannot have {num_classes} classes")
     if not shape or min(shape) < 1:
         raise UsageError(f"model: {name} cannot take samples of shape {shape}")
-    hyperparameters = _check_options(name, entry, options or {})
-    if _INPUT_SHAPE in entry.keywords:
-        return entry.make(num_classes=num_classes, input_shape=shape, **hyperparameters)
+    checked = check_hyperparameters(entry.make, options or {}, "model", hidden=_FROM_DATA)
+    if _INPUT_SHAPE in default_hyperparameters(entry.make):
+        return entry.make(num_classes=num_classes, input_shape=shape, **checked)
     if input_shape is not None and len(shape) != 3:
         raise UsageError(f"model: {name} is for images, and the samples have shape {shape}; try mlp")
-    return entry.make(num_classes=num_classes, in_channels=shape[0], **hyperparameters)
+    return entry.make(num_classes=num_classes, in_channels=shape[0], **checked)
 
 
 def hyperparameters(name: str) -> dict[str, Any]:
-    """Return the further keys of a network and their defaults; `inspect.Parameter.empty` for one that is needed.
+    """Return the hyperparameters of a network and their defaults; `inspect.Parameter.empty` for a needed one.
 
     Raises:
         UsageError: for an unknown name.
@@ -121,10 +113,8 @@ def hyperparameters(name: str) -> dict[str, Any]:
         {'widths': (128, 128)}
     """
     if name not in ZOO:
-        raise UsageError(f"model: unknown name {name!r}; {_hint(name)}")
-    entry = ZOO[name]
-    parameters = inspect.signature(entry.make).parameters
-    return {key: parameters[key].default for key in entry.keywords if key not in _OF_SAMPLES}
+        raise UsageError(_unknown(name))
+    return default_hyperparameters(ZOO[name].make, hidden=_FROM_DATA)
 
 
 def names() -> dict[str, str]:
@@ -144,22 +134,6 @@ def parameter_count(name: str) -> int:
     return sum(parameter.numel() for parameter in network.parameters())
 
 
-def _hint(name: str) -> str:
-    spelled = {known.casefold(): known for known in ZOO}
-    near = difflib.get_close_matches(name.casefold(), spelled, n=3, cutoff=0.5)
-    return (
-        f"did you mean {' or '.join(spelled[each] for each in near)}?" if near else "`preceptor list models` shows them"
-    )
-
-
-def _check_options(name: str, entry: ZooEntry, options: Mapping[str, object]) -> dict[str, object]:
-    own = {key: hint for key, hint in entry.keywords.items() if key not in _OF_SAMPLES}
-    checked = {}
-    for key, value in options.items():
-        if key not in own:
-            raise UsageError(f"model.{key}: {name} has no such key; it has {', '.join(own) or 'none'}")
-        try:
-            checked[key] = TypeAdapter(own[key]).validate_python(value)
-        except ValidationError as error:
-            raise UsageError(f"model.{key}: {error.errors()[0]['msg'].lower()}, got {value!r}") from error
-    return checked
+def _unknown(name: str) -> str:
+    near = did_you_mean(name, ZOO, otherwise="`preceptor list models` shows them")
+    return f"model: unknown name {name!r}{near}"

@@ -10,12 +10,10 @@ from collections.abc import Mapping, Sequence
 
 from torch import Tensor, nn
 
-from preceptor.models.features.taps import Tapped
+from preceptor.models.features.observed import FeatureNetwork
 from preceptor.models.zoo.layers import conv3x3, init_kaiming, pool
 
 __all__ = ["ResNet", "resnet"]
-
-_WIDTHS = (16, 16, 32, 64)
 
 
 class BasicBlock(nn.Module):
@@ -40,7 +38,7 @@ class BasicBlock(nn.Module):
         return out
 
 
-class ResNet(Tapped):
+class ResNet(FeatureNetwork):
     """Stem, three stages of `blocks` basic blocks with strides 1, 2, 2, average pool, linear."""
 
     def __init__(self, blocks: int, widths: Sequence[int], *, num_classes: int, in_channels: int) -> None:
@@ -67,28 +65,28 @@ class ResNet(Tapped):
         return logits
 
     @property
-    def taps(self) -> Mapping[str, str]:
+    def feature_paths(self) -> Mapping[str, str]:
         """The features of the benchmark, after ReLU."""
         return {"stem": "relu", "block1": "layer1", "block2": "layer2", "block3": "layer3", "pooled": "fc:input"}
 
     @property
-    def preactivation_taps(self) -> Mapping[str, str]:
+    def preactivation_paths(self) -> Mapping[str, str]:
         """The sums before each stage's last ReLU."""
         return {f"block{k}_preact": f"layer{k}.{self._blocks - 1}.last_relu:input" for k in (1, 2, 3)}
 
 
-def resnet(depth: int, widths: Sequence[int] = _WIDTHS, *, num_classes: int, in_channels: int = 3) -> ResNet:
+def resnet(depth: int, widths: Sequence[int], *, num_classes: int, in_channels: int = 3) -> ResNet:
     """Return a ResNet.
 
     Args:
         depth: 6n + 2.
-        widths: channels of the stem and the three stages; (32, 64, 128, 256) makes the "x4" nets.
+        widths: channels of the stem and the three stages: (16, 16, 32, 64), or (32, 64, 128, 256) of the "x4" nets.
         num_classes: width of the logits.
         in_channels: of the images.
 
     Example:
         >>> import torch
-        >>> resnet(8, num_classes=10)(torch.zeros(1, 3, 32, 32)).shape
+        >>> resnet(8, (16, 16, 32, 64), num_classes=10)(torch.zeros(1, 3, 32, 32)).shape
         torch.Size([1, 10])
     """
     return ResNet((depth - 2) // 6, widths, num_classes=num_classes, in_channels=in_channels)

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from torch import Tensor, nn
 from torch.nn import functional
 
-from preceptor.models.features.taps import Tapped
+from preceptor.models.features.observed import FeatureNetwork
 from preceptor.models.zoo.layers import conv3x3, init_kaiming, pool
 
 __all__ = ["ResNet50", "resnet50"]
@@ -44,7 +44,7 @@ class Bottleneck(nn.Module):
         return out
 
 
-class ResNet50(Tapped):
+class ResNet50(FeatureNetwork):
     """Stem, stages of 3, 4, 6, 3 bottlenecks with strides 1, 2, 2, 2, pool, linear."""
 
     def __init__(self, *, num_classes: int, in_channels: int) -> None:
@@ -66,12 +66,12 @@ class ResNet50(Tapped):
         return logits
 
     @property
-    def taps(self) -> Mapping[str, str]:
+    def feature_paths(self) -> Mapping[str, str]:
         """The features of the benchmark, after ReLU."""
         return {"stem": "relu", **{f"block{k}": f"layer{k}" for k in (1, 2, 3, 4)}, "pooled": "linear:input"}
 
     @property
-    def preactivation_taps(self) -> Mapping[str, str]:
+    def preactivation_paths(self) -> Mapping[str, str]:
         """The sums before each stage's last ReLU."""
         return {f"block{k}_preact": f"layer{k}.{_BLOCKS[k - 1] - 1}.last_relu:input" for k in (1, 2, 3, 4)}
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from preceptor.models.features.taps import Tapped
+from preceptor.models.features.observed import FeatureNetwork
 from preceptor.models.zoo.layers import depthwise3x3, pool, shuffle_channels
 
 __all__ = ["ShuffleNetV1", "shufflenet_v1"]
@@ -48,7 +48,7 @@ class Bottleneck(nn.Module):
         return out
 
 
-class ShuffleNetV1(Tapped):
+class ShuffleNetV1(FeatureNetwork):
     """1x1 stem to 24 channels, stages of 4, 8, 4 blocks at 240, 480, 960 channels, pool, linear."""
 
     def __init__(self, *, num_classes: int, in_channels: int, groups: int) -> None:
@@ -67,12 +67,12 @@ class ShuffleNetV1(Tapped):
         return logits
 
     @property
-    def taps(self) -> Mapping[str, str]:
+    def feature_paths(self) -> Mapping[str, str]:
         """The features of the benchmark, after ReLU."""
         return {"stem": "relu", "block1": "layer1", "block2": "layer2", "block3": "layer3", "pooled": "linear:input"}
 
     @property
-    def preactivation_taps(self) -> Mapping[str, str]:
+    def preactivation_paths(self) -> Mapping[str, str]:
         """The sums before each stage's last ReLU."""
         last = {1: 3, 2: 7, 3: 3}
         return {f"block{k}_preact": f"layer{k}.{last[k]}.last_relu:input" for k in last}

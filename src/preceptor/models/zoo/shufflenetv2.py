@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from preceptor.models.features.taps import Tapped
+from preceptor.models.features.observed import FeatureNetwork
 from preceptor.models.zoo.layers import depthwise3x3, pool, shuffle_channels
 
 __all__ = ["ShuffleNetV2", "shufflenet_v2"]
@@ -63,7 +63,7 @@ class DownBlock(nn.Module):
         return shuffle_channels(torch.cat([left, right], dim=1), 2)
 
 
-class ShuffleNetV2(Tapped):
+class ShuffleNetV2(FeatureNetwork):
     """1x1 stem to 24 channels, stages at 116, 232, 464 channels, 1x1 to 1024, pool, linear."""
 
     def __init__(self, *, num_classes: int, in_channels: int) -> None:
@@ -86,12 +86,12 @@ class ShuffleNetV2(Tapped):
         return logits
 
     @property
-    def taps(self) -> Mapping[str, str]:
+    def feature_paths(self) -> Mapping[str, str]:
         """The features of the benchmark, after ReLU."""
         return {"stem": "relu", "block1": "layer1", "block2": "layer2", "block3": "layer3", "pooled": "linear:input"}
 
     @property
-    def preactivation_taps(self) -> Mapping[str, str]:
+    def preactivation_paths(self) -> Mapping[str, str]:
         """The maps before each stage's last ReLU, shuffled like the output; the half that passes is non-negative."""
         last = {1: 3, 2: 7, 3: 3}
         return {f"block{k}_preact": f"layer{k}.{last[k]}.last_relu:input" for k in last}

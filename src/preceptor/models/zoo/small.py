@@ -9,13 +9,13 @@ from itertools import pairwise
 from pydantic import PositiveInt
 from torch import Tensor, nn
 
-from preceptor.models.features.taps import Tapped
+from preceptor.models.features.observed import FeatureNetwork
 from preceptor.models.zoo.layers import conv3x3, init_kaiming, pool
 
 __all__ = ["MLP", "ConvNet", "convnet", "mlp"]
 
 
-class MLP(Tapped):
+class MLP(FeatureNetwork):
     """Flattened input, linear layers with ReLU between."""
 
     def __init__(self, widths: Sequence[int], *, num_classes: int, input_shape: Sequence[int]) -> None:
@@ -30,13 +30,13 @@ class MLP(Tapped):
         return logits
 
     @property
-    def taps(self) -> Mapping[str, str]:
+    def feature_paths(self) -> Mapping[str, str]:
         """The hidden activations; the last of them is the pooled feature. They are vectors, so no blocks."""
         hidden = {f"hidden{k + 1}": f"layers.{k}" for k in range(len(self.layers))}
         return {**hidden, "pooled": "classifier:input"}
 
 
-class ConvNet(Tapped):
+class ConvNet(FeatureNetwork):
     """3x3 conv-BN-ReLU stem and blocks, each block after the first at half the side; average pool, linear."""
 
     def __init__(self, widths: Sequence[int], repeats: int, *, num_classes: int, in_channels: int) -> None:
@@ -56,13 +56,13 @@ class ConvNet(Tapped):
         return logits
 
     @property
-    def taps(self) -> Mapping[str, str]:
+    def feature_paths(self) -> Mapping[str, str]:
         """Block outputs after ReLU."""
         blocks = {f"block{k + 1}": f"blocks.{k}" for k in range(len(self.blocks))}
         return {"stem": "stem", **blocks, "pooled": "classifier:input"}
 
     @property
-    def preactivation_taps(self) -> Mapping[str, str]:
+    def preactivation_paths(self) -> Mapping[str, str]:
         """Block outputs before their last ReLU."""
         return {f"block{k + 1}_preact": f"blocks.{k}.{self._repeats - 1}.1" for k in range(len(self.blocks))}
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from torch import Tensor, nn
 from torch.nn import functional
 
-from preceptor.models.features.taps import Tapped
+from preceptor.models.features.observed import FeatureNetwork
 from preceptor.models.zoo.layers import init_fan_out, pool
 
 __all__ = ["VGG", "vgg"]
@@ -19,7 +19,7 @@ _REPEATS = {8: (1, 1, 1, 1, 1), 11: (1, 1, 2, 2, 2), 13: (2, 2, 2, 2, 2), 16: (2
 _WIDTHS = (64, 128, 256, 512, 512)
 
 
-class VGG(Tapped):
+class VGG(FeatureNetwork):
     """Five blocks of 3x3 convolutions; max-pool before blocks 1 to 3, and before block 4 for 64x64 images."""
 
     def __init__(self, repeats: Sequence[int], *, num_classes: int, in_channels: int) -> None:
@@ -42,13 +42,13 @@ class VGG(Tapped):
         return logits
 
     @property
-    def taps(self) -> Mapping[str, str]:
+    def feature_paths(self) -> Mapping[str, str]:
         """Block outputs after ReLU, before pooling."""
         blocks = {f"block{k}": f"relu{k}" for k in (1, 2, 3, 4)}
         return {"stem": "relu0", **blocks, "pooled": "classifier:input"}
 
     @property
-    def preactivation_taps(self) -> Mapping[str, str]:
+    def preactivation_paths(self) -> Mapping[str, str]:
         """Block outputs before ReLU."""
         return {f"block{k}_preact": f"block{k}" for k in (1, 2, 3, 4)}
 

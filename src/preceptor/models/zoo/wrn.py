@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 from torch import Tensor, nn
 
-from preceptor.models.features.taps import Tapped
+from preceptor.models.features.observed import FeatureNetwork
 from preceptor.models.zoo.layers import conv3x3, init_fan_out, pool
 
 __all__ = ["WideResNet", "wrn"]
@@ -50,7 +50,7 @@ class Stage(nn.Module):
         return out
 
 
-class WideResNet(Tapped):
+class WideResNet(FeatureNetwork):
     """16-channel stem, three stages of (depth - 4) / 6 blocks at 16k, 32k, 64k channels, BN-ReLU, pool, linear."""
 
     def __init__(self, depth: int, widen: int, *, num_classes: int, in_channels: int) -> None:
@@ -71,12 +71,12 @@ class WideResNet(Tapped):
         return logits
 
     @property
-    def taps(self) -> Mapping[str, str]:
+    def feature_paths(self) -> Mapping[str, str]:
         """The features of the benchmark; block3 is taken before the last BN-ReLU, so it can be negative."""
         return {"stem": "conv1", "block1": "block1", "block2": "block2", "block3": "block3", "pooled": "fc:input"}
 
     @property
-    def preactivation_taps(self) -> Mapping[str, str]:
+    def preactivation_paths(self) -> Mapping[str, str]:
         """Block outputs after the batch-norm that opens what follows them."""
         opening = {"block1_preact": "block2.layer.0.bn1", "block2_preact": "block3.layer.0.bn1"}
         return {**opening, "block3_preact": "bn1"}

@@ -15,9 +15,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from preceptor.divergences import promote
+from preceptor.models import as_map
 from preceptor.objectives.base import BuildContext, FeatureShapes, Objective, Stage, Taps, teacher_outputs
 from preceptor.objectives.connectors import pool_to_smaller
-from preceptor.objectives.features import Pairing, as_map
+from preceptor.objectives.features import Pairing
 from preceptor.objectives.hyperparameters import at_least, one_of, positive
 from preceptor.objectives.tensor_checks import check_maps
 from preceptor.types import Step

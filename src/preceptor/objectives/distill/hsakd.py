@@ -16,8 +16,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from preceptor.divergences import kl, log_soften
+from preceptor.models import as_map
 from preceptor.objectives.base import BuildContext, FeatureShapes, Objective, Stage, Taps, labels_of, teacher_outputs
-from preceptor.objectives.features import Pairing, as_map
+from preceptor.objectives.features import Pairing
 from preceptor.objectives.hyperparameters import at_least, positive
 from preceptor.objectives.rotations import ROTATIONS, BlockClassifiers, all_views
 from preceptor.types import Outputs, Step

@@ -16,7 +16,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from preceptor.divergences import promote
-from preceptor.models import Tapped
+from preceptor.models import FeatureNetwork
 from preceptor.objectives.base import BuildContext, FeatureShapes, Objective, Taps
 from preceptor.objectives.connectors import pool_to
 from preceptor.objectives.features import Pairing, maps_of
@@ -80,7 +80,7 @@ def ofd_margin(weight: Float[Tensor, " channels"], bias: Float[Tensor, " channel
 
 def _norm_before(network: nn.Module | None, name: str) -> nn.BatchNorm2d | None:
     """Return the last batch-norm in the module that gives a map, or beside the ReLU that the map enters."""
-    path = network.preactivation_taps.get(name, name) if isinstance(network, Tapped) else name
+    path = network.preactivation_paths.get(name, name) if isinstance(network, FeatureNetwork) else name
     where = path.rpartition(".")[0] if path.endswith(":input") else path
     modules = {} if network is None else dict(network.named_modules(remove_duplicate=False))
     return _last_norm(modules[where]) if where and where in modules else None

@@ -13,10 +13,10 @@ from torch import Tensor, nn
 
 from preceptor.divergences import promote
 from preceptor.errors import UsageError
-from preceptor.models import ReusedClassifier, ReuseSpec, find_classifier
+from preceptor.models import ReusedClassifier, ReuseSpec, as_map, find_classifier
 from preceptor.objectives.base import BuildContext, FeatureShapes, Objective, Taps, teacher_outputs
 from preceptor.objectives.connectors import pool_to_smaller
-from preceptor.objectives.features import Pairing, as_map, maps_of, need
+from preceptor.objectives.features import Pairing, maps_of, need
 from preceptor.objectives.hyperparameters import at_least
 from preceptor.objectives.tensor_checks import check_maps
 from preceptor.types import Step

@@ -13,9 +13,9 @@ from torch.nn import functional
 
 from preceptor.divergences import promote
 from preceptor.errors import UsageError
-from preceptor.models import find_classifier
+from preceptor.models import as_map, find_classifier
 from preceptor.objectives.base import BuildContext, FeatureShapes, Objective, Taps, teacher_outputs
-from preceptor.objectives.features import Pairing, as_map, need
+from preceptor.objectives.features import Pairing, need
 from preceptor.objectives.tensor_checks import check_logits, check_shapes
 from preceptor.types import Step
 

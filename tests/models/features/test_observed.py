@@ -188,7 +188,10 @@ def test_compiled_is_one_graph_and_the_same() -> None:
 
 @pytest.mark.parametrize(
     ("name", "message"),
-    [("block9", r"ResNet has no such feature or module; near: block"), ("layer1.7", "no such feature or module")],
+    [
+        ("block9", r"ResNet has no such feature or module; did you mean block"),
+        ("layer1.7", "no such feature or module"),
+    ],
 )
 def test_an_unknown_feature_is_named_with_its_neighbours(name: str, message: str) -> None:
     with pytest.raises(UsageError, match=message):
@@ -253,17 +256,15 @@ class Both(nn.Module):
 
 
 class Talkative(nn.Module):
-    """Gives tuples, channels-last maps and tokens, and logits wherever it is told to put them."""
+    """Gives a tuple inside, and logits wherever it is told to put them."""
 
     def __init__(self, where: str) -> None:
         super().__init__()
-        self.both, self.maps, self.tokens = Both(), nn.Identity(), nn.Identity()
+        self.both = Both()
         self.where = where
 
     def forward(self, inputs: Tensor) -> object:
         first, _ = self.both(inputs)
-        self.maps(first.reshape(-1, 2, 3, 4))
-        self.tokens(first.reshape(-1, 6, 4)[:, [0, 0, *range(6)]])  # two class tokens
         logits = first[:, :3]
         return {"alone": logits, "tuple": (logits, 1), "mapping": {"loss": 0, "logits": logits}}[self.where]
 
@@ -274,32 +275,14 @@ def test_logits_are_found_wherever_a_network_puts_them(where: str) -> None:
     assert torch.equal(observe(Talkative(where))(inputs).logits, inputs[:, :3])
 
 
-def test_marks_take_a_member_and_lay_maps_and_tokens_out() -> None:
+def test_suffixes_of_a_feature_are_applied_to_what_its_module_gives_or_takes() -> None:
     inputs = torch.randn(2, 24)
-    names = [
-        "both:1",
-        "both:0",
-        "both:input",
-        "maps:channels_last",
-        "tokens:2x3",
-        "tokens:mean",
-        "maps:channels_last:mean",
-    ]
-    found = observe(Talkative("alone"), names)(inputs).features
-    maps = inputs.reshape(2, 2, 3, 4)
-    assert torch.equal(found["both:1"], -inputs)
-    assert torch.equal(found["both:0"], found["both:input"])
-    for row in range(2):
-        for column in range(3):
-            assert torch.equal(found["maps:channels_last"][:, :, row, column], maps[:, row, column])
-    assert torch.equal(found["tokens:2x3"], found["maps:channels_last"])
-    assert torch.allclose(found["maps:channels_last:mean"], maps.mean((1, 2)))
-    assert found["tokens:mean"].shape == (2, 4)
+    features = observe(Talkative("alone"), ["both:1", "both:0", "both:input"])(inputs).features
+    assert torch.equal(features["both:1"], -inputs)
+    assert torch.equal(features["both:0"], inputs)
+    assert torch.equal(features["both:input"], inputs)
 
 
-@pytest.mark.parametrize(
-    ("name", "said"), [("both:last", "unknown mark 'last'"), ("tokens:9x9", "8 tokens cannot be laid")]
-)
-def test_a_mark_that_cannot_be_is_refused(name: str, said: str) -> None:
-    with pytest.raises(UsageError, match=said):
-        observe(Talkative("alone"), [name])(torch.randn(2, 24))
+def test_a_named_feature_takes_no_suffix() -> None:
+    with pytest.raises(UsageError, match=r"feature block1:4x4: block1 takes no suffix; .* module's path: layer1:4x4"):
+        observe(create("resnet8", num_classes=10), ["block1:4x4"])

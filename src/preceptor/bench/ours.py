@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from preceptor.bench.job import Job, images
 from preceptor.data import FixedViews, Loader, plain_batches, seen_batches
-from preceptor.labels import Encoding, LabelsOf, LabelStore, Manifest, write_labels
+from preceptor.labels import Encoding, LabelSource, LabelStore, Manifest, write_labels
 from preceptor.models import create, observe
 from preceptor.objectives.distill import KD
 from preceptor.objectives.teacher import CrossEntropy
@@ -142,14 +142,14 @@ class Trial:
     def _stored(self, job: Job, teacher: nn.Module) -> StoredTeacher:
         plain = LiveTeacher(observe(teacher, ()), Engine(self._engine.device, self._engine.precision))
 
-        def answers(wanted: Iterable[tuple[int, Tensor]]) -> Iterator[Tensor]:
-            seen = ((View("crop_flip", 0, number), rows) for number, rows in wanted)
+        def predictions(requests: Iterable[tuple[int, Tensor]]) -> Iterator[Tensor]:
+            seen = ((View("crop_flip", 0, number), rows) for number, rows in requests)
             for batch in seen_batches(self._split, seen, self._normalisation, self._engine.device):
                 yield plain(batch).logits
 
         encoding = Encoding(job.num_classes)
-        of = LabelsOf(("bench",), "bench", len(self._split), "crop_flip", 0, encoding, self._engine.precision)
-        write_labels(self._folder / "labels", Manifest(of, {}, job.views, 65536), answers)
+        source = LabelSource(("bench",), "bench", len(self._split), "crop_flip", 0, encoding, self._engine.precision)
+        write_labels(self._folder / "labels", Manifest(source, {}, job.views, 65536), predictions)
         return StoredTeacher(LabelStore(self._folder / "labels"), self._engine)
 
     def _now(self) -> float:

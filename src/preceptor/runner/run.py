@@ -89,7 +89,7 @@ def run(
     store = None
     if isinstance(recipe, DistillRecipe) and recipe.labels is not None:
         store = open_labels(recipe, recipe.labels, given.teacher, data)
-        recipe = recipe.model_copy(update={"data": recipe.data.model_copy(update={"view": store.manifest.of.view})})
+        recipe = recipe.model_copy(update={"data": recipe.data.model_copy(update={"view": store.manifest.source.view})})
     recipe = fill(recipe, PROTOCOLS[data.protocol], data)
     _check(recipe, data)
     engine = choose_engine(recipe.device, recipe.precision, recipe.engine, sharding=recipe.sharding)
@@ -117,7 +117,7 @@ def run(
         odd = unlikely(objective, has_teacher=isinstance(recipe, DistillRecipe))
         for note in (*data.notes, *beyond, *odd, *parts.notes, f"engine: {engine}"):
             shown.note(note)
-        views = None if store is None else FixedViews(store.manifest.of.view_seed, store.views)
+        views = None if store is None else FixedViews(store.manifest.source.view_seed, store.views)
         loaders = make_loaders(recipe, data, pool, policy, objective, engine, views)
         plan = make_plan(recipe, policy, has_validation=len(data.validation) > 0)
         config = {"kind": recipe.kind, **recipe.model_dump(mode="json")}

@@ -5,9 +5,9 @@ import warnings
 
 import pytest
 import torch
-from vectors import assert_golden, closed_form_logits
 
 from preceptor.objectives.distill.dist import DIST, dist_loss
+from vectors import assert_golden, closed_form_logits
 
 
 def correlation(one: list[float], other: list[float]) -> float:

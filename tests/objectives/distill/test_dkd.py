@@ -7,10 +7,10 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from vectors import assert_golden, closed_form_logits, softmax_rows
 
 from preceptor.objectives.distill.dkd import DKD, dkd_loss
 from preceptor.objectives.distill.kd import kd_loss
+from vectors import assert_golden, closed_form_logits, softmax_rows
 
 
 @pytest.mark.parametrize("temperature", [1.0, 4.0])

@@ -7,9 +7,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional
-from vectors import assert_golden, closed_form_logits, softmax_rows
 
 from preceptor.objectives.distill.kd import KD, kd_loss
+from vectors import assert_golden, closed_form_logits, softmax_rows
 
 
 @pytest.mark.parametrize("temperature", [1.0, 2.5, 4.0])

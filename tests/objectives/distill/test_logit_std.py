@@ -5,10 +5,10 @@ import statistics
 
 import pytest
 import torch
-from vectors import assert_golden, closed_form_logits, softmax_rows
 
 from preceptor.objectives.distill.kd import kd_loss
 from preceptor.objectives.distill.logit_std import LogitStd, logit_std_loss
+from vectors import assert_golden, closed_form_logits, softmax_rows
 
 
 def test_definition() -> None:

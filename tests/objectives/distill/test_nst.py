@@ -3,10 +3,10 @@ from __future__ import annotations
 import pytest
 import torch
 from torch.nn import functional
-from vectors import assert_golden, closed_form_map, offer
 
 from preceptor.errors import UsageError
 from preceptor.objectives.distill.nst import NST, nst_loss
+from vectors import assert_golden, closed_form_map, offer
 
 
 def test_definition() -> None:

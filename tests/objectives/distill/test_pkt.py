@@ -4,10 +4,10 @@ import math
 
 import pytest
 import torch
-from vectors import assert_golden, closed_form_vectors, offer
 
 from preceptor.errors import UsageError
 from preceptor.objectives.distill.pkt import PKT, pkt_loss
+from vectors import assert_golden, closed_form_vectors, offer
 
 
 def test_definition() -> None:

@@ -8,10 +8,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
-from vectors import assert_golden, closed_form_vectors
 
 from preceptor.objectives.distill import rkd
 from preceptor.objectives.distill.rkd import RKD, rkd_loss
+from vectors import assert_golden, closed_form_vectors
 
 
 def smooth_l1(difference: float) -> float:

@@ -2,11 +2,11 @@ from __future__ import annotations
 
 import pytest
 import torch
-from vectors import assert_golden, closed_form_map, offer
 
 from preceptor.errors import UsageError
 from preceptor.objectives.base import Taps
 from preceptor.objectives.distill.sp import SP, sp_loss
+from vectors import assert_golden, closed_form_map, offer
 
 
 def test_definition() -> None:

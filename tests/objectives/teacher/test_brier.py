@@ -6,11 +6,11 @@ import json
 import numpy as np
 import pytest
 import torch
-from vectors import GOLDEN, closed_form_logits, softmax_rows
 
 from preceptor.objectives.teacher.brier import Variant, brier_loss
 from preceptor.objectives.teacher.consistency import consistency_loss
 from preceptor.objectives.teacher.cross_entropy import cross_entropy_loss
+from vectors import GOLDEN, closed_form_logits, softmax_rows
 
 
 def test_definition() -> None:

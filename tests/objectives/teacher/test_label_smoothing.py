@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 from torch.nn import functional
-from vectors import GOLDEN, closed_form_logits
 
 from preceptor.objectives.teacher.cross_entropy import cross_entropy_loss
 from preceptor.objectives.teacher.label_smoothing import LabelSmoothing, label_smoothing_loss
+from vectors import GOLDEN, closed_form_logits
 
 
 @pytest.mark.parametrize("off_target_only", [False, True])

@@ -22,7 +22,7 @@ import torch
 from step_speed import machine
 from torch import Tensor
 
-from preceptor.labels import Encoding, LabelsOf, LabelStore, Manifest, write_labels
+from preceptor.labels import Encoding, LabelSource, LabelStore, Manifest, write_labels
 
 RESULTS = Path(__file__).parent / "results" / "label_store.json"
 CLASSES, BATCH, READS = 1000, 128, 2000
@@ -48,9 +48,9 @@ def measure(rows: int, name: str) -> dict[str, float]:
     dtype, top = SETTINGS[name]
     encoding = Encoding(CLASSES, dtype, top)  # type: ignore[arg-type]
     with tempfile.TemporaryDirectory() as folder:
-        of = LabelsOf(("synthetic",), "synthetic", rows, "crop_flip", 0, encoding, "fp32")
+        source = LabelSource(("synthetic",), "synthetic", rows, "crop_flip", 0, encoding, "fp32")
         began = time.perf_counter()
-        write_labels(folder, Manifest(of, {}, 1, 65536), said)
+        write_labels(folder, Manifest(source, {}, 1, 65536), lambda requests: (said(*request) for request in requests))
         writing = time.perf_counter() - began
         size = sum(path.stat().st_size for path in Path(folder).glob("*.npy"))
         store, random = LabelStore(folder), torch.Generator().manual_seed(1)

@@ -14,7 +14,7 @@ import pytest
 import torch
 from torch import Tensor
 
-GOLDEN = Path(__file__).parents[1] / "golden"
+GOLDEN = Path(__file__).parent / "golden"
 
 
 def closed_form_logits() -> tuple[Tensor, Tensor, Tensor]:

@@ -67,10 +67,10 @@ def folder_of(name: str) -> str:
 
 
 def convert(asked: LabelStore, folder: Path, setting: Any, views: int) -> None:
-    encoding = Encoding(asked.manifest.of.encoding.num_classes, *setting)
-    manifest = replace(asked.manifest, of=replace(asked.manifest.of, encoding=encoding), views=views, shards={})
+    encoding = Encoding(asked.manifest.source.encoding.num_classes, *setting)
+    manifest = replace(asked.manifest, source=replace(asked.manifest.source, encoding=encoding), views=views, shards={})
     if folder != asked.folder:
-        write_labels(folder, manifest, asked.logits, batch_size=4096)
+        write_labels(folder, manifest, lambda requests: (asked.logits(*each) for each in requests), batch_size=4096)
 
 
 def preceptor(words: list[str]) -> None:
@@ -85,13 +85,13 @@ def collect(work: Path, seeds: list[int]) -> None:
         rows.append(
             {
                 "setting": name,
-                "bytes_per_sample": store.manifest.of.encoding.bytes_per_sample * store.views,
+                "bytes_per_sample": store.manifest.source.encoding.bytes_per_sample * store.views,
                 "kl_to_float16": divergence(exact, store),
                 "accuracy": [run["test"]["accuracy"] for run in runs],
                 "nll": [run["test"]["nll"] for run in runs],
             }
         )
-    record = {"student": STUDENT, "seeds": seeds, "teacher": exact.manifest.of.teachers, "rows": rows}
+    record = {"student": STUDENT, "seeds": seeds, "teacher": exact.manifest.source.teachers, "rows": rows}
     (HERE / "results.json").write_text(json.dumps(record, indent=1) + "\n")
     lines = [
         "| setting | bytes a sample | KL to float16, nats (T = 1; 4) | test accuracy % | difference, paired | NLL |",

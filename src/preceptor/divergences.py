@@ -24,8 +24,10 @@ def log_soften(
     return torch.log_softmax(promote(logits) / temperature, dim=-1)
 
 
-def kl(log_target: Float[Tensor, "*rows classes"], log_given: Float[Tensor, "*rows classes"]) -> Float[Tensor, "*rows"]:
-    """Return KL(target || given) of each row in nats, from log-probabilities; a target of 0 contributes 0.
+def kl(
+    log_target: Float[Tensor, "*rows classes"], log_prediction: Float[Tensor, "*rows classes"]
+) -> Float[Tensor, "*rows"]:
+    """Return KL(target || prediction) of each row in nats, from log-probabilities; a target of 0 contributes 0.
 
     Raises:
         ValueError: for shapes that differ: broadcasting would silently compare the wrong rows.
@@ -35,11 +37,11 @@ def kl(log_target: Float[Tensor, "*rows classes"], log_given: Float[Tensor, "*ro
         >>> round(kl(half, quarter).item(), 6)
         0.143841
     """
-    if log_target.shape != log_given.shape:
+    if log_target.shape != log_prediction.shape:
         raise ValueError(
-            f"log_target and log_given: shapes {tuple(log_target.shape)} and {tuple(log_given.shape)} differ"
+            f"log_target and log_prediction: shapes {tuple(log_target.shape)} and {tuple(log_prediction.shape)} differ"
         )
-    ratio = torch.where(log_target == -math.inf, 0.0, log_target - log_given)  # 0 log 0 is 0, in the gradient too
+    ratio = torch.where(log_target == -math.inf, 0.0, log_target - log_prediction)  # 0 log 0 is 0, in the gradient too
     return (log_target.exp() * ratio).sum(-1)
 
 
@@ -79,7 +81,7 @@ def targets(
 
 
 def one_vs_rest(logits: Float[Tensor, "batch classes"]) -> Float[Tensor, "rows 2"]:
-    """Return each log-odds z as the two logits (0, z) of a row of its own, whose softmax is sigmoid(z): row by row, in order.
+    """Return each log-odds z as a row of two logits (0, z), whose softmax is (1 - sigmoid(z), sigmoid(z)), in order.
 
     Example:
         >>> one_vs_rest(torch.tensor([[1.0, 2.0]]))
@@ -96,7 +98,7 @@ def left_singular(
 
     Args:
         matrix: float32 or float64, as many rows as the vector has entries.
-        start: where to go on from; None for a fixed vector without symmetry, to which none is likely to be orthogonal.
+        start: where to continue from; None for a fixed vector without symmetry, to which none is likely to be orthogonal.
         iterations: products with matrix matrix^T.
 
     Example:

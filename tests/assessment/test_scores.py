@@ -7,7 +7,15 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from preceptor.assessment.scores import accuracy, brier_parts, brier_score, entropy, macro_accuracy, nll, sharpness
+from preceptor.assessment.scores import (
+    accuracy,
+    brier_decomposition,
+    brier_score,
+    entropy,
+    macro_accuracy,
+    nll,
+    sharpness,
+)
 
 
 def probabilities(rows: list[list[float]]) -> torch.Tensor:
@@ -42,27 +50,27 @@ def test_macro_accuracy_weighs_classes_alike_and_skips_those_that_are_absent() -
 def test_the_parts_of_the_brier_score_add_up(seed: int, bins: int) -> None:
     random = torch.Generator().manual_seed(seed)
     logits, labels = 2 * torch.randn(30, 4, generator=random), torch.randint(0, 4, (30,), generator=random)
-    parts = brier_parts(logits, labels, bins=bins)
-    whole = parts.reliability - parts.resolution + parts.uncertainty + parts.remainder
+    terms = brier_decomposition(logits, labels, bins=bins)
+    whole = terms.reliability - terms.resolution + terms.uncertainty + terms.remainder
     assert whole == pytest.approx(brier_score(logits, labels))
-    assert min(parts.reliability, parts.resolution) >= 0
-    assert 0 <= parts.uncertainty <= 1 - 1 / 4
+    assert min(terms.reliability, terms.resolution) >= 0
+    assert 0 <= terms.uncertainty <= 1 - 1 / 4
 
 
 def test_brier_parts_by_hand() -> None:
     """Two bins a class: (0.8, 0.2) said four times and right three; (0.2, 0.8) said four times and right four."""
     logits = torch.tensor([[0.8, 0.2]] * 4 + [[0.2, 0.8]] * 4).log()
-    parts = brier_parts(logits, torch.tensor([0, 0, 0, 1, 1, 1, 1, 1]), bins=2)
-    assert parts.reliability == pytest.approx(2 * (0.05**2 + 0.2**2) / 2)
-    assert parts.resolution == pytest.approx(2 * ((0.75 - 0.375) ** 2 + 0.375**2) / 2)
-    assert parts.uncertainty == pytest.approx(2 * 0.375 * 0.625)
-    assert parts.remainder == pytest.approx(0, abs=1e-7)
+    terms = brier_decomposition(logits, torch.tensor([0, 0, 0, 1, 1, 1, 1, 1]), bins=2)
+    assert terms.reliability == pytest.approx(2 * (0.05**2 + 0.2**2) / 2)
+    assert terms.resolution == pytest.approx(2 * ((0.75 - 0.375) ** 2 + 0.375**2) / 2)
+    assert terms.uncertainty == pytest.approx(2 * 0.375 * 0.625)
+    assert terms.remainder == pytest.approx(0, abs=1e-7)
 
 
 def test_what_is_constant_within_bins_has_no_remainder_and_what_is_not_has_one() -> None:
     logits = torch.tensor([[0.9, 0.1], [0.7, 0.3]]).log()
-    assert brier_parts(logits, torch.tensor([0, 1]), bins=100).remainder == pytest.approx(0, abs=1e-7)
-    assert abs(brier_parts(logits, torch.tensor([0, 1]), bins=2).remainder) > 0.01
+    assert brier_decomposition(logits, torch.tensor([0, 1]), bins=100).remainder == pytest.approx(0, abs=1e-7)
+    assert abs(brier_decomposition(logits, torch.tensor([0, 1]), bins=2).remainder) > 0.01
 
 
 def test_entropy_and_sharpness_at_their_ends() -> None:

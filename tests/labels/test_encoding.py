@@ -21,7 +21,7 @@ def test_float16_keeps_eleven_bits() -> None:
     assert decoded.equal(LOGITS.half().float())
 
 
-def test_bf16_answers_come_back_to_the_bit() -> None:
+def test_bf16_logits_come_back_to_the_bit() -> None:
     logits = LOGITS.bfloat16().float()
     assert Encoding(100).decode(Encoding(100).encode(logits)).equal(logits)
 

@@ -73,11 +73,11 @@ def offer(out: Outputs | None) -> FeatureShapes:
 
 
 def prepare(objective: Objective, step: Step) -> Step:
-    """Remodel, tap, build and survey as a run does; return the step with the features of the network that is then trained."""
+    """Wrap, tap, build and calibrate as a run does; return the step with the features of the network that is then trained."""
     said, answered = _float(step.student), step.teacher and _float(step.teacher)
     assert step.batch.labels is not None
     classes = step.student.logits.shape[1]
-    setting = BuildContext(
+    context = BuildContext(
         num_samples=len(step.batch.index),
         num_classes=classes,
         student=said,
@@ -87,16 +87,16 @@ def prepare(objective: Objective, step: Step) -> Step:
         labels=step.batch.labels,
         batch_size=len(step.batch.index),
     )
-    model = objective.wrap_student(step.model, setting)
+    model = objective.wrap_student(step.model, context)
     if model is not step.model:
         with torch.no_grad():
             new = observe(model.eval())(step.batch.inputs).features
         fresh = {n: torch.randn_like(v).to(step.student.logits.dtype).requires_grad_() for n, v in new.items()}
         features = {**{n: v for n, v in fresh.items() if n not in step.student.features}, **step.student.features}
         step = replace(step, model=model, student=replace(step.student, features=features))
-        setting = replace(setting, student=_float(step.student), model=model)
+        context = replace(context, student=_float(step.student), model=model)
     objective.taps(offer(step.student), offer(step.teacher))
-    objective.build(setting)
+    objective.build(context)
     objective.calibrate([step])
     return step
 

@@ -4,12 +4,22 @@ import itertools
 
 import pytest
 import torch
+from torch import nn
 
 from preceptor.errors import UsageError
 from preceptor.objectives.base import BuildContext, Taps
 from preceptor.models import as_map
-from preceptor.objectives.features import Pairing, blocks, maps_of, match, need
-from preceptor.types import Outputs
+from preceptor.objectives.features import (
+    Pairing,
+    blocks,
+    maps_of,
+    match,
+    need,
+    pooled_features,
+    pooled_taps,
+    pooled_widths,
+)
+from preceptor.types import Batch, Outputs, Progress, Step, View
 from vectors import offer
 
 _NAMES = offer("stem", "block1", "block1_preact", "block2", "pooled")
@@ -56,7 +66,7 @@ def test_pairs_and_what_is_left_out_are_named() -> None:
     assert pairing.notes() == (note,)
 
 
-def test_given_pairs_are_taken_as_they_are() -> None:
+def test_the_users_pairs_are_taken_as_they_are() -> None:
     assert Pairing("at", {"layer1.0": "body.3"}).taps({}, {}) == Taps(("layer1.0",), ("body.3",))
 
 
@@ -111,9 +121,9 @@ def test_maps_have_four_axes() -> None:
 def test_shapes_are_of_one_sample() -> None:
     pairing = Pairing("at", {"a": "b"})
     pairing.taps({}, {})
-    said = Outputs(torch.zeros(2, 3), {"a": torch.zeros(2, 4, 8, 8)})
-    answered = Outputs(torch.zeros(2, 3), {"b": torch.zeros(2, 16, 5)})
-    assert pairing.shapes(BuildContext(10, 3, said, answered)) == [((4, 8, 8), (5, 4, 4))]
+    student = Outputs(torch.zeros(2, 3), {"a": torch.zeros(2, 4, 8, 8)})
+    teacher = Outputs(torch.zeros(2, 3), {"b": torch.zeros(2, 16, 5)})
+    assert pairing.shapes(BuildContext(10, 3, student, teacher)) == [((4, 8, 8), (5, 4, 4))]
 
 
 def test_tokens_on_no_square_grid_are_refused_with_the_way_out() -> None:
@@ -123,3 +133,25 @@ def test_tokens_on_no_square_grid_are_refused_with_the_way_out() -> None:
     with pytest.raises(UsageError, match=r"shape \(2, 99, 8\); say on which grid its tokens lie: blocks\.1:HxW"):
         maps_of(outputs, ["blocks.1"], "student", "at")
     assert need("pooler:mean", [], "student", "rkd") == "pooler:mean"
+
+
+def test_one_pair_has_no_neighbours() -> None:
+    pairing = Pairing("fsp", {"a": "b"}, neighbours=True)
+    with pytest.raises(
+        UsageError, match=r"method fsp compares neighbouring maps, not a -> b alone; name two in method"
+    ):
+        pairing.taps({}, {})
+    assert Pairing("fsp", {"a": "b", "c": "d"}, neighbours=True).taps({}, {}) == Taps(("a", "c"), ("b", "d"))
+
+
+def test_pooled_features_of_both_networks() -> None:
+    assert pooled_taps(_NAMES, _NAMES, "rkd") == Taps(("pooled",), ("pooled",))
+    with pytest.raises(UsageError, match="method rkd needs feature pooled of the teacher, which offers stem"):
+        pooled_taps(_NAMES, offer("stem"), "rkd")
+    student, teacher = (Outputs(torch.zeros(2, 3), {"pooled": torch.ones(2, width)}) for width in (4, 7))
+    assert pooled_widths(BuildContext(10, 3, student, teacher)) == (4, 7)
+    batch = Batch(torch.zeros(2, 3), None, torch.arange(2), View("none", 0, 1))
+    step = Step(batch, student, teacher, nn.Identity(), Progress(1, 4, 0.0))
+    mine, its = pooled_features(step)
+    assert mine is student.features["pooled"]
+    assert its is teacher.features["pooled"]

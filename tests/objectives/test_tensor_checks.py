@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from preceptor.objectives.tensor_checks import (
+    check_channels,
     check_classes,
     check_embeddings,
     check_levels,
@@ -27,6 +28,7 @@ def test_what_fits_passes() -> None:
     check_neighbours([MAP, MAP], [MAP, MAP[:, :, :1]])
     check_maps(MAP, MAP[:, :1])
     check_embeddings(LOGITS, LOGITS[:, :2])
+    check_channels(MAP, MAP[:, :, :1], "here")
     check_rows(MAP, LOGITS, "both")
 
 
@@ -72,6 +74,8 @@ def test_single_features_are_named() -> None:
         ValueError, match=r"^teacher_map: a tensor \[4, 10\] of float32, expected floats \[batch, channels"
     ):
         check_maps(MAP, LOGITS)
+    with pytest.raises(ValueError, match=r"^student_map and teacher_map: 3 and 1 channels \(here\)$"):
+        check_channels(MAP, MAP[:, :1], "here")
     with pytest.raises(ValueError, match=r"^student_embedding and teacher_embedding: batches of 4 and 3"):
         check_embeddings(LOGITS, LOGITS[:3])
     with pytest.raises(ValueError, match=r"^both: batches of 4 and 3"):

@@ -156,8 +156,8 @@ def test_weights_are_handed_over_in_proportion() -> None:
         renormalise({"kd": 0.0, "cross_entropy": 1.0}, ["kd"])
 
 
-class TrainingDataInfo(Objective):
-    """A term with a parameter and a part that `build` makes."""
+class Trained(Objective):
+    """A term with a parameter and an attribute that `build` sets."""
 
     built_for: int = 0
 
@@ -168,12 +168,12 @@ class TrainingDataInfo(Objective):
     def loss(self, step: Step) -> Tensor:
         return self.value * 1.0
 
-    def build(self, setting: BuildContext) -> None:
-        self.built_for = setting.num_samples
+    def build(self, context: BuildContext) -> None:
+        self.built_for = context.num_samples
 
 
 def test_state_and_building_reach_nested_terms_by_name() -> None:
-    inner, outer = TrainingDataInfo(1.0), TrainingDataInfo(2.0)
+    inner, outer = Trained(1.0), Trained(2.0)
     nested = Sum(inner=(0.5, Sum(deep=(1.0, inner))), outer=(1.0, outer))
     nested.build(BuildContext(7, 3, Outputs(torch.zeros(2, 3)), None))
     assert (inner.built_for, outer.built_for) == (7, 7)
@@ -182,7 +182,7 @@ def test_state_and_building_reach_nested_terms_by_name() -> None:
 
 
 def test_an_infinite_term_without_weight_leaves_gradients_clean() -> None:
-    good, bad = TrainingDataInfo(3.0), TrainingDataInfo(math.inf)
+    good, bad = Trained(3.0), Trained(math.inf)
     Sum(good=(1.0, good), bad=(0.0, bad)).loss(step()).backward()
     assert good.value.grad is not None
     assert good.value.grad.item() == 1.0

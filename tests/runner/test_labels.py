@@ -65,7 +65,7 @@ def test_as_many_views_as_epochs_are_as_good_as_the_teacher(
 def test_fewer_views_are_shown_in_turn(labels: Path, tmp_path: Path) -> None:
     run = preceptor.distill(**{**SHORT, "epochs": 6}, data=DATA, labels=labels, out=tmp_path / "r")
     assert len(rows(run.path)) == 6
-    assert run.record.teacher_fingerprint == LabelStore(labels).manifest.of.teachers[0]
+    assert run.record.teacher_fingerprint == LabelStore(labels).manifest.source.teachers[0]
 
 
 def test_the_run_takes_the_view_that_was_stored(labels: Path, tmp_path: Path) -> None:
@@ -84,7 +84,7 @@ def test_several_teachers_are_averaged(teacher: Path, tmp_path: Path) -> None:
         preceptor.label(data=DATA, teacher=path, out=tmp_path / f"l-{path.name}", progress=False, precision="fp32")
         means.append(LabelStore(tmp_path / f"l-{path.name}").logits(1, torch.arange(300)).double().softmax(1))
     assert (said.double().softmax(1) - (means[0] + means[1]) / 2).abs().max() < 2e-3
-    assert len(LabelStore(tmp_path / "l").manifest.of.teachers) == 2
+    assert len(LabelStore(tmp_path / "l").manifest.source.teachers) == 2
 
 
 @pytest.mark.parametrize(
@@ -160,7 +160,7 @@ def test_several_processes_write_what_one_writes(teacher: Path, whole: Path, tmp
     done = torchrun(words, 3)
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("Labels:") == 1
-    rows = LabelStore(whole).manifest.of.samples
+    rows = LabelStore(whole).manifest.source.samples
     assert f"labelled now  {3 * rows:,} rows" in done.stdout
     assert done.stderr.count("note: engine: cpu, fp32, 3 processes") == 1
     assert_same_files(whole, tmp_path / "l")
@@ -195,7 +195,7 @@ def test_several_processes_that_are_killed_go_on_as_another_number(teacher: Path
         assert (tmp_path / "l" / path.name).read_bytes() == path.read_bytes()
     alone = torchrun([*words, "views=41"], 1)
     assert alone.returncode == 0, alone.stderr
-    assert f"labelled now  {store.manifest.of.samples:,} rows" in alone.stdout
+    assert f"labelled now  {store.manifest.source.samples:,} rows" in alone.stdout
 
 
 def test_a_labelling_that_is_killed_goes_on(teacher: Path, tmp_path: Path) -> None:

@@ -141,7 +141,7 @@ def test_a_kept_epoch_teaches_and_labels_are_made(run: preceptor.Result, tmp_pat
     done = preceptor.label(
         data=DATA, teacher={"path": run.path, "model": make()}, out=tmp_path / "labels", progress=False
     )
-    assert list(done.manifest.of.teachers) == [fingerprint(run.model)]
+    assert list(done.manifest.source.teachers) == [fingerprint(run.model)]
     with pytest.raises(UsageError, match="a network passed from Python goes with one path, and without anchors"):
         distil({"path": run.path, "model": make(), "anchors": "kept"}, tmp_path / "no")
 

@@ -33,17 +33,17 @@ def open_labels(recipe: AnyRecipe, inputs: StudentInputs, teacher: nn.Module | N
                 f"{key}: cannot be used with labels={inputs.labels}, which hold outputs for the data's own views only"
             )
     store = LabelStore(str(inputs.labels))
-    of, differences = store.manifest.of, []
-    if of.data != data.fingerprint:
-        there = f"{store.manifest.names['data']} ({of.data}, {of.samples:,} training samples)"
+    stored, differences = store.manifest.source, []
+    if stored.data != data.fingerprint:
+        there = f"{store.manifest.names['data']} ({stored.data}, {stored.samples:,} training samples)"
         differences.append(f"data: {there} there, {data.name} ({data.fingerprint}, {len(data.train):,}) here")
-    if recipe.data.view not in {None, of.view}:
-        differences.append(f"data.view: {of.view} there, {recipe.data.view} here")
+    if recipe.data.view not in {None, stored.view}:
+        differences.append(f"data.view: {stored.view} there, {recipe.data.view} here")
     if teacher is not None or inputs.teacher.path is not None:
         networks = load_teachers(inputs.teacher, data, passed=teacher)
         asked = [fingerprint(network) for network in networks]
-        if asked != list(of.teachers):
-            differences.append(f"teacher: {', '.join(of.teachers)} there, {', '.join(asked)} here")
+        if asked != list(stored.teachers):
+            differences.append(f"teacher: {', '.join(stored.teachers)} there, {', '.join(asked)} here")
     if differences:
         raise UsageError(f"labels: {store.folder} are other labels: {'; '.join(differences)}")
     return store

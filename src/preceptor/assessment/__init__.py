@@ -1,4 +1,4 @@
-"""How good a network's outputs are: scores, calibration, distance to the truth, likeness to another network's."""
+"""How good a network's outputs are: scores, calibration, distance to the truth, similarity to another network's."""
 
 from preceptor.assessment.binary import BinaryMetrics, measure_binary
 from preceptor.assessment.calibration import (
@@ -11,20 +11,20 @@ from preceptor.assessment.calibration import (
 from preceptor.assessment.fidelity import Fidelity, compare
 from preceptor.assessment.measure import Metrics, Profile, measure, profile
 from preceptor.assessment.multilabel import MultilabelMetrics, measure_multilabel
-from preceptor.assessment.scores import BrierParts, brier_parts
+from preceptor.assessment.scores import BrierDecomposition, brier_decomposition
 from preceptor.assessment.temperature import fit_temperature
 from preceptor.assessment.truth import TruthMetrics, distance_to_truth
 
 __all__ = [
     "Bin",
     "BinaryMetrics",
-    "BrierParts",
+    "BrierDecomposition",
     "Fidelity",
     "Metrics",
     "MultilabelMetrics",
     "Profile",
     "TruthMetrics",
-    "brier_parts",
+    "brier_decomposition",
     "classwise_calibration_error",
     "compare",
     "distance_to_truth",

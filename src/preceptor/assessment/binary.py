@@ -1,4 +1,4 @@
-"""What two classes have besides: ranking scores and those that see through class imbalance. Class 1 is the positive one."""
+"""Additional scores for two classes: ranking, and scores that account for class imbalance. Class 1 is the positive one."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ class BinaryMetrics:
     """Scores of a network on two classes; class 1 is the positive one.
 
     Attributes:
-        auroc: area under the ROC curve: how often a positive sample is given a larger log-odds than a negative one, equal
-            ones counting half; None where one class is missing.
-        average_precision: mean precision at each positive sample, in order of log-odds; `prevalence` for a network that
-            knows nothing; None without positive samples.
-        f1: harmonic mean of precision and recall at log-odds above 0; None where nothing is positive or taken for it.
+        auroc: area under the ROC curve: how often a positive sample has larger log-odds than a negative one, ties
+            counting half; None where one class is missing.
+        average_precision: mean precision at each positive sample, in order of log-odds; `prevalence` for an
+            uninformed network; None without positive samples.
+        f1: harmonic mean of precision and recall at log-odds above 0; None where nothing is positive or predicted to be.
         balanced_accuracy: mean of the two classes' accuracies.
         prevalence: share of positive samples.
     """
@@ -46,8 +46,8 @@ def measure_binary(logits: Float[Tensor, "samples 2"], labels: Int[Tensor, " sam
     Example:
         >>> import torch
         >>> logits = torch.tensor([[0.0, -2.0], [0.0, 1.0], [0.0, 3.0], [0.0, -1.0]])
-        >>> found = measure_binary(logits, torch.tensor([0, 0, 1, 1]))
-        >>> found.auroc, found.f1, found.prevalence
+        >>> scores = measure_binary(logits, torch.tensor([0, 0, 1, 1]))
+        >>> scores.auroc, scores.f1, scores.prevalence
         (0.75, 0.5, 0.5)
     """
     from sklearn import metrics  # noqa: PLC0415  (slow to import, wanted with two classes only)

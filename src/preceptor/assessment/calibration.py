@@ -109,9 +109,9 @@ def classwise_calibration_error(
     """
     probability = torch.softmax(logits.double(), 1)
     errors = []
-    for label, given in enumerate(probability.T):
-        count, (mean, share) = binned(given, (given, (labels == label).double()), bins, kind)
-        errors.append(float((count * (share - mean).abs()).sum() / len(given)))
+    for label, column in enumerate(probability.T):
+        count, (mean, share) = binned(column, (column, (labels == label).double()), bins, kind)
+        errors.append(float((count * (share - mean).abs()).sum() / len(column)))
     return sum(errors) / len(errors)
 
 

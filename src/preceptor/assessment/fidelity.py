@@ -1,4 +1,4 @@
-"""How much alike two networks answer: a student and its teacher, or two teachers; in float64."""
+"""How much alike the predictions of two networks are: a student and its teacher, or two teachers; in float64."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["Fidelity", "compare"]
 
 @dataclass(frozen=True, slots=True)
 class Fidelity:
-    """Answers of a network beside those of a reference (its teacher, say); means over samples.
+    """Predictions of a network compared with those of a reference (its teacher, say); means over samples.
 
     Attributes:
         agreement: share of equal choices.
@@ -25,7 +25,7 @@ class Fidelity:
             or fewer.
         top5_overlap: share of the reference's five first that are among the network's; likewise.
         kl: KL(reference || network) in nats.
-        kl_softened: the same at the temperature asked for, without its square.
+        kl_softened: the same at a temperature, without the factor temperature^2.
         jensen_shannon: in nats, at most log 2.
         total_variation: half the sum of absolute differences, in [0, 1].
         logit_correlation: Pearson's, of all logits, each row centred.
@@ -52,7 +52,7 @@ def compare(
     *,
     temperature: float = 4.0,
 ) -> Fidelity:
-    """Return how much alike a network and a reference answer. Agreement is coarse: read it together with the KL.
+    """Return how much alike the predictions of a network and a reference are. Agreement is coarse: read it with the KL.
 
     Args:
         logits: of the network.

@@ -1,4 +1,4 @@
-"""Everything that is measured of a network on one part of a data set, at once."""
+"""All measures of a network on one split of a data set, at once."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from preceptor.assessment.calibration import (
 )
 from preceptor.assessment.multilabel import MultilabelMetrics, measure_multilabel
 from preceptor.assessment.scores import (
-    BrierParts,
+    BrierDecomposition,
     accuracy,
-    brier_parts,
+    brier_decomposition,
     brier_score,
     entropy,
     macro_accuracy,
@@ -38,14 +38,14 @@ class Metrics:
 
     Attributes:
         samples: how many were measured.
-        accuracy: top-1, a fraction; multi-label: the share of all answers yes or no that are right.
+        accuracy: top-1, a fraction; multi-label: the share of right predictions over all pairs of sample and class.
         top5: the same for the five largest logits; None with five classes or fewer, and multi-label.
-        nll: nats a sample; multi-label: summed over classes.
+        nll: nats per sample; multi-label: summed over classes.
         brier: summed over classes, in [0, 2]; multi-label: the sum of each class's own, against (absent, present).
         ece: expected calibration error, 15 equal-width bins; None multi-label.
         truth: distance to the true label distribution, where it is known.
-        binary: what two classes have besides; None with more.
-        multilabel: what multi-label data have besides; None for others.
+        binary: additional scores for two classes; None with more.
+        multilabel: additional scores for multi-label data; None for others.
     """
 
     samples: int
@@ -61,9 +61,9 @@ class Metrics:
     def as_dict(self) -> dict[str, float]:
         """Return plain numbers by name, "truth_" before those of the truth, without what is unknown."""
         own = {name: value for name, value in asdict(self).items() if name not in {"truth", "binary", "multilabel"}}
-        besides = next((asdict(part) for part in (self.binary, self.multilabel) if part is not None), {})
+        extra = next((asdict(scores) for scores in (self.binary, self.multilabel) if scores is not None), {})
         truth = {} if self.truth is None else {f"truth_{name}": value for name, value in asdict(self.truth).items()}
-        return {name: value for name, value in {**own, **besides, **truth}.items() if value is not None}
+        return {name: value for name, value in {**own, **extra, **truth}.items() if value is not None}
 
 
 def measure(
@@ -109,13 +109,13 @@ def _measure_multilabel(logits: Tensor, labels: Tensor) -> Metrics:
     """Return all scores of each class as a problem of two classes, summed where a score is a sum over classes."""
     if logits.shape != labels.shape or not bool(((labels == 0) | (labels == 1)).all()):
         raise ValueError(f"labels: {tuple(labels.shape)} for logits {tuple(logits.shape)} are not a 0 or 1 for each")
-    by_class, answers, num_classes = one_vs_rest(logits), labels.flatten().long(), logits.shape[1]
+    pairs, present, num_classes = one_vs_rest(logits), labels.flatten().long(), logits.shape[1]
     return Metrics(
         samples=len(logits),
-        accuracy=accuracy(by_class, answers),
+        accuracy=accuracy(pairs, present),
         top5=None,
-        nll=num_classes * nll(by_class, answers),
-        brier=num_classes * brier_score(by_class, answers),
+        nll=num_classes * nll(pairs, present),
+        brier=num_classes * brier_score(pairs, present),
         ece=None,
         truth=None,
         multilabel=measure_multilabel(logits, labels),
@@ -124,12 +124,12 @@ def _measure_multilabel(logits: Tensor, labels: Tensor) -> Metrics:
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """All that is measured of a network's outputs on one part of a data set; see the functions of the same names.
+    """All measures of a network's outputs on one split of a data set; see the functions of the same names.
 
     Attributes:
         metrics: the scores that every run reports.
         macro_accuracy: mean over classes.
-        brier_parts: reliability, resolution, uncertainty, remainder.
+        brier_decomposition: reliability, resolution, uncertainty, remainder.
         ece_equal_mass: ECE over 15 bins of equally many samples.
         mce: largest error of a bin.
         classwise_ece: mean over classes, 15 equal-width bins.
@@ -141,7 +141,7 @@ class Profile:
 
     metrics: Metrics
     macro_accuracy: float
-    brier_parts: BrierParts
+    brier_decomposition: BrierDecomposition
     ece_equal_mass: float
     mce: float
     classwise_ece: float
@@ -152,9 +152,9 @@ class Profile:
 
     def as_dict(self) -> dict[str, float]:
         """Return plain numbers by name, without the bars."""
-        parts = {f"brier_{name}": value for name, value in asdict(self.brier_parts).items()}
+        brier = {f"brier_{name}": value for name, value in asdict(self.brier_decomposition).items()}
         own = {name: value for name, value in asdict(self).items() if isinstance(value, float)}
-        return {**self.metrics.as_dict(), **parts, **own}
+        return {**self.metrics.as_dict(), **brier, **own}
 
 
 def profile(
@@ -162,7 +162,7 @@ def profile(
     labels: Int[Tensor, " samples"],
     truth: Float[Tensor, "samples classes"] | None = None,
 ) -> Profile:
-    """Return all that is measured of outputs.
+    """Return all measures of outputs.
 
     Args:
         logits: of the network.
@@ -180,7 +180,7 @@ def profile(
     return Profile(
         metrics=measure(logits, labels, truth),
         macro_accuracy=macro_accuracy(logits, labels),
-        brier_parts=brier_parts(logits, labels),
+        brier_decomposition=brier_decomposition(logits, labels),
         ece_equal_mass=expected_calibration_error(logits, labels, kind="mass"),
         mce=maximum_calibration_error(logits, labels),
         classwise_ece=classwise_calibration_error(logits, labels),

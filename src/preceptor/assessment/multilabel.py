@@ -1,4 +1,4 @@
-"""Scores where several classes can be present at once: each class is a question of its own, answered yes where z > 0."""
+"""Scores where several classes can be present at once: each class is predicted separately, as present where z > 0."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ class MultilabelMetrics:
         exact_match: share of samples with all classes right.
         macro_auroc: mean area under the ROC curve, over classes that are present in some samples and absent in others; None
             without such a class.
-        micro_auroc: of all pairs; None where all are alike.
+        micro_auroc: of all pairs; None where all have one label.
         macro_average_precision: mean over classes that are present in some sample; None without such a class.
         micro_average_precision: of all pairs; None where none is present.
-        macro_f1: mean over classes that are present, or taken to be, in some sample; None without such a class.
+        macro_f1: mean over classes that are present, or predicted to be, in some sample; None without such a class.
         micro_f1: of all pairs; None likewise.
-        prevalence: share of pairs that are present: what an average precision is for a network that knows nothing.
+        prevalence: share of pairs that are present: the average precision of an uninformed network.
     """
 
     exact_match: float
@@ -48,22 +48,22 @@ def measure_multilabel(
 
     Example:
         >>> import torch
-        >>> found = measure_multilabel(torch.tensor([[2.0, -1.0], [1.0, 3.0]]), torch.tensor([[1, 0], [0, 1]]))
-        >>> found.exact_match, found.macro_auroc
+        >>> scores = measure_multilabel(torch.tensor([[2.0, -1.0], [1.0, 3.0]]), torch.tensor([[1, 0], [0, 1]]))
+        >>> scores.exact_match, scores.macro_auroc
         (0.5, 1.0)
     """
     exact, present = logits.double(), labels.double()
     is_right = (exact > 0) == (present > 0)
     columns = [*zip(exact.T, present.T, strict=True)]
-    whole = (exact.flatten(), present.flatten())
+    pairs = (exact.flatten(), present.flatten())
     return MultilabelMetrics(
         exact_match=float(is_right.all(1).double().mean()),
         macro_auroc=_mean([_auroc(*column) for column in columns]),
-        micro_auroc=_auroc(*whole),
+        micro_auroc=_auroc(*pairs),
         macro_average_precision=_mean([_average_precision(*column) for column in columns]),
-        micro_average_precision=_average_precision(*whole),
+        micro_average_precision=_average_precision(*pairs),
         macro_f1=_mean([_f1(*column) for column in columns]),
-        micro_f1=_f1(*whole),
+        micro_f1=_f1(*pairs),
         prevalence=float(present.mean()),
     )
 
@@ -82,9 +82,9 @@ def _average_precision(log_odds: Tensor, present: Tensor) -> float | None:
 
 
 def _f1(log_odds: Tensor, present: Tensor) -> float | None:
-    taken = (log_odds > 0).double()
-    found = float(present.sum() + taken.sum())
-    return 2 * float((present * taken).sum()) / found if found else None
+    predicted = (log_odds > 0).double()
+    total = float(present.sum() + predicted.sum())
+    return 2 * float((present * predicted).sum()) / total if total else None
 
 
 def _mean(values: list[float | None]) -> float | None:

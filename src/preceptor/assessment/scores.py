@@ -1,4 +1,4 @@
-"""Accuracy, proper scores, and how sure a network is: logits against labels, in float64."""
+"""Accuracy, proper scores and confidence: logits against labels, in float64."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 __all__ = [
-    "BrierParts",
+    "BrierDecomposition",
     "accuracy",
-    "brier_parts",
+    "brier_decomposition",
     "brier_score",
     "entropy",
     "macro_accuracy",
@@ -52,20 +52,20 @@ def nll(logits: Float[Tensor, "samples classes"], labels: Int[Tensor, " samples"
 
 def brier_score(logits: Float[Tensor, "samples classes"], labels: Int[Tensor, " samples"]) -> float:
     """Return the mean squared distance of softmax to one-hot, summed over classes, in [0, 2]."""
-    given = torch.softmax(logits.double(), 1)
+    probability = torch.softmax(logits.double(), 1)
     target = torch.nn.functional.one_hot(labels, logits.shape[1])
-    return float((given - target).square().sum(1).mean())
+    return float((probability - target).square().sum(1).mean())
 
 
 @dataclass(frozen=True, slots=True)
-class BrierParts:
+class BrierDecomposition:
     """Murphy's decomposition of the Brier score: reliability - resolution + uncertainty + remainder = score.
 
     Attributes:
-        reliability: squared distance of what was said to what happened, bin by bin; 0 is perfect calibration.
+        reliability: squared distance of predicted to observed frequencies, bin by bin; 0 is perfect calibration.
         resolution: how far the bins' outcomes are from the classes' base rates; more is better.
         uncertainty: of the labels themselves.
-        remainder: what the spread of probabilities within bins adds; 0 if each bin holds one value.
+        remainder: due to the spread of probabilities within bins; 0 if each bin holds one value.
     """
 
     reliability: float
@@ -74,10 +74,10 @@ class BrierParts:
     remainder: float
 
 
-def brier_parts(
+def brier_decomposition(
     logits: Float[Tensor, "samples classes"], labels: Int[Tensor, " samples"], *, bins: int = 15
-) -> BrierParts:
-    """Return the parts of the Brier score over equal-width bins of each class's probability, summed over classes.
+) -> BrierDecomposition:
+    """Return the decomposition of the Brier score over equal-width bins of each class's probability, summed over classes.
 
     Source: Murphy, "A new vector partition of the probability score" (1973); the within-bin remainder: Stephenson, Coelho,
     Jolliffe, "Two extra components in the Brier score decomposition" (2008).
@@ -85,29 +85,29 @@ def brier_parts(
     Args:
         logits: of the network.
         labels: classes.
-        bins: a class.
+        bins: per class.
 
     Example:
-        >>> parts = brier_parts(torch.zeros(4, 2), torch.tensor([0, 0, 1, 1]))
-        >>> parts.reliability, parts.resolution, parts.uncertainty, parts.remainder
+        >>> terms = brier_decomposition(torch.zeros(4, 2), torch.tensor([0, 0, 1, 1]))
+        >>> terms.reliability, terms.resolution, terms.uncertainty, terms.remainder
         (0.0, 0.0, 0.5, 0.0)
     """
-    given = torch.softmax(logits.double(), 1)
-    happened = torch.nn.functional.one_hot(labels, logits.shape[1]).double()
-    samples, num_classes = given.shape
-    place = (torch.ceil(given * bins) - 1).clamp(0, bins - 1).long() + bins * torch.arange(num_classes)
+    probability = torch.softmax(logits.double(), 1)
+    outcome = torch.nn.functional.one_hot(labels, logits.shape[1]).double()
+    samples, num_classes = probability.shape
+    place = (torch.ceil(probability * bins) - 1).clamp(0, bins - 1).long() + bins * torch.arange(num_classes)
     count = torch.bincount(place.flatten(), minlength=bins * num_classes).clamp_min(1)
 
     def mean_in_bin(values: Tensor) -> Tensor:
         sums = torch.bincount(place.flatten(), weights=values.flatten(), minlength=bins * num_classes)
         return (sums / count)[place]
 
-    said, seen, rate = mean_in_bin(given), mean_in_bin(happened), happened.mean(0)
-    reliability = float((said - seen).square().sum() / samples)
-    resolution = float((seen - rate).square().sum() / samples)
+    predicted, observed, rate = mean_in_bin(probability), mean_in_bin(outcome), outcome.mean(0)
+    reliability = float((predicted - observed).square().sum() / samples)
+    resolution = float((observed - rate).square().sum() / samples)
     uncertainty = float((rate * (1 - rate)).sum())
-    score = float((given - happened).square().sum() / samples)
-    return BrierParts(reliability, resolution, uncertainty, score - (reliability - resolution + uncertainty))
+    score = float((probability - outcome).square().sum() / samples)
+    return BrierDecomposition(reliability, resolution, uncertainty, score - (reliability - resolution + uncertainty))
 
 
 def entropy(logits: Float[Tensor, "samples classes"]) -> float:
@@ -117,8 +117,8 @@ def entropy(logits: Float[Tensor, "samples classes"]) -> float:
         >>> round(entropy(torch.zeros(3, 4)), 4)
         1.3863
     """
-    log_given = torch.log_softmax(logits.double(), 1)
-    return float(-(log_given.exp() * log_given).sum(1).mean())
+    log_probs = torch.log_softmax(logits.double(), 1)
+    return float(-(log_probs.exp() * log_probs).sum(1).mean())
 
 
 def sharpness(logits: Float[Tensor, "samples classes"]) -> float:

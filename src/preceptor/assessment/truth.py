@@ -71,20 +71,20 @@ def distance_to_truth(
     target = truth.double()
     if bool((target < 0).any()) or float((target.sum(1) - 1).abs().max()) > 1e-4:
         raise ValueError("truth: its rows must be probabilities that sum to 1")
-    log_given = torch.log_softmax(logits.double(), 1)
-    difference = log_given.exp() - target
+    log_probs = torch.log_softmax(logits.double(), 1)
+    difference = log_probs.exp() - target
     log_target = target.clamp_min(torch.finfo(torch.float64).tiny).log()
-    confidence, choice = log_given.exp().max(1)
+    confidence, choice = log_probs.exp().max(1)
     at_choice = target.gather(1, choice[:, None])[:, 0]
     count, (mean, share) = binned(confidence, (confidence, at_choice), 15, "width")
     return TruthMetrics(
         mse=float(difference.square().sum(1).mean()),
         mse_per_entry=float(difference.square().mean()),
         l2=float(difference.norm()),
-        cross_entropy=float(-(target * log_given).sum(1).mean()),
-        cross_entropy_floored=float(-(target * log_given.clamp_min(-10.0)).sum(1).mean()),
-        kl=float(kl(log_target, log_given).mean()),
-        reverse_kl=float(kl(log_given, log_target).mean()) if bool((target > 0).all()) else None,
+        cross_entropy=float(-(target * log_probs).sum(1).mean()),
+        cross_entropy_floored=float(-(target * log_probs.clamp_min(-10.0)).sum(1).mean()),
+        kl=float(kl(log_target, log_probs).mean()),
+        reverse_kl=float(kl(log_probs, log_target).mean()) if bool((target > 0).all()) else None,
         total_variation=float(difference.abs().sum(1).mean() / 2),
         expected_accuracy=float(at_choice.mean()),
         bayes_accuracy=float(target.max(1).values.mean()),

@@ -13,7 +13,7 @@ from preceptor.artifacts.metrics_log import MetricsLog
 from preceptor.bench.job import Job, images
 from preceptor.data import FixedViews, Loader, plain_batches, view_batches
 from preceptor.distributed import Processes
-from preceptor.labels import Encoding, LabelsOf, LabelStore, Manifest, write_labels
+from preceptor.labels import Encoding, LabelSource, LabelStore, Manifest, write_labels
 from preceptor.models import create, observe
 from preceptor.objectives.distill import KD
 from preceptor.objectives.teacher import CrossEntropy
@@ -144,14 +144,14 @@ class Trial:
     def _stored(self, job: Job, teacher: nn.Module) -> StoredTeacher:
         plain = LiveTeacher(observe(teacher, ()), Engine(self._engine.device, self._engine.precision))
 
-        def logits(requests: Iterable[tuple[int, Tensor]]) -> Iterator[Tensor]:
+        def predictions(requests: Iterable[tuple[int, Tensor]]) -> Iterator[Tensor]:
             views = ((View("crop_flip", 0, number), rows) for number, rows in requests)
             for batch in view_batches(self._split, views, self._normalisation, self._engine.device):
                 yield plain(batch).logits
 
         encoding = Encoding(job.num_classes)
-        of = LabelsOf(("bench",), "bench", len(self._split), "crop_flip", 0, encoding, self._engine.precision)
-        write_labels(self._folder / "labels", Manifest(of, {}, job.views, 65536), logits)
+        source = LabelSource(("bench",), "bench", len(self._split), "crop_flip", 0, encoding, self._engine.precision)
+        write_labels(self._folder / "labels", Manifest(source, {}, job.views, 65536), predictions)
         return StoredTeacher(LabelStore(self._folder / "labels"), self._engine)
 
 

@@ -1,4 +1,4 @@
-"""How one sample's logits lie on disk: one fixed-size record a row, so that a row is read with one access."""
+"""How a sample's logits are stored: one fixed-size record per row, so that a row is read with one access."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ _STEPS = 255
 
 @dataclass(frozen=True, slots=True)
 class Encoding:
-    """Which logits of a sample are kept, and how.
+    """Which logits are kept per sample, and how.
 
-    With `top`, only the largest logits are kept; of the others, the logarithm of their summed exponentials, which
-    decoding spreads evenly over them: at temperature 1 every kept class has its probability, and the rest its mass.
+    With `top`, only the largest logits are kept; of the others, the logsumexp, which decoding spreads evenly
+    over them: at temperature 1 every kept class keeps its probability, and the others their total.
 
     Attributes:
         num_classes: width of the logits.
@@ -46,7 +46,7 @@ class Encoding:
 
     @property
     def record(self) -> np.dtype[Any]:
-        """The layout of a row."""
+        """The layout of one row."""
         kept = self.num_classes if self.top is None else self.top
         fields: list[tuple[Any, ...]] = [("logits", "<f2", (kept,))]
         if self.dtype == "int8":
@@ -61,7 +61,7 @@ class Encoding:
         return self.record.itemsize
 
     def encode(self, logits: Float[Tensor, "rows classes"]) -> NDArray[Any]:
-        """Return records of finite logits; what is beyond +-65,504 is cut off there.
+        """Return records of finite logits, clipped at +-65,504.
 
         Raises:
             UsageError: for another number of classes, or logits that are not finite.

@@ -1,4 +1,4 @@
-"""What a folder of labels says about itself: who answered, about which data, seen how, and which files hold it."""
+"""The manifest of a label store: which teacher, data, view and encoding its labels depend on, and which files hold them."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from preceptor.errors import UsageError
 from preceptor.files import write_text
 from preceptor.labels.encoding import Encoding
 
-__all__ = ["LabelsOf", "Manifest"]
+__all__ = ["LabelSource", "Manifest"]
 
 _VERSION = 1
 
 
 @dataclass(frozen=True, slots=True)
-class LabelsOf:
-    """What labels depend on: any difference makes them other labels.
+class LabelSource:
+    """Everything that labels depend on: any difference makes them other labels.
 
     Attributes:
-        teachers: fingerprint of each teacher's weights and statistics; of several, the mean distribution is stored.
+        teachers: fingerprint of each teacher's weights and statistics; for several, the mean distribution is stored.
         data: fingerprint of the data set's splits.
         samples: rows of the training split.
         view: name of the augmentation.
-        view_seed: of its keys (view_seed, view number, row).
-        encoding: how a row lies on disk.
+        view_seed: the seed of the augmentation, which is a function of (view_seed, view number, row).
+        encoding: how a row is stored.
         precision: of the teacher's forward pass.
     """
 
@@ -38,10 +38,10 @@ class LabelsOf:
     encoding: Encoding
     precision: str
 
-    def differences(self, other: LabelsOf) -> list[str]:
+    def differences(self, other: LabelSource) -> list[str]:
         """Return each quantity that differs, as "name: this one, other one"."""
-        mine, theirs = dict(_flat(asdict(self))), dict(_flat(asdict(other)))
-        return [f"{name}: {mine[name]} there, {theirs[name]} here" for name in mine if mine[name] != theirs[name]]
+        mine, its = dict(_flat(asdict(self))), dict(_flat(asdict(other)))
+        return [f"{name}: {mine[name]} there, {its[name]} here" for name in mine if mine[name] != its[name]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,31 +49,28 @@ class Manifest:
     """manifest.json.
 
     Attributes:
-        of: what the labels depend on.
-        names: what a person calls teacher and data.
-        views: how many views of each sample are stored, or are going to be.
-        rows_per_shard: rows a file holds, but for each view's last.
+        source: what the labels depend on.
+        names: readable names of the teacher and the data.
+        views: how many views of each sample are stored, or will be.
+        rows_per_shard: rows per file; the last file of a view may have fewer.
         shards: sha256 of each finished file, by name.
     """
 
-    of: LabelsOf
+    source: LabelSource
     names: Mapping[str, str]
     views: int
     rows_per_shard: int
     shards: Mapping[str, str] = field(default_factory=dict)
 
     def expected(self) -> Iterator[tuple[str, int, range]]:
-        """Yield the name, view (from 1) and rows of every file that belongs here."""
+        """Yield the name, view (from 1) and rows of every file of the store."""
         for view in range(1, self.views + 1):
-            for number, start in enumerate(range(0, self.of.samples, self.rows_per_shard)):
-                yield (
-                    shard_name(view, number),
-                    view,
-                    range(start, min(start + self.rows_per_shard, self.of.samples)),
-                )
+            for number, start in enumerate(range(0, self.source.samples, self.rows_per_shard)):
+                stop = min(start + self.rows_per_shard, self.source.samples)
+                yield shard_name(view, number), view, range(start, stop)
 
     def write(self, folder: Path) -> None:
-        """Write it into its folder, atomically."""
+        """Write manifest.json into a folder, atomically."""
         write_text(folder / "manifest.json", json.dumps({"version": _VERSION, **asdict(self)}, indent=1) + "\n")
 
     @classmethod
@@ -81,7 +78,7 @@ class Manifest:
         """Return a folder's manifest.
 
         Raises:
-            UsageError: when there is none, or none that can be read.
+            UsageError: when it is missing or cannot be read.
         """
         path = folder / "manifest.json"
         if not path.exists():
@@ -91,15 +88,15 @@ class Manifest:
             version = values.pop("version")
             if version != _VERSION:
                 raise UsageError(f"labels: {path} has version {version}, this program reads {_VERSION}")
-            of = values.pop("of")
-            encoding = Encoding(**of.pop("encoding"))
-            return cls(of=LabelsOf(**{**of, "teachers": tuple(of["teachers"])}, encoding=encoding), **values)
+            source = values.pop("of" if "of" in values else "source")  # "of" in older folders
+            source |= {"teachers": tuple(source["teachers"]), "encoding": Encoding(**source["encoding"])}
+            return cls(source=LabelSource(**source), **values)
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise UsageError(f"labels: {path} cannot be read ({' '.join(str(error).split())})") from error
 
 
 def shard_name(view: int, number: int) -> str:
-    """Return the name of a file, views counted from 1, shards of a view from 0."""
+    """Return the name of a file; views count from 1, the shards of a view from 0."""
     return f"view{view:04d}-{number:05d}.npy"
 
 

@@ -1,4 +1,4 @@
-"""Reading labels: rows gathered from memory-mapped files, each checked against its sha256 when it is first touched."""
+"""Reading labels: rows gathered from memory-mapped files, each checked against its sha256 when it is first read."""
 
 from __future__ import annotations
 
@@ -14,18 +14,19 @@ from torch import Tensor
 
 from preceptor.errors import UsageError
 from preceptor.labels.manifest import Manifest, shard_name
+from preceptor.messages import first_few
 
 __all__ = ["LabelStore", "sha256"]
 
 
 class LabelStore:
-    """A finished folder of labels; nothing is held in memory but the pages that the system keeps.
+    """A complete label store; its files are memory-mapped, not loaded.
 
     Args:
-        folder: where `write_labels` put them.
+        folder: written by `write_labels`.
 
     Raises:
-        UsageError: when the folder holds no labels, or not all of them.
+        UsageError: when the folder holds no labels, or only some of them.
     """
 
     def __init__(self, folder: str | Path) -> None:
@@ -33,9 +34,11 @@ class LabelStore:
         self.manifest = Manifest.read(self.folder)
         missing = [name for name, _, _ in self.manifest.expected() if name not in self.manifest.shards]
         if missing:
-            raise UsageError(f"labels: {self.folder} lacks {len(missing)} files ({missing[0]}, ...); {_REDO}")
+            raise UsageError(
+                f"labels: {self.folder}: {len(missing)} files are missing ({first_few(missing, 1)}); {_REDO}"
+            )
         self._view = 0
-        self._files: dict[int, NDArray[Any]] = {}  # of that view alone: open files are a scarce thing
+        self._files: dict[int, NDArray[Any]] = {}  # of that view only: the system limits open files
 
     @property
     def views(self) -> int:
@@ -50,12 +53,12 @@ class LabelStore:
             index: rows of the training split.
 
         Raises:
-            UsageError: when a file is missing or is not what was written.
+            UsageError: when a file is missing or damaged.
         """
         if view != self._view:
             self._view, self._files = view, {}
         rows = index.cpu().numpy()
-        encoding = self.manifest.of.encoding
+        encoding = self.manifest.source.encoding
         shards, places = np.divmod(rows, self.manifest.rows_per_shard)
         records = np.empty(len(rows), encoding.record)
         for shard in np.unique(shards).tolist():
@@ -81,12 +84,12 @@ _REDO = "the same `preceptor label` command again makes just what is missing"
 def _sha256(path: Path, size: int, changed: int) -> str:
     digest = hashlib.sha256()
     with path.open("rb") as handle:
-        while piece := handle.read(2**20):
-            digest.update(piece)
+        while block := handle.read(2**20):
+            digest.update(block)
     return digest.hexdigest()
 
 
 def sha256(path: Path) -> str:
-    """Return the sha256 of a file, remembered as long as its size and time of change stay."""
+    """Return the sha256 of a file, cached by its path, size and modification time."""
     stat = path.stat()
     return _sha256(path, stat.st_size, stat.st_mtime_ns)

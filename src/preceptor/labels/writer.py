@@ -1,4 +1,4 @@
-"""Writing labels: file by file, so that an interruption loses at most one; what is there and whole is never made again."""
+"""Writing labels: file by file, so that an interruption loses at most one; intact files are never made again."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,123 +20,129 @@ from preceptor.files import LOCK, lock_folder, write_atomically
 from preceptor.labels.encoding import Encoding
 from preceptor.labels.manifest import Manifest
 from preceptor.labels.store import sha256
+from preceptor.messages import first_few
 
-__all__ = ["write_labels"]
+__all__ = ["check_folder", "write_labels"]
 
-Value = TypeVar("Value")
-Asked = tuple[int, Int[Tensor, " rows"]]
-Answers = Callable[[Iterable[Asked]], Iterator[Float[Tensor, "rows classes"]]]
+Request = tuple[int, Int[Tensor, " rows"]]  # a view, and rows of the training split
+Predict = Callable[[Iterable[Request]], Iterator[Float[Tensor, "rows classes"]]]
 
 
 def write_labels(
     folder: str | Path,
     manifest: Manifest,
-    answers: Answers,
+    predict: Predict,
     *,
     batch_size: int = 256,
-    done: Callable[[int], None] = lambda rows: None,
-    part: tuple[int, int] = (0, 1),
+    advance: Callable[[int], None] = lambda rows: None,
+    rank: int = 0,
+    world_size: int = 1,
     gather: Callable[[Any], list[Any]] = lambda value: [value],
 ) -> Manifest:
-    """Write what is missing of the labels that `manifest` describes, and return the manifest as it then stands.
+    """Write the labels that `manifest` describes, as far as they are missing, and return the final manifest.
 
-    A folder that holds the same labels is gone on with: missing files are made, files whose sha256 differs are made
-    again, and a larger number of views adds the new ones. Several processes share the batches of each file, and the first
-    one writes it; the batches are the same, however many share them.
+    A folder with the same labels is resumed: missing files are made, damaged files are made again, and a larger number of
+    views adds the new ones. Several processes share the batches of each file, and the first one writes it; the batches do
+    not depend on the number of processes.
 
     Args:
         folder: made where it does not exist.
         manifest: what is wanted; its `shards` are ignored.
-        answers: (view, rows of the training split), one after another -> their logits; it may look ahead.
-        batch_size: rows asked about at once.
-        done: hears the number of rows of each batch, with those that others answer meanwhile, and of each file that was there.
-        part: (number, count) of this process among those that write the folder together.
-        gather: takes what this process has and returns what each of them has, in order.
+        predict: returns the logits of each request (view, rows of the training split) in order; it may look ahead.
+        batch_size: rows per request.
+        advance: called with the number of rows done: of each batch, those of the other processes included, and of intact files.
+        rank: of this process among those that write the folder together.
+        world_size: how many processes these are.
+        gather: takes a value of this process and returns those of all processes, in order.
 
     Raises:
         UsageError: when the folder holds something else, is in use by another process, or holds labels that
-            depend on something else: each difference is named. All processes raise what one of them finds.
+            depend on something else: each difference is named. All processes raise the error of one.
         RunError: when the disk refuses.
     """
-    path, is_first = Path(folder), part[0] == 0
-    with ExitStack() as kept:
-        claimed = _agreed(gather, partial(_claim, path, manifest, kept) if is_first else lambda: None)
+    path, is_first = Path(folder), rank == 0
+    with ExitStack() as lock:
+        claimed = _gathered(gather, partial(_claim, path, manifest, lock) if is_first else lambda: None)
         manifest = claimed[0]
         files = [_File(*expected, batch_size) for expected in manifest.expected()]
         missing = [file for file in files if file.name not in manifest.shards]
-        done(sum(len(file.rows) for file in files if file.name in manifest.shards))
-        said = answers(
-            (file.view, torch.arange(batch.start, batch.stop)) for file in missing for batch in file.batches(part)
+        advance(sum(len(file.rows) for file in files if file.name in manifest.shards))
+        logits = predict(
+            (file.view, torch.arange(batch.start, batch.stop))
+            for file in missing
+            for batch in file.batches(rank, world_size)
         )
         for file in missing:
-            parts = _agreed(gather, partial(_records, file, said, manifest.of.encoding, part, done))
+            encode = partial(_encode, file, logits, manifest.source.encoding, advance)
+            records = _gathered(gather, partial(encode, rank=rank, world_size=world_size))
             if is_first:
-                manifest = _write(path, file, parts, manifest)
-        last: Manifest = gather(manifest)[0]
-        return last
+                manifest = _write(path, file, records, manifest)
+        final: Manifest = gather(manifest)[0]
+        return final
 
 
 @dataclass(frozen=True, slots=True)
 class _File:
-    """A file of labels; the batches that its rows are answered in are dealt out in turn to those who answer them."""
+    """A file of labels; its batches are dealt to the processes in turn."""
 
     name: str
     view: int
     rows: range
     batch_size: int
 
-    def batches(self, part: tuple[int, int]) -> Iterator[range]:
-        """Yield the rows of each batch that falls to one of several."""
-        number, count = part
-        for start in self.rows[:: self.batch_size][number::count]:
+    def batches(self, rank: int, world_size: int) -> Iterator[range]:
+        """Yield the rows of each batch of one process."""
+        for start in self.rows[:: self.batch_size][rank::world_size]:
             yield range(start, min(start + self.batch_size, self.rows.stop))
 
 
-def _agreed(gather: Callable[[Any], list[Any]], make: Callable[[], Any]) -> list[Any]:
-    """Return what each process makes; all raise the first error that one of them meets."""
+def _gathered(gather: Callable[[Any], list[Any]], make: Callable[[], Any]) -> list[Any]:
+    """Return what each process makes; all raise the first error of any process."""
     try:
-        made = make()
+        own = make()
     except UsageError as error:
-        made = error
-    given = gather(made)
-    for each in given:
-        if isinstance(each, UsageError):
-            raise each
-    return given
+        own = error
+    values = gather(own)
+    for value in values:
+        if isinstance(value, UsageError):
+            raise value
+    return values
 
 
-def _records(
+def _encode(
     file: _File,
-    said: Iterator[Tensor],
+    logits: Iterator[Tensor],
     encoding: Encoding,
-    part: tuple[int, int],
-    done: Callable[[int], None],
+    advance: Callable[[int], None],
+    *,
+    rank: int,
+    world_size: int,
 ) -> list[NDArray[Any]]:
     """Return the records of this process's batches of a file."""
     records = []
-    for batch in file.batches(part):
+    for batch in file.batches(rank, world_size):
         try:
-            records.append(encoding.encode(next(said)))
+            records.append(encoding.encode(next(logits)))
         except UsageError as error:
             raise UsageError(f"labels: view {file.view}, samples {batch[0]} to {batch[-1]}: {error}") from error
-        done(len(file.rows[batch.start - file.rows.start :][: part[1] * file.batch_size]))
+        advance(len(file.rows[batch.start - file.rows.start :][: world_size * file.batch_size]))
     return records
 
 
-def _write(path: Path, file: _File, parts: Sequence[Sequence[NDArray[Any]]], manifest: Manifest) -> Manifest:
-    """Write a file of what each process made of it, and the manifest that says so."""
-    records = np.empty(len(file.rows), manifest.of.encoding.record)
-    for number, part in enumerate(parts):
-        for batch, found in zip(file.batches((number, len(parts))), part, strict=True):
-            records[batch.start - file.rows.start : batch.stop - file.rows.start] = found
-    write_atomically(path / file.name, partial(np.save, arr=records, allow_pickle=False))
+def _write(path: Path, file: _File, records: Sequence[Sequence[NDArray[Any]]], manifest: Manifest) -> Manifest:
+    """Write a file from the records of each process, and the manifest that lists it."""
+    merged = np.empty(len(file.rows), manifest.source.encoding.record)
+    for rank, own in enumerate(records):
+        for batch, rows in zip(file.batches(rank, len(records)), own, strict=True):
+            merged[batch.start - file.rows.start : batch.stop - file.rows.start] = rows
+    write_atomically(path / file.name, partial(np.save, arr=merged, allow_pickle=False))
     manifest = replace(manifest, shards={**manifest.shards, file.name: sha256(path / file.name)})
     manifest.write(path)
     return manifest
 
 
 def check_folder(path: Path) -> None:
-    """Check that labels may be written into a folder, as far as that shows before it is known which.
+    """Check that labels may be written into a folder, before it is known which labels.
 
     Raises:
         UsageError: when it is a file, or holds something else.
@@ -145,26 +151,28 @@ def check_folder(path: Path) -> None:
         raise UsageError(f"out: {path} is a file, not a folder")
     content = sorted({entry.name for entry in path.iterdir()} - {LOCK}) if path.exists() else []
     if content and "manifest.json" not in content:
-        raise UsageError(f"out: {path} is not empty and holds no labels ({content[0]}, ...); choose another folder")
+        raise UsageError(
+            f"out: {path} is not empty and holds no labels ({first_few(content, 1)}); choose another folder"
+        )
 
 
-def _claim(path: Path, wanted: Manifest, kept: ExitStack) -> Manifest:
-    """Take the folder, until `kept` is closed, and return the manifest with the files that are there and whole."""
+def _claim(path: Path, wanted: Manifest, lock: ExitStack) -> Manifest:
+    """Lock the folder until `lock` is closed, and return the manifest with the files that are intact."""
     check_folder(path)
-    kept.enter_context(lock_folder(path))
-    whole: dict[str, str] = {}
+    lock.enter_context(lock_folder(path))
+    intact: dict[str, str] = {}
     rows_per_shard, views = wanted.rows_per_shard, wanted.views
     if (path / "manifest.json").exists():
-        there = Manifest.read(path)
-        differences = there.of.differences(wanted.of)
+        stored = Manifest.read(path)
+        differences = stored.source.differences(wanted.source)
         if differences:
             raise UsageError(f"out: {path} holds other labels: {'; '.join(differences)}")
-        whole = {
+        intact = {
             name: digest
-            for name, digest in there.shards.items()
+            for name, digest in stored.shards.items()
             if (path / name).exists() and sha256(path / name) == digest
         }
-        rows_per_shard, views = there.rows_per_shard, max(there.views, wanted.views)
-    manifest = replace(wanted, shards=whole, rows_per_shard=rows_per_shard, views=views)
+        rows_per_shard, views = stored.rows_per_shard, max(stored.views, wanted.views)
+    manifest = replace(wanted, shards=intact, rows_per_shard=rows_per_shard, views=views)
     manifest.write(path)
     return manifest

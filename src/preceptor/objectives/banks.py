@@ -1,4 +1,4 @@
-"""Memories of what networks said of each training sample, whole or their largest entries, and a new order at every step."""
+"""Memory banks: one row per training sample, all entries or the largest, and a random order of the samples at every step."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ _NEGATIVES = 7  # the stream of random numbers
 
 
 def empty_bank(num_samples: int, width: int, device: torch.device, advice: str) -> Float[Tensor, "samples width"]:
-    """Return a bank of zeros, 4 bytes an entry.
+    """Return a bank of zeros, 4 bytes per entry.
 
     Raises:
-        UsageError: when the device has no room for it; with the advice, which says how to need less.
+        UsageError: when the device has too little memory; `advice` says how to need less.
     """
     try:
         return torch.zeros(num_samples, width, device=device)
@@ -34,13 +34,13 @@ def remember(
     embedding: Float[Tensor, "batch dim"],
     momentum: float,
 ) -> None:
-    """Move the bank's rows towards new embeddings, back to length 1, in place; a row given twice must come twice the same."""
+    """Move the bank's rows towards new embeddings, back to length 1, in place; rows with equal index must be equal."""
     mixed = momentum * bank[index] + (1 - momentum) * embedding.detach().to(bank.dtype)
     bank.index_copy_(0, index, functional.normalize(mixed))
 
 
 def fresh_order(num_samples: int, seed: int, step: Int[Tensor, " 1"]) -> Int[Tensor, " samples"]:
-    """Return an order of all samples, a pure function of the seed and the step: the same on every process, after any resume."""
+    """Return a random order of all samples, a pure function of seed and step: equal in every process, after any resume."""
     rows = torch.arange(num_samples, device=step.device)
     return random_bits(seed, 0, rows + step * num_samples, stream=_NEGATIVES)[:, 0].argsort(stable=True)
 
@@ -64,7 +64,7 @@ def spread_out(
     total: Float[Tensor, " batch"],
     num_classes: int,
 ) -> Float[Tensor, "batch classes"]:
-    """Return whole rows: the values in their classes' places, what is left of each row's total spread evenly over the others.
+    """Return full rows: the values at their classes, and the rest of each row's total spread evenly over the other classes.
 
     Example:
         >>> values, classes = keep_largest(torch.tensor([[0.6, 0.05, 0.2, 0.15]]), 2)

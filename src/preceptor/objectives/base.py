@@ -6,9 +6,9 @@ What an objective learns (connectors) are its parameters; what it remembers (a b
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from torch import Tensor, nn
 
@@ -26,7 +26,7 @@ __all__ = [
     "teacher_outputs",
 ]
 
-FeatureShapes = Mapping[str, tuple[int, ...]]  # the features a network has, in order: name -> shape of one sample's
+FeatureShapes = Mapping[str, tuple[int, ...]]  # a network's features in order: name -> shape without the batch axis
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,18 +39,18 @@ class Taps:
 
 @dataclass(frozen=True, slots=True)
 class BuildContext:
-    """What a run looks like before its first step, from one dry forward pass of two samples.
+    """What objectives are built from: the sizes of a run, and a dry forward pass of two samples.
 
     Attributes:
         num_samples: rows of the training split, the length of a per-sample bank.
         num_classes: width of the logits.
-        student: outputs of the student, with the features that were asked for.
-        teacher: the same of the teacher, or None while a teacher is being trained.
-        model: the network that is trained, for objectives that look at its weights.
-        teacher_model: the teacher's network, where it is one.
+        student: outputs of the student, with the features the objective taps.
+        teacher: outputs of the teacher likewise, or None while a teacher is being trained.
+        model: the network being trained, for objectives that look at its weights.
+        teacher_model: the teacher's network, where there is one.
         labels: of the training split, [num_samples], or multi-label [num_samples, num_classes], on the CPU.
         batch_size: rows of a full batch, or of one pass where batches are split into several.
-        task: what is asked of the network.
+        task: multi-class, binary or multi-label.
     """
 
     num_samples: int
@@ -66,13 +66,13 @@ class BuildContext:
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """What is trained before the run proper, as a stage of its own with its own optimiser and checkpoint.
+    """What is trained before the run proper: a stage with its own optimiser and checkpoint.
 
     Attributes:
-        objective: what is minimised; it shares its modules with the method it prepares.
+        objective: what is minimised; it shares its modules with the method that asks for the stage.
         epochs: how long.
-        trains: "network": the student and the objective; "objective": the objective alone, while no student runs: the
-            Step's student is then what the teacher said.
+        trains: "network": the student and the objective; "objective": the objective alone. No student runs then, and the
+            Step's student holds the teacher's outputs.
         lr: constant learning rate, times `gamma` after each of `milestones`; None: the run's.
         milestones: epochs after which the rate falls.
         gamma: by which factor.
@@ -93,15 +93,14 @@ class Objective(nn.Module, ABC):
 
     Attributes:
         uses_teacher: whether it takes something from a teacher, as methods do, or only from labels and weights.
-        needs_labels: whether it is applied to the labelled rows of a batch only.
-        needs_samples: whether it is applied to rows that show a sample only, not to mixed or noisy inputs.
-        compares_rows: whether what it says of a row depends on the other rows of the batch, now or through what it remembers
-            of whole batches. Where several processes share a batch it is then given the rows of all of them (without their
-            `Batch.inputs` and `Batch.extra_views`); a mean over rows needs its own process's rows only.
-        memory_banks: names of the buffers that hold a row a sample, which a step changes at the rows it saw only.
-        multilabel: what it is for multi-label data. "one_vs_rest": its sum over classes, each taken as a problem of two classes
-            (absent, present) with the logits (0, z); "as_is": it looks at no logits, or does what is right by itself; None:
-            not defined there.
+        needs_labels: whether it is applied to labelled rows only.
+        needs_samples: whether it is applied to rows that show a single sample only, not to mixed or noisy inputs.
+        compares_rows: whether the loss of a row depends on the other rows of the batch, now or through a memory of earlier
+            batches. Where several processes share a batch, the step then holds the rows of all of them (without their
+            `Batch.inputs` and `Batch.extra_views`); a mean over rows needs the rows of its own process only.
+        memory_banks: names of the buffers with one row per sample, of which a step changes only the rows of its batch.
+        multilabel: what it is on multi-label data. "one_vs_rest": the sum over classes, each a problem of two classes (absent,
+            present) with the logits (0, z); "as_is": it looks at no logits, or handles the case itself; None: not defined.
     """
 
     uses_teacher: bool = True
@@ -111,21 +110,24 @@ class Objective(nn.Module, ABC):
     memory_banks: tuple[str, ...] = ()
     multilabel: ClassVar[Literal["one_vs_rest", "as_is"] | None] = None
 
+    if TYPE_CHECKING:  # nn.Module returns Any
+        __call__: Callable[..., Tensor]
+
     @abstractmethod
     def loss(self, step: Step) -> Tensor:
         """Return the loss of this step: a float32 scalar in nats per sample unless the objective says otherwise."""
 
-    def wrap_student(self, model: nn.Module, setting: BuildContext) -> nn.Module:
-        """Return the network to train instead of `model`, made before anything is tapped; most objectives keep it.
+    def wrap_student(self, model: nn.Module, context: BuildContext) -> nn.Module:
+        """Return the network to train instead of `model`, before features are tapped; most objectives return `model`.
 
         Args:
             model: the student.
-            setting: dry outputs that hold every feature on offer.
+            context: its outputs hold all features that the networks have.
         """
         return model
 
     def taps(self, student: FeatureShapes, teacher: FeatureShapes) -> Taps:
-        """Choose features among those on offer, in network order; most objectives want none.
+        """Choose features among those the networks have, in network order; most objectives need none.
 
         Raises:
             UsageError: where the networks have no features this objective can work with.
@@ -133,25 +135,25 @@ class Objective(nn.Module, ABC):
         return Taps()
 
     def views(self) -> tuple[str, ...]:
-        """Return the further views of each sample that both networks are asked about; found in `Outputs.views`."""
+        """Return the names of the extra views of each sample that both networks are run on: see `Outputs.views`."""
         return ()
 
-    def build(self, setting: BuildContext) -> None:
+    def build(self, context: BuildContext) -> None:
         """Make connectors and banks; called once, before the optimiser is made and before a state is loaded."""
 
-    def calibrate(self, answers: Iterable[Step]) -> None:
-        """Look at what the network says of the training split before its first step; most objectives do not.
+    def calibrate(self, steps: Iterable[Step]) -> None:
+        """Look at the network's outputs on the training split before the first step; most objectives do not.
 
         Args:
-            answers: logits for one pass in training mode, made batch by batch as they are looked at.
+            steps: one pass over the split in training mode, made lazily, with logits only.
         """
 
     def pretraining(self) -> Stage | None:
-        """Return what has to be trained before the run proper (after `build`); most objectives need nothing."""
+        """Return what is trained before the run proper (after `build`); most objectives need nothing."""
         return None
 
     def memory_rows(self, index: Tensor) -> Iterator[tuple[list[Tensor], Tensor]]:
-        """Yield buffers that hold rows of single samples, with the rows that belong to some samples, in all that is in here.
+        """Yield the memory banks of this objective and those within it, each with the rows of some samples.
 
         Args:
             index: of the samples: see `Batch.index`.
@@ -161,7 +163,7 @@ class Objective(nn.Module, ABC):
                 yield [module.get_buffer(name) for name in module.memory_banks], index
 
     def notes(self) -> tuple[str, ...]:
-        """Return the choices a user should hear about, a line each (after `build`)."""
+        """Return the choices that a user should know of, one line each (after `build`)."""
         return ()
 
 
@@ -169,7 +171,7 @@ def labels_of(step: Step) -> Tensor:
     """Return the class of each row of this step, [rows].
 
     Raises:
-        UsageError: when rows have none, or a distribution instead: see `Objective.needs_labels`.
+        UsageError: when rows have none, or have distributions: see `Objective.needs_labels`.
     """
     labels = targets_of(step)
     if labels.is_floating_point():

@@ -1,4 +1,4 @@
-"""What stands between two feature maps that do not fit: several methods need the same."""
+"""Pooling and layers that fit the student's feature maps to the teacher's."""
 
 from __future__ import annotations
 

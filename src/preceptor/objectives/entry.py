@@ -1,4 +1,4 @@
-"""A row of the registries: what the command line knows of an objective beyond its constructor."""
+"""An entry of the registries: what is known of an objective beyond its constructor."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ __all__ = ["Entry"]
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One objective that can be asked for by name.
+    """One objective that a recipe can name.
 
     Attributes:
         objective: the class; its constructor is its configuration.
         paper: short title, or what the loss is called.
         year: of publication.
         kind: what it looks at.
-        weight: of the term when asked for by name alone.
-        companions: other terms that come with it by name, and their weights.
+        weight: of its term, unless the recipe sets another.
+        companions: terms added beside it, with their weights.
         hyperparameters: of the objective, where they differ from its own defaults.
-        implies: keys of the recipe outside the method that come with it, nested; the user's own win.
-        needs: dotted keys of the recipe that it cannot do without, each with what to give.
+        implies: keys of the recipe outside the method that come with it, nested; what the user sets wins.
+        needs: dotted keys of the recipe that must be set, each with a description of the value.
     """
 
     objective: type[Objective]

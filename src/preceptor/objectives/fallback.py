@@ -1,4 +1,4 @@
-"""What label-aware methods do on rows whose label is not known."""
+"""What methods that need labels do on rows without one: plain KD."""
 
 from __future__ import annotations
 
@@ -7,20 +7,26 @@ from collections.abc import Callable
 from torch import Tensor
 
 from preceptor.divergences import soft_kl
-from preceptor.objectives.base import teacher_outputs
+from preceptor.objectives.base import labels_of, teacher_outputs
 from preceptor.types import Step
 
 __all__ = ["kd_where_unlabelled"]
 
 
-def kd_where_unlabelled(step: Step, labelled: Callable[[Step], Tensor], temperature: float) -> Tensor:
-    """Return the mean over rows of a loss on those with labels and of plain KD on the others.
+def kd_where_unlabelled(
+    step: Step, labelled_loss: Callable[[Tensor, Tensor, Tensor], Tensor], temperature: float
+) -> Tensor:
+    """Return the mean over rows of a loss on labelled rows and of plain KD on the others.
 
     Args:
         step: whose labelled rows come first.
-        labelled: returns the mean loss of a step all of whose rows have labels.
+        labelled_loss: returns the mean loss of student logits, teacher logits and labels.
         temperature: of KD.
     """
+
+    def labelled(some: Step) -> Tensor:
+        return labelled_loss(some.student.logits, teacher_outputs(some).logits, labels_of(some))
+
     rows, known = len(step.batch.inputs), step.batch.num_labelled
     if known == rows:
         return labelled(step)

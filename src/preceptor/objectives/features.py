@@ -1,4 +1,4 @@
-"""How methods choose features by name, and pair those of the student with those of the teacher."""
+"""How methods choose features by name, and pair the student's with the teacher's."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from preceptor.models import as_map
 from preceptor.objectives.base import BuildContext, FeatureShapes, Taps, teacher_outputs
 from preceptor.types import Outputs, Step
 
-__all__ = ["Pairing", "blocks", "maps_of", "match", "need"]
+__all__ = ["Pairing", "blocks", "maps_of", "match", "need", "pooled_features", "pooled_taps", "pooled_widths"]
 
 PREACT = "_preact"
 _Size = tuple[int, ...]
@@ -59,10 +59,10 @@ def match(student: Sequence[_Size], teacher: Sequence[_Size]) -> list[tuple[int,
 
 
 def need(name: str, offered: Collection[str], who: str, method: str) -> str:
-    """Return the name of a feature that a method cannot do without; a module path with a dot or a suffix passes unchecked.
+    """Return the name of a feature that a method needs; a module path with a dot or a suffix is not checked.
 
     Raises:
-        UsageError: when the network does not offer it.
+        UsageError: when the network has no such feature.
     """
     if name not in offered and not {".", ":"} & set(name):
         raise UsageError(
@@ -71,11 +71,36 @@ def need(name: str, offered: Collection[str], who: str, method: str) -> str:
     return name
 
 
+def pooled_taps(student: FeatureShapes, teacher: FeatureShapes, method: str) -> Taps:
+    """Return taps of both networks' pooled features.
+
+    Raises:
+        UsageError: when a network has none.
+    """
+    return Taps((need("pooled", student, "student", method),), (need("pooled", teacher, "teacher", method),))
+
+
+def pooled_features(step: Step) -> tuple[Tensor, Tensor]:
+    """Return the student's and the teacher's pooled features of a step, [batch, dim] each.
+
+    Raises:
+        UsageError: when the run has no teacher.
+    """
+    teacher = teacher_outputs(step)
+    return step.student.features["pooled"], teacher.features["pooled"]
+
+
+def pooled_widths(context: BuildContext) -> tuple[int, int]:
+    """Return the widths of the student's and the teacher's pooled features."""
+    assert context.teacher is not None
+    return context.student.features["pooled"].shape[1], context.teacher.features["pooled"].shape[1]
+
+
 def maps_of(outputs: Outputs | None, names: Sequence[str], who: str, method: str) -> list[Tensor]:
     """Return the named features as maps [batch, channels, height, width].
 
     Raises:
-        UsageError: when one is no map, or when there is no such network.
+        UsageError: when a feature is not a map, or the run has no such network.
     """
     if outputs is None:
         raise UsageError(f"method {method} learns from a {who}, and the run has none")
@@ -94,43 +119,46 @@ class Pairing:
 
     Args:
         method: for messages.
-        given: the user's own pairs, student name to teacher name; names or dotted module paths.
+        user_pairs: the user's choice, student name to teacher name; names or dotted module paths.
         which: "blocks": all blocks' outputs, matched by resolution; "from_the_end": all, the last with the last;
             "second": the second block of each; "last": the last of each.
         stem: whether the stems are paired too, before the blocks.
+        neighbours: whether the method compares neighbouring maps, and so needs at least two pairs.
         student_preact: take the student's maps before the last ReLU.
         teacher_preact: the teacher's likewise.
-        is_open: whether the method lets the user give pairs, for messages.
+        is_configurable: whether the method lets the user choose pairs, for messages.
     """
 
     def __init__(
         self,
         method: str,
-        given: Mapping[str, str] | None = None,
+        user_pairs: Mapping[str, str] | None = None,
         *,
         which: Literal["blocks", "from_the_end", "second", "last"] = "blocks",
         stem: bool = False,
+        neighbours: bool = False,
         student_preact: bool = False,
         teacher_preact: bool = False,
-        is_open: bool = True,
+        is_configurable: bool = True,
     ) -> None:
         self._method = method
-        self._given = given
+        self._user_pairs = user_pairs
         self._which = which
         self._stem = stem
-        self._is_open = is_open
+        self._neighbours = neighbours
+        self._is_configurable = is_configurable
         self._preact = {"student": student_preact, "teacher": teacher_preact}
         self.pairs: tuple[tuple[str, str], ...] = ()
         self._left_out: tuple[str, ...] = ()
 
     def taps(self, student: FeatureShapes, teacher: FeatureShapes) -> Taps:
-        """Choose the pairs among what is on offer.
+        """Choose the pairs among the features that the networks have.
 
         Raises:
-            UsageError: when there is nothing to pair.
+            UsageError: when there is nothing to pair, or one pair alone where neighbours are compared.
         """
-        if self._given:
-            self.pairs = tuple(self._given.items())
+        if self._user_pairs:
+            self.pairs = tuple(self._user_pairs.items())
         else:
             mine, its = self._blocks(student, "student"), self._blocks(teacher, "teacher")
             names = (list(mine), list(its))
@@ -141,30 +169,32 @@ class Pairing:
                     *(f"teacher's {name}" for name in its if name not in dict(self.pairs).values()),
                 )
             if self._stem:
-                needed = [
-                    need("stem", offered, who, self._method)
-                    for offered, who in ((student, "student"), (teacher, "teacher"))
-                ]
-                self.pairs = ((needed[0], needed[1]), *self.pairs)
+                stems = need("stem", student, "student", self._method), need("stem", teacher, "teacher", self._method)
+                self.pairs = (stems, *self.pairs)
+        if self._neighbours and len(self.pairs) < 2:
+            only = " -> ".join(self.pairs[0])
+            raise UsageError(
+                f"method {self._method} compares neighbouring maps, not {only} alone; name two in method.pairs"
+            )
         return Taps(tuple(name for name, _ in self.pairs), tuple(name for _, name in self.pairs))
 
-    def shapes(self, setting: BuildContext) -> list[tuple[_Size, _Size]]:
+    def shapes(self, context: BuildContext) -> list[tuple[_Size, _Size]]:
         """Return [channels, height, width] of each pair, student first.
 
         Raises:
-            UsageError: when one of them is no map.
+            UsageError: when one of them is not a map.
         """
-        students = maps_of(setting.student, [name for name, _ in self.pairs], "student", self._method)
-        teachers = maps_of(setting.teacher, [name for _, name in self.pairs], "teacher", self._method)
+        students = maps_of(context.student, [name for name, _ in self.pairs], "student", self._method)
+        teachers = maps_of(context.teacher, [name for _, name in self.pairs], "teacher", self._method)
         return [(tuple(s.shape[1:]), tuple(t.shape[1:])) for s, t in zip(students, teachers, strict=True)]
 
-    def check_channels(self, setting: BuildContext) -> None:
+    def check_channels(self, context: BuildContext) -> None:
         """Check that student and teacher have equal channels in each pair.
 
         Raises:
-            UsageError: when they have not, or when one of them is no map.
+            UsageError: when they have not, or one of them is not a map.
         """
-        for (mine, its), (student, teacher) in zip(self.pairs, self.shapes(setting), strict=True):
+        for (mine, its), (student, teacher) in zip(self.pairs, self.shapes(context), strict=True):
             if student[0] != teacher[0]:
                 raise UsageError(
                     f"method {self._method} needs equal channels, and the student's {mine} has {student[0]}, the teacher's "
@@ -187,14 +217,14 @@ class Pairing:
         return (f"pairs {', '.join(f'{s} -> {t}' for s, t in self.pairs)} (student -> teacher){left_out}",)
 
     def _blocks(self, offered: FeatureShapes, who: str) -> dict[str, _Size]:
-        found = blocks(offered, preact=self._preact[who])
-        if len(found) < (2 if self._which == "second" else 1):
+        shapes = blocks(offered, preact=self._preact[who])
+        if len(shapes) < (2 if self._which == "second" else 1):
             kind = "feature maps before the last ReLU" if self._preact[who] else "feature maps"
             raise UsageError(
                 f"method {self._method} needs {kind}, and the {who} offers {', '.join(offered) or 'none'}"
-                + ("; name them with method.pairs={STUDENT_MODULE: TEACHER_MODULE}" if self._is_open else "")
+                + ("; name them with method.pairs={STUDENT_MODULE: TEACHER_MODULE}" if self._is_configurable else "")
             )
-        return found
+        return shapes
 
     def _choose(self, student: Mapping[str, _Size], teacher: Mapping[str, _Size]) -> list[tuple[int, int]]:
         if self._which == "second":

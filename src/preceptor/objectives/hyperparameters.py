@@ -1,17 +1,17 @@
-"""Checks of an objective's settings: each returns the value, or says in one line what is wrong with it."""
+"""Checks of an objective's hyperparameters: each returns the value, or raises one line that names it."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import TypeVar
 
-__all__ = ["at_least", "one_of", "positive"]
+__all__ = ["at_least", "fraction", "one_of", "positive"]
 
 _Choice = TypeVar("_Choice", bound=str)
 
 
 def positive(value: float, name: str) -> float:
-    """Return a knob that must be above 0.
+    """Return a hyperparameter that must be above 0.
 
     Raises:
         ValueError: when it is not.
@@ -22,7 +22,7 @@ def positive(value: float, name: str) -> float:
 
 
 def at_least(value: int, least: int, name: str) -> int:
-    """Return a knob that must not be below some number.
+    """Return a hyperparameter that must not be below a bound.
 
     Raises:
         ValueError: when it is.
@@ -32,8 +32,19 @@ def at_least(value: int, least: int, name: str) -> int:
     return value
 
 
+def fraction(value: float, name: str, *, may_be_one: bool = False) -> float:
+    """Return a hyperparameter that must be in [0, 1), or in [0, 1].
+
+    Raises:
+        ValueError: when it is not.
+    """
+    if not 0 <= value <= 1 or (value == 1 and not may_be_one):
+        raise ValueError(f"{name}: {value} is not in [0, 1{']' if may_be_one else ')'}")
+    return value
+
+
 def one_of(value: _Choice, choices: Sequence[str], name: str) -> _Choice:
-    """Return a knob that must be one of a few words.
+    """Return a hyperparameter that must be one of a few words.
 
     Raises:
         ValueError: when it is not.

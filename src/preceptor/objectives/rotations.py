@@ -1,4 +1,4 @@
-"""What methods share that ask about an image and its three rotations: views stacked in rows, classifiers on every block."""
+"""What methods on an image and its three rotations share: the views in order, and classifiers on every block."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ROTATIONS = ("rotated_90", "rotated_180", "rotated_270")
 
 
 def all_views(outputs: Outputs) -> list[Outputs]:
-    """Return what was said of the upright images and of each rotation, in order."""
+    """Return the outputs for the upright images and for each rotation, in order."""
     return [outputs, *(outputs.views[name] for name in ROTATIONS)]
 
 
@@ -44,7 +44,7 @@ class BlockClassifiers(nn.Module):
 
     def forward(self, maps: Sequence[Tensor]) -> list[Tensor]:
         """Return the joint logits [rows, num_joint] of each level."""
-        return [promote(level(given)) for level, given in zip(self.levels, maps, strict=True)]
+        return [promote(level(block)) for level, block in zip(self.levels, maps, strict=True)]
 
 
 class _Residual(nn.Module):

@@ -1,4 +1,4 @@
-"""Weights that change over a run, as data: each schedule is a frozen value, called with a Clock."""
+"""Weights that change over a run, as data: each schedule is a frozen value, called with the Progress."""
 
 from __future__ import annotations
 

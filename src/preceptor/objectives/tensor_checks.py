@@ -1,6 +1,6 @@
-"""Checks of the tensors that a loss is given: one line that names the argument, where torch would speak of its own insides.
+"""Checks of the tensors that are a loss's arguments: one line that names the argument.
 
-They look at types and shapes alone, so that nothing waits for a device.
+They look at types and shapes only, so that nothing waits for a device.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 __all__ = [
+    "check_channels",
     "check_classes",
     "check_embeddings",
     "check_levels",
@@ -37,7 +38,7 @@ def check_logits(student_logits: Tensor, teacher_logits: Tensor) -> None:
 
 
 def check_classes(labels: Tensor, logits: Tensor) -> None:
-    """Check that labels are a class a row of logits.
+    """Check that labels are one class per row of logits.
 
     Raises:
         ValueError: when they are not.
@@ -47,7 +48,7 @@ def check_classes(labels: Tensor, logits: Tensor) -> None:
 
 
 def check_targets(labels: Tensor, logits: Tensor) -> None:
-    """Check that labels are a class, or a distribution, a row of logits.
+    """Check that labels are one class, or one distribution, per row of logits.
 
     Raises:
         ValueError: when they are neither.
@@ -95,6 +96,17 @@ def check_maps(student_map: Tensor, teacher_map: Tensor) -> None:
     check_rows(student_map, teacher_map, "student_map and teacher_map")
 
 
+def check_channels(student_map: Tensor, teacher_map: Tensor, where: str) -> None:
+    """Check that both networks' maps have equal channels.
+
+    Raises:
+        ValueError: when they have not.
+    """
+    if student_map.shape[1] != teacher_map.shape[1]:
+        channels = f"{student_map.shape[1]} and {teacher_map.shape[1]}"
+        raise ValueError(f"student_map and teacher_map: {channels} channels ({where})")
+
+
 def check_embeddings(student_embedding: Tensor, teacher_embedding: Tensor) -> None:
     """Check that both networks' features are vectors of the same samples.
 
@@ -118,7 +130,7 @@ def check_shapes(mine: Tensor, its: Tensor, names: str, where: str = "") -> None
 
 def _levels(maps: object, name: str) -> list[Tensor]:
     if not isinstance(maps, Sequence):
-        raise ValueError(f"{name}: {_kind(maps)}, expected a list of maps {_AXES[4]}, one a level")
+        raise ValueError(f"{name}: {_kind(maps)}, expected a list of maps {_AXES[4]}, one per level")
     return [_check(value, f"{name}[{level}]", 4) for level, value in enumerate(maps)]
 
 

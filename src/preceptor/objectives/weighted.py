@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from torch import Tensor, nn
 
 from preceptor.objectives.base import BuildContext, FeatureShapes, Objective, Taps
-from preceptor.objectives.by_class import index_by_class, setting_by_class, step_by_class
+from preceptor.objectives.one_vs_rest import one_vs_rest_context, one_vs_rest_rows, one_vs_rest_step
 from preceptor.objectives.schedules import Schedule
 from preceptor.types import Batch, Progress, Step, Task
 
@@ -19,7 +19,7 @@ Weight = float | Schedule
 class Sum(Objective):
     """A weighted sum of named objectives; itself an objective.
 
-    Of multi-label data, terms that are made for two or more classes get each class as a problem of its own.
+    On multi-label data, "one_vs_rest" terms get each class as a problem of its own.
 
     Example:
         >>> from preceptor.objectives.distill import KD
@@ -44,12 +44,12 @@ class Sum(Objective):
         self.compares_rows = any(objective.compares_rows for _, objective in self.named_terms())
 
     def named_terms(self) -> list[tuple[str, Objective]]:
-        """Return the terms by name, in the order they were given."""
+        """Return the terms with their names, in the order of the arguments."""
         return [(name, module) for name, module in self.objectives.items() if isinstance(module, Objective)]
 
     @property
     def running(self) -> tuple[str, ...]:
-        """The terms that run: all but those whose weight is plainly 0, which have only their preparation to do."""
+        """The terms that run: all but those with a constant weight of 0, of which only the pretraining counts."""
         return tuple(name for name, weight in self.weight_of.items() if weight != 0.0)
 
     @property
@@ -64,48 +64,48 @@ class Sum(Objective):
             for name, weight in self.weight_of.items()
         }
 
-    def terms(self, step: Step, whole: Callable[[Step], Step] | None = None) -> dict[str, Tensor]:
-        """Return each term's loss before weighting, on the rows that it can be applied to; without any, it is left out.
+    def terms(self, step: Step, gather: Callable[[Step], Step] | None = None) -> dict[str, Tensor]:
+        """Return the loss of each term before weighting, on the rows it applies to; a term without rows is left out.
 
-        A term runs even while its schedule says 0, so that memories stay up to date.
+        A term runs even while its schedule says 0, so that its memory banks stay up to date.
 
         Args:
             step: with the rows of one process, or of one pass.
-            whole: makes of it the step with the rows of all processes, for terms that compare rows.
+            gather: returns the step with the rows of all processes, for terms that compare rows.
         """
         running = [(name, objective) for name, objective in self.named_terms() if name in self.running]
-        everyone = step
-        if whole is not None and any(objective.compares_rows for _, objective in running):
-            everyone = whole(step)
-        found = {}
+        gathered = step
+        if gather is not None and any(objective.compares_rows for _, objective in running):
+            gathered = gather(step)
+        losses = {}
         for name, objective in running:
-            seen = everyone if objective.compares_rows else step
-            if rows := _rows_for(objective, seen.batch):
-                loss = self._loss(objective, seen if rows == len(seen.batch.inputs) else seen.rows(0, rows))
-                weight = _weight_of(objective, seen.batch)
-                found[name] = loss if weight == 1 else loss * weight
-        return found
+            own = gathered if objective.compares_rows else step
+            if rows := _rows_for(objective, own.batch):
+                loss = self._loss(objective, own if rows == len(own.batch.inputs) else own.rows(0, rows))
+                weight = _weight_of(objective, own.batch)
+                losses[name] = loss if weight == 1 else loss * weight
+        return losses
 
     def _loss(self, objective: Objective, step: Step) -> Tensor:
-        if not self._is_by_class(objective):
+        if not self._is_one_vs_rest(objective):
             return objective.loss(step)
-        return step.student.logits.shape[1] * objective.loss(step_by_class(step))
+        return step.student.logits.shape[1] * objective.loss(one_vs_rest_step(step))
 
-    def _is_by_class(self, objective: Objective) -> bool:
+    def _is_one_vs_rest(self, objective: Objective) -> bool:
         return self.task == "multilabel" and objective.multilabel == "one_vs_rest"
 
     def loss(self, step: Step) -> Tensor:
         """Return the sum of weight times term."""
         return total(self.terms(step), self.weights(step.progress))
 
-    def wrap_student(self, model: nn.Module, setting: BuildContext) -> nn.Module:
-        """Let every term wrap_student the network in turn."""
+    def wrap_student(self, model: nn.Module, context: BuildContext) -> nn.Module:
+        """Let each term wrap the student in turn."""
         for _, objective in self.named_terms():
-            model = objective.wrap_student(model, setting)
+            model = objective.wrap_student(model, context)
         return model
 
     def taps(self, student: FeatureShapes, teacher: FeatureShapes) -> Taps:
-        """Return the union of what the terms want."""
+        """Return the union of the terms' features."""
         wanted = [objective.taps(student, teacher) for _, objective in self.named_terms()]
         return Taps(
             tuple(dict.fromkeys(name for taps in wanted for name in taps.student)),
@@ -113,20 +113,20 @@ class Sum(Objective):
         )
 
     def views(self) -> tuple[str, ...]:
-        """Return the union of what the terms want to see."""
+        """Return the union of the terms' extra views."""
         return tuple(dict.fromkeys(name for _, objective in self.named_terms() for name in objective.views()))
 
-    def build(self, setting: BuildContext) -> None:
+    def build(self, context: BuildContext) -> None:
         """Build every term."""
-        self.task, self.num_classes = setting.task, setting.num_classes
+        self.task, self.num_classes = context.task, context.num_classes
         for _, objective in self.named_terms():
-            objective.build(setting_by_class(setting) if self._is_by_class(objective) else setting)
+            objective.build(one_vs_rest_context(context) if self._is_one_vs_rest(objective) else context)
 
     def memory_rows(self, index: Tensor) -> Iterator[tuple[list[Tensor], Tensor]]:
-        """Yield what the terms remember; those that are taken class by class, a row for each class of a sample."""
+        """Yield the terms' memory banks and rows; "one_vs_rest" terms have one row per sample and class."""
         for _, objective in self.named_terms():
-            is_by_class = self._is_by_class(objective)
-            yield from objective.memory_rows(index_by_class(index, self.num_classes) if is_by_class else index)
+            is_expanded = self._is_one_vs_rest(objective)
+            yield from objective.memory_rows(one_vs_rest_rows(index, self.num_classes) if is_expanded else index)
 
     def notes(self) -> tuple[str, ...]:
         """Return the notes of all terms, each under its name."""
@@ -134,7 +134,7 @@ class Sum(Objective):
 
 
 def _rows_for(objective: Objective, batch: Batch) -> int:
-    """Return how many rows of a batch, counted from its first, an objective can be applied to."""
+    """Return how many rows of a batch, counted from the first, an objective applies to."""
     return min(
         len(batch.inputs),
         batch.num_labelled if objective.needs_labels else len(batch.inputs),
@@ -143,7 +143,7 @@ def _rows_for(objective: Objective, batch: Batch) -> int:
 
 
 def _weight_of(objective: Objective, batch: Batch) -> float:
-    """Return how much the mean over the rows that an objective is applied to counts, where that over all rows counts 1."""
+    """Return the weight of the mean over the rows that an objective applies to, where the mean over all rows has 1."""
     share = batch.labelled_share if objective.needs_labels else batch.share
     if objective.needs_samples and (not objective.needs_labels or len(batch.index) < batch.num_labelled):
         share = batch.sample_share
@@ -162,7 +162,7 @@ def renormalise(weights: Mapping[str, float], present: Collection[str]) -> dict[
     """
     kept = {name: weight for name, weight in weights.items() if name in present}
     if sum(kept.values()) == 0:
-        raise ValueError(f"weights: {kept} add up to 0, so that nothing can be handed over to them")
+        raise ValueError(f"weights: {kept} add up to 0 and cannot be renormalised")
     scale = sum(weights.values()) / sum(kept.values())
     return {name: weight * scale for name, weight in kept.items()}
 
@@ -173,10 +173,10 @@ def total(terms: Mapping[str, Tensor], weights: Mapping[str, float]) -> Tensor:
     Raises:
         ValueError: when every weight is 0: there is nothing to minimise.
     """
-    parts = [weights[name] * term for name, term in terms.items() if weights[name] != 0.0]
-    if not parts:
+    weighted = [weights[name] * term for name, term in terms.items() if weights[name] != 0.0]
+    if not weighted:
         raise ValueError(f"every term has weight 0: {', '.join(terms)}")
-    result = parts[0]
-    for part in parts[1:]:
-        result = result + part
+    result = weighted[0]
+    for term in weighted[1:]:
+        result = result + term
     return result

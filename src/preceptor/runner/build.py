@@ -60,7 +60,7 @@ class TeacherSet:
     def fingerprints(self) -> list[str]:
         """Of all the networks' weights and statistics."""
         if self.store is not None:
-            return list(self.store.manifest.of.teachers)
+            return list(self.store.manifest.source.teachers)
         return [fingerprint(network) for network in (*self.anchors, *self.networks)]
 
 

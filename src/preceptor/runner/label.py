@@ -19,7 +19,7 @@ from preceptor.config.sections import LabelRecipe
 from preceptor.data import Data, check_views, view_batches
 from preceptor.distributed import join_processes
 from preceptor.errors import UsageError
-from preceptor.labels import Encoding, LabelsOf, Manifest, check_folder, write_labels
+from preceptor.labels import Encoding, LabelSource, Manifest, check_folder, write_labels
 from preceptor.models import observe
 from preceptor.runner.data import load_data
 from preceptor.training import Engine, EnsembleTeacher, LiveTeacher, TeacherSource, choose_engine, forward_flops
@@ -81,7 +81,7 @@ def label(
     with Progress(console=Console(stderr=True, quiet=not show), disable=not show) as shown:
         engine = choose_engine(recipe.device, recipe.precision, recipe.engine, partial(_note, shown))
         source, engine = _source(networks, recipe, data, engine)
-        of = LabelsOf(
+        label_source = LabelSource(
             teachers=fingerprints,
             data=data.fingerprint,
             samples=len(data.train),
@@ -91,7 +91,7 @@ def label(
             precision=engine.precision,
         )
         names = {"data": data.name, "teacher": str(recipe.teacher.path)}
-        wanted = Manifest(of, names, recipe.views, recipe.rows_per_shard)
+        wanted = Manifest(label_source, names, recipe.views, recipe.rows_per_shard)
         for note in (
             *data.notes,
             *reading_notes("teacher", networks),
@@ -99,11 +99,11 @@ def label(
             f"labels: {encoding.bytes_per_sample} bytes a sample and view",
         ):
             _note(shown, note)
-        task, asked = shown.add_task("label", total=of.samples * recipe.views), 0
+        task, asked = shown.add_task("label", total=label_source.samples * recipe.views), 0
 
-        def answers(wanted: Iterable[tuple[int, Tensor]]) -> Iterator[Tensor]:
+        def predict(requests: Iterable[tuple[int, Tensor]]) -> Iterator[Tensor]:
             nonlocal asked
-            seen = ((View(view, recipe.seed, number), rows) for number, rows in wanted)
+            seen = ((View(view, recipe.seed, number), rows) for number, rows in requests)
             for batch in view_batches(data.train, seen, data.normalisation, engine.device, workers=recipe.workers):
                 asked += len(batch.inputs)
                 yield source(batch).logits
@@ -111,10 +111,11 @@ def label(
         manifest = write_labels(
             recipe.out,
             wanted,
-            answers,
+            predict,
             batch_size=recipe.batch_size,
-            done=partial(shown.advance, task),
-            part=(engine.processes.rank, engine.processes.world_size),
+            advance=partial(shown.advance, task),
+            rank=engine.processes.rank,
+            world_size=engine.processes.world_size,
             gather=engine.processes.exchange,
         )
     path = Path(recipe.out)

@@ -41,7 +41,7 @@ def make_loaders(resolved: ResolvedRecipe, inputs: LoadedInputs, engine: Engine)
         )
     fixed_views = None
     if inputs.store is not None:
-        fixed_views = FixedViews(inputs.store.manifest.of.view_seed, inputs.store.views)
+        fixed_views = FixedViews(inputs.store.manifest.source.view_seed, inputs.store.views)
 
     def loader(split: Split, batch_size: int, first: int = 0) -> Loader:
         """Return the batches of a split: each rank takes rows in turn, and `first` rows of the batch come before these."""

@@ -55,7 +55,7 @@ def run(
     join_processes().wait()  # so that nobody looks once the first process has claimed it
     recipe, objects, assistants = _distil_assistants(recipe, objects, show=show)
     inputs = load_inputs(recipe, objects)
-    view = None if inputs.store is None else inputs.store.manifest.of.view
+    view = None if inputs.store is None else inputs.store.manifest.source.view
     resolved = resolve(recipe, inputs.data, objective=objects.objective, view=view)
     engine = choose_engine(recipe.device, recipe.precision, recipe.engine, sharding=recipe.sharding)
     show = show and engine.processes.is_first

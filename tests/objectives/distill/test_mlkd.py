@@ -128,7 +128,7 @@ def test_errors() -> None:
     with pytest.raises(ValueError, match="form: unknown 'both'; there are released, paper"):
         inspect.unwrap(MLKD.__init__)(MLKD.__new__(MLKD), form="both")
     given = step(None)
-    with pytest.raises(UsageError, match="mlkd needs the teacher's answer on the view strong, and there is none"):
+    with pytest.raises(UsageError, match="mlkd needs the teacher's outputs for the view strong, and there are none"):
         MLKD().loss(replace(given, teacher=Outputs(teacher)))
-    with pytest.raises(UsageError, match="mlkd needs the student's answer on the view strong"):
+    with pytest.raises(UsageError, match="mlkd needs the student's outputs for the view strong"):
         MLKD().loss(replace(given, student=Outputs(student)))

@@ -71,7 +71,7 @@ def test_gradcheck() -> None:
     assert torch.autograd.gradcheck(lambda maps: ofd_loss(maps, teacher, margin), student.requires_grad_())
 
 
-def setting(student: torch.nn.Module, teacher: torch.nn.Module, objective: OFD, side: int) -> BuildContext:
+def context(student: torch.nn.Module, teacher: torch.nn.Module, objective: OFD, side: int) -> BuildContext:
     inputs = torch.randn(2, 3, side, side)
     names = [[f"block{k}_preact" for k in range(1, n + 1)] for n in (2, 3)]
     taps = objective.taps(offer(*names[0]), offer(*names[1]))
@@ -87,7 +87,7 @@ def test_margins_are_those_of_the_teachers_batch_norms() -> None:
     norm = teacher.get_submodule("layer3.0.bn2")
     assert isinstance(norm, torch.nn.BatchNorm2d)
     torch.nn.init.normal_(norm.weight)
-    seen = setting(student, teacher, objective, 32)
+    seen = context(student, teacher, objective, 32)
     objective.build(seen)
     torch.testing.assert_close(objective.get_buffer("margin1"), ofd_margin(norm.weight.detach(), norm.bias.detach()))
     assert len(objective.notes()) == 1
@@ -150,7 +150,7 @@ def test_pairs_of_the_users_take_the_margin_of_the_batch_norm_they_name() -> Non
 def test_without_a_batch_norm_margins_are_estimated_and_it_says_so() -> None:
     student = ConvNet([4, 6], 1, num_classes=5, in_channels=3)
     objective = OFD()
-    seen = setting(student, ConvNet([4, 6, 8], 1, num_classes=5, in_channels=3), objective, 16)
+    seen = context(student, ConvNet([4, 6, 8], 1, num_classes=5, in_channels=3), objective, 16)
     objective.build(BuildContext(10, 5, seen.student, seen.teacher, student, torch.nn.Identity()))
     assert seen.teacher is not None
     values = seen.teacher.features["block3_preact"].transpose(0, 1).flatten(1)

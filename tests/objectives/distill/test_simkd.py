@@ -57,8 +57,8 @@ def test_the_student_becomes_backbone_projector_and_the_teachers_frozen_classifi
     torch.manual_seed(0)
     student = ConvNet([4, 6], 1, num_classes=5, in_channels=3)
     teacher = ConvNet([8, 16, 32], 1, num_classes=5, in_channels=3)
-    objective, setting = SimKD(), _setting(student, teacher)
-    model = objective.wrap_student(student, setting)
+    objective, context = SimKD(), _setting(student, teacher)
+    model = objective.wrap_student(student, context)
     assert isinstance(model, ReusedClassifier)
     assert objective.taps(
         {"block1": (4, 16, 16), "block2": (6, 8, 8), "projected": (32, 4, 4)},

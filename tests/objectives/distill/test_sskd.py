@@ -198,7 +198,7 @@ def test_errors() -> None:
         sskd_ss_loss(torch.zeros(4, 2), torch.zeros(4, 2), temperature=0)
     with pytest.raises(ValueError, match="similarity_temperature: -1 is not above 0"):
         SSKD(similarity_temperature=-1)
-    with pytest.raises(ValueError, match="embedding: 6 rows are not four an image"):
+    with pytest.raises(ValueError, match="embedding: 6 rows are not four per image"):
         sskd_ss_loss(torch.zeros(6, 2), torch.zeros(6, 2))
     with pytest.raises(ValueError, match=r"transformed_keep: 1\.5 is not in \[0, 1\]"):
         SSKD(transformed_keep=1.5)

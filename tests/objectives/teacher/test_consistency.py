@@ -249,5 +249,5 @@ def test_going_on_in_the_middle_of_an_epoch_gives_the_same_bank(top: int | None)
 
 
 def test_a_missing_bank_is_said() -> None:
-    with pytest.raises(ValueError, match=r"no bank yet: call build\(setting\) first"):
+    with pytest.raises(ValueError, match=r"no bank yet: call build\(context\) first"):
         Consistency()(torch.zeros(1, 2), torch.tensor([0]), 2)

@@ -54,7 +54,7 @@ def test_mixed_labels_make_the_mixture_of_losses() -> None:
     torch.testing.assert_close(cross_entropy_loss(logits, one_hot), cross_entropy_loss(logits, labels))
 
 
-def setting(labels: torch.Tensor, num_classes: int) -> BuildContext:
+def context(labels: torch.Tensor, num_classes: int) -> BuildContext:
     return BuildContext(len(labels), num_classes, Outputs(torch.zeros(2, num_classes)), None, labels=labels)
 
 
@@ -71,7 +71,7 @@ def test_class_weights_by_definition() -> None:
 def test_balanced_weights_count_the_training_split() -> None:
     labels = torch.tensor([0] * 9 + [1] * 3)
     objective = CrossEntropy(class_weights="balanced")
-    objective.build(setting(labels, 2))
+    objective.build(context(labels, 2))
     assert objective.class_weights is not None
     assert objective.class_weights.tolist() == pytest.approx([12 / 18, 12 / 6])
     assert objective.class_weights[labels].mean().item() == pytest.approx(1)
@@ -91,6 +91,6 @@ def test_weights_that_cannot_be(weights: tuple[float, ...]) -> None:
 
 def test_weights_that_do_not_fit_the_data() -> None:
     with pytest.raises(UsageError, match="class_weights: 2 for 3 classes; one each"):
-        CrossEntropy(class_weights=(1.0, 2.0)).build(setting(torch.tensor([0, 1, 2]), 3))
+        CrossEntropy(class_weights=(1.0, 2.0)).build(context(torch.tensor([0, 1, 2]), 3))
     with pytest.raises(UsageError, match="class_weights: class 1 has no training samples to balance"):
-        CrossEntropy(class_weights="balanced").build(setting(torch.tensor([0, 2]), 3))
+        CrossEntropy(class_weights="balanced").build(context(torch.tensor([0, 2]), 3))

@@ -23,7 +23,7 @@ def step_of(logits: Tensor, labels: Tensor) -> Step:
     return Step(batch, Outputs(logits), None, nn.Identity(), Progress(1, 1, 0.0))
 
 
-def surveyed(*steps: Step, refresh: Refresh = "none", decay: float = 0.9) -> MCMI:
+def calibrated(*steps: Step, refresh: Refresh = "none", decay: float = 0.9) -> MCMI:
     objective = MCMI(refresh, decay)
     classes = steps[0].student.logits.shape[1]
     objective.build(BuildContext(10, classes, steps[0].student, None))
@@ -56,7 +56,7 @@ def test_by_hand() -> None:
 
 def test_centroids_are_the_mean_answers_of_the_classes() -> None:
     steps = some_steps()
-    objective = surveyed(*steps)
+    objective = calibrated(*steps)
     logits = torch.cat([step.student.logits for step in steps])
     labels = torch.cat([step.batch.labels for step in steps if step.batch.labels is not None])
     for label in range(3):
@@ -67,7 +67,7 @@ def test_centroids_are_the_mean_answers_of_the_classes() -> None:
 
 def test_it_is_not_negative_and_0_at_the_centroids() -> None:
     steps = some_steps()
-    objective = surveyed(*steps)
+    objective = calibrated(*steps)
     assert all(objective.loss(step).item() > 0 for step in steps)
     labels = torch.arange(4)
     assert objective(objective.centroids.log(), labels).item() == pytest.approx(0.0, abs=1e-6)
@@ -76,7 +76,7 @@ def test_it_is_not_negative_and_0_at_the_centroids() -> None:
 def test_over_the_surveyed_set_it_is_the_mutual_information_given_the_class() -> None:
     """mean_i H(Q_y_i) - mean_i H(p_i): the centroid's entropy is what its class's answers share and what they differ in."""
     (step,) = some_steps()[:1]
-    objective = surveyed(step)
+    objective = calibrated(step)
     given, labels = step.student.logits.softmax(1), step.batch.labels
     assert labels is not None
     entropies = [-(q * q.log()).sum(1).mean() for q in (objective.centroids[labels], given)]
@@ -86,7 +86,7 @@ def test_over_the_surveyed_set_it_is_the_mutual_information_given_the_class() ->
 def test_a_weight_of_0_is_cross_entropy() -> None:
     step = some_steps()[0]
     alone = Sum(cross_entropy=(1.0, CrossEntropy())).loss(step)
-    assert torch.equal(Sum(cross_entropy=(1.0, CrossEntropy()), mcmi=(0.0, surveyed(step))).loss(step), alone)
+    assert torch.equal(Sum(cross_entropy=(1.0, CrossEntropy()), mcmi=(0.0, calibrated(step))).loss(step), alone)
 
 
 def test_a_centroid_that_rules_a_class_out_costs_no_more_than_its_floor() -> None:
@@ -94,12 +94,12 @@ def test_a_centroid_that_rules_a_class_out_costs_no_more_than_its_floor() -> Non
     value = mcmi_loss(torch.tensor([[0.0, 1e4]]), torch.tensor([0]), centroids)
     assert value.item() == pytest.approx(-math.log(1e-12), rel=1e-6)
     sure = step_of(torch.tensor([[1e4, 0.0], [0.0, 1e4]]), torch.tensor([0, 1]))
-    assert surveyed(sure).centroids.min().item() == pytest.approx(1e-12, rel=1e-3)
+    assert calibrated(sure).centroids.min().item() == pytest.approx(1e-12, rel=1e-3)
 
 
 def test_centroids_stay_or_follow_the_batch() -> None:
     first, second, _ = some_steps()
-    fixed, moving = surveyed(first), surveyed(first, refresh="ema")
+    fixed, moving = calibrated(first), calibrated(first, refresh="ema")
     assert moving.compares_rows
     assert not fixed.compares_rows
     before = fixed.centroids.clone()
@@ -119,7 +119,7 @@ def test_centroids_stay_or_follow_the_batch() -> None:
 
 
 def test_centroids_are_restored() -> None:
-    one, two = surveyed(*some_steps()), MCMI()
+    one, two = calibrated(*some_steps()), MCMI()
     two.build(BuildContext(10, 4, Outputs(torch.zeros(2, 4)), None))
     two.load_state_dict(one.state_dict())
     assert torch.equal(one.centroids, two.centroids)
@@ -137,10 +137,10 @@ def test_mistakes() -> None:
     with pytest.raises(ValueError, match=r"decay: 1\.0 is not in \[0, 1\)"):
         MCMI(decay=1.0)
     with pytest.raises(
-        ValueError, match=r"mcmi has no centroids yet: call build\(setting\) and survey\(answers\) first"
+        ValueError, match=r"mcmi has no centroids yet: call build\(context\) and calibrate\(steps\) first"
     ):
         MCMI()(torch.zeros(1, 2), torch.tensor([0]))
     step = some_steps()[0]
     bare = replace(step, batch=replace(step.batch, labels=None))
     with pytest.raises(UsageError, match="needs labels, and 16 of 16 rows have none"):
-        surveyed(bare)
+        calibrated(bare)

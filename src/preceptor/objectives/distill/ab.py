@@ -14,12 +14,12 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from preceptor.divergences import promote
-from preceptor.objectives.base import BuildContext, FeatureShapes, Objective, Stage, Taps
+from preceptor.objectives.base import BuildContext, Stage
 from preceptor.objectives.connectors import Regressor
 from preceptor.objectives.features import Pairing
 from preceptor.objectives.hyperparameters import at_least, positive
+from preceptor.objectives.paired import PairedObjective
 from preceptor.objectives.tensor_checks import check_levels, check_shapes
-from preceptor.types import Step
 
 __all__ = ["AB", "ab_loss"]
 
@@ -65,7 +65,7 @@ def ab_loss(
     return _SCALE * torch.stack([2.0 ** (level - depth + 1) * value for level, value in enumerate(levels)]).sum()
 
 
-class AB(Objective):
+class AB(PairedObjective):
     """Hinge distance of activation boundaries at all blocks, through connectors where shapes differ."""
 
     multilabel = "as_is"
@@ -83,17 +83,13 @@ class AB(Objective):
         connected = [connector(maps) for connector, maps in zip(self.connectors, student_maps, strict=False)]
         return ab_loss(connected or student_maps, teacher_maps, margin=self.margin)
 
-    def taps(self, student: FeatureShapes, teacher: FeatureShapes) -> Taps:
-        """Pair the blocks before their last ReLU, or as the user says."""
-        return self.pairing.taps(student, teacher)
-
-    def build(self, setting: BuildContext) -> None:
+    def build(self, context: BuildContext) -> None:
         """Make the connectors that fit the shapes."""
         connectors: list[nn.Module] = [
             nn.Identity() if student == teacher else Regressor(student, teacher, relu=False)
-            for student, teacher in self.pairing.shapes(setting)
+            for student, teacher in self.pairing.shapes(context)
         ]
-        self.connectors = nn.ModuleList(connectors).to(setting.student.logits.device)
+        self.connectors = nn.ModuleList(connectors).to(context.student.logits.device)
 
     def pretraining(self) -> Stage | None:
         """Train the student's maps by this loss alone."""
@@ -103,7 +99,3 @@ class AB(Objective):
         """Name the pairs, and say when there is no stage."""
         alone = () if self.stage_epochs else ("no stage: it counts in the run, by its weight alone",)
         return (*self.pairing.notes(), *alone)
-
-    def loss(self, step: Step) -> Tensor:
-        """Return the loss between student and teacher."""
-        return self(*self.pairing.maps(step))  # type: ignore[no-any-return]

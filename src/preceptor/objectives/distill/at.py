@@ -14,12 +14,11 @@ from torch import Tensor
 from torch.nn import functional
 
 from preceptor.divergences import promote
-from preceptor.objectives.base import BuildContext, FeatureShapes, Objective, Taps
 from preceptor.objectives.connectors import pool_to_smaller
 from preceptor.objectives.features import Pairing
 from preceptor.objectives.hyperparameters import positive
+from preceptor.objectives.paired import PairedObjective
 from preceptor.objectives.tensor_checks import check_levels
-from preceptor.types import Step
 
 __all__ = ["AT", "at_loss"]
 
@@ -33,7 +32,7 @@ def at_loss(
     """Return sum over levels of mean (a_S - a_T)^2, a = the L2-normalised mean over channels of |map|^power.
 
     Args:
-        student_maps: one a level, [batch, channels, height, width].
+        student_maps: one per level, [batch, channels, height, width].
         teacher_maps: as many, other channels and sizes allowed: the larger side is average-pooled; constant in the gradient.
         power: above 0.
 
@@ -62,7 +61,7 @@ def _attention(pooled: Tensor, power: float) -> Tensor:
     return functional.normalize(pooled.abs().pow(power).mean(1).flatten(1), eps=1e-12)
 
 
-class AT(Objective):
+class AT(PairedObjective):
     """Distance between the attention maps of paired blocks."""
 
     multilabel = "as_is"
@@ -75,19 +74,3 @@ class AT(Objective):
     def forward(self, student_maps: Sequence[Tensor], teacher_maps: Sequence[Tensor]) -> Tensor:
         """Return the loss of lists of maps [batch, channels, height, width]."""
         return at_loss(student_maps, teacher_maps, power=self.power)
-
-    def taps(self, student: FeatureShapes, teacher: FeatureShapes) -> Taps:
-        """Pair the blocks, or as the user says."""
-        return self.pairing.taps(student, teacher)
-
-    def build(self, setting: BuildContext) -> None:
-        """Check that what was chosen are maps."""
-        self.pairing.shapes(setting)
-
-    def notes(self) -> tuple[str, ...]:
-        """Name the pairs."""
-        return self.pairing.notes()
-
-    def loss(self, step: Step) -> Tensor:
-        """Return the loss between student and teacher."""
-        return self(*self.pairing.maps(step))  # type: ignore[no-any-return]

@@ -12,8 +12,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from preceptor.divergences import promote
-from preceptor.objectives.base import BuildContext, FeatureShapes, Objective, Taps, teacher_outputs
-from preceptor.objectives.features import need
+from preceptor.objectives.base import BuildContext, FeatureShapes, Objective, Taps
+from preceptor.objectives.features import pooled_features, pooled_taps, pooled_widths
 from preceptor.objectives.hyperparameters import at_least
 from preceptor.objectives.tensor_checks import check_embeddings
 from preceptor.types import Step
@@ -64,17 +64,16 @@ class CC(Objective):
             return cc_loss(self.student_embed(student), self.teacher_embed(teacher))
 
     def taps(self, student: FeatureShapes, teacher: FeatureShapes) -> Taps:
-        """Ask for the pooled features."""
-        return Taps((need("pooled", student, "student", "cc"),), (need("pooled", teacher, "teacher", "cc"),))
+        """Tap the pooled features."""
+        return pooled_taps(student, teacher, "cc")
 
-    def build(self, setting: BuildContext) -> None:
+    def build(self, context: BuildContext) -> None:
         """Make the two linear maps."""
-        assert setting.teacher is not None
-        device = setting.student.logits.device
-        self.student_embed = nn.Linear(setting.student.features["pooled"].shape[1], self.dim).to(device)
-        self.teacher_embed = nn.Linear(setting.teacher.features["pooled"].shape[1], self.dim).to(device)
+        device = context.student.logits.device
+        self.student_embed, self.teacher_embed = (
+            nn.Linear(width, self.dim).to(device) for width in pooled_widths(context)
+        )
 
     def loss(self, step: Step) -> Tensor:
         """Return the loss between student and teacher."""
-        pooled = teacher_outputs(step).features["pooled"]
-        return self(step.student.features["pooled"], pooled)  # type: ignore[no-any-return]
+        return self(*pooled_features(step))

@@ -19,8 +19,8 @@ from torch.nn import functional
 from preceptor.divergences import promote
 from preceptor.errors import UsageError
 from preceptor.objectives.banks import fresh_order, remember
-from preceptor.objectives.base import BuildContext, FeatureShapes, Objective, Taps, teacher_outputs
-from preceptor.objectives.features import need
+from preceptor.objectives.base import BuildContext, FeatureShapes, Objective, Taps
+from preceptor.objectives.features import pooled_features, pooled_taps, pooled_widths
 from preceptor.objectives.hyperparameters import one_of, positive
 from preceptor.types import Step
 
@@ -43,7 +43,7 @@ def crd_loss(
         num_data: training samples.
 
     Returns:
-        nats a sample, batch mean, at least 0: one direction of the two.
+        nats per sample, batch mean, at least 0: one direction of the two.
 
     Raises:
         ValueError: for num_data that is not above 0.
@@ -95,40 +95,41 @@ class CRD(Objective):
         self._negatives = self._candidates = 0
 
     def taps(self, student: FeatureShapes, teacher: FeatureShapes) -> Taps:
-        """Ask for the pooled features."""
-        return Taps((need("pooled", student, "student", "crd"),), (need("pooled", teacher, "teacher", "crd"),))
+        """Tap the pooled features."""
+        return pooled_taps(student, teacher, "crd")
 
-    def build(self, setting: BuildContext) -> None:
+    def build(self, context: BuildContext) -> None:
         """Make the embeddings and the banks.
 
         Raises:
             UsageError: when the labels of the training split are not known.
         """
-        if setting.labels is None or setting.teacher is None:
+        if context.labels is None or context.teacher is None:
             raise UsageError("method crd needs a teacher and the labels of the training split to draw negatives")
-        device, rows = setting.student.logits.device, setting.num_samples
-        widths = [outputs.features["pooled"].shape[1] for outputs in (setting.student, setting.teacher)]
-        self.student_embed, self.teacher_embed = (nn.Linear(width, self.dim).to(device) for width in widths)
+        device, rows = context.student.logits.device, context.num_samples
+        self.student_embed, self.teacher_embed = (
+            nn.Linear(width, self.dim).to(device) for width in pooled_widths(context)
+        )
         bound = 1 / math.sqrt(self.dim / 3)
         for name in ("student_bank", "teacher_bank"):
             self.register_buffer(name, torch.empty(rows, self.dim, device=device).uniform_(-bound, bound))
         self.register_buffer("log_normalisers", torch.zeros(2, device=device))
         self.register_buffer("num_steps", torch.zeros(1, dtype=torch.long, device=device))
-        unlabelled = torch.arange(rows - len(setting.labels)) + setting.num_classes  # each alone in a class of its own
-        self.register_buffer("classes", torch.cat([setting.labels, unlabelled]).to(device), persistent=False)
-        largest = int(torch.bincount(setting.labels).max())
+        unlabelled = torch.arange(rows - len(context.labels)) + context.num_classes  # each alone in a class of its own
+        self.register_buffer("classes", torch.cat([context.labels, unlabelled]).to(device), persistent=False)
+        largest = int(torch.bincount(context.labels).max())
         self._negatives = min(self.num_negatives, rows - largest)
         self._candidates = min(self._negatives + largest, rows)
 
     def loss(self, step: Step) -> Tensor:
         """Return both directions' sum; in training, remember the embeddings."""
-        pooled = (step.student.features["pooled"], teacher_outputs(step).features["pooled"].detach())
+        student, teacher = pooled_features(step)
         index = step.batch.index
         order = fresh_order(len(self.classes), self.seed, self.num_steps)
         with torch.autocast(index.device.type, enabled=False):
             embeddings = [
                 functional.normalize(embed(promote(features)))
-                for embed, features in zip((self.student_embed, self.teacher_embed), pooled, strict=True)
+                for embed, features in ((self.student_embed, student), (self.teacher_embed, teacher.detach()))
             ]
             student_side = self._side(embeddings[0], self.teacher_bank, 0, index, order)
             teacher_side = self._side(embeddings[1], self.student_bank, 1, index, order)

@@ -43,7 +43,7 @@ def ctkd_loss(
         reversal: strength of the adversary.
 
     Returns:
-        nats a sample, batch mean; 0 where the rows differ by a constant only.
+        nats per sample, batch mean; 0 where the rows differ by a constant only.
 
     Raises:
         ValueError: for a start or scale that is not above 0, or logits of different shapes.
@@ -111,4 +111,4 @@ class CTKD(Objective):
     def loss(self, step: Step) -> Tensor:
         """Return the loss between student and teacher at this epoch's strength."""
         teacher = teacher_outputs(step).logits
-        return self(step.student.logits, teacher, reversal=self.reversal(step.progress))  # type: ignore[no-any-return]
+        return self(step.student.logits, teacher, reversal=self.reversal(step.progress))

@@ -33,21 +33,21 @@ def dist_loss(
     inter_weight: float = 1.0,
     intra_weight: float = 1.0,
     temperature: float = 4.0,
-    by_class: bool = False,
+    multilabel: bool = False,
 ) -> Float[Tensor, ""]:
     """Return temperature^2 (inter_weight (1 - mean row correlation) + intra_weight (1 - mean column correlation)).
 
     Args:
         student_logits: of the student.
         teacher_logits: of the teacher; constant in the gradient.
-        inter_weight: of the correlation over classes, one a sample.
-        intra_weight: of the correlation over samples, one a class; of a batch of one there is none, and the part is 0.
+        inter_weight: of the correlation over classes, one per sample.
+        intra_weight: of the correlation over samples, one per class; for a batch of one there is none, and the term is 0.
         temperature: of the softmax whose outputs are correlated, above 0; 4 on CIFAR, 1 on ImageNet.
-        by_class: take the sigmoid of each logit instead of the softmax over them, as multi-label data need.
+        multilabel: take the sigmoid of each logit instead of the softmax over them, as multi-label data need.
 
     Returns:
-        between 0 and 2 temperature^2 a part; 0 where the distributions are equal, up to 1e-8 of their norms; a constant row or
-        column counts as uncorrelated. The second part depends on which samples share a batch.
+        between 0 and 2 temperature^2 per term; 0 where the distributions are equal, up to 1e-8 of their norms; a constant row or
+        column counts as uncorrelated. The second term depends on which samples share a batch.
 
     Raises:
         ValueError: for a temperature that is not above 0, or logits of different shapes.
@@ -61,7 +61,7 @@ def dist_loss(
     check_logits(student_logits, teacher_logits)
     temperature = positive(temperature, "temperature")
     both = (student_logits, teacher_logits.detach())
-    if by_class:
+    if multilabel:
         student, teacher = (torch.sigmoid(promote(logits) / temperature) for logits in both)
     else:
         student, teacher = (log_soften(logits, temperature).exp() for logits in both)
@@ -103,18 +103,18 @@ class DIST(Objective):
         self.intra_weight = intra_weight
         self.temperature = positive(temperature, "temperature")
         self._has_warned = False
-        self._is_by_class = False
+        self._is_multilabel = False
 
-    def build(self, setting: BuildContext) -> None:
+    def build(self, context: BuildContext) -> None:
         """Correlate sigmoids where several classes can be present at once."""
-        self._is_by_class = setting.task == "multilabel"
+        self._is_multilabel = context.task == "multilabel"
 
     def forward(self, student_logits: Tensor, teacher_logits: Tensor, labels: Tensor | None = None) -> Tensor:
         """Return the loss of logits [batch, classes]; labels are not used."""
         if len(student_logits) == 1 and not self._has_warned:
             self._has_warned = True
             warnings.warn(
-                "dist of a batch of one: the part over samples is 0, only that over classes remains", stacklevel=2
+                "dist of a batch of one: the term over samples is 0, only that over classes remains", stacklevel=2
             )
         return dist_loss(
             student_logits,
@@ -122,9 +122,9 @@ class DIST(Objective):
             inter_weight=self.inter_weight,
             intra_weight=self.intra_weight,
             temperature=self.temperature,
-            by_class=self._is_by_class,
+            multilabel=self._is_multilabel,
         )
 
     def loss(self, step: Step) -> Tensor:
         """Return the loss between student and teacher."""
-        return self(step.student.logits, teacher_outputs(step).logits)  # type: ignore[no-any-return]
+        return self(step.student.logits, teacher_outputs(step).logits)

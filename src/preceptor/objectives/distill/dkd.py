@@ -1,4 +1,4 @@
-"""Decoupled KD: the target class and the other classes weighed apart.
+"""Decoupled KD: the target class and the other classes weighted separately.
 
 Source: Zhao, Cui, Song, Qiu, Liang, "Decoupled Knowledge Distillation" (CVPR 2022, arXiv 2203.08679), equation 7.
 Differs from the authors' code: log-space throughout, finite where a student is very sure of a wrong class; the C - 1 other
@@ -14,7 +14,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from preceptor.divergences import kl, log_soften, other_classes, promote
-from preceptor.objectives.base import Objective, labels_of, teacher_outputs
+from preceptor.objectives.base import Objective
 from preceptor.objectives.fallback import kd_where_unlabelled
 from preceptor.objectives.hyperparameters import positive
 from preceptor.objectives.tensor_checks import check_classes, check_logits
@@ -46,7 +46,7 @@ def dkd_loss(
         temperature: above 0.
 
     Returns:
-        nats a sample, batch mean; 0 where the rows differ by a constant only.
+        nats per sample, batch mean; 0 where the rows differ by a constant only.
 
     Raises:
         ValueError: for a temperature that is not above 0, fewer than two classes, logits of different shapes, or labels
@@ -62,14 +62,14 @@ def dkd_loss(
     temperature = positive(temperature, "temperature")
     if student_logits.shape[1] < 2:
         raise ValueError(f"student_logits: {student_logits.shape[1]} classes, dkd needs at least 2")
-    student_pair, student_others = _parts(student_logits, labels, temperature)
-    teacher_pair, teacher_others = _parts(teacher_logits.detach(), labels, temperature)
+    student_pair, student_others = _target_and_others(student_logits, labels, temperature)
+    teacher_pair, teacher_others = _target_and_others(teacher_logits.detach(), labels, temperature)
     target = kl(teacher_pair, student_pair).mean()
     nontarget = kl(teacher_others, student_others).mean()
     return temperature**2 * (target_weight * target + nontarget_weight * nontarget)
 
 
-def _parts(logits: Tensor, labels: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
+def _target_and_others(logits: Tensor, labels: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
     """Return log (p_y, 1 - p_y), [batch, 2], and log-probabilities among the others, [batch, classes - 1]."""
     scaled = promote(logits) / temperature
     rest = other_classes(scaled, labels)
@@ -93,7 +93,7 @@ class DKD(Objective):
         """Return the loss of logits [batch, classes] with labels [batch]."""
         if student_logits.shape[-1] == 2 and not self._has_warned:
             self._has_warned = True
-            warnings.warn("dkd with two classes: the non-target part is 0, only the target part remains", stacklevel=2)
+            warnings.warn("dkd with two classes: the non-target term is 0, only the target term remains", stacklevel=2)
         return dkd_loss(
             student_logits,
             teacher_logits,
@@ -105,7 +105,4 @@ class DKD(Objective):
 
     def loss(self, step: Step) -> Tensor:
         """Return the loss between student and teacher; on rows without a label that of plain KD."""
-        return kd_where_unlabelled(step, self._labelled, self.temperature)
-
-    def _labelled(self, step: Step) -> Tensor:
-        return self(step.student.logits, teacher_outputs(step).logits, labels_of(step))  # type: ignore[no-any-return]
+        return kd_where_unlabelled(step, self, self.temperature)

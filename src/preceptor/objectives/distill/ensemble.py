@@ -40,14 +40,14 @@ def ensemble_loss(
 
     Args:
         student_logits: of the student.
-        teacher_logits: one a teacher; constant in the gradient.
+        teacher_logits: one per teacher; constant in the gradient.
         weights: of the teachers, at least 0, not all 0, scaled to sum 1; None for equal ones.
         mode: "probability": mean of distributions; "loss": mean of losses, the same gradient at the student; "logit": mean of
             logits, the normalised geometric mean of distributions.
         temperature: above 0.
 
     Returns:
-        nats a sample, batch mean; 0 where the student equals that mean ("loss": only where all teachers agree).
+        nats per sample, batch mean; 0 where the student equals that mean ("loss": only where all teachers agree).
 
     Raises:
         ValueError: for no teacher, weights that do not fit, an unknown mode, a temperature that is not above 0, or logits of
@@ -59,15 +59,13 @@ def ensemble_loss(
         True
     """
     temperature = positive(temperature, "temperature")
-    for answers in teacher_logits:
-        check_logits(student_logits, answers)
+    for logits in teacher_logits:
+        check_logits(student_logits, logits)
     shares = _shares(weights, len(teacher_logits))
     log_student = log_soften(student_logits, temperature)
     if one_of(mode, _MODES, "mode") == "logit":
-        mean = torch.stack([share * promote(t.detach()) for share, t in zip(shares, teacher_logits, strict=True)]).sum(
-            0
-        )
-        return temperature**2 * kl(log_soften(mean, temperature), log_student).mean()
+        weighted = [share * promote(logits.detach()) for share, logits in zip(shares, teacher_logits, strict=True)]
+        return temperature**2 * kl(log_soften(torch.stack(weighted).sum(0), temperature), log_student).mean()
     logs = torch.stack([log_soften(logits.detach(), temperature) for logits in teacher_logits])
     share = torch.tensor(shares, device=logs.device, dtype=logs.dtype)
     if mode == "loss":
@@ -79,16 +77,16 @@ def ensemble_loss(
 def _shares(weights: Sequence[float] | None, num_teachers: int) -> list[float]:
     if num_teachers == 0:
         raise ValueError("teacher_logits: needs at least one teacher, got none")
-    given = [1.0] * num_teachers if weights is None else list(weights)
-    if len(given) != num_teachers:
-        raise ValueError(f"weights: {given} for {num_teachers} teachers; one each")
-    return _scaled(given)
+    chosen = [1.0] * num_teachers if weights is None else list(weights)
+    if len(chosen) != num_teachers:
+        raise ValueError(f"weights: {chosen} for {num_teachers} teachers; one each")
+    return _scaled(chosen)
 
 
 def _scaled(weights: Sequence[float]) -> list[float]:
     """Return weights that sum to 1."""
     total = sum(weights)
-    if not (all(weight >= 0 for weight in weights) and 0 < total < math.inf):  # so that nan is refused too
+    if not (all(weight >= 0 for weight in weights) and 0 < total < math.inf):  # nan fails both
         raise ValueError(f"weights: {list(weights)} are not finite, at least 0 and not all 0")
     return [weight / total for weight in weights]
 
@@ -114,14 +112,14 @@ class Ensemble(Objective):
             student_logits, teacher_logits, weights=self.weights, mode=self.mode, temperature=self.temperature
         )
 
-    def build(self, setting: BuildContext) -> None:
+    def build(self, context: BuildContext) -> None:
         """Check that there are several teachers, and a weight for each.
 
         Raises:
             UsageError: when there are not.
         """
-        if setting.teacher is not None:
-            self._members(setting.teacher)
+        if context.teacher is not None:
+            self._members(context.teacher)
 
     def loss(self, step: Step) -> Tensor:
         """Return the loss between student and teachers.
@@ -130,7 +128,7 @@ class Ensemble(Objective):
             UsageError: when there is only one teacher, or another number of weights than of teachers.
         """
         members = self._members(teacher_outputs(step))
-        return self(step.student.logits, [member.logits for member in members])  # type: ignore[no-any-return]
+        return self(step.student.logits, [member.logits for member in members])
 
     def _members(self, teacher: Outputs) -> tuple[Outputs, ...]:
         if not teacher.members:

@@ -15,11 +15,11 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from preceptor.divergences import promote
-from preceptor.objectives.base import BuildContext, FeatureShapes, Objective, Taps
+from preceptor.objectives.base import BuildContext
 from preceptor.objectives.connectors import Regressor
 from preceptor.objectives.features import Pairing
+from preceptor.objectives.paired import PairedObjective
 from preceptor.objectives.tensor_checks import check_levels, check_shapes
-from preceptor.types import Step
 
 __all__ = ["FitNet", "fitnet_loss"]
 
@@ -46,7 +46,7 @@ def fitnet_loss(student_map: Float[Tensor, "*shape"], teacher_map: Float[Tensor,
     return (promote(student_map) - promote(teacher_map.detach())).square().mean()
 
 
-class FitNet(Objective):
+class FitNet(PairedObjective):
     """Squared distance of regressed maps of the student to maps of the teacher: by default the second blocks'."""
 
     multilabel = "as_is"
@@ -64,20 +64,8 @@ class FitNet(Objective):
         levels = zip(regressed or student_maps, teacher_maps, strict=True)
         return torch.stack([fitnet_loss(student, teacher) for student, teacher in levels]).sum()
 
-    def taps(self, student: FeatureShapes, teacher: FeatureShapes) -> Taps:
-        """Ask for the pairs."""
-        return self.pairing.taps(student, teacher)
-
-    def build(self, setting: BuildContext) -> None:
+    def build(self, context: BuildContext) -> None:
         """Make the regressors that fit the shapes."""
-        shapes = self.pairing.shapes(setting)
+        shapes = self.pairing.shapes(context)
         regressors = nn.ModuleList(Regressor(student, teacher, relu=self.relu) for student, teacher in shapes)
-        self.regressors = regressors.to(setting.student.logits.device)
-
-    def notes(self) -> tuple[str, ...]:
-        """Name the pairs."""
-        return self.pairing.notes()
-
-    def loss(self, step: Step) -> Tensor:
-        """Return the loss between student and teacher."""
-        return self(*self.pairing.maps(step))  # type: ignore[no-any-return]
+        self.regressors = regressors.to(context.student.logits.device)

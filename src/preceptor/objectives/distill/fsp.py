@@ -15,13 +15,12 @@ from jaxtyping import Float
 from torch import Tensor
 
 from preceptor.divergences import promote
-from preceptor.errors import UsageError
-from preceptor.objectives.base import BuildContext, FeatureShapes, Objective, Stage, Taps
+from preceptor.objectives.base import BuildContext, Stage
 from preceptor.objectives.connectors import pool_to_smaller
 from preceptor.objectives.features import Pairing
 from preceptor.objectives.hyperparameters import at_least
+from preceptor.objectives.paired import PairedObjective
 from preceptor.objectives.tensor_checks import check_neighbours
-from preceptor.types import Step
 
 __all__ = ["FSP", "fsp_loss"]
 
@@ -60,7 +59,7 @@ def _flows(maps: Sequence[Tensor]) -> list[Tensor]:
     return flows
 
 
-class FSP(Objective):
+class FSP(PairedObjective):
     """Distance between the flows of both networks, stem and blocks; needs equal channels level by level."""
 
     multilabel = "as_is"
@@ -68,31 +67,19 @@ class FSP(Objective):
     def __init__(self, stage_epochs: int = 30, pairs: Mapping[str, str] | None = None) -> None:
         super().__init__()
         self.stage_epochs = at_least(stage_epochs, 0, "stage_epochs")
-        self.pairing = Pairing("fsp", pairs, stem=True)
+        self.pairing = Pairing("fsp", pairs, stem=True, neighbours=True)
 
     def forward(self, student_maps: Sequence[Tensor], teacher_maps: Sequence[Tensor]) -> Tensor:
         """Return the loss of lists of maps [batch, channels, height, width]."""
         return fsp_loss(student_maps, teacher_maps)
 
-    def taps(self, student: FeatureShapes, teacher: FeatureShapes) -> Taps:
-        """Pair stem and blocks, or as the user says.
-
-        Raises:
-            UsageError: where there are no neighbours.
-        """
-        taps = self.pairing.taps(student, teacher)
-        if len(taps.student) < 2:
-            only = f"{taps.student[0]} -> {taps.teacher[0]}"
-            raise UsageError(f"method fsp compares neighbouring maps, not {only} alone; name two in method.pairs")
-        return taps
-
-    def build(self, setting: BuildContext) -> None:
+    def build(self, context: BuildContext) -> None:
         """Check the channels.
 
         Raises:
             UsageError: when they differ at some level.
         """
-        self.pairing.check_channels(setting)
+        self.pairing.check_channels(context)
 
     def pretraining(self) -> Stage | None:
         """Train the student's maps by this loss alone."""
@@ -102,7 +89,3 @@ class FSP(Objective):
         """Name the pairs, and say when there is no stage."""
         alone = () if self.stage_epochs else ("no stage: it counts in the run, by its weight alone",)
         return (*self.pairing.notes(), *alone)
-
-    def loss(self, step: Step) -> Tensor:
-        """Return the loss between student and teacher."""
-        return self(*self.pairing.maps(step))  # type: ignore[no-any-return]

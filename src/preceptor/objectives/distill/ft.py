@@ -2,7 +2,7 @@
 
 Source: Kim, Park, Kwak, "Paraphrasing Complex Network: Network Compression via Factor Transfer" (NeurIPS 2018, arXiv
 1802.04977), equations 1 to 3, in the form of the CRD benchmark (ICLR 2020): factors are compared as normalised mean squares
-over channels, not as whole tensors. Two stages: the paraphraser first learns to rebuild the teacher's map; then it is frozen.
+over channels, not element by element. Two stages: the paraphraser first learns to rebuild the teacher's map; then it is frozen.
 """
 
 from __future__ import annotations
@@ -16,10 +16,11 @@ from torch.nn import functional
 
 from preceptor.divergences import promote
 from preceptor.models import as_map
-from preceptor.objectives.base import BuildContext, FeatureShapes, Objective, Stage, Taps, teacher_outputs
+from preceptor.objectives.base import BuildContext, Objective, Stage, teacher_outputs
 from preceptor.objectives.connectors import pool_to_smaller
 from preceptor.objectives.features import Pairing
 from preceptor.objectives.hyperparameters import at_least, one_of, positive
+from preceptor.objectives.paired import PairedObjective
 from preceptor.objectives.tensor_checks import check_maps
 from preceptor.types import Step
 
@@ -71,7 +72,7 @@ def _deconvolutions(before: int, after: int) -> nn.Sequential:
     return nn.Sequential(*layers)
 
 
-class FT(Objective):
+class FT(PairedObjective):
     """Distance between the student's translated last map and the teacher's paraphrased one."""
 
     multilabel = "as_is"
@@ -100,18 +101,14 @@ class FT(Objective):
             factor = self.paraphraser(teacher_map)
         return ft_loss(promote(self.translator(student_map)), promote(factor), power=self.power)
 
-    def taps(self, student: FeatureShapes, teacher: FeatureShapes) -> Taps:
-        """Ask for the last maps, or the user's."""
-        return self.pairing.taps(student, teacher)
-
-    def build(self, setting: BuildContext) -> None:
+    def build(self, context: BuildContext) -> None:
         """Make paraphraser and translator for the shapes."""
-        ((student, teacher),) = self.pairing.shapes(setting)
+        ((student, teacher),) = self.pairing.shapes(context)
         factors = max(1, round(teacher[0] * self.rate))
         self.paraphraser = _convolutions(teacher[0], factors, norm=False)
         self.rebuilder = _deconvolutions(factors, teacher[0])
         self.translator = _convolutions(student[0], factors, norm=True)
-        self.to(setting.student.logits.device)
+        self.to(context.student.logits.device)
 
     def pretraining(self) -> Stage | None:
         """Train the paraphraser to be rebuilt into the teacher's map."""
@@ -128,7 +125,7 @@ class FT(Objective):
     def loss(self, step: Step) -> Tensor:
         """Return the loss between student and teacher."""
         (mine,), (its,) = self.pairing.maps(step)
-        return self(mine, its)  # type: ignore[no-any-return]
+        return self(mine, its)
 
 
 class Rebuilding(Objective):

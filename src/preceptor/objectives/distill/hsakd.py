@@ -17,9 +17,10 @@ from torch.nn import functional
 
 from preceptor.divergences import kl, log_soften
 from preceptor.models import as_map
-from preceptor.objectives.base import BuildContext, FeatureShapes, Objective, Stage, Taps, labels_of, teacher_outputs
+from preceptor.objectives.base import BuildContext, Objective, Stage, labels_of, teacher_outputs
 from preceptor.objectives.features import Pairing
 from preceptor.objectives.hyperparameters import at_least, positive
+from preceptor.objectives.paired import PairedObjective
 from preceptor.objectives.rotations import ROTATIONS, BlockClassifiers, all_views
 from preceptor.types import Outputs, Step
 
@@ -41,12 +42,12 @@ def hsakd_loss(
     Args:
         student_logits: of upright and rotated images.
         teacher_logits: of the same rows; constant in the gradient.
-        student_heads: one a level, logits of class x rotation.
+        student_heads: one per level, logits of class x rotation.
         teacher_heads: as many; constant in the gradient.
         temperature: above 0.
 
     Returns:
-        nats a row; 0 where all distributions are equal.
+        nats per row; 0 where all distributions are equal.
 
     Raises:
         ValueError: for another number of levels, or a temperature that is not above 0.
@@ -72,14 +73,14 @@ def _stacked(outputs: Outputs, names: Sequence[str]) -> tuple[Tensor, list[Tenso
         return torch.cat([view.logits for view in views]), maps
 
 
-class HSAKD(Objective):
+class HSAKD(PairedObjective):
     """Divergence of joint classifiers at paired blocks, and of the classes, over four rotations."""
 
     def __init__(self, temperature: float = 3.0, stage_epochs: int = 100) -> None:
         super().__init__()
         self.temperature = positive(temperature, "temperature")
         self.stage_epochs = at_least(stage_epochs, 0, "stage_epochs")
-        self.pairing = Pairing("hsakd", is_open=False)
+        self.pairing = Pairing("hsakd", is_configurable=False)
         self.student_heads: nn.Module = nn.Identity()
         self.teacher_heads: nn.Module = nn.Identity()
 
@@ -87,14 +88,10 @@ class HSAKD(Objective):
         """Ask for the three rotations."""
         return ROTATIONS
 
-    def taps(self, student: FeatureShapes, teacher: FeatureShapes) -> Taps:
-        """Pair the blocks."""
-        return self.pairing.taps(student, teacher)
-
-    def build(self, setting: BuildContext) -> None:
+    def build(self, context: BuildContext) -> None:
         """Make the classifiers of both networks."""
-        shapes, joint = self.pairing.shapes(setting), _NUM_VIEWS * setting.num_classes
-        device = setting.student.logits.device
+        shapes, joint = self.pairing.shapes(context), _NUM_VIEWS * context.num_classes
+        device = context.student.logits.device
         self.student_heads = BlockClassifiers([mine for mine, _ in shapes], joint).to(device)
         self.teacher_heads = BlockClassifiers([its for _, its in shapes], joint).to(device)
 
@@ -103,18 +100,14 @@ class HSAKD(Objective):
         joint = Joint(self.teacher_heads, [name for _, name in self.pairing.pairs])
         return Stage(joint, self.stage_epochs, trains="objective", lr=0.05, milestones=(30, 60, 90))
 
-    def notes(self) -> tuple[str, ...]:
-        """Name the pairs."""
-        return self.pairing.notes()
-
     def loss(self, step: Step) -> Tensor:
         """Return the loss between student and teacher."""
         mine, maps = _stacked(step.student, [name for name, _ in self.pairing.pairs])
         its, its_maps = _stacked(teacher_outputs(step), [name for _, name in self.pairing.pairs])
         self.teacher_heads.eval()  # frozen: their batch-norms too
         with torch.no_grad():
-            answers = self.teacher_heads(its_maps)
-        return hsakd_loss(mine, its, self.student_heads(maps), answers, temperature=self.temperature)
+            its_heads = self.teacher_heads(its_maps)
+        return hsakd_loss(mine, its, self.student_heads(maps), its_heads, temperature=self.temperature)
 
 
 class Joint(Objective):

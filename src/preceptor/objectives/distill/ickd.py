@@ -14,9 +14,10 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from preceptor.divergences import promote
-from preceptor.objectives.base import BuildContext, FeatureShapes, Objective, Taps
+from preceptor.objectives.base import BuildContext
 from preceptor.objectives.features import Pairing
-from preceptor.objectives.tensor_checks import check_maps
+from preceptor.objectives.paired import PairedObjective
+from preceptor.objectives.tensor_checks import check_channels, check_maps
 from preceptor.types import Step
 
 __all__ = ["ICKD", "ickd_loss"]
@@ -44,9 +45,7 @@ def ickd_loss(
         >>> ickd_loss(3 * one, one).item()
         0.0
     """
-    if student_map.shape[1] != teacher_map.shape[1]:
-        channels = f"{student_map.shape[1]} and {teacher_map.shape[1]}"
-        raise ValueError(f"student_map and teacher_map: {channels} channels (after the embedding)")
+    check_channels(student_map, teacher_map, "after the embedding")
     apart = _correlation(student_map) - _correlation(teacher_map.detach())
     return apart.square().sum() / (len(apart) * apart.shape[1])
 
@@ -60,7 +59,7 @@ def _correlation(maps: Tensor) -> Tensor:
         return torch.where(lengths > _SILENT, gram / lengths.clamp_min(_SILENT), 0.0)
 
 
-class ICKD(Objective):
+class ICKD(PairedObjective):
     """Distance of channel correlations, the student's map embedded to the teacher's channels: by default the last maps."""
 
     multilabel = "as_is"
@@ -75,21 +74,13 @@ class ICKD(Objective):
         check_maps(student_map, teacher_map)
         return ickd_loss(student_map, teacher_map)
 
-    def taps(self, student: FeatureShapes, teacher: FeatureShapes) -> Taps:
-        """Ask for the last maps, or the user's."""
-        return self.pairing.taps(student, teacher)
-
-    def build(self, setting: BuildContext) -> None:
+    def build(self, context: BuildContext) -> None:
         """Make the embeddings, 1x1 convolution and batch-norm."""
         embeds = [
             nn.Sequential(nn.Conv2d(student[0], teacher[0], 1, bias=False), nn.BatchNorm2d(teacher[0]))
-            for student, teacher in self.pairing.shapes(setting)
+            for student, teacher in self.pairing.shapes(context)
         ]
-        self.embeds = nn.ModuleList(embeds).to(setting.student.logits.device)
-
-    def notes(self) -> tuple[str, ...]:
-        """Name the pairs."""
-        return self.pairing.notes()
+        self.embeds = nn.ModuleList(embeds).to(context.student.logits.device)
 
     def loss(self, step: Step) -> Tensor:
         """Return the sum over pairs."""

@@ -32,7 +32,7 @@ def kd_loss(
         temperature: above 0; 4 on CIFAR, 1 on ImageNet.
 
     Returns:
-        nats a sample, summed over classes, batch mean; 0 where the rows differ by a constant only.
+        nats per sample, summed over classes, batch mean; 0 where the rows differ by a constant only.
 
     Raises:
         ValueError: for a temperature that is not above 0, or logits of different shapes.
@@ -61,4 +61,4 @@ class KD(Objective):
 
     def loss(self, step: Step) -> Tensor:
         """Return the loss between student and teacher."""
-        return self(step.student.logits, teacher_outputs(step).logits)  # type: ignore[no-any-return]
+        return self(step.student.logits, teacher_outputs(step).logits)

@@ -18,11 +18,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from preceptor.divergences import promote
-from preceptor.errors import UsageError
-from preceptor.objectives.base import BuildContext, FeatureShapes, Objective, Taps
+from preceptor.objectives.base import BuildContext
 from preceptor.objectives.features import Pairing
+from preceptor.objectives.paired import PairedObjective
 from preceptor.objectives.tensor_checks import check_neighbours
-from preceptor.types import Step
 
 __all__ = ["KDSVD", "kdsvd_loss"]
 
@@ -114,35 +113,19 @@ def _kernel(before: Tensor, after: Tensor) -> Tensor:
     return torch.exp(-(after[:, :, None] - before[:, None, :]).square() / _BANDWIDTH)
 
 
-class KDSVD(Objective):
+class KDSVD(PairedObjective):
     """Distance between how singular vectors change over the blocks; needs equal channels level by level."""
 
     multilabel = "as_is"
 
     def __init__(self, pairs: Mapping[str, str] | None = None) -> None:
         super().__init__()
-        self.pairing = Pairing("kdsvd", pairs)
+        self.pairing = Pairing("kdsvd", pairs, neighbours=True)
 
     def forward(self, student_maps: Sequence[Tensor], teacher_maps: Sequence[Tensor]) -> Tensor:
         """Return the loss of lists of maps [batch, channels, height, width]."""
         return kdsvd_loss(student_maps, teacher_maps)
 
-    def taps(self, student: FeatureShapes, teacher: FeatureShapes) -> Taps:
-        """Pair the blocks, or as the user says; one pair has no neighbour and is refused."""
-        taps = self.pairing.taps(student, teacher)
-        if len(taps.student) < 2:
-            only = f"{taps.student[0]} -> {taps.teacher[0]}"
-            raise UsageError(f"method kdsvd compares neighbouring maps, not {only} alone; name two in method.pairs")
-        return taps
-
-    def build(self, setting: BuildContext) -> None:
+    def build(self, context: BuildContext) -> None:
         """Check that channels are equal."""
-        self.pairing.check_channels(setting)
-
-    def notes(self) -> tuple[str, ...]:
-        """Name the pairs."""
-        return self.pairing.notes()
-
-    def loss(self, step: Step) -> Tensor:
-        """Return the loss between student and teacher."""
-        return self(*self.pairing.maps(step))  # type: ignore[no-any-return]
+        self.pairing.check_channels(context)

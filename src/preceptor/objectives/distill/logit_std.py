@@ -29,7 +29,7 @@ def logit_std_loss(
     teacher_logits: Float[Tensor, "batch classes"],
     *,
     temperature: float = 2.0,
-    by_class: bool = False,
+    multilabel: bool = False,
 ) -> Float[Tensor, ""]:
     """Return temperature^2 KL(p_T, p_S) of z-scores (z - mean) / (std + 1e-7), std with classes - 1.
 
@@ -37,10 +37,10 @@ def logit_std_loss(
         student_logits: of the student, at least 2 classes.
         teacher_logits: of the teacher; constant in the gradient.
         temperature: above 0.
-        by_class: the sum over classes of the KL of sigmoids of z-scores instead, as multi-label data need.
+        multilabel: the sum over classes of the KL of sigmoids of z-scores instead, as multi-label data need.
 
     Returns:
-        nats a sample, batch mean; 0 where each row is a rising affine map of the other's. A constant row stands for the
+        nats per sample, batch mean; 0 where each row is a rising affine map of the other's. A constant row stands for the
         uniform distribution.
 
     Raises:
@@ -57,7 +57,7 @@ def logit_std_loss(
     if student_logits.shape[1] < 2:
         raise ValueError(f"student_logits: {student_logits.shape[1]} classes, logit_std needs at least 2")
     student, teacher = _standardized(student_logits), _standardized(teacher_logits.detach())
-    if by_class:
+    if multilabel:
         student, teacher = one_vs_rest(student), one_vs_rest(teacher)
     return soft_kl(student, teacher, temperature).sum() / len(student_logits)
 
@@ -80,16 +80,18 @@ class LogitStd(Objective):
     def __init__(self, temperature: float = 2.0) -> None:
         super().__init__()
         self.temperature = positive(temperature, "temperature")
-        self._is_by_class = False
+        self._is_multilabel = False
 
-    def build(self, setting: BuildContext) -> None:
+    def build(self, context: BuildContext) -> None:
         """Compare sigmoids where several classes can be present at once."""
-        self._is_by_class = setting.task == "multilabel"
+        self._is_multilabel = context.task == "multilabel"
 
     def forward(self, student_logits: Tensor, teacher_logits: Tensor, labels: Tensor | None = None) -> Tensor:
         """Return the loss of logits [batch, classes]; labels are not used."""
-        return logit_std_loss(student_logits, teacher_logits, temperature=self.temperature, by_class=self._is_by_class)
+        return logit_std_loss(
+            student_logits, teacher_logits, temperature=self.temperature, multilabel=self._is_multilabel
+        )
 
     def loss(self, step: Step) -> Tensor:
         """Return the loss between student and teacher."""
-        return self(step.student.logits, teacher_outputs(step).logits)  # type: ignore[no-any-return]
+        return self(step.student.logits, teacher_outputs(step).logits)

@@ -4,7 +4,7 @@ Source: Jin, Wang, Lin, "Multi-Level Logit Distillation" (CVPR 2023), equations 
 second view is a strong augmentation of the same images.
 Two forms: "released" is the authors' loop, which multiplies losses by means of confidence masks, gives two of the "strong"
 temperatures the weak view, and leaves the strong view's relations out; "paper" masks samples and classes, and takes both
-views throughout. Both add their cross-entropy of the strong view, 1/9 of the whole as weighted here.
+views throughout. Both add their cross-entropy of the strong view, 1/9 of the loss as weighted here.
 Differs from the released loop: both views go through each network in one forward pass, so that batch-norm sees them together.
 """
 
@@ -27,8 +27,8 @@ from preceptor.types import Outputs, Step
 
 __all__ = ["MLKD", "mlkd_loss"]
 
-InputSpec = Literal["released", "paper"]
-_FORMS: tuple[InputSpec, ...] = ("released", "paper")
+Form = Literal["released", "paper"]
+_FORMS: tuple[Form, ...] = ("released", "paper")
 _TEMPERATURES = (4.0, 3.0, 5.0, 2.0, 6.0)
 
 
@@ -46,7 +46,7 @@ def mlkd_loss(
         temperatures: at least one, each above 0.
 
     Returns:
-        nats a sample for the first part, squared Frobenius distances for the others; 0 where the rows differ by a constant.
+        nats per sample for the first term, squared Frobenius distances for the others; 0 where the rows differ by a constant.
 
     Raises:
         ValueError: for no temperature, one that is not above 0, or logits of different shapes.
@@ -57,11 +57,11 @@ def mlkd_loss(
         0.0
     """
     check_logits(student_logits, teacher_logits)
-    rows, classes, samples = (part.sum() for part in _parts(student_logits, teacher_logits, temperatures))
+    rows, classes, samples = (term.sum() for term in _levels(student_logits, teacher_logits, temperatures))
     return rows / len(student_logits) + classes / student_logits.shape[1] + samples / len(student_logits)
 
 
-def _parts(student: Tensor, teacher: Tensor, temperatures: Sequence[float]) -> tuple[Tensor, Tensor, Tensor]:
+def _levels(student: Tensor, teacher: Tensor, temperatures: Sequence[float]) -> tuple[Tensor, Tensor, Tensor]:
     """Return t^2 KL by (temperature, sample), and squared distances of relations by (t, class) and by (t, sample)."""
     if not temperatures:
         raise ValueError("temperatures: needs at least one, got none")
@@ -77,11 +77,11 @@ def _parts(student: Tensor, teacher: Tensor, temperatures: Sequence[float]) -> t
 
 
 class MLKD(Objective):
-    """Three levels of logits on a weak view and on the further view "strong"; without labels its cross-entropy is left out."""
+    """Three levels of logits on a weak view and on the extra view "strong"; without labels its cross-entropy is left out."""
 
     compares_rows = True
 
-    def __init__(self, form: InputSpec = "released") -> None:
+    def __init__(self, form: Form = "released") -> None:
         super().__init__()
         self.form = one_of(form, _FORMS, "form")
 
@@ -97,7 +97,7 @@ class MLKD(Objective):
         """Return the loss on both views.
 
         Raises:
-            UsageError: when a network was not asked about the strong view, or cannot be.
+            UsageError: when a network's outputs lack the strong view.
         """
         teacher = teacher_outputs(step)
         weak, its, strong, its_strong = (
@@ -117,7 +117,7 @@ class MLKD(Objective):
 def _of_strong(outputs: Outputs, who: str) -> Tensor:
     if "strong" not in outputs.views:
         raise UsageError(
-            f"method mlkd needs the {who}'s answer on the view strong, and there is none: take a network as {who}"
+            f"method mlkd needs the {who}'s outputs for the view strong, and there are none: use a network as {who}"
         )
     return outputs.views["strong"].logits
 
@@ -131,8 +131,8 @@ def _confident(teacher: Tensor) -> tuple[Tensor, Tensor]:
 
 def _released(weak: Tensor, its: Tensor, strong: Tensor, its_strong: Tensor) -> Tensor:
     of_samples, of_classes = (mask.mean() for mask in _confident(its))
-    rows, classes, samples = _parts(weak, its, _TEMPERATURES)
-    rows_strong, _, _ = _parts(strong, its_strong, _TEMPERATURES[:3])
+    rows, classes, samples = _levels(weak, its, _TEMPERATURES)
+    rows_strong, _, _ = _levels(strong, its_strong, _TEMPERATURES[:3])
     batch, num_classes = weak.shape
     relations = of_classes * classes.sum() / num_classes + of_samples * samples.sum() / batch
     return of_samples * rows.sum() / batch + rows_strong.sum() / batch + rows[3:].sum() / batch + relations
@@ -143,7 +143,7 @@ def _paper(weak: Tensor, its: Tensor, strong: Tensor, its_strong: Tensor) -> Ten
     batch, num_classes = weak.shape
     for mine, theirs, is_masked in ((weak, its, True), (strong, its_strong, False)):
         of_samples, of_classes = _confident(theirs)
-        rows, classes, samples = _parts(mine, theirs, _TEMPERATURES)
+        rows, classes, samples = _levels(mine, theirs, _TEMPERATURES)
         masked_rows = rows * of_samples if is_masked else rows
         relations = (classes * of_classes).sum() / num_classes + (samples * of_samples).sum() / batch
         total = total + masked_rows.sum() / batch + relations

@@ -1,4 +1,4 @@
-"""Normalised KD: the target's part as a weighted cross-entropy, the other classes renormalised apart.
+"""Normalised KD: a weighted cross-entropy for the target, and the other classes renormalised among themselves.
 
 Source: Yang, Zeng, Li, Zhang, Yuan, Li, "From Knowledge Distillation to Self-Knowledge Distillation: A Unified Approach with
 Normalized Loss and Customized Soft Labels" (ICCV 2023, arXiv 2303.13005), equation 8. The defaults are those of one
@@ -11,7 +11,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from preceptor.divergences import log_soften, other_classes, promote
-from preceptor.objectives.base import Objective, labels_of, teacher_outputs
+from preceptor.objectives.base import Objective
 from preceptor.objectives.fallback import kd_where_unlabelled
 from preceptor.objectives.hyperparameters import positive
 from preceptor.objectives.tensor_checks import check_classes, check_logits
@@ -36,11 +36,11 @@ def nkd_loss(
         student_logits: of the student.
         teacher_logits: of the teacher; constant in the gradient.
         labels: class of each row, in [0, classes).
-        nontarget_weight: of the second part, which is 0 with two classes.
-        temperature: of the second part only, above 0.
+        nontarget_weight: of the second term, which is 0 with two classes.
+        temperature: of the second term only, above 0.
 
     Returns:
-        nats a sample, batch mean: cross-entropies.
+        nats per sample, batch mean: cross-entropies.
 
     Raises:
         ValueError: for a temperature that is not above 0, logits of different shapes, or labels that are no classes.
@@ -84,7 +84,4 @@ class NKD(Objective):
 
     def loss(self, step: Step) -> Tensor:
         """Return the loss between student and teacher; on rows without a label that of plain KD."""
-        return kd_where_unlabelled(step, self._labelled, self.temperature)
-
-    def _labelled(self, step: Step) -> Tensor:
-        return self(step.student.logits, teacher_outputs(step).logits, labels_of(step))  # type: ignore[no-any-return]
+        return kd_where_unlabelled(step, self, self.temperature)

@@ -14,11 +14,10 @@ from torch import Tensor
 from torch.nn import functional
 
 from preceptor.divergences import promote
-from preceptor.objectives.base import BuildContext, FeatureShapes, Objective, Taps
 from preceptor.objectives.connectors import pool_to_smaller
 from preceptor.objectives.features import Pairing
+from preceptor.objectives.paired import PairedObjective
 from preceptor.objectives.tensor_checks import check_levels
-from preceptor.types import Step
 
 __all__ = ["NST", "nst_loss"]
 
@@ -29,7 +28,7 @@ def nst_loss(
     """Return sum over levels of mean k(T, T) + mean k(S, S) - 2 mean k(S, T), k(a, b) = (a.b)^2 of unit channel patterns.
 
     Args:
-        student_maps: one a level, [batch, channels, height, width].
+        student_maps: one per level, [batch, channels, height, width].
         teacher_maps: as many, other channels and sizes allowed: the larger side is average-pooled; constant in the gradient.
 
     Returns:
@@ -62,7 +61,7 @@ def _kernel(one: Tensor, other: Tensor) -> Tensor:
         return (one @ other.mT).square().mean()
 
 
-class NST(Objective):
+class NST(PairedObjective):
     """Discrepancy between the channel patterns of paired blocks."""
 
     multilabel = "as_is"
@@ -74,19 +73,3 @@ class NST(Objective):
     def forward(self, student_maps: Sequence[Tensor], teacher_maps: Sequence[Tensor]) -> Tensor:
         """Return the loss of lists of maps [batch, channels, height, width]."""
         return nst_loss(student_maps, teacher_maps)
-
-    def taps(self, student: FeatureShapes, teacher: FeatureShapes) -> Taps:
-        """Pair the blocks, or as the user says."""
-        return self.pairing.taps(student, teacher)
-
-    def build(self, setting: BuildContext) -> None:
-        """Check that what was chosen are maps."""
-        self.pairing.shapes(setting)
-
-    def notes(self) -> tuple[str, ...]:
-        """Name the pairs."""
-        return self.pairing.notes()
-
-    def loss(self, step: Step) -> Tensor:
-        """Return the loss between student and teacher."""
-        return self(*self.pairing.maps(step))  # type: ignore[no-any-return]

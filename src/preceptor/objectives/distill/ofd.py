@@ -17,11 +17,11 @@ from torch import Tensor, nn
 
 from preceptor.divergences import promote
 from preceptor.models import FeatureNetwork
-from preceptor.objectives.base import BuildContext, FeatureShapes, Objective, Taps
+from preceptor.objectives.base import BuildContext
 from preceptor.objectives.connectors import pool_to
 from preceptor.objectives.features import Pairing, maps_of
+from preceptor.objectives.paired import PairedObjective
 from preceptor.objectives.tensor_checks import check_levels, check_shapes
-from preceptor.types import Step
 
 __all__ = ["OFD", "ofd_loss", "ofd_margin"]
 
@@ -38,14 +38,14 @@ def ofd_loss(
     Args:
         student_map: before the ReLU, after the connector.
         teacher_map: before the ReLU; constant in the gradient.
-        margin: negative, one a channel: below it the teacher's values are not told apart.
+        margin: negative, one per channel: below it the teacher's values are not told apart.
 
     Returns:
         a sum over channels and positions, batch mean, so it grows with the map; 0 where they are equal, and where the teacher
         is off and the student not above its margin.
 
     Raises:
-        ValueError: for maps whose shapes differ, or a margin that is not one a channel.
+        ValueError: for maps whose shapes differ, or a margin that is not one per channel.
 
     Example:
         >>> ofd_loss(torch.tensor([[[[-5.0, 1.0]]]]), torch.tensor([[[[-9.0, -9.0]]]]), torch.tensor([-1.0])).item()
@@ -93,7 +93,7 @@ def _last_norm(module: nn.Module) -> nn.BatchNorm2d | None:
     return next(near, None) or next((norm for child in children if (norm := _last_norm(child))), None)
 
 
-class OFD(Objective):
+class OFD(PairedObjective):
     """Partial distance of maps before the ReLU, the blocks paired from the end or as the user says."""
 
     multilabel = "as_is"
@@ -116,20 +116,16 @@ class OFD(Objective):
             losses.append(2.0 ** (level - depth + 1) * ofd_loss(mine, its, self.get_buffer(f"margin{level}")))
         return torch.stack(losses).sum()
 
-    def taps(self, student: FeatureShapes, teacher: FeatureShapes) -> Taps:
-        """Pair the blocks before their last ReLU, from the end, or as the user says."""
-        return self.pairing.taps(student, teacher)
-
-    def build(self, setting: BuildContext) -> None:
+    def build(self, context: BuildContext) -> None:
         """Make the connectors, and the margins from the teacher's batch-norms."""
-        device, names = setting.student.logits.device, [name for _, name in self.pairing.pairs]
+        device, names = context.student.logits.device, [name for _, name in self.pairing.pairs]
         connectors = []
-        maps = maps_of(setting.teacher, names, "teacher", "ofd")
-        for level, ((mine, its), name, dry) in enumerate(zip(self.pairing.shapes(setting), names, maps, strict=True)):
+        maps = maps_of(context.teacher, names, "teacher", "ofd")
+        for level, ((mine, its), name, dry) in enumerate(zip(self.pairing.shapes(context), names, maps, strict=True)):
             conv = nn.Conv2d(mine[0], its[0], 1, bias=False)
             nn.init.normal_(conv.weight, std=math.sqrt(2 / its[0]))
             connectors.append(nn.Sequential(conv, nn.BatchNorm2d(its[0])))
-            self.register_buffer(f"margin{level}", self._margin(setting.teacher_model, name, dry).to(device))
+            self.register_buffer(f"margin{level}", self._margin(context.teacher_model, name, dry).to(device))
         self.connectors = nn.ModuleList(connectors).to(device)
 
     def _margin(self, teacher: nn.Module | None, name: str, dry: Tensor) -> Tensor:
@@ -144,7 +140,3 @@ class OFD(Objective):
         """Name the pairs, and the margins that are estimates."""
         estimates = f"margins of {', '.join(self._estimated)} estimated from two samples: no batch-norm of their width"
         return (*self.pairing.notes(), *([estimates] if self._estimated else []))
-
-    def loss(self, step: Step) -> Tensor:
-        """Return the loss between student and teacher."""
-        return self(*self.pairing.maps(step))  # type: ignore[no-any-return]

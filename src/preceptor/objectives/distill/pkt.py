@@ -11,8 +11,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from preceptor.divergences import promote
-from preceptor.objectives.base import FeatureShapes, Objective, Taps, teacher_outputs
-from preceptor.objectives.features import need
+from preceptor.objectives.base import FeatureShapes, Objective, Taps
+from preceptor.objectives.features import pooled_features, pooled_taps
 from preceptor.objectives.tensor_checks import check_embeddings
 from preceptor.types import Step
 
@@ -70,10 +70,9 @@ class PKT(Objective):
         return pkt_loss(student_embedding, teacher_embedding)
 
     def taps(self, student: FeatureShapes, teacher: FeatureShapes) -> Taps:
-        """Ask for the pooled features."""
-        return Taps((need("pooled", student, "student", "pkt"),), (need("pooled", teacher, "teacher", "pkt"),))
+        """Tap the pooled features."""
+        return pooled_taps(student, teacher, "pkt")
 
     def loss(self, step: Step) -> Tensor:
         """Return the loss between student and teacher."""
-        pooled = teacher_outputs(step).features["pooled"]
-        return self(step.student.features["pooled"], pooled)  # type: ignore[no-any-return]
+        return self(*pooled_features(step))

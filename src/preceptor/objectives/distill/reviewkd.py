@@ -17,8 +17,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from preceptor.divergences import promote
-from preceptor.objectives.base import BuildContext, FeatureShapes, Objective, Taps, teacher_outputs
-from preceptor.objectives.features import Pairing, need
+from preceptor.objectives.base import BuildContext, FeatureShapes, Objective, Taps
+from preceptor.objectives.features import Pairing, pooled_features, pooled_taps, pooled_widths
 from preceptor.objectives.hyperparameters import at_least
 from preceptor.objectives.tensor_checks import check_levels
 from preceptor.types import Step
@@ -32,7 +32,7 @@ def reviewkd_loss(
     """Return sum over levels of (MSE + sum_l w_l MSE of maps pooled to l x l) / (1 + sum_l w_l), l = 4, 2, 1 below the height.
 
     Args:
-        student_maps: fused, one a level.
+        student_maps: fused, one per level.
         teacher_maps: of the same shapes; constant in the gradient.
 
     Returns:
@@ -115,22 +115,20 @@ class ReviewKD(Objective):
         return reviewkd_loss(outputs, [promote(maps) for maps in teacher_maps])
 
     def taps(self, student: FeatureShapes, teacher: FeatureShapes) -> Taps:
-        """Pair the blocks, or as the user says, and the pooled features."""
-        taps = self.pairing.taps(student, teacher)
-        pooled = [need("pooled", offer, who, "reviewkd") for offer, who in ((student, "student"), (teacher, "teacher"))]
-        return Taps((*taps.student, pooled[0]), (*taps.teacher, pooled[1]))
+        """Pair the blocks, or as the user chose, and the pooled features."""
+        maps, pooled = self.pairing.taps(student, teacher), pooled_taps(student, teacher, "reviewkd")
+        return Taps(maps.student + pooled.student, maps.teacher + pooled.teacher)
 
-    def build(self, setting: BuildContext) -> None:
+    def build(self, context: BuildContext) -> None:
         """Make a fusion for each level, the deepest first."""
-        shapes = self.pairing.shapes(setting)
-        assert setting.teacher is not None
-        widths = [outputs.features["pooled"].shape[1] for outputs in (setting.student, setting.teacher)]
-        shapes.append(((widths[0], 1, 1), (widths[1], 1, 1)))
-        mid = min(self.mid_channels, widths[0])
+        shapes = self.pairing.shapes(context)
+        width, its_width = pooled_widths(context)
+        shapes.append(((width, 1, 1), (its_width, 1, 1)))
+        mid = min(self.mid_channels, width)
         fusions = [
             Fusion(mine[0], mid, its, is_deepest=level == 0) for level, (mine, its) in enumerate(reversed(shapes))
         ]
-        self.fusions = nn.ModuleList(fusions).to(setting.student.logits.device)
+        self.fusions = nn.ModuleList(fusions).to(context.student.logits.device)
 
     def notes(self) -> tuple[str, ...]:
         """Name the pairs and the size of the fusions."""
@@ -140,5 +138,5 @@ class ReviewKD(Objective):
     def loss(self, step: Step) -> Tensor:
         """Return the loss between student and teacher."""
         mine, its = self.pairing.maps(step)
-        pooled = [outputs.features["pooled"][:, :, None, None] for outputs in (step.student, teacher_outputs(step))]
-        return self([*mine, pooled[0]], [*its, pooled[1]])  # type: ignore[no-any-return]
+        pooled, its_pooled = (features[:, :, None, None] for features in pooled_features(step))
+        return self([*mine, pooled], [*its, its_pooled])

@@ -16,8 +16,8 @@ from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
 from preceptor.divergences import promote
-from preceptor.objectives.base import FeatureShapes, Objective, Taps, teacher_outputs
-from preceptor.objectives.features import need
+from preceptor.objectives.base import FeatureShapes, Objective, Taps
+from preceptor.objectives.features import pooled_features, pooled_taps
 from preceptor.objectives.tensor_checks import check_embeddings
 from preceptor.types import Step
 
@@ -125,10 +125,9 @@ class RKD(Objective):
         )
 
     def taps(self, student: FeatureShapes, teacher: FeatureShapes) -> Taps:
-        """Ask for the pooled features."""
-        return Taps((need("pooled", student, "student", "rkd"),), (need("pooled", teacher, "teacher", "rkd"),))
+        """Tap the pooled features."""
+        return pooled_taps(student, teacher, "rkd")
 
     def loss(self, step: Step) -> Tensor:
         """Return the loss between student and teacher."""
-        pooled = teacher_outputs(step).features["pooled"]
-        return self(step.student.features["pooled"], pooled)  # type: ignore[no-any-return]
+        return self(*pooled_features(step))

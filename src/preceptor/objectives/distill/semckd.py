@@ -108,25 +108,24 @@ class SemCKD(Objective):
             return torch.einsum("ibd,jbd->bij", *sides).div(self.softness).softmax(2)
 
     def taps(self, student: FeatureShapes, teacher: FeatureShapes) -> Taps:
-        """Ask for all blocks of both."""
-        found = [tuple(blocks(offered)) for offered in (student, teacher)]
-        for names, offered, who in zip(found, (student, teacher), ("student", "teacher"), strict=True):
-            if not names:
+        """Tap all blocks of both."""
+        for offered, who in ((student, "student"), (teacher, "teacher")):
+            if not blocks(offered):
                 raise UsageError(
                     f"method semckd needs feature maps, and the {who} offers {', '.join(offered) or 'none'}"
                 )
-        self._names = Taps(*found)
+        self._names = Taps(tuple(blocks(student)), tuple(blocks(teacher)))
         return self._names
 
-    def build(self, setting: BuildContext) -> None:
+    def build(self, context: BuildContext) -> None:
         """Make projectors for all pairs, and the embedders for this batch size."""
-        mine = [maps.shape[1] for maps in maps_of(setting.student, self._names.student, "student", "semckd")]
-        its = [maps.shape[1] for maps in maps_of(setting.teacher, self._names.teacher, "teacher", "semckd")]
-        self._batch_size = setting.batch_size
-        self.queries = nn.ModuleList(_embedder(setting.batch_size) for _ in mine)
-        self.keys = nn.ModuleList(_embedder(setting.batch_size) for _ in its)
+        mine = [maps.shape[1] for maps in maps_of(context.student, self._names.student, "student", "semckd")]
+        its = [maps.shape[1] for maps in maps_of(context.teacher, self._names.teacher, "teacher", "semckd")]
+        self._batch_size = context.batch_size
+        self.queries = nn.ModuleList(_embedder(context.batch_size) for _ in mine)
+        self.keys = nn.ModuleList(_embedder(context.batch_size) for _ in its)
         self.projectors = nn.ModuleList(_projector(before, after) for before in mine for after in its)
-        self.to(setting.student.logits.device)
+        self.to(context.student.logits.device)
 
     def notes(self) -> tuple[str, ...]:
         """Say which batches are skipped."""
@@ -138,7 +137,7 @@ class SemCKD(Objective):
         teachers = maps_of(teacher_outputs(step), self._names.teacher, "teacher", "semckd")
         if len(step.student.logits) != self._batch_size:
             return promote(students[0][:0]).sum()  # 0, with a gradient of 0
-        return self(students, teachers)  # type: ignore[no-any-return]
+        return self(students, teachers)
 
 
 def _similarity(maps: Tensor) -> Tensor:

@@ -14,8 +14,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from preceptor.divergences import promote
-from preceptor.objectives.base import BuildContext, FeatureShapes, Objective, Taps
 from preceptor.objectives.features import Pairing
+from preceptor.objectives.paired import PairedObjective
 from preceptor.objectives.tensor_checks import check_rows
 from preceptor.types import Step
 
@@ -50,7 +50,7 @@ def _similarity(features: Tensor) -> Tensor:
         return functional.normalize(flat @ flat.T, eps=1e-12)
 
 
-class SP(Objective):
+class SP(PairedObjective):
     """Distance between the similarities of samples in a batch: by default of the last maps."""
 
     compares_rows = True
@@ -63,18 +63,6 @@ class SP(Objective):
     def forward(self, student_map: Tensor, teacher_map: Tensor) -> Tensor:
         """Return the loss of features [batch, ...]."""
         return sp_loss(student_map, teacher_map)
-
-    def taps(self, student: FeatureShapes, teacher: FeatureShapes) -> Taps:
-        """Ask for the last maps, or the user's."""
-        return self.pairing.taps(student, teacher)
-
-    def build(self, setting: BuildContext) -> None:
-        """Check that what was chosen are maps."""
-        self.pairing.shapes(setting)
-
-    def notes(self) -> tuple[str, ...]:
-        """Name the pairs."""
-        return self.pairing.notes()
 
     def loss(self, step: Step) -> Tensor:
         """Return the sum over pairs."""

@@ -37,7 +37,7 @@ def srrl_loss(
         teacher_embedding: pooled features; constant in the gradient.
         student_logits: the teacher's classifier on `student_embedding`.
         teacher_logits: the teacher's; constant in the gradient.
-        logit_weight: of the second part.
+        logit_weight: of the second term.
 
     Returns:
         squared distances, means over all elements; 0 where both are equal.
@@ -70,7 +70,7 @@ class SRRL(Objective):
     def __init__(self, logit_weight: float = 1.0) -> None:
         super().__init__()
         self.logit_weight = logit_weight
-        self.pairing = Pairing("srrl", which="last", is_open=False)
+        self.pairing = Pairing("srrl", which="last", is_configurable=False)
         self.connector: nn.Module = nn.Identity()
         self.register_buffer("weight", None)
         self.register_buffer("bias", None)
@@ -92,27 +92,27 @@ class SRRL(Objective):
         mine = self.pairing.taps(student, teacher).student
         return Taps(mine, (need("pooled", teacher, "teacher", "srrl"),))
 
-    def build(self, setting: BuildContext) -> None:
+    def build(self, context: BuildContext) -> None:
         """Make the connector, and keep the teacher's classifier.
 
         Raises:
             UsageError: when the teacher is no network, or its classifier does not read its pooled features.
         """
-        if setting.teacher is None or setting.teacher_model is None:
+        if context.teacher is None or context.teacher_model is None:
             raise UsageError("method srrl reads the classifier of a teacher network, and the run has none")
-        classifier = find_classifier(setting.teacher_model, setting.num_classes)
-        width = setting.teacher.features["pooled"].shape[1]
+        classifier = find_classifier(context.teacher_model, context.num_classes)
+        width = context.teacher.features["pooled"].shape[1]
         if classifier.in_features != width:
             raise UsageError(
                 f"method srrl: the teacher's classifier reads {classifier.in_features} values, its pooled features are {width}"
             )
-        device = setting.student.logits.device
+        device = context.student.logits.device
         self.weight = classifier.weight.detach().clone().to(device)
         bias = (
             classifier.bias.detach().clone() if classifier.bias is not None else self.weight.new_zeros(len(self.weight))
         )
         self.bias = bias.to(device)
-        channels = as_map(setting.student.features[self.pairing.pairs[0][0]]).shape[1]
+        channels = as_map(context.student.features[self.pairing.pairs[0][0]]).shape[1]
         layers = nn.Sequential(nn.Conv2d(channels, width, 1, bias=False), nn.BatchNorm2d(width), nn.ReLU())
         self.connector = layers.to(device)
 
@@ -120,4 +120,4 @@ class SRRL(Objective):
         """Return the loss between student and teacher."""
         teacher = teacher_outputs(step)
         mine = as_map(step.student.features[self.pairing.pairs[0][0]])
-        return self(mine, teacher.features["pooled"], teacher.logits)  # type: ignore[no-any-return]
+        return self(mine, teacher.features["pooled"], teacher.logits)

@@ -1,4 +1,4 @@
-"""Self-supervision as knowledge: how alike the teacher finds an image and its rotations, and what it says of the rotations.
+"""Self-supervision as knowledge: the teacher's similarities of images and rotations, and its predictions on the rotations.
 
 Source: Xu, Liu, Li, Loy, "Knowledge Distillation Meets Self-Supervision" (ECCV 2020, arXiv 2006.07114), equations 5 to 9, and the
 released code. Four times the forward passes. Two stages: the teacher's head first learns, on the frozen teacher, to tell which
@@ -14,8 +14,8 @@ from torch.nn import functional
 
 from preceptor.divergences import kl, log_soften, promote
 from preceptor.objectives.base import BuildContext, FeatureShapes, Objective, Stage, Taps, labels_of, teacher_outputs
-from preceptor.objectives.features import need
-from preceptor.objectives.hyperparameters import at_least, positive
+from preceptor.objectives.features import pooled_taps, pooled_widths
+from preceptor.objectives.hyperparameters import at_least, fraction, positive
 from preceptor.objectives.rotations import ROTATIONS, all_views
 from preceptor.objectives.tensor_checks import check_classes, check_logits
 from preceptor.types import Outputs, Step
@@ -40,7 +40,7 @@ def sskd_loss(
     """Return transformed_weight `sskd_tf_loss` + similarity_weight `sskd_ss_loss`, whose arguments these are.
 
     Returns:
-        nats a row; 0 where both parts are 0. With a share kept below 1 it depends on the order of the batch, as they do.
+        nats per row; 0 where both terms are 0. With a share kept below 1 it depends on the order of the batch, as they do.
 
     Example:
         >>> logits, rows = torch.randn(3, 5), torch.randn(4, 6)
@@ -75,7 +75,7 @@ def sskd_tf_loss(
             among equals the earlier rows, so that below 1 it depends on the order of the batch.
 
     Returns:
-        nats a row kept; 0 where the rows differ by a constant only, or none is kept.
+        nats per kept row; 0 where the rows differ by a constant only, or none is kept.
 
     Raises:
         ValueError: for a temperature that is not above 0, a ratio out of [0, 1], logits of different shapes, or labels that
@@ -107,10 +107,10 @@ def sskd_ss_loss(
         keep_ratio: as for `sskd_tf_loss`, the label being the image's own upright form.
 
     Returns:
-        nats a row kept; 0 where all cosines are equal.
+        nats per kept row; 0 where all cosines are equal.
 
     Raises:
-        ValueError: for a temperature that is not above 0, a ratio out of [0, 1], or rows that are not four an image.
+        ValueError: for a temperature that is not above 0, a ratio out of [0, 1], or rows that are not four per image.
 
     Example:
         >>> rows = torch.randn(8, 3)
@@ -124,26 +124,21 @@ def sskd_ss_loss(
 
 def _cosines(embedding: Tensor) -> Tensor:
     if len(embedding) % 4:
-        raise ValueError(f"embedding: {len(embedding)} rows are not four an image")
+        raise ValueError(f"embedding: {len(embedding)} rows are not four per image")
     unit = functional.normalize(promote(embedding)).unflatten(0, (-1, 4))
     with torch.autocast(unit.device.type, enabled=False):
         return torch.matmul(unit[:, 1:].flatten(0, 1), unit[:, 0].T)
 
 
 def _kept_kl(student: Tensor, teacher: Tensor, labels: Tensor, temperature: float, keep_ratio: float) -> Tensor:
+    keep_ratio = fraction(keep_ratio, "keep_ratio", may_be_one=True)
     each = kl(log_soften(teacher.detach(), temperature), log_soften(student, temperature))
     order = teacher.detach().argsort(dim=1, descending=True, stable=True)
     rank = (order == labels[:, None]).int().argmax(1)
     num_wrong = (rank > 0).sum()
     place = rank.argsort(stable=True).argsort()  # the right ones first, then by rank
-    is_kept = place < len(rank) - num_wrong + (_share(keep_ratio, "keep_ratio") * num_wrong).floor()
+    is_kept = place < len(rank) - num_wrong + (keep_ratio * num_wrong).floor()
     return temperature**2 * torch.where(is_kept, each, 0.0).sum() / is_kept.sum().clamp_min(1)
-
-
-def _share(value: float, name: str) -> float:
-    if not 0 <= value <= 1:
-        raise ValueError(f"{name}: {value} is not in [0, 1]")
-    return value
 
 
 def _rows(outputs: Outputs) -> Tensor:
@@ -156,7 +151,7 @@ def _head(dim: int) -> nn.Sequential:
 
 
 class SSKD(Objective):
-    """Both parts, on three rotations of every image; the upright images' KD is a term of its own."""
+    """Both losses on three rotations of every image; KD of the upright images is a separate term."""
 
     compares_rows = True
 
@@ -176,8 +171,8 @@ class SSKD(Objective):
             "similarity_weight": similarity_weight,
             "transformed_temperature": positive(transformed_temperature, "transformed_temperature"),
             "similarity_temperature": positive(similarity_temperature, "similarity_temperature"),
-            "transformed_keep": _share(transformed_keep, "transformed_keep"),
-            "similarity_keep": _share(similarity_keep, "similarity_keep"),
+            "transformed_keep": fraction(transformed_keep, "transformed_keep", may_be_one=True),
+            "similarity_keep": fraction(similarity_keep, "similarity_keep", may_be_one=True),
         }
         self.stage_epochs = at_least(stage_epochs, 0, "stage_epochs")
         self.student_head, self.teacher_head = nn.Sequential(), nn.Sequential()
@@ -187,22 +182,20 @@ class SSKD(Objective):
         return ROTATIONS
 
     def taps(self, student: FeatureShapes, teacher: FeatureShapes) -> Taps:
-        """Ask for the pooled features."""
-        return Taps((need("pooled", student, "student", "sskd"),), (need("pooled", teacher, "teacher", "sskd"),))
+        """Tap the pooled features."""
+        return pooled_taps(student, teacher, "sskd")
 
-    def build(self, setting: BuildContext) -> None:
+    def build(self, context: BuildContext) -> None:
         """Make the two heads."""
-        assert setting.teacher is not None
-        device = setting.student.logits.device
-        self.student_head = _head(setting.student.features["pooled"].shape[1]).to(device)
-        self.teacher_head = _head(setting.teacher.features["pooled"].shape[1]).to(device)
+        device = context.student.logits.device
+        self.student_head, self.teacher_head = (_head(width).to(device) for width in pooled_widths(context))
 
     def pretraining(self) -> Stage | None:
         """Train the teacher's head."""
         return Stage(Matching(self.teacher_head), self.stage_epochs, trains="objective", lr=0.05, milestones=(30, 45))
 
     def loss(self, step: Step) -> Tensor:
-        """Return the weighted sum of both parts; without labels, the teacher's choice for the upright image stands for them."""
+        """Return the weighted sum of both losses; without labels, the teacher's choice for the upright image is used."""
         sides = (step.student, teacher_outputs(step))
         labels = sides[1].logits.argmax(1)
         if known := step.batch.num_labelled:

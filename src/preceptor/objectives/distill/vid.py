@@ -15,11 +15,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from preceptor.divergences import promote
-from preceptor.objectives.base import BuildContext, FeatureShapes, Objective, Taps
+from preceptor.objectives.base import BuildContext
 from preceptor.objectives.connectors import pool_to_smaller
 from preceptor.objectives.features import Pairing
+from preceptor.objectives.paired import PairedObjective
 from preceptor.objectives.tensor_checks import check_levels, check_shapes
-from preceptor.types import Step
 
 __all__ = ["VID", "vid_loss"]
 
@@ -39,11 +39,11 @@ def vid_loss(
         teacher_map: of the same shape; constant in the gradient.
 
     Returns:
-        nats an element up to a constant, mean over all elements; below 0 where the variance is small and right. Least where
+        nats per element up to a constant, mean over all elements; below 0 where the variance is small and right. Least where
         each channel's variance is its mean squared error.
 
     Raises:
-        ValueError: for maps whose shapes differ, or a scale that is not one a channel.
+        ValueError: for maps whose shapes differ, or a scale that is not one per channel.
 
     Example:
         >>> raw = torch.tensor([math.log(math.expm1(1.0 - 1e-5))])  # variance 1
@@ -65,7 +65,7 @@ def _regressor(before: int, after: int) -> nn.Sequential:
     return nn.Sequential(*layers)
 
 
-class VID(Objective):
+class VID(PairedObjective):
     """Gaussian log-likelihood of the teacher's maps under the student's regressed ones, over paired blocks."""
 
     multilabel = "as_is"
@@ -89,23 +89,11 @@ class VID(Objective):
             losses.append(vid_loss(promote(regressor(mine)), promote(raw_scale), promote(its)))
         return torch.stack(losses).sum()
 
-    def taps(self, student: FeatureShapes, teacher: FeatureShapes) -> Taps:
-        """Pair the blocks, or as the user says."""
-        return self.pairing.taps(student, teacher)
-
-    def build(self, setting: BuildContext) -> None:
+    def build(self, context: BuildContext) -> None:
         """Make a regressor and a scale for each pair."""
-        device = setting.student.logits.device
+        device = context.student.logits.device
         above = self.initial_variance - _FLOOR
         raw = above + math.log(-math.expm1(-above))  # the inverse of softplus
-        shapes = self.pairing.shapes(setting)
+        shapes = self.pairing.shapes(context)
         self.regressors = nn.ModuleList(_regressor(mine[0], its[0]) for mine, its in shapes).to(device)
         self.raw_scales = nn.ParameterList(torch.full((its[0],), raw, device=device) for _, its in shapes)
-
-    def notes(self) -> tuple[str, ...]:
-        """Name the pairs."""
-        return self.pairing.notes()
-
-    def loss(self, step: Step) -> Tensor:
-        """Return the loss between student and teacher."""
-        return self(*self.pairing.maps(step))  # type: ignore[no-any-return]

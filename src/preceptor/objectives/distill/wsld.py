@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from preceptor.divergences import kl, log_soften, promote
-from preceptor.objectives.base import Objective, labels_of, teacher_outputs
+from preceptor.objectives.base import Objective
 from preceptor.objectives.fallback import kd_where_unlabelled
 from preceptor.objectives.hyperparameters import positive
 from preceptor.objectives.tensor_checks import check_classes, check_logits
@@ -40,7 +40,7 @@ def wsld_loss(
         zero_at_equality: take KL(p_T, p_S) in place of the cross-entropy: same gradient, 0 at equality.
 
     Returns:
-        nats a sample, batch mean; the weights, in [0, 1), have no gradient.
+        nats per sample, batch mean; the weights, in [0, 1), have no gradient.
 
     Raises:
         ValueError: for a temperature that is not above 0, logits of different shapes, or labels that are no classes.
@@ -83,7 +83,4 @@ class WSLD(Objective):
 
     def loss(self, step: Step) -> Tensor:
         """Return the loss between student and teacher; on rows without a label that of plain KD, whose weight is 1."""
-        return kd_where_unlabelled(step, self._labelled, self.temperature)
-
-    def _labelled(self, step: Step) -> Tensor:
-        return self(step.student.logits, teacher_outputs(step).logits, labels_of(step))  # type: ignore[no-any-return]
+        return kd_where_unlabelled(step, self, self.temperature)

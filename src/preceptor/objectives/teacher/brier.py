@@ -1,7 +1,7 @@
 """The MSE teacher: squared distance of the softmax to the one-hot label, sum_c (p_c - y_c)^2.
 
 A student's excess risk is bounded through E||p_T - p*||^2, and E||y - p||^2 = E||p* - p||^2 + constant: so the squared error
-fits the very quantity that the bound speaks of.
+fits exactly the quantity in the bound.
 
 Source: Hamidi, Deng, Tan, Ye, Salamah, "How to Train the Teacher Model for Effective Knowledge Distillation" (ECCV 2024,
 arXiv 2407.18041); Brier (1950).
@@ -9,7 +9,7 @@ Differs from the authors' code: their public CIFAR script compares a method obje
 cross-entropy; here the squared error is really applied, summed over classes ("sum"). "mse_mean" is their toy's element
 mean, "logit_mse" what their script would do if its switch worked.
 Known: with 100 classes and a short schedule it hardly leaves its plateau (the gradient is damped by p); the sum
-`brier_warm` starts with cross-entropy and hands over.
+`brier_warm` starts with cross-entropy.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def brier_loss(
             element mean of (z - y)^2 without softmax, whose softmax is not calibrated.
 
     Returns:
-        squared probability a sample (no nats), batch mean, in [0, 2] for "sum"; 0 only when p is the one-hot label.
+        squared probability per sample (no nats), batch mean, in [0, 2] for "sum"; 0 only when p is the one-hot label.
 
     Raises:
         ValueError: for an unknown variant, or labels that are neither classes nor distributions over the classes.
@@ -81,4 +81,4 @@ class Brier(Objective):
 
     def loss(self, step: Step) -> Tensor:
         """Return the loss of the network that is trained."""
-        return self(step.student.logits, targets_of(step))  # type: ignore[no-any-return]
+        return self(step.student.logits, targets_of(step))

@@ -1,4 +1,4 @@
-"""Confidence ranking (CRL): be surer of the samples that were right more often while training.
+"""Confidence ranking (CRL): be more confident in samples that were right more often while training.
 
 Source: Moon, Kim, Shin, Hwang, "Confidence-Aware Learning for Deep Neural Networks" (ICML 2020, arXiv 2007.01458),
 equations 2 and 3; an option of the SoTeacher release (Dong, Liu, Shang, ICLR 2024).
@@ -40,7 +40,7 @@ def confidence_ranking_loss(
         confidence: the largest probability, minus the entropy over log classes, or the largest probability less the second.
 
     Returns:
-        confidence a row, batch mean, at least 0; 0 where confidences differ by as much as histories do, and where all
+        confidence per row, batch mean, at least 0; 0 where confidences differ by as much as histories do, and where all
         histories are equal. It depends on the order of the batch, which makes the pairs.
 
     Raises:
@@ -52,23 +52,23 @@ def confidence_ranking_loss(
         0.5
     """
     sure = _confidence(logits, one_of(confidence, get_args(Confidence), "confidence"))
-    seen = history.detach().to(sure.dtype)
-    difference = seen - seen.roll(-1)
+    fixed = history.detach().to(sure.dtype)
+    difference = fixed - fixed.roll(-1)
     return (difference.abs() - difference.sign() * (sure - sure.roll(-1))).clamp_min(0).mean()
 
 
 def _confidence(logits: Tensor, kind: Confidence) -> Tensor:
-    log_given = log_soften(logits)
+    log_probs = log_soften(logits)
     if kind == "negative_entropy":
-        return (log_given.exp() * log_given).sum(1) / math.log(logits.shape[1])
+        return (log_probs.exp() * log_probs).sum(1) / math.log(logits.shape[1])
     if kind == "max_probability":
-        return log_given.max(1).values.exp()
-    first, second = log_given.topk(2, dim=1).values.exp().unbind(1)
+        return log_probs.max(1).values.exp()
+    first, second = log_probs.topk(2, dim=1).values.exp().unbind(1)
     return first - second
 
 
 class ConfidenceRanking(Objective):
-    """Ranks the rows of a batch by how often their samples were right in earlier epochs, and counts on."""
+    """Ranks the rows of a batch by how often their samples were right in earlier epochs, and keeps count."""
 
     uses_teacher = False
     needs_labels = True
@@ -83,9 +83,9 @@ class ConfidenceRanking(Objective):
         self.confidence: Confidence = one_of(confidence, get_args(Confidence), "confidence")
         self.register_buffer("times_right", torch.zeros(0))
 
-    def build(self, setting: BuildContext) -> None:
-        """Make the counters, 4 bytes a sample."""
-        self.times_right = torch.zeros(setting.num_samples, device=setting.student.logits.device)
+    def build(self, context: BuildContext) -> None:
+        """Make the counters, 4 bytes per sample."""
+        self.times_right = torch.zeros(context.num_samples, device=context.student.logits.device)
 
     def forward(self, logits: Tensor, labels: Tensor, index: Tensor, epoch: int) -> Tensor:
         """Return the loss of logits [batch, classes] of the samples `index`; in training, count which were right.
@@ -94,7 +94,7 @@ class ConfidenceRanking(Objective):
             ValueError: before `build`, which makes the counters, and for labels that are no classes.
         """
         if len(self.times_right) == 0:
-            raise ValueError("confidence_ranking has no counters yet: call build(setting) first")
+            raise ValueError("confidence_ranking has no counters yet: call build(context) first")
         check_classes(labels, logits)
         least = self.times_right.min()
         span = max(epoch - 1, 1) - least
@@ -107,4 +107,4 @@ class ConfidenceRanking(Objective):
 
     def loss(self, step: Step) -> Tensor:
         """Return the loss of the network that is trained."""
-        return self(step.student.logits, labels_of(step), step.batch.index, step.progress.epoch)  # type: ignore[no-any-return]
+        return self(step.student.logits, labels_of(step), step.batch.index, step.progress.epoch)

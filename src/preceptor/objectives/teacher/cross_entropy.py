@@ -38,7 +38,7 @@ def cross_entropy_loss(
         class_weights: w, at least 0; None: 1 for all.
 
     Returns:
-        nats a sample, batch mean; 0 in the limit of a confident right answer.
+        nats per sample, batch mean; 0 in the limit of a confident right answer.
 
     Raises:
         ValueError: for labels that are neither classes nor distributions over the classes.
@@ -58,7 +58,7 @@ def cross_entropy_loss(
 class CrossEntropy(Objective):
     """Cross-entropy of the network's logits with the batch's labels.
 
-    `class_weights` are one number a class, or "balanced": samples / (classes x samples of the class), as counted in the
+    `class_weights` are one number per class, or "balanced": samples / (classes x samples of the class), as counted in the
     training split, whose mean over its samples is 1.
     """
 
@@ -77,24 +77,24 @@ class CrossEntropy(Objective):
         elif class_weights is not None:
             self.class_weights = _weights(class_weights)
 
-    def build(self, setting: BuildContext) -> None:
+    def build(self, context: BuildContext) -> None:
         """Count the classes of the training split, where weights are to be balanced.
 
         Raises:
             UsageError: for another number of weights than classes, or a class without samples.
         """
-        if self._is_balanced and setting.labels is not None:
-            counts = torch.bincount(setting.labels.cpu(), minlength=setting.num_classes)
+        if self._is_balanced and context.labels is not None:
+            counts = torch.bincount(context.labels.cpu(), minlength=context.num_classes)
             if not bool((counts > 0).all()):
                 missing = int((counts == 0).nonzero()[0])
                 raise UsageError(f"class_weights: class {missing} has no training samples to balance")
             self.class_weights = counts.sum() / (len(counts) * counts.float())
         if self.class_weights is not None:
-            if len(self.class_weights) != setting.num_classes:
+            if len(self.class_weights) != context.num_classes:
                 raise UsageError(
-                    f"class_weights: {len(self.class_weights)} for {setting.num_classes} classes; one each"
+                    f"class_weights: {len(self.class_weights)} for {context.num_classes} classes; one each"
                 )
-            self.class_weights = self.class_weights.to(setting.student.logits.device)
+            self.class_weights = self.class_weights.to(context.student.logits.device)
 
     def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
         """Return the loss of logits [batch, classes] with labels [batch] or [batch, classes]."""
@@ -102,7 +102,7 @@ class CrossEntropy(Objective):
 
     def loss(self, step: Step) -> Tensor:
         """Return the loss of the network that is trained."""
-        return self(step.student.logits, targets_of(step))  # type: ignore[no-any-return]
+        return self(step.student.logits, targets_of(step))
 
 
 def _weights(values: Sequence[float]) -> Tensor:

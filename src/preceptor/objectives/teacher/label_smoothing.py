@@ -11,6 +11,7 @@ from torch import Tensor
 
 from preceptor.divergences import log_soften, targets
 from preceptor.objectives.base import Objective, targets_of
+from preceptor.objectives.hyperparameters import fraction
 from preceptor.objectives.tensor_checks import check_targets
 from preceptor.types import Step
 
@@ -33,7 +34,7 @@ def label_smoothing_loss(
         off_target_only: spread over the C - 1 other classes instead of all C.
 
     Returns:
-        nats a sample, batch mean; smallest, not 0, at the smoothed target.
+        nats per sample, batch mean; smallest, not 0, at the smoothed target.
 
     Raises:
         ValueError: for a smoothing outside [0, 1), or labels that are neither classes nor distributions over the classes.
@@ -43,13 +44,12 @@ def label_smoothing_loss(
         >>> round(label_smoothing_loss(torch.tensor([[2.0, 0.0]]), torch.tensor([0]), smoothing=0.1).item(), 6)
         0.226928
     """
-    if not 0 <= smoothing < 1:
-        raise ValueError(f"smoothing: {smoothing} is not in [0, 1)")
+    smoothing = fraction(smoothing, "smoothing")
     check_targets(labels, logits)
-    log_given = log_soften(logits)
+    log_probs = log_soften(logits)
     num_classes = logits.shape[1]
-    on_label = (targets(labels, num_classes) * log_given).sum(1)
-    everywhere = log_given.sum(1)
+    on_label = (targets(labels, num_classes) * log_probs).sum(1)
+    everywhere = log_probs.sum(1)
     spread = (everywhere - on_label) / (num_classes - 1) if off_target_only else everywhere / num_classes
     return -((1 - smoothing) * on_label + smoothing * spread).mean()
 
@@ -63,9 +63,7 @@ class LabelSmoothing(Objective):
 
     def __init__(self, smoothing: float = 0.1, off_target_only: bool = False) -> None:
         super().__init__()
-        if not 0 <= smoothing < 1:
-            raise ValueError(f"smoothing: {smoothing} is not in [0, 1)")
-        self.smoothing = smoothing
+        self.smoothing = fraction(smoothing, "smoothing")
         self.off_target_only = off_target_only
 
     def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
@@ -74,4 +72,4 @@ class LabelSmoothing(Objective):
 
     def loss(self, step: Step) -> Tensor:
         """Return the loss of the network that is trained."""
-        return self(step.student.logits, targets_of(step))  # type: ignore[no-any-return]
+        return self(step.student.logits, targets_of(step))

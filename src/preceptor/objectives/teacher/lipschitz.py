@@ -46,8 +46,8 @@ def lipschitz_loss(
         conv_norm: "entrywise" sum |W|; "induced_1" largest sum over outputs, for an input channel; "induced_inf" largest
             sum over inputs, for an output channel; "spectral" largest singular value of the flattened weight.
         aggregate: "sum", or "logsum", the logarithm of the product.
-        max_batchnorm: clip of the batch-norm part of a layer, against tiny running variances; None: no clip.
-        directions: for "spectral", a left singular vector a convolution by module name; made anew where not given.
+        max_batchnorm: clip of a batch-norm's norm, against tiny running variances; None: no clip.
+        directions: for "spectral", one left singular vector per convolution by module name; estimated from scratch where missing.
 
     Returns:
         a norm, not nats; 0 when all weights are (under "sum").
@@ -94,7 +94,7 @@ def _conv_norm(conv: nn.Conv2d, kind: ConvNorm, direction: Tensor | None) -> Ten
     flat = weight.flatten(1)
     left = left_singular(flat.detach()) if direction is None else direction.to(flat)
     with torch.autocast(flat.device.type, enabled=False):
-        return left @ (flat @ functional.normalize(flat.detach().T @ left, dim=0))  # type: ignore[no-any-return]
+        return left @ (flat @ functional.normalize(flat.detach().T @ left, dim=0))
 
 
 class Lipschitz(Objective):
@@ -112,13 +112,13 @@ class Lipschitz(Objective):
         self.max_batchnorm = max_batchnorm if max_batchnorm is None else positive(max_batchnorm, "max_batchnorm")
         self._ignored: tuple[str, ...] = ()
 
-    def build(self, setting: BuildContext) -> None:
+    def build(self, context: BuildContext) -> None:
         """Start the power iteration where it is needed, and note which layers count nothing."""
-        if setting.model is not None:
-            owners = [module for module in setting.model.modules() if [*module.parameters(recurse=False)]]
+        if context.model is not None:
+            owners = [module for module in context.model.modules() if [*module.parameters(recurse=False)]]
             silent = [m for m in owners if not isinstance(m, nn.Conv2d | nn.Linear) and _factors(m) is None]
             self._ignored = tuple(sorted({type(module).__name__ for module in silent}))
-            self._directions(setting.model)
+            self._directions(context.model)
 
     def notes(self) -> tuple[str, ...]:
         """Name the layers with weights that count nothing."""
@@ -133,11 +133,11 @@ class Lipschitz(Objective):
 
     def loss(self, step: Step) -> Tensor:
         """Return the regulariser of the network that is trained."""
-        return self(step.model)  # type: ignore[no-any-return]
+        return self(step.model)
 
     def _directions(self, model: nn.Module) -> dict[str, Tensor]:
         """Return left singular vectors by module name: made at first use, moved by one iteration in training."""
-        known, found = dict(self.named_buffers()), {}
+        known, directions = dict(self.named_buffers()), {}
         for name, module in model.named_modules():
             if self.conv_norm == "spectral" and isinstance(module, nn.Conv2d):
                 key, flat = (
@@ -148,5 +148,5 @@ class Lipschitz(Objective):
                     self.register_buffer(key, left_singular(flat))
                 elif self.training:
                     known[key].copy_(left_singular(flat, known[key].to(flat), iterations=1))
-                found[name] = self.get_buffer(key).clone()
-        return found
+                directions[name] = self.get_buffer(key).clone()
+        return directions

@@ -1,13 +1,13 @@
-"""Fine-tuning for more conditional mutual information: say more about a sample than its class does.
+"""Fine-tuning for more conditional mutual information: tell more about a sample than its class does.
 
-The mean of KL(p_i || centroid of i's class) estimates I(X; Y_hat | Y): how far the answers to samples of one class lie apart.
-A teacher in which it is larger tells its student more of the context that labels leave out. So the term is maximised: its
-weight is negative, cross-entropy stands beside it, and a trained network is where it starts (`start_from`).
+The mean of KL(p_i || centroid of i's class) estimates I(X; Y_hat | Y): how far predictions for one class lie apart. A
+teacher in which it is larger tells its student more of the context that labels leave out. So the term is maximised: its
+weight is negative, cross-entropy stands beside it, and training starts from a trained network (`start_from`).
 
 Source: Ye, Mohajer Hamidi, Tan, Yang, "Bayes Conditional Distribution Estimation for Knowledge Distillation Based on
 Conditional Mutual Information" (ICLR 2024, arXiv 2401.08732); weight, centroids and their renewal from the released code.
 Differs from the authors' code: its renewal of centroids is there but disabled, as "none" here; "ema" renews them from the
-batch at hand instead of eight samples a class. The pass that finds the centroids leaves batch-norm statistics as they were.
+batch at hand instead of eight samples per class. The pass that finds the centroids leaves batch-norm statistics as they were.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from torch.nn import functional
 
 from preceptor.divergences import kl, log_soften, promote
 from preceptor.objectives.base import BuildContext, Objective, labels_of
-from preceptor.objectives.hyperparameters import one_of
+from preceptor.objectives.hyperparameters import fraction, one_of
 from preceptor.objectives.tensor_checks import check_classes
 from preceptor.types import Step
 
@@ -42,11 +42,11 @@ def mcmi_loss(
     Args:
         logits: of the network.
         labels: classes.
-        centroids: Q, the mean answer to each class's samples, a distribution a row, at least 1e-12 in the logarithm;
+        centroids: Q, the mean prediction for each class, one distribution per row, at least 1e-12 in the logarithm;
             constant in the gradient.
 
     Returns:
-        nats a sample, batch mean; at least 0, and 0 where every answer is its class's centroid.
+        nats per sample, batch mean; at least 0, and 0 where every prediction is its class's centroid.
 
     Raises:
         ValueError: for labels that are no classes.
@@ -57,13 +57,13 @@ def mcmi_loss(
         0.143841
     """
     check_classes(labels, logits)
-    log_given = log_soften(logits)
+    log_probs = log_soften(logits)
     log_centroids = promote(centroids.detach()).clamp_min(_FLOOR).log()
-    return kl(log_given, log_centroids[labels].to(log_given.dtype)).mean()
+    return kl(log_probs, log_centroids[labels].to(log_probs.dtype)).mean()
 
 
 class MCMI(Objective):
-    """Distance of the answers to the starting network's mean answer to their class; meant for a negative weight."""
+    """Distance of the predictions to the starting network's mean prediction for their class; intended for a negative weight."""
 
     uses_teacher = False
     needs_labels = True
@@ -73,23 +73,21 @@ class MCMI(Objective):
 
     def __init__(self, refresh: Refresh = "none", decay: float = 0.9999) -> None:
         super().__init__()
-        if not 0 <= decay < 1:
-            raise ValueError(f"decay: {decay} is not in [0, 1)")
         self.refresh: Refresh = one_of(refresh, get_args(Refresh), "refresh")
-        self.decay = decay
-        self.compares_rows = refresh == "ema"  # which renews centroids from the rows of a whole batch
+        self.decay = fraction(decay, "decay")
+        self.compares_rows = refresh == "ema"  # the centroids are renewed from all rows of a batch
         self.register_buffer("centroids", torch.zeros(0, 0))
 
-    def build(self, setting: BuildContext) -> None:
+    def build(self, context: BuildContext) -> None:
         """Make room for the centroids, which are not known yet."""
-        shape = (setting.num_classes, setting.num_classes)
-        self.centroids = torch.full(shape, torch.nan, device=setting.student.logits.device)
+        shape = (context.num_classes, context.num_classes)
+        self.centroids = torch.full(shape, torch.nan, device=context.student.logits.device)
 
     @torch.no_grad()
-    def calibrate(self, answers: Iterable[Step]) -> None:
-        """Find the centroids: the mean answer to each class; the uniform one for a class without samples."""
+    def calibrate(self, steps: Iterable[Step]) -> None:
+        """Find the centroids: the mean prediction for each class; the uniform one for a class without samples."""
         sums = torch.zeros_like(self.centroids)
-        for step in answers:
+        for step in steps:
             sums += _sums(step.student.logits, labels_of(step), self.centroids)
         means = sums / sums.sum(1, keepdim=True).clamp_min(_FLOOR)
         self.centroids = functional.normalize(means.clamp_min(_FLOOR), p=1.0)
@@ -101,7 +99,7 @@ class MCMI(Objective):
             ValueError: before `build`, which is followed by `calibrate`.
         """
         if len(self.centroids) == 0:
-            raise ValueError("mcmi has no centroids yet: call build(setting) and survey(answers) first")
+            raise ValueError("mcmi has no centroids yet: call build(context) and calibrate(steps) first")
         loss = mcmi_loss(logits, labels, self.centroids)
         if self.refresh == "ema" and self.training and torch.is_grad_enabled():
             self._renew(logits, labels)
@@ -109,7 +107,7 @@ class MCMI(Objective):
 
     def loss(self, step: Step) -> Tensor:
         """Return the loss of the network that is trained."""
-        return self(step.student.logits, labels_of(step))  # type: ignore[no-any-return]
+        return self(step.student.logits, labels_of(step))
 
     @torch.no_grad()
     def _renew(self, logits: Tensor, labels: Tensor) -> None:
@@ -120,7 +118,7 @@ class MCMI(Objective):
 
 
 def _sums(logits: Tensor, labels: Tensor, centroids: Tensor) -> Tensor:
-    """Return the sum of the answers to each class's samples, like the centroids and as precise."""
+    """Return the sum of the predictions for each class, in the shape and precision of the centroids."""
     members = functional.one_hot(labels, len(centroids)).to(centroids.dtype)
     with torch.autocast(logits.device.type, enabled=False):
         return members.T @ log_soften(logits.detach()).exp().to(centroids.dtype)

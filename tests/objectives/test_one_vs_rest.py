@@ -108,7 +108,7 @@ def test_dist_correlates_sigmoids() -> None:
     rows = sum(torch.corrcoef(torch.stack([p[i], q[i]]))[0, 1].item() for i in range(ROWS)) / ROWS
     columns = sum(torch.corrcoef(torch.stack([p[:, c], q[:, c]]))[0, 1].item() for c in range(CLASSES)) / CLASSES
     assert value(DIST(temperature=2.0)).item() == pytest.approx(4 * (2 - rows - columns), rel=1e-6)
-    assert dist_loss(student, student, by_class=True).item() == pytest.approx(0, abs=1e-4)
+    assert dist_loss(student, student, multilabel=True).item() == pytest.approx(0, abs=1e-4)
 
 
 def test_logit_std_compares_sigmoids_of_z_scores() -> None:
@@ -117,7 +117,7 @@ def test_logit_std_compares_sigmoids_of_z_scores() -> None:
     pairs = zip(z.flatten().tolist(), t.flatten().tolist(), strict=True)
     expected = sum(4 * bernoulli_kl(its / 2, mine / 2) for mine, its in pairs) / ROWS
     assert value(LogitStd(2.0)).item() == pytest.approx(expected, rel=1e-5)
-    assert logit_std_loss(3 * teacher + 1, teacher, by_class=True).item() == pytest.approx(0, abs=1e-6)
+    assert logit_std_loss(3 * teacher + 1, teacher, multilabel=True).item() == pytest.approx(0, abs=1e-6)
 
 
 def test_consistency_remembers_each_class_of_each_sample() -> None:

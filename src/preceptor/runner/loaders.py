@@ -60,7 +60,7 @@ def left_out(objective: Sum, policy: Policy, *, is_teacher: bool) -> tuple[str, 
     running = [(name, term) for name, term in objective.named_terms() if name in objective.running]
     idle = [name for name, term in running if term.needs_samples or (term.needs_labels and not is_teacher)]
     why = "which show no sample of the training split" + ("" if is_teacher else " and have no label")
-    if policy.goes_beyond and len(idle) == len(running):
+    if policy.replaces_samples and len(idle) == len(running):
         raise UsageError(
             f"inputs: none of the terms {', '.join(idle)} can be applied to inputs beyond the samples, {why}"
             + ("" if is_teacher else "; add one, e.g. method.kd.weight=1")

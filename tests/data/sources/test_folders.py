@@ -36,10 +36,10 @@ def test_the_splits_of_a_folder_are_used(tmp_path: Path) -> None:
     assert torch.equal(data.train.inputs(torch.tensor([row]))[0], expected)
 
 
-def test_without_parts_a_fifth_is_test_and_it_is_said(tmp_path: Path) -> None:
+def test_without_a_test_folder_a_fifth_is_test_and_it_is_said(tmp_path: Path) -> None:
     data = load(f"folder:{fill(tmp_path)}")
     assert torch.bincount(data.test.labels).tolist() == [1, 1]
-    assert any("test: 2 of 10 samples, stratified, for folder:" in note for note in data.notes)
+    assert any("test: 2 of 10 samples, stratified, because folder:" in note for note in data.notes)
 
 
 def test_size_scales_the_shorter_side_and_crops_the_centre(tmp_path: Path) -> None:

@@ -63,11 +63,11 @@ def test_order_is_a_function_of_seed_and_epoch(digits: Data) -> None:
 
 
 def test_start_gives_the_tail_bit_for_bit(digits: Data) -> None:
-    whole = list(loader_of(digits.train, digits.normalisation).batches(4))
+    batches = list(loader_of(digits.train, digits.normalisation).batches(4))
     for start in (0, 1, 3, 4):
         tail = list(loader_of(digits.train, digits.normalisation).batches(4, start=start))
         assert len(tail) == 4 - start
-        for one, other in zip(whole[start:], tail, strict=True):
+        for one, other in zip(batches[start:], tail, strict=True):
             assert torch.equal(one.inputs, other.inputs)
             assert torch.equal(one.index, other.index)
 

@@ -37,12 +37,12 @@ def test_counts_of_inputs_and_labels_must_agree() -> None:
 
 
 def test_take_keeps_rows_labels_and_truth_together() -> None:
-    whole = Arrays(torch.arange(6.0)[:, None], torch.arange(6), torch.eye(6))
-    part = whole.take(torch.tensor([4, 1])).take(torch.tensor([1]))
-    assert part.inputs(torch.tensor([0])).tolist() == [[1.0]]
-    assert part.labels.tolist() == [1]
-    assert part.truth is not None
-    assert part.truth.argmax(1).tolist() == [1]
+    split = Arrays(torch.arange(6.0)[:, None], torch.arange(6), torch.eye(6))
+    subset = split.take(torch.tensor([4, 1])).take(torch.tensor([1]))
+    assert subset.inputs(torch.tensor([0])).tolist() == [[1.0]]
+    assert subset.labels.tolist() == [1]
+    assert subset.truth is not None
+    assert subset.truth.argmax(1).tolist() == [1]
 
 
 class LazyImages(Dataset[Any]):
@@ -104,19 +104,19 @@ def test_items_that_are_no_pairs_are_named() -> None:
 
 
 def test_an_item_is_named_as_its_owner_counts_it() -> None:
-    part = Items(Ragged()).take(torch.tensor([1, 0]))
+    subset = Items(Ragged()).take(torch.tensor([1, 0]))
     with pytest.raises(UsageError, match=r"item 0 of the Dataset has shape \(2,\), item 1 has \(3,\)"):
-        part.inputs(torch.tensor([0, 1]))
+        subset.inputs(torch.tensor([0, 1]))
 
 
 def test_splits_one_after_another() -> None:
     first = Arrays(torch.arange(3.0)[:, None], torch.tensor([0, 1, 2]))
-    whole = Joined([first, Arrays(10 + torch.arange(2.0)[:, None], torch.tensor([3, 4]), None)])
-    assert whole.labels.tolist() == [0, 1, 2, 3, 4]
-    assert whole.inputs(torch.tensor([4, 0, 3, 2])).flatten().tolist() == [11, 0, 10, 2]
-    part = whole.take(torch.tensor([3, 1]))
-    assert (part.labels.tolist(), part.inputs(torch.tensor([1, 0])).flatten().tolist()) == ([3, 1], [1, 10])
+    split = Joined([first, Arrays(10 + torch.arange(2.0)[:, None], torch.tensor([3, 4]), None)])
+    assert split.labels.tolist() == [0, 1, 2, 3, 4]
+    assert split.inputs(torch.tensor([4, 0, 3, 2])).flatten().tolist() == [11, 0, 10, 2]
+    subset = split.take(torch.tensor([3, 1]))
+    assert (subset.labels.tolist(), subset.inputs(torch.tensor([1, 0])).flatten().tolist()) == ([3, 1], [1, 10])
     known = Joined([Arrays(first.values, first.labels, torch.eye(3)), Arrays(first.values, first.labels, torch.eye(3))])
     assert known.truth is not None
     assert known.take(torch.tensor([4])).truth.argmax(1).tolist() == [1]  # type: ignore[union-attr]
-    assert whole.truth is None
+    assert split.truth is None

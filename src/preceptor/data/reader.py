@@ -1,4 +1,4 @@
-"""Batches of chosen rows: read ahead by other processes where it helps, augmented, normalised; in order and plain for evaluation."""
+"""Batches of chosen rows in chosen views, read ahead by other processes; and all rows in order, plain, for evaluation."""
 
 from __future__ import annotations
 

@@ -67,7 +67,7 @@ class Split(ABC):
 
 
 class Arrays(Split):
-    """A split held in memory.
+    """A split in memory.
 
     Args:
         inputs: one row per sample.

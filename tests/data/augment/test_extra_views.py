@@ -17,12 +17,12 @@ def some_images(rows: int, channels: int = 3, side: int = 8) -> Tensor:
 def test_the_same_key_gives_the_same_view_in_any_batch(name: str) -> None:
     images, index = some_images(12), torch.arange(100, 112)
     view = extra_view(name, "crop_flip")
-    whole = view(images, 3, 2, index)
-    assert whole.dtype == torch.uint8
-    assert whole.shape == images.shape
-    assert torch.equal(view(images[4:9], 3, 2, index[4:9]), whole[4:9])
-    assert not torch.equal(view(images, 3, 1, index), whole)
-    assert not torch.equal(view(images, 4, 2, index), whole)
+    batch_view = view(images, 3, 2, index)
+    assert batch_view.dtype == torch.uint8
+    assert batch_view.shape == images.shape
+    assert torch.equal(view(images[4:9], 3, 2, index[4:9]), batch_view[4:9])
+    assert not torch.equal(view(images, 3, 1, index), batch_view)
+    assert not torch.equal(view(images, 4, 2, index), batch_view)
 
 
 @pytest.mark.parametrize(("name", "turns"), [("rotated_90", 1), ("rotated_180", 2), ("rotated_270", 3)])

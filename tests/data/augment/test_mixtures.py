@@ -20,7 +20,7 @@ def batch(epoch: int = 1, seed: int = 0) -> Batch:
 
 
 @pytest.mark.parametrize("policy", [*MIXING, Noise()], ids=str)
-def test_inputs_beyond_the_samples_have_neither_label_nor_row(policy: MixedInputs) -> None:
+def test_mixed_inputs_have_neither_label_nor_row(policy: MixedInputs) -> None:
     samples = batch()
     mixed = policy(samples, 0)
     assert mixed.labels is None

@@ -37,16 +37,16 @@ def test_a_box_by_hand() -> None:
 
 
 def test_the_centre_stands_in_when_nothing_fits() -> None:
-    whole = [[0.999, 0.999, 0.0, 0.0]] * ATTEMPTS
-    assert random_box(whole, 400, 100) == (133, 0, 133, 100)
-    assert random_box(whole, 100, 400) == (0, 133, 100, 133)
+    too_wide = [[0.999, 0.999, 0.0, 0.0]] * ATTEMPTS
+    assert random_box(too_wide, 400, 100) == (133, 0, 133, 100)
+    assert random_box(too_wide, 100, 400) == (0, 133, 100, 133)
 
 
-def test_a_part_is_what_pillow_makes_of_it() -> None:
+def test_a_crop_is_what_pillow_makes_of_it() -> None:
     picture = image(90, 120)
     box = (10, 20, 60, 70)
-    part = picture.crop((20, 10, 90, 70)).resize((32, 32), Image.Resampling.BILINEAR)
-    ours, theirs = resized_crop(pixels_of(picture), box, (32, 32)).int(), pixels_of(part).int()
+    crop = picture.crop((20, 10, 90, 70)).resize((32, 32), Image.Resampling.BILINEAR)
+    ours, theirs = resized_crop(pixels_of(picture), box, (32, 32)).int(), pixels_of(crop).int()
     assert int((ours - theirs).abs().max()) <= 1  # Pillow rounds after each of its two passes
 
 
@@ -68,8 +68,8 @@ def test_the_view_is_keyed_by_seed_epoch_and_row() -> None:
     assert not view(images, 3, 8, index).equal(shown)
     assert not view(images, 4, 7, index).equal(shown)
     box = random_box(box_draws(3, 7, index)[4].tolist(), 24, 24)
-    part = resized_crop(images[4], box, (24, 24))
-    assert shown[4].equal(part.flip(-1) if is_mirrored(3, 7, index)[4] else part)
+    crop = resized_crop(images[4], box, (24, 24))
+    assert shown[4].equal(crop.flip(-1) if is_mirrored(3, 7, index)[4] else crop)
 
 
 def test_the_numbers_are_uniform_and_distinct() -> None:

@@ -1,49 +1,40 @@
-"""Image files as uint8 tensors."""
-
 from __future__ import annotations
 
-from pathlib import Path
-
-import numpy as np
 import pytest
 import torch
 from PIL import Image
 
-from preceptor.data import image_files, read_image
+from preceptor.data import Arrays
+from preceptor.data.images.decoding import UnreadableError
+from preceptor.data.images.images import Cut, image_split, left_out_note, readable
+from preceptor.data.images.lazy import LazyImages
 from preceptor.errors import UsageError
 
 
-def test_pixels_come_as_they_are_in_the_file(tmp_path: Path) -> None:
-    pixels = np.arange(2 * 3 * 3, dtype=np.uint8).reshape(2, 3, 3)
-    Image.fromarray(pixels).save(tmp_path / "a.png")
-    assert torch.equal(read_image(tmp_path / "a.png"), torch.from_numpy(pixels).permute(2, 0, 1))
-    Image.fromarray(pixels[..., 0]).save(tmp_path / "grey.png")
-    assert torch.equal(read_image(tmp_path / "grey.png", channels=1)[0], torch.from_numpy(pixels[..., 0].copy()))
-
-
-@pytest.mark.parametrize(("size", "left"), [((8, 8), [80]), ((4, 4), [80]), ((8, 16), [0, 80, 255])])
-def test_another_image_covers_the_size_and_is_cropped_to_its_centre(
-    size: tuple[int, int], left: list[int], tmp_path: Path
-) -> None:
-    row = np.repeat(np.array([0, 80, 80, 255], dtype=np.uint8), 4)
-    Image.fromarray(np.tile(row, (8, 1))).save(tmp_path / "bands.png")  # 8 high, 16 wide: dark, middle, middle, light
-    cropped = read_image(tmp_path / "bands.png", channels=1, size=size)
-    assert cropped.shape == (1, *size)
-    inner = cropped[:, :, 1:-1] if size == (4, 4) else cropped  # bilinear weights reach one pixel over
-    assert inner.unique().tolist() == left
-
-
-def test_files_by_their_suffix_at_any_depth(tmp_path: Path) -> None:
-    (tmp_path / "b").mkdir()
-    for name in ("b/2.JPG", "1.png", "notes.txt"):
-        (tmp_path / name).touch()
-    assert [str(file.relative_to(tmp_path)) for file in image_files(tmp_path)] == ["1.png", "b/2.JPG"]
+def decode(number: int) -> Image.Image:
+    """Image 3 is unreadable; the others are 8 x 6."""
+    if number == 3:
+        raise UnreadableError("data.path: 3: no readable image")
+    return Image.new("RGB", (8, 6), (number, 0, 0))
 
 
 @pytest.mark.parametrize(
-    ("name", "message"), [("none.png", "no readable image"), ("deep.png", r"more than 8 bits a channel \(I;16\)")]
+    ("size", "in_memory", "is_eager"), [(None, None, True), (4, None, False), (4, True, True), (4, False, False)]
 )
-def test_what_is_no_image(name: str, message: str, tmp_path: Path) -> None:
-    Image.fromarray(np.zeros((2, 2), dtype=np.uint16)).save(tmp_path / "deep.png")
-    with pytest.raises(UsageError, match=message):
-        read_image(tmp_path / name)
+def test_images_are_in_memory_when_asked_or_without_a_size(
+    size: int | None, in_memory: bool | None, is_eager: bool
+) -> None:
+    cut = Cut(size, 0.5, in_memory)
+    assert cut.is_eager is is_eager
+    split = image_split(decode, torch.arange(3), cut, name_of=str, is_complete=lambda number: True)
+    assert isinstance(split, Arrays if is_eager else LazyImages)
+    assert split.inputs(torch.tensor([2])).shape == ((1, 3, 6, 8) if size is None else (1, 3, 4, 4))
+
+
+def test_unreadable_images_stop_what_is_in_memory_or_are_left_out() -> None:
+    with pytest.raises(UsageError, match="3: no readable image"):
+        image_split(decode, torch.arange(5), Cut(4, 0.5, True), name_of=str, is_complete=lambda number: True)
+    kept, left_out = readable(decode, 5, name_of=str)
+    assert (kept.tolist(), left_out) == ([0, 1, 2, 4], ["3"])
+    assert left_out_note("folder", "here", left_out) == ("folder: left out of here: 1 unreadable image: 3",)
+    assert left_out_note("folder", "here", []) == ()

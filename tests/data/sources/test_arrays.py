@@ -28,7 +28,7 @@ def test_vectors_are_normalised_by_their_training_part(tmp_path: Path) -> None:
     assert (data.protocol, data.input_shape, data.num_classes) == ("vectors", (4,), 5)
 
 
-def test_without_a_test_part_a_fifth_is_split_off_and_said(tmp_path: Path) -> None:
+def test_without_a_test_split_a_fifth_is_split_off_and_said(tmp_path: Path) -> None:
     data = load(saved(tmp_path, x=X, y=Y))
     assert torch.bincount(data.test.labels).tolist() == [4] * 5
     assert any(note.startswith("test: 20 of 100 samples") for note in data.notes)
@@ -100,21 +100,23 @@ class Stream(IterableDataset[Any]):
 
 
 @pytest.mark.parametrize(
-    "given", [{"train": 7, "test": (X, Y)}, Stream(), {"train": (X, Y)}, {"train": (X, Y), "test": (X, Y), "extra": 1}]
+    "samples",
+    [{"train": 7, "test": (X, Y)}, Stream(), {"train": (X, Y)}, {"train": (X, Y), "test": (X, Y), "extra": 1}],
 )
-def test_other_objects_are_refused(given: Any) -> None:
+def test_other_objects_are_refused(samples: Any) -> None:
     with pytest.raises(
-        UsageError, match=r"cannot use an object of type int|split off a stream|it takes train, test and validation"
+        UsageError,
+        match=r"cannot use an object of type int|a stream has no test split|it takes train, test and validation",
     ):
-        from_objects(given)
+        from_objects(samples)
 
 
 def test_pulsars(shared_data: Path) -> None:
     data = load(f"npz:{shared_data / 'htru2.npz'}")
     assert (data.num_classes, data.input_shape) == (2, (8,))
-    assert sum(len(part) for part in (data.train, data.validation, data.test)) == 17_898
-    for part in (data.train, data.validation, data.test):
-        assert part.labels.double().mean().item() == pytest.approx(0.0916, abs=1e-3)
+    assert sum(len(split) for split in (data.train, data.validation, data.test)) == 17_898
+    for split in (data.train, data.validation, data.test):
+        assert split.labels.double().mean().item() == pytest.approx(0.0916, abs=1e-3)
 
 
 def test_float_images_with_the_colours_last_are_turned_and_normalised_by_channel() -> None:

@@ -21,20 +21,20 @@ def test_digits_are_the_real_ones_and_test_is_fixed() -> None:
     every = torch.arange(len(one.test))
     assert torch.equal(one.test.inputs(every), other.test.inputs(every))
     assert not torch.equal(one.validation.labels, other.validation.labels)
-    parts = [part.inputs(torch.arange(len(part))) for part in (one.train, one.validation, one.test)]
-    images = torch.cat(parts).flatten(1).double() * (16 / 255)
+    inputs = [split.inputs(torch.arange(len(split))) for split in (one.train, one.validation, one.test)]
+    images = torch.cat(inputs).flatten(1).double() * (16 / 255)
     assert torch.equal(images.round().sum(0), torch.from_numpy(load_digits().data).sum(0))
     assert (images - images.round()).abs().max() < 0.04
     assert (one.protocol, one.input_shape, one.num_classes) == ("digits", (1, 8, 8), 10)
 
 
 def test_truth_is_a_distribution_over_two_classes_and_holds_the_label(blended: Data) -> None:
-    for part in (blended.train, blended.validation, blended.test):
-        truth = part.truth
+    for split in (blended.train, blended.validation, blended.test):
+        truth = split.truth
         assert truth is not None
-        torch.testing.assert_close(truth.sum(1), torch.ones(len(part)))
+        torch.testing.assert_close(truth.sum(1), torch.ones(len(split)))
         assert (truth > 0).sum(1).eq(2).all()
-        assert (truth[torch.arange(len(part)), part.labels] > 0).all()
+        assert (truth[torch.arange(len(split)), split.labels] > 0).all()
 
 
 def test_labels_are_drawn_from_the_truth(blended: Data) -> None:
@@ -49,12 +49,12 @@ def test_labels_are_drawn_from_the_truth(blended: Data) -> None:
 
 
 def test_every_image_is_a_blend_of_originals_of_its_own_part() -> None:
-    """With clearest close to 1/2 an image is the mean of two originals: one pair of its own part explains it."""
+    """With clearest close to 1/2 an image is the mean of two originals: one pair of its own split explains it."""
     source = ambiguous_digits(samples=20, test_samples=20, clearest=0.5001)
     plain = load("digits", validation=0.0)
     for blend, own, other in ((source.train, plain.train, plain.test), (source.test, plain.test, plain.train)):
         images = blend.inputs(torch.arange(20)).flatten(1).float()
-        originals, strangers = (part.inputs(torch.arange(len(part))).flatten(1).float() for part in (own, other))
+        originals, strangers = (split.inputs(torch.arange(len(split))).flatten(1).float() for split in (own, other))
         for row in range(12):
             assert _nearest_pair(images[row], originals) <= 1.0
             assert _nearest_pair(images[row], strangers) > 1.0

@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from preceptor.data import load
+from preceptor.data import image_files, load
 from preceptor.errors import UsageError
 
 
@@ -36,10 +36,10 @@ def test_the_splits_of_a_folder_are_used(tmp_path: Path) -> None:
     assert torch.equal(data.train.inputs(torch.tensor([row]))[0], expected)
 
 
-def test_without_parts_a_fifth_is_test_and_it_is_said(tmp_path: Path) -> None:
+def test_without_a_test_folder_a_fifth_is_test_and_it_is_said(tmp_path: Path) -> None:
     data = load(f"folder:{fill(tmp_path)}")
     assert torch.bincount(data.test.labels).tolist() == [1, 1]
-    assert any("test: 2 of 10 samples, stratified, for folder:" in note for note in data.notes)
+    assert any("test: 2 of 10 samples, stratified, because folder:" in note for note in data.notes)
 
 
 def test_size_scales_the_shorter_side_and_crops_the_centre(tmp_path: Path) -> None:
@@ -106,3 +106,10 @@ def test_an_image_past_the_size_guard_is_named(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
     with pytest.raises(UsageError, match=r"0\.png: no readable image \(Image size \(480 pixels\)"):
         load(f"folder:{tmp_path}")
+
+
+def test_files_by_their_suffix_at_any_depth(tmp_path: Path) -> None:
+    (tmp_path / "b").mkdir()
+    for name in ("b/2.JPG", "1.png", "notes.txt"):
+        (tmp_path / name).touch()
+    assert [str(file.relative_to(tmp_path)) for file in image_files(tmp_path)] == ["1.png", "b/2.JPG"]

@@ -90,7 +90,7 @@ def test_priors_and_covariances_of_the_source(own: dict[str, object]) -> None:
 
 
 def test_the_truth_is_that_of_the_points_own_means() -> None:
-    """One variance given once, or a class at a time: the same draws, the same truth."""
+    """One variance for all, or one per class: the same draws, the same truth."""
     options = {"num_classes": 3, "dim": 4, "samples": 400}
     once = load("gaussian", options={**options, "variance": 2.0})
     each = load("gaussian", options={**options, "variances": (2.0, 2.0, 2.0)})
@@ -102,7 +102,7 @@ def test_the_truth_is_that_of_the_points_own_means() -> None:
 
 
 def test_the_published_setting(published: Data) -> None:
-    assert [len(part) for part in (published.train, published.validation, published.test)] == [5000, 5000, 90_000]
+    assert [len(split) for split in (published.train, published.validation, published.test)] == [5000, 5000, 90_000]
     assert (published.num_classes, published.input_shape, published.protocol) == (10, (30,), "vectors")
 
 

@@ -19,8 +19,8 @@ FIVES = [[0, 1, 2, 3, 4], [5, 6, 7, 8, 9]]
 def four() -> Source:
     labels = torch.tensor([0, 1, 2, 3, 3, 0])
     truth = torch.tensor([[0.5, 0.2, 0.2, 0.1]]).repeat(6, 1)
-    part = Arrays(torch.arange(6.0)[:, None], labels, truth)
-    return Source("four", part, part.take(torch.tensor([2, 3])), ("a", "b", "c", "d"))
+    split = Arrays(torch.arange(6.0)[:, None], labels, truth)
+    return Source("four", split, split.take(torch.tensor([2, 3])), ("a", "b", "c", "d"))
 
 
 def test_labels_names_and_truth_follow_the_groups() -> None:
@@ -60,12 +60,12 @@ def test_what_is_wrong_is_named(groups: Any, message: str) -> None:
 def test_the_real_cifar_2x5(shared_data: Path, tmp_path: Path) -> None:
     subprocess.run([sys.executable, str(shared_data / "unpack.py"), str(tmp_path), "--only", "cifar10"], check=True)
     options = {"root": str(tmp_path), "votes": str(shared_data / "cifar10" / "cifar10h.npz")}
-    whole, two = (load("cifar10", limit=500, options={**options, **more}) for more in ({}, {"groups": FIVES}))
+    ungrouped, two = (load("cifar10", limit=500, options={**options, **more}) for more in ({}, {"groups": FIVES}))
     assert (two.num_classes, two.task) == (2, "binary")
     assert two.class_names[1] == "dog+frog+horse+ship+truck"
-    assert torch.equal(two.test.labels, (whole.test.labels >= 5).long())
-    assert whole.test.truth is not None
+    assert torch.equal(two.test.labels, (ungrouped.test.labels >= 5).long())
+    assert ungrouped.test.truth is not None
     assert two.test.truth is not None
-    torch.testing.assert_close(two.test.truth[:, 1], whole.test.truth[:, 5:].sum(1))
-    assert two.fingerprint != whole.fingerprint
+    torch.testing.assert_close(two.test.truth[:, 1], ungrouped.test.truth[:, 5:].sum(1))
+    assert two.fingerprint != ungrouped.fingerprint
     assert torch.bincount(two.train.labels).tolist() == [250, 250]

@@ -23,7 +23,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", str(tmp_path_factory.mktemp("cache")))
 
 
-def table(rows: range, *, name: str = "label", sizes: int = 1) -> Any:
+def table_of(rows: range, *, name: str = "label", sizes: int = 1) -> Any:
     table = load_digits()
     kinds = {"image": datasets.Image(), name: datasets.ClassLabel(names=[f"digit {k}" for k in range(10)])}
     images = [
@@ -36,7 +36,7 @@ def table(rows: range, *, name: str = "label", sizes: int = 1) -> Any:
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("saved") / "digits"
-    datasets.DatasetDict({"train": table(range(300)), "test": table(range(300, 400))}).save_to_disk(str(path))
+    datasets.DatasetDict({"train": table_of(range(300)), "test": table_of(range(300, 400))}).save_to_disk(str(path))
     return path
 
 
@@ -57,16 +57,16 @@ def test_images_that_were_saved_to_disk(saved: Path) -> None:
     assert on_demand.train.inputs(torch.tensor([7, 2])).equal(data.train.inputs(torch.tensor([7, 2])))
 
 
-def test_files_of_parquet_and_one_part_alone(saved: Path, tmp_path: Path) -> None:
+def test_files_of_parquet_and_a_single_split(saved: Path, tmp_path: Path) -> None:
     files = tmp_path / "files" / "data"
     files.mkdir(parents=True)
-    table(range(300)).to_parquet(str(files / "train-00000-of-00001.parquet"))
-    table(range(300, 400)).to_parquet(str(files / "test-00000-of-00001.parquet"))
+    table_of(range(300)).to_parquet(str(files / "train-00000-of-00001.parquet"))
+    table_of(range(300, 400)).to_parquet(str(files / "test-00000-of-00001.parquet"))
     assert same(load(f"hf:{tmp_path / 'files'}"), load(f"hf:{saved}"))
-    table(range(100)).save_to_disk(str(tmp_path / "alone"))
+    table_of(range(100)).save_to_disk(str(tmp_path / "alone"))
     data = load(f"hf:{tmp_path / 'alone'}")
     assert len(data.test) == 20
-    assert any("test: 20 of 100 samples, stratified, for hf:" in note for note in data.notes)
+    assert any("test: 20 of 100 samples, stratified, because hf:" in note for note in data.notes)
 
 
 def test_columns_of_numbers_train_a_network(tmp_path: Path) -> None:
@@ -98,7 +98,7 @@ def test_a_student_of_images_on_demand(saved: Path, tmp_path: Path) -> None:
 
 
 def test_without_a_test_part_validation_is_tested_on(tmp_path: Path) -> None:
-    tables = {"train": table(range(80)), "validation": table(range(80, 100)), "extra": table(range(100, 140))}
+    tables = {"train": table_of(range(80)), "validation": table_of(range(80, 100)), "extra": table_of(range(100, 140))}
     datasets.DatasetDict(tables).save_to_disk(str(tmp_path / "d"))
     data = load(f"hf:{tmp_path / 'd'}", validation=0.1)
     assert (len(data.train), len(data.validation), len(data.test)) == (72, 8, 20)
@@ -121,7 +121,7 @@ def test_what_is_wrong_is_named(saved: Path, tmp_path: Path) -> None:
         load(f"hf:{tmp_path / 'gone'}")
     with pytest.raises(UsageError, match=r"holds no data set of save_to_disk and no \.parquet"):
         load(f"hf:{tmp_path}")
-    table(range(40), sizes=3).save_to_disk(str(tmp_path / "sizes"))
+    table_of(range(40), sizes=3).save_to_disk(str(tmp_path / "sizes"))
     with pytest.raises(UsageError, match=r"train: row 1 is 9x8, .*train: row 0 is 8x8; set data\.size"):
         load(f"hf:{tmp_path / 'sizes'}")
     (tmp_path / "files").mkdir()
@@ -153,7 +153,7 @@ def broken(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Digits of which rows 2, 5 and 7 are no images, half of one, and none."""
     path = tmp_path_factory.mktemp("broken")
     for name, rows in (("train", range(100)), ("test", range(100, 140))):
-        images = table(rows).cast_column("image", datasets.Image(decode=False))
+        images = table_of(rows).cast_column("image", datasets.Image(decode=False))
         content: list[Any] = [dict(row) for row in images["image"]]
         if name == "train":
             content[2] = {"bytes": b"no image", "path": None}

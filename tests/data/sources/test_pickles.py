@@ -92,9 +92,9 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 
 
 def test_a_truncated_file_is_one_line(tmp_path: Path) -> None:
-    whole = pickle.dumps({"data": DATA, "labels": [1]}, 2)
-    for length in range(len(whole)):
-        (tmp_path / "file").write_bytes(whole[:length])
+    content = pickle.dumps({"data": DATA, "labels": [1]}, 2)
+    for length in range(len(content)):
+        (tmp_path / "file").write_bytes(content[:length])
         with pytest.raises(UsageError, match=r"^data .*file: ") as caught:
             read_pickle(tmp_path / "file")
         assert "\n" not in str(caught.value)
@@ -108,10 +108,10 @@ def test_something_else_than_a_mapping_is_named(tmp_path: Path) -> None:
 
 def test_a_damaged_file_is_one_line_or_read(tmp_path: Path) -> None:
     """Flipped bytes: whatever they turn the file into, the answer is a mapping or a UsageError."""
-    whole = pickle.dumps({"data": DATA, "labels": [1, 2], b"title": b"bytes"}, 2)
+    content = pickle.dumps({"data": DATA, "labels": [1, 2], b"title": b"bytes"}, 2)
     generator, refused = random.Random(0), list[str]()
     for _ in range(1500):
-        damaged = bytearray(whole)
+        damaged = bytearray(content)
         for _ in range(generator.randint(1, 3)):
             damaged[generator.randrange(len(damaged))] = generator.randrange(256)
         (tmp_path / "file").write_bytes(damaged)
@@ -134,8 +134,8 @@ def test_array_types_that_hold_more_than_numbers_are_refused(tmp_path: Path, cod
 
 
 def test_a_shape_that_does_not_fit_the_bytes_is_refused(tmp_path: Path) -> None:
-    whole = pickle.dumps({"data": DATA}, 2)
-    assert whole.count(b"K\x04K\x06\x86") == 1
-    (tmp_path / "file").write_bytes(whole.replace(b"K\x04K\x06\x86", b"K\x05K\x06\x86"))
+    content = pickle.dumps({"data": DATA}, 2)
+    assert content.count(b"K\x04K\x06\x86") == 1
+    (tmp_path / "file").write_bytes(content.replace(b"K\x04K\x06\x86", b"K\x05K\x06\x86"))
     with pytest.raises(UsageError, match=r"an array of shape \(5, 6\) with 24 bytes"):
         read_pickle(tmp_path / "file")

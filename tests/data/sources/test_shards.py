@@ -117,7 +117,7 @@ def test_patterns_count_and_match(shards: Path) -> None:
 def test_without_test_shards_a_fifth_is_split_off(shards: Path) -> None:
     data = load(f"wds:{shards}/train-*.tar", options={"size": 8})
     assert len(data.test) == 80
-    assert any("test: 80 of 400 samples, stratified, for wds:" in note for note in data.notes)
+    assert any("test: 80 of 400 samples, stratified, because wds:" in note for note in data.notes)
     data = load(f"wds:{shards}/train-*.tar", options=options(shards, validation_shards=f"{shards}/test-000.tar"))
     assert (len(data.train), len(data.validation)) == (400, 80)
 
@@ -138,7 +138,7 @@ def test_what_is_wrong_with_a_shard_is_named(shards: Path, tmp_path: Path) -> No
     with tarfile.open(file, "w") as shard:
         add(shard, "x.cls", b"cat")
         add(shard, "x.png", b"")
-    refused(r"x\.cls holds 'cat', expected a full number")
+    refused(r"x\.cls holds 'cat', expected a whole number")
     with tarfile.open(file, "w") as shard:
         add(shard, "readme", b"")
     refused("holds no images")

@@ -18,8 +18,8 @@ Sample = tuple[Tensor, int]
 class Counted(IterableDataset[Sample]):
     """Images of one shade, in an order that changes from pass to pass."""
 
-    def __init__(self, number: int, *, given: int | None = None) -> None:
-        self.number, self.given, self.number_of_pass = number, given, 0
+    def __init__(self, number: int, *, yielded: int | None = None) -> None:
+        self.number, self.yielded, self.number_of_pass = number, yielded, 0
 
     def set_epoch(self, epoch: int) -> None:
         self.number_of_pass = epoch
@@ -28,7 +28,7 @@ class Counted(IterableDataset[Sample]):
         return self.number
 
     def __iter__(self) -> Iterator[Sample]:
-        for place in range(self.number if self.given is None else self.given):
+        for place in range(self.number if self.yielded is None else self.yielded):
             row = (place * 7 + 3 * self.number_of_pass) % self.number
             yield torch.full((3, 8, 8), row, dtype=torch.uint8), row % 3
 
@@ -75,7 +75,7 @@ def test_an_epoch_is_a_pass_and_each_pass_is_told_its_number() -> None:
         ]
 
 
-def test_an_epoch_of_given_length_goes_on_where_the_last_one_ended() -> None:
+def test_an_epoch_of_a_set_length_continues_where_the_last_one_ended() -> None:
     loader = loader_of(Stream(Endless(), samples_per_epoch=6))
     assert values(loader, 1) == [[0, 1, 2, 3], [4, 5]]
     assert values(loader, 2) == [[6, 7, 8, 9], [10, 11]]
@@ -87,14 +87,14 @@ def test_an_epoch_of_given_length_goes_on_where_the_last_one_ended() -> None:
 
 @pytest.mark.parametrize("workers", [0, 2])
 def test_any_batch_can_be_the_first_and_views_are_keyed_by_place(workers: int) -> None:
-    whole = list(loader_of(Stream(Counted(22)), view="crop_flip").batches(3))
+    full = list(loader_of(Stream(Counted(22)), view="crop_flip").batches(3))
     tail = list(loader_of(Stream(Counted(22)), view="crop_flip", workers=workers).batches(3, start=2))
-    assert len(tail) == len(whole) - 2
-    for one, other in zip(whole[2:], tail, strict=True):
+    assert len(tail) == len(full) - 2
+    for one, other in zip(full[2:], tail, strict=True):
         assert one.inputs.equal(other.inputs)
         assert one.index.equal(other.index)
     raw = torch.stack([torch.full((3, 8, 8), (place * 7 + 6) % 22, dtype=torch.uint8) for place in range(4)])
-    assert whole[0].inputs.equal(VIEWS["crop_flip"](raw, 5, 3, torch.arange(4)).float() / 255)
+    assert full[0].inputs.equal(VIEWS["crop_flip"](raw, 5, 3, torch.arange(4)).float() / 255)
 
 
 def data_of(train: Stream | Counted) -> Data:
@@ -124,7 +124,7 @@ def test_what_a_stream_cannot_do_is_said() -> None:
         from_objects({"train": Counted(30), "test": Counted(3)}, limit=5)
     stream = Stream(Counted(100))
     assert stream.inputs(torch.tensor([0, 63])).shape == (2, 3, 8, 8)
-    with pytest.raises(UsageError, match="cannot be asked for its row 64"):
+    with pytest.raises(UsageError, match="row 64 of a stream cannot be read by its number"):
         stream.inputs(torch.tensor([64]))
     with pytest.raises(UsageError, match="cannot be cut"):
         stream.take(torch.tensor([0]))
@@ -154,7 +154,7 @@ def test_streams_that_break_their_word_are_named_in_one_line(workers: int) -> No
         Stream(Bare())
     with pytest.raises(UsageError, match=r"sample 3 of the stream has shape \(3,\), another \(2,\)"):
         Stream(Uneven())
-    short = Stream(Counted(80, given=70))
+    short = Stream(Counted(80, yielded=70))
     with pytest.raises(UsageError, match=r"gave 70 samples, its length says 80") as caught:
         list(loader_of(short, workers=workers).batches(1))
     assert "\n" not in str(caught.value)

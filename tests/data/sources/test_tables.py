@@ -124,12 +124,12 @@ def test_what_is_wrong_is_named(
 ) -> None:
     train = write(tmp_path / "train.csv", [{**ROWS[0], **change}, *ROWS[1:]])
     test = write(tmp_path / "test.csv", [{**ROWS[0], **change}])
-    given = options(test, **wrong)
+    settings = options(test, **wrong)
     if message is None:
-        assert load(f"table:{train}", options=given).num_classes == 4
+        assert load(f"table:{train}", options=settings).num_classes == 4
         return
     with pytest.raises(UsageError, match=message):
-        load(f"table:{train}", options=given)
+        load(f"table:{train}", options=settings)
 
 
 def test_tables_that_do_not_fit_are_named(tmp_path: Path) -> None:
@@ -167,7 +167,7 @@ def test_names_and_measurements_are_no_classes_or_categories(tmp_path: Path) -> 
     file = write(tmp_path / "t.csv", rows)
     with pytest.raises(UsageError, match=r"column name has 48 different words in 48 rows; .*data\.ignore=\[name\]"):
         load(f"table:{file}", options={"target": "kind"})
-    with pytest.raises(UsageError, match=r"column size of .* has 60 different values in 60 rows: no classes"):
+    with pytest.raises(UsageError, match=r"column size of .* has 60 different values in 60 rows; those are no classes"):
         load(f"table:{file}", options={"target": "size"})
     rows = [{"gap": "", "kind": str(k % 2)} for k in range(60)]
     with pytest.raises(UsageError, match=r"column gap has no value in any training row"):
@@ -223,13 +223,13 @@ def test_what_is_no_fit_is_refused(tmp_path: Path) -> None:
         load(f"table:{file}", options=options(fit=str(tmp_path / "empty")))
     (tmp_path / "result.json").write_text('{"table": {"target": "kind"}}')
     with pytest.raises(
-        UsageError, match=r"data\.fit: .*result\.json: its description of a table's columns cannot be read"
+        UsageError, match=r"data\.fit: .*result\.json: the description of the table's columns cannot be read"
     ):
         load(f"table:{file}", options=options(fit=str(tmp_path)))
     (tmp_path / "result.json").write_text("{}")
     with pytest.raises(UsageError, match=r"data\.fit: .* was not trained on a table"):
         load(f"table:{file}", options=options(fit=str(tmp_path)))
-    with pytest.raises(UsageError, match=r"data\.target: is needed by table"):
+    with pytest.raises(UsageError, match=r"data\.target: is needed without data\.fit"):
         load(f"table:{file}")
 
 

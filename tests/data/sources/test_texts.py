@@ -60,10 +60,10 @@ def test_pairs_say_which_sentence_a_token_is_of(tokenizer: Path, tmp_path: Path)
     assert len(data.test) == 2
 
 
-def test_a_test_file_without_labels_is_passed_over(sst: Path, tokenizer: Path) -> None:
+def test_a_test_file_without_labels_is_skipped(sst: Path, tokenizer: Path) -> None:
     data = load(f"text:{sst}", options={"tokenizer": str(tokenizer), "length": 8})
     assert (len(data.train), len(data.validation), len(data.test)) == (270, 30, 80)
-    assert any("test.tsv has no labels and is passed over" in note for note in data.notes)
+    assert any("test.tsv has no labels and is skipped" in note for note in data.notes)
     assert any("tested on dev" in note for note in data.notes)
 
 
@@ -106,9 +106,9 @@ def test_a_small_student_of_a_larger_teacher(sst: Path, tokenizer: Path, tmp_pat
 
 def test_what_is_wrong_is_named(sst: Path, tokenizer: Path, tmp_path: Path) -> None:
     good = {"tokenizer": str(tokenizer), "length": 8}
-    for place, given, message in (
+    for place, options, message in (
         (sst, {"tokenizer": str(tmp_path / "gone")}, r"data\.tokenizer: .*gone: no such folder"),
-        (sst, {"tokenizer": str(tmp_path)}, r"data\.tokenizer: .*: no tokenizer that can be read"),
+        (sst, {"tokenizer": str(tmp_path)}, r"data\.tokenizer: .*: holds no readable tokenizer"),
         (sst, {"length": 0}, r"data\.length: 0 is not at least 1"),
         (sst, {"sentence": "words"}, r"train\.tsv has no column 'words'; it has sentence, label"),
         (sst, {"target": "kind"}, r"train\.tsv has no column 'kind'"),
@@ -121,4 +121,4 @@ def test_what_is_wrong_is_named(sst: Path, tokenizer: Path, tmp_path: Path) -> N
         ),
     ):
         with pytest.raises(UsageError, match=message):
-            load(f"text:{place}", options={**good, **given})
+            load(f"text:{place}", options={**good, **options})

@@ -1,6 +1,6 @@
 """Extra views of a sample beside the one that is trained on: rotations and strong augmentation, keyed like all views.
 
-Source: rotations: Xu, Liu, Li, Loy (ECCV 2020): mirrored once, turned, then cropped anew; strong: RandAugment (Cubuk, Zoph,
+Source: rotations: Xu, Liu, Li, Loy (ECCV 2020): mirrored once, turned, then cropped once more; strong: RandAugment (Cubuk, Zoph,
 Shlens, Le, NeurIPS 2020) with 2 operations at magnitude 10 of 30, as Jin, Wang, Lin (CVPR 2023) use it.
 Differs from their code: all operations work on a whole batch of uint8 images at once; turned and sheared images are
 sampled at the nearest pixel; equalisation is not among the operations.

@@ -1,6 +1,6 @@
-"""What all policies share that show inputs beyond the samples: mixtures of them, or noisy ones.
+"""What the policies share that show mixed inputs: inputs which are no samples, but made of them.
 
-Such inputs have no label when a student is distilled: only the teacher's output for the very same input is learned. When a
+Mixed inputs have no label when a student is distilled: only the teacher's output for the very same input is learned. When a
 teacher is trained, labels are mixed as the inputs are.
 """
 
@@ -39,7 +39,7 @@ class Mixing:
 
 @dataclass(frozen=True)
 class MixedInputs(Policy):
-    """Shows inputs beyond the samples, instead of them or beside them.
+    """Shows mixed inputs, instead of the samples or beside them.
 
     Args:
         real_share: share of batches that are left as they are.
@@ -65,7 +65,7 @@ class MixedInputs(Policy):
         labels = None
         if num_classes and batch.labels is not None:
             labels = mixing.labels(targets(batch.labels, num_classes))
-        beyond = replace(
+        mixed = replace(
             batch,
             inputs=mixing.inputs(batch.inputs),
             labels=labels,
@@ -73,7 +73,7 @@ class MixedInputs(Policy):
             extra_views={name: mixing.inputs(inputs) for name, inputs in batch.extra_views.items()},
             renormalise=self.renormalise,
         )
-        return _beside(batch, beyond, num_classes) if self.add else beyond
+        return _beside(batch, mixed, num_classes) if self.add else mixed
 
     @property
     def renormalise(self) -> bool:
@@ -85,8 +85,8 @@ class MixedInputs(Policy):
         return 2 * batch_size if self.add else batch_size
 
     @property
-    def goes_beyond(self) -> bool:
-        """Whether there are batches that show no sample."""
+    def replaces_samples(self) -> bool:
+        """Whether some batches show mixed inputs only, and no sample."""
         return not self.add
 
     @property
@@ -95,16 +95,16 @@ class MixedInputs(Policy):
         return True
 
 
-def _beside(batch: Batch, beyond: Batch, num_classes: int) -> Batch:
-    """Return the samples and the inputs beyond them as one batch, samples first."""
+def _beside(batch: Batch, mixed: Batch, num_classes: int) -> Batch:
+    """Return the samples and the mixed inputs as one batch, samples first."""
     labels = batch.labels
-    if labels is not None and beyond.labels is not None:
-        labels = torch.cat([targets(labels, num_classes), beyond.labels])
+    if labels is not None and mixed.labels is not None:
+        labels = torch.cat([targets(labels, num_classes), mixed.labels])
     return replace(
-        beyond,
-        inputs=torch.cat([batch.inputs, beyond.inputs]),
+        mixed,
+        inputs=torch.cat([batch.inputs, mixed.inputs]),
         labels=labels,
         index=batch.index,
-        extra_views={name: torch.cat([inputs, beyond.extra_views[name]]) for name, inputs in batch.extra_views.items()},
+        extra_views={name: torch.cat([inputs, mixed.extra_views[name]]) for name, inputs in batch.extra_views.items()},
         renormalise=False,
     )

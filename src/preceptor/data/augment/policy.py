@@ -22,7 +22,7 @@ class Policy(ABC):
         Args:
             batch: samples, augmented and normalised.
             number: of the batch in its epoch, from 0: with the batch's view the key of all random numbers.
-            num_classes: width of the target distributions of inputs beyond the samples; 0: they have no labels.
+            num_classes: width of the target distributions of mixed inputs; 0: they have no labels.
         """
 
     def check(self, sample_shape: tuple[int, ...]) -> None:  # noqa: B027  (most work on any)
@@ -51,8 +51,8 @@ class Policy(ABC):
         return None
 
     @property
-    def goes_beyond(self) -> bool:
-        """Whether there are batches that show no sample."""
+    def replaces_samples(self) -> bool:
+        """Whether some batches show mixed inputs only, and no sample."""
         return False
 
     @property
@@ -74,7 +74,7 @@ class PolicyLoader:
     Args:
         source: batches of samples; of several processes, this one's rows of them.
         policy: may be exchanged between two batches.
-        mixed_labels: classes of the labels that inputs beyond the samples keep; 0: they have none.
+        mixed_labels: classes of the labels that mixed inputs keep; 0: they have none.
         gather_batch: returns the batch of all processes from this one's rows, for policies that mix rows.
         rank: of this process: of a gathered batch it gets every `world_size`-th row, from row `rank` on.
         world_size: processes that share each batch.

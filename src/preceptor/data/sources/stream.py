@@ -29,7 +29,7 @@ _Chunk = tuple[Tensor, Tensor] | UsageError
 
 @runtime_checkable
 class _SetsEpoch(Protocol):
-    """A stream that orders itself anew for each pass."""
+    """A stream that shuffles itself for each pass."""
 
     def set_epoch(self, epoch: int) -> None: ...
 

@@ -49,7 +49,8 @@ def class_labels(
     if known is None:
         if len(distinct) > max(_FEW, _SHARE_OF_ROWS * len(words)):
             raise UsageError(
-                f"data.target: column {target} of {path} has {len(distinct):,} different values in {len(words):,} rows: no classes"
+                f"data.target: column {target} of {path} has {len(distinct):,} different values in {len(words):,} rows; "
+                "those are no classes"
             )
         is_numeric = all(number(word) is not None for word in distinct)
         known = tuple(sorted(distinct, key=lambda word: (number(word) or 0.0, word) if is_numeric else (0.0, word)))
@@ -88,7 +89,7 @@ def table(
     own_fit = None if fit is None else _read_fit(fit)
     target = target or (None if own_fit is None else own_fit.target)
     if target is None:
-        raise UsageError("data.target: is needed by table and was not given")
+        raise UsageError("data.target: is needed without data.fit and was not given")
     train = parse_missing(read_columns(path, "data.path"))
     test_columns = None if test is None else parse_missing(read_columns(test, "data.test"))
     left_out = [ignore] if isinstance(ignore, str) else list(ignore)
@@ -96,7 +97,9 @@ def table(
         if name not in train:
             raise UsageError(f"{key}: {path} has no column {name!r}; it has {', '.join(train)}")
     class_names, labels = class_labels(train[target], path, target, None if own_fit is None else own_fit.class_names)
-    train_rows, test_rows = train_and_test_rows(labels) if test_columns is None else (torch.arange(len(labels)), None)
+    train_rows, test_rows = (
+        train_and_test_rows(labels) if test_columns is None else (torch.arange(len(labels)), torch.arange(0))
+    )
     names = [name for name in train if name != target and name not in left_out]
     if own_fit is None:
         if not names:
@@ -113,7 +116,7 @@ def table(
     samples = Arrays(used.inputs(columns, path), labels)
     if own_fit is not None:
         notes += used.notes(columns, path)
-    if test_rows is not None:
+    if test_columns is None:
         test_split = samples.take(test_rows)
     else:
         _, test_labels = class_labels(test_columns[target], str(test), target, class_names)

@@ -65,7 +65,7 @@ def _peak() -> float:
 
 
 def _forget_peak() -> None:
-    """Let the peak begin anew from what is held now, where the system can: what was freed since would hide the loss."""
+    """Let the peak restart from the memory in use now, where the system can: memory freed since would hide the loss."""
     with contextlib.suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5")
 
@@ -98,7 +98,7 @@ def main() -> None:
             "classes": CLASSES,
             "samples": SAMPLES,
             "maps": "64x16x16, 128x8x8, 256x4x4",
-            "knobs": {key: _knobs(key) for key in options.keys},
+            "hyperparameters": {key: _hyperparameters(key) for key in options.keys},
         },
         "machine": {"processor": _processor(), "threads": torch.get_num_threads()},
         "versions": {"python": platform.python_version(), "torch": torch.__version__},
@@ -108,7 +108,7 @@ def main() -> None:
     options.out.write_text(json.dumps(record, indent=1) + "\n")
 
 
-def _knobs(key: str) -> dict[str, object]:
+def _hyperparameters(key: str) -> dict[str, object]:
     """Return the defaults that a method was measured with (CRD's number of negatives among them)."""
     from preceptor.objectives.distill import METHODS  # noqa: PLC0415
     from preceptor.signature import default_hyperparameters  # noqa: PLC0415

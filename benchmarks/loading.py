@@ -1,4 +1,4 @@
-"""What feeds a step fastest: `loading.py [--root FOLDER]`: images held in memory, or files read by 0, 1 or 2 processes.
+"""What feeds a step fastest: `loading.py [--root FOLDER]`: images in memory, or files read by 0, 1 or 2 processes.
 
 CIFAR-100's images once as a uint8 array, once as PNG files behind a torch Dataset; batches of 128, crop and flip, normalised.
 Images a second, median and interquartile range over interleaved rounds; a second time with a network's forward pass beside
@@ -31,7 +31,7 @@ BATCHES, ROUNDS, BATCH_SIZE = 20, 7, 128
 
 
 class Files(Dataset[tuple[Any, int]]):
-    """PNG files, decoded when they are asked for."""
+    """PNG files, decoded when they are read."""
 
     def __init__(self, folder: Path, labels: list[int]) -> None:
         self.folder, self.targets = folder, labels

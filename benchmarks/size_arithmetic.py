@@ -67,7 +67,7 @@ class Network:
 
 @dataclass(frozen=True)
 class Job:
-    """A run on a data set: what is trained, beside which teacher, and whether with a bank of earlier answers."""
+    """A run on a data set: what is trained, beside which teacher, and whether with a bank of earlier outputs."""
 
     images: Images
     what: str
@@ -81,7 +81,7 @@ class Job:
 
     @property
     def flops(self) -> float:
-        """Operations an image: a training step is three forward passes, a teacher's answer one."""
+        """Operations per image: three forward passes for a training step, one for a teacher."""
         return 3 * self.trained.flops + (self.teacher.flops if self.teacher else 0)
 
 
@@ -106,8 +106,8 @@ def network(name: str, classes: int) -> Network:
 
         hooks = torch.autograd.graph.saved_tensors_hooks(note, lambda value: value)
         with hooks, torch.autocast("cpu", torch.bfloat16):
-            answer = model(torch.zeros(rows, 3, SIDE, SIDE))  # held, so that no address is used twice
-        assert answer.requires_grad
+            outputs = model(torch.zeros(rows, 3, SIDE, SIDE))  # kept, so that no address is used twice
+        assert outputs.requires_grad
         return sum(kept.values())
 
     model.train()
@@ -142,13 +142,13 @@ def bank_bytes(objective: Objective, classes: int) -> float:
 
 
 def decoding(height: int) -> dict[str, float]:
-    """Return the processor time, in ms, from the bytes of a JPEG of 4:3 to the pixels of a random part: median and IQR."""
+    """Return the processor time, in ms, from the bytes of a JPEG of 4:3 to the pixels of a random crop: median and IQR."""
     files = []
     for pixels in load_sample_images().images:
         for left in range(0, pixels.shape[1] - pixels.shape[0] * 4 // 3 + 1, 10):
-            part = Image.fromarray(pixels).crop((left, 0, left + pixels.shape[0] * 4 // 3, pixels.shape[0]))
+            crop = Image.fromarray(pixels).crop((left, 0, left + pixels.shape[0] * 4 // 3, pixels.shape[0]))
             content = io.BytesIO()
-            part.resize((height * 4 // 3, height), Image.Resampling.LANCZOS).save(content, "JPEG", quality=95)
+            crop.resize((height * 4 // 3, height), Image.Resampling.LANCZOS).save(content, "JPEG", quality=95)
             files.append(content.getvalue())
 
     milliseconds = []
@@ -156,8 +156,8 @@ def decoding(height: int) -> dict[str, float]:
         began = time.process_time()
         for row, drawn in enumerate(box_draws(0, number, torch.arange(ROWS)).tolist()):
             with Image.open(io.BytesIO(files[row % len(files)])) as image:
-                whole = pixels_of(image.convert("RGB"))
-            resized_crop(whole, random_box(drawn, *whole.shape[1:]), (SIDE, SIDE))
+                full = pixels_of(image.convert("RGB"))
+            resized_crop(full, random_box(drawn, *full.shape[1:]), (SIDE, SIDE))
         milliseconds.append(1e3 * (time.process_time() - began) / ROWS)
     low, median, high = statistics.quantiles(milliseconds[1:], n=4)  # the first round loads libraries
     return {"ms": median, "iqr": high - low, "kilobytes": sum(map(len, files)) / len(files) / 1e3}
@@ -165,15 +165,17 @@ def decoding(height: int) -> dict[str, float]:
 
 def networks(runs: list[Job]) -> dict[tuple[Images, Network], None]:
     """Return each network once, beside the data whose classes it has outputs for."""
-    return {(job.images, found): None for job in runs for found in (job.trained, job.teacher) if found is not None}
+    return {
+        (job.images, network): None for job in runs for network in (job.trained, job.teacher) if network is not None
+    }
 
 
 def counts(runs: list[Job]) -> str:
     """Return what was counted."""
     lines = []
-    for images, found in networks(runs):
-        name = f"`{found.name}`, {images.classes:,}"
-        lines.append([name, f"{found.parameters / 1e6:.1f} M", f"{found.flops / 1e9:.2f}", size(found.kept)])
+    for images, network in networks(runs):
+        name = f"`{network.name}`, {images.classes:,}"
+        lines.append([name, f"{network.parameters / 1e6:.1f} M", f"{network.flops / 1e9:.2f}", size(network.kept)])
     return table(["network, outputs", "parameters", "forward, GFLOP an image", "kept for backward, an image"], lines)
 
 
@@ -202,10 +204,10 @@ def memory(runs: list[Job], options: argparse.Namespace) -> str:
     lines = []
     for job in runs:
         mine, theirs = 3 * 4 * job.trained.parameters, 4 * job.teacher.parameters if job.teacher else 0
-        whole = mine + theirs + rows * job.trained.kept
-        line = [job.name, size(mine), size(theirs), size(rows * job.trained.kept), size(whole)]
+        total = mine + theirs + rows * job.trained.kept
+        line = [job.name, size(mine), size(theirs), size(rows * job.trained.kept), size(total)]
         for top in (None, options.top):
-            everything = whole + job.images.samples * bank_bytes(Consistency(top=top), job.images.classes)
+            everything = total + job.images.samples * bank_bytes(Consistency(top=top), job.images.classes)
             fits = everything <= options.memory
             line.append((size(everything) if fits else f"**{size(everything)}**") if job.has_bank else "")
         lines.append(line)
@@ -258,13 +260,13 @@ def hours(runs: list[Job], costs: dict[int, dict[str, float]], options: argparse
     """Return how long a run takes, and how long decoding does beside it."""
     lines = []
     for images in SETS:
-        seen = options.epochs * images.samples
+        samples = options.epochs * images.samples
         for job in (job for job in runs if job.images is images):
-            each = [seen / options.batch * sum(seconds(job, gpus, options)) for gpus in options.gpus]
+            each = [samples / options.batch * sum(seconds(job, gpus, options)) for gpus in options.gpus]
             lines.append([job.name, *(f"{spent / 3600:.2f}" for spent in each)])
         for height, cost in costs.items():
             cores = [options.cores * max(1, gpus / options.machine) for gpus in options.gpus]
-            line = [f"{seen * cost['ms'] / 1e3 / number / 3600:.2f}" for number in cores]
+            line = [f"{samples * cost['ms'] / 1e3 / number / 3600:.2f}" for number in cores]
             lines.append([f"{images.name}: decoding {height * 4 // 3} x {height}", *line])
     return table(["", *(f"G = {gpus}" for gpus in options.gpus)], lines)
 
@@ -324,7 +326,7 @@ def main() -> None:
             f"{height * 4 // 3} x {height}, {cost['kilobytes']:.0f} KB: {cost['ms']:.2f} ms of a core (IQR {cost['iqr']:.2f}), "
             f"{1e3 / cost['ms']:.0f} images/s; {here['cpu']}"
         )
-    counted = [{"images": images.name, **asdict(found)} for images, found in networks(runs)]
+    counted = [{"images": images.name, **asdict(network)} for images, network in networks(runs)]
     record = {"machine": here, "flags": {**vars(options), "pair": pairs}, "counted": counted, "decoding": costs}
     RESULTS.write_text(json.dumps(record, indent=1) + "\n")
 

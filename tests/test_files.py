@@ -12,7 +12,7 @@ from preceptor.errors import RunError, UsageError
 from preceptor.files import lock_folder, write_atomically, write_text
 
 
-def test_a_file_is_replaced_as_a_whole(tmp_path: Path) -> None:
+def test_a_file_is_replaced_completely(tmp_path: Path) -> None:
     path = tmp_path / "a.txt"
     write_text(path, "old")
     write_text(path, "new")

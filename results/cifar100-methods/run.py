@@ -21,7 +21,7 @@ TRAINING = ["batch_size=64", "schedule=one_cycle", "precision=bf16", "data=cifar
 TEACHER = ["model=wrn_16_2", "objective=cross_entropy", "epochs=12", "optim.lr=0.1", "seed=0"]
 STUDENT = ["model=resnet8", "epochs=2", "optim.lr=0.1"]
 THREE_SEEDS = ("alone", "kd", "dkd", "dist", "crd", "at", "fitnet")
-# What two epochs ask for: weights that would still be warming up stand at their peak, stages take one epoch.
+# What two epochs need: weights that would still be warming up are at their peak, stages take one epoch.
 CHANGES = {
     "dkd": ["method.weight=1"],
     "reviewkd": ["method.weight=5"],

@@ -78,14 +78,14 @@ def measured(student: Path, data: Data) -> dict[str, Any] | None:
     return row
 
 
-def numbers(seen: Profile) -> dict[str, float]:
-    truth = seen.metrics.truth
+def numbers(profile: Profile) -> dict[str, float]:
+    truth = profile.metrics.truth
     assert truth is not None
     return {
-        "accuracy": seen.metrics.accuracy,
-        "NLL": seen.metrics.nll,
-        "Brier": seen.metrics.brier,
-        "ECE": seen.metrics.ece,
+        "accuracy": profile.metrics.accuracy,
+        "NLL": profile.metrics.nll,
+        "Brier": profile.metrics.brier,
+        "ECE": profile.metrics.ece,
         "MSE": truth.mse,
         "KL": truth.kl,
         "TV": truth.total_variation,

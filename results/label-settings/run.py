@@ -1,7 +1,7 @@
 """What a label store's settings cost in student accuracy: `run.py --data FOLDER --teacher RUN --work FOLDER`.
 
-CIFAR-100, KD, one short schedule. The teacher answers once, in float16; the other settings are made of those answers, which
-is the same as asking it again (bf16 answers fit into float16 as they are). Runs that are there are kept; `results.json`
+CIFAR-100, KD, one short schedule. The teacher runs once, in float16; the other settings are made of those outputs, which
+is the same as running it again (its bf16 outputs fit into float16 unchanged). Runs that are there are kept; `results.json`
 beside this file is rewritten after every run, and `README.md` from it and `about.md`.
 """
 
@@ -44,10 +44,10 @@ def main() -> None:
     options = parser.parse_args()
     data = ["data=cifar100", f"data.root={options.data}"]
     options.work.mkdir(parents=True, exist_ok=True)
-    asked = options.work / "labels-float16"
-    preceptor(["label", *data, f"teacher={options.teacher}", f"views={EPOCHS}", f"out={asked}"])
+    stored = options.work / "labels-float16"
+    preceptor(["label", *data, f"teacher={options.teacher}", f"views={EPOCHS}", f"out={stored}"])
     for name, (setting, views) in SETTINGS.items():
-        convert(LabelStore(asked), options.work / folder_of(name), setting, views)
+        convert(LabelStore(stored), options.work / folder_of(name), setting, views)
 
     def train(job: tuple[int, str]) -> None:
         seed, name = job
@@ -66,11 +66,12 @@ def folder_of(name: str) -> str:
     return "labels-" + "".join(c if c.isalnum() else "-" for c in name)
 
 
-def convert(asked: LabelStore, folder: Path, setting: Any, views: int) -> None:
-    encoding = Encoding(asked.manifest.source.encoding.num_classes, *setting)
-    manifest = replace(asked.manifest, source=replace(asked.manifest.source, encoding=encoding), views=views, shards={})
-    if folder != asked.folder:
-        write_labels(folder, manifest, lambda requests: (asked.logits(*each) for each in requests), batch_size=4096)
+def convert(stored: LabelStore, folder: Path, setting: Any, views: int) -> None:
+    encoding = Encoding(stored.manifest.source.encoding.num_classes, *setting)
+    source = replace(stored.manifest.source, encoding=encoding)
+    manifest = replace(stored.manifest, source=source, views=views, shards={})
+    if folder != stored.folder:
+        write_labels(folder, manifest, lambda requests: (stored.logits(*each) for each in requests), batch_size=4096)
 
 
 def preceptor(words: list[str]) -> None:

@@ -61,7 +61,7 @@ def data(size: int, truth: str, seed: int) -> dict[str, Any]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--work", type=Path, help="folder for runs; temporary when not given")
+    parser.add_argument("--work", type=Path, help="folder for runs; default: a temporary one")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         rows = [

@@ -145,7 +145,7 @@ def from_network(
     folder = RunFolder(run)
     network = load_run_network(folder, folder.kept_epochs().get(epoch))[0].eval()
     with torch.no_grad():
-        on_train, on_test = (network(part.inputs(torch.arange(len(part)))) for part in (data.train, data.test))
+        on_train, on_test = (network(split.inputs(torch.arange(len(split)))) for split in (data.train, data.test))
     return {
         "group": group,
         "seed": seed,
@@ -299,8 +299,8 @@ def correlation(x: list[float], y: list[float], kind: Callable[..., Any]) -> str
     """Return a correlation with its 95 % percentile bootstrap interval, points resampled."""
     random, pairs = np.random.default_rng(0), np.array([x, y])
     random_bits = [random.integers(len(x), size=len(x)) for _ in range(2000)]
-    seen = [kind(*pairs[:, rows]).statistic for rows in random_bits if len(set(rows)) > 2]
-    low, high = np.percentile(seen, [2.5, 97.5])
+    resampled = [kind(*pairs[:, rows]).statistic for rows in random_bits if len(set(rows)) > 2]
+    low, high = np.percentile(resampled, [2.5, 97.5])
     return f"{kind(*pairs).statistic:+.2f} [{low:+.2f}, {high:+.2f}]"
 
 

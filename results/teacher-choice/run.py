@@ -64,7 +64,7 @@ def measured(bench: Bench, kind: str, seed: int, work: Path, data: Data) -> dict
     history = json.loads((run / "result.json").read_text())["history"]
     epoch = kept_epoch(run) if kind == "stopped" else len(history)
     network, teacher = trained(run, data, epoch if kind == "stopped" else None), {"path": str(run)}
-    logits = answers(network, data)
+    logits = logits_of(network, data)
     if kind == "stopped":
         teacher = {"path": str(run), "epoch": epoch}
     if kind in {"sharpened", "calibrated"}:
@@ -73,7 +73,7 @@ def measured(bench: Bench, kind: str, seed: int, work: Path, data: Data) -> dict
         logits = logits / temperature
     student = work / f"student.{kind}.{seed}"
     if not (student / "result.json").exists():
-        labels = work / "labels" / f"{kind}.{seed}"  # the images come as they are: one view holds all answers
+        labels = work / "labels" / f"{kind}.{seed}"  # the images come as they are: one view holds all outputs
         preceptor.label(data=bench.data, teacher=network, out=labels, engine="plain", progress=False)
         preceptor.distill(
             data=bench.data,
@@ -105,7 +105,7 @@ def measured(bench: Bench, kind: str, seed: int, work: Path, data: Data) -> dict
     }
 
 
-def answers(network: nn.Module, data: Data) -> Tensor:
+def logits_of(network: nn.Module, data: Data) -> Tensor:
     engine = choose_engine("cpu", "fp32")
     return predict(network, plain_batches(data.validation, data.normalisation, 256, engine.device), engine)
 

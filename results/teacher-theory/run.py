@@ -89,8 +89,8 @@ class PatchMean(nn.Module):
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Return logits of [batch, patches x dim]."""
-        seen = inputs + self._noise * torch.randn_like(inputs) if self.training else inputs
-        return self.classifier(self.features(seen.reshape(-1, PATCHES, DIM)).mean(1))  # type: ignore[no-any-return]
+        noisy = inputs + self._noise * torch.randn_like(inputs) if self.training else inputs
+        return self.classifier(self.features(noisy.reshape(-1, PATCHES, DIM)).mean(1))  # type: ignore[no-any-return]
 
 
 class Record:
@@ -122,26 +122,26 @@ def main() -> None:
     for experiment, settings in mixed_runs():
         name = f"{experiment} {json.dumps(settings)}"
         record.once(name, lambda e=experiment, s=settings: mixed(e, s, work))
-    whole = load("gaussian")
+    data_set = load("gaussian")
     for objective in OBJECTIVES:
         for number in REPLICATES:
-            teach(objective, number, replicate(whole, number), work)
+            teach(objective, number, replicate(data_set, number), work)
     results = {
         "mixed": [{key: value for key, value in row.items() if key != "name"} for row in record.rows],
         "constant": [constant(settings) for settings in ({"zipf": 0.0, "size": 4000}, {"zipf": 1.0, "size": 1000})],
-        "networks": theorem_rows(whole, work),
-        "bias and variance": bias_and_variance(whole, work),
-        "objective": objective_variance(whole, work),
+        "networks": theorem_rows(data_set, work),
+        "bias and variance": bias_and_variance(data_set, work),
+        "objective": objective_variance(data_set, work),
     }
     (HERE / "results.json").write_text(json.dumps(results, indent=1) + "\n")
     write(results)
 
 
-def replicate(whole: Data, number: int) -> Data:
+def replicate(data_set: Data, number: int) -> Data:
     """Return the data of a replicate: training samples of its own, the same test samples for all."""
-    rows = torch.arange(len(whole.test))
+    rows = torch.arange(len(data_set.test))
     own = rows[number * TRAINING : (number + 1) * TRAINING]
-    return replace(whole, train=whole.test.take(own), test=whole.test.take(rows[len(REPLICATES) * TRAINING :]))
+    return replace(data_set, train=data_set.test.take(own), test=data_set.test.take(rows[len(REPLICATES) * TRAINING :]))
 
 
 def teach(objective: str, number: int, data: Data, work: Path) -> None:
@@ -166,17 +166,17 @@ def said(network: nn.Module, inputs: Tensor) -> Tensor:
     return logits.double()
 
 
-def inputs_of(part: Any) -> Tensor:
-    inputs: Tensor = part.inputs(torch.arange(len(part)))
+def inputs_of(split: Any) -> Tensor:
+    inputs: Tensor = split.inputs(torch.arange(len(split)))
     return inputs
 
 
 # (i) the theorems
 
 
-def theorem_rows(whole: Data, work: Path) -> Rows:
+def theorem_rows(data_set: Data, work: Path) -> Rows:
     """Return, for every kept epoch of every replicate, what the two theorems leave over."""
-    test = replicate(whole, 0).test
+    test = replicate(data_set, 0).test
     return [
         {"objective": objective, "replicate": number, "epoch": epoch, **theorem(logits, test.truth, test.labels)}
         for objective in OBJECTIVES
@@ -190,15 +190,15 @@ def theorem(logits: Tensor, truth: Tensor | None, labels: Tensor) -> dict[str, f
     """Return E|y - p|^2 - E|p* - p|^2 - E[1 - |p*|^2] and the same of cross-entropy, labels enumerated and sampled."""
     assert truth is not None
     target = truth.double() / truth.double().sum(1, keepdim=True)  # stored in float32
-    log_given = torch.log_softmax(logits.double(), 1)
-    given = log_given.exp()
-    squared = 1 - 2 * given + given.square().sum(1, keepdim=True)  # |e_y - p|^2 for every y
+    log_outputs = torch.log_softmax(logits.double(), 1)
+    outputs = log_outputs.exp()
+    squared = 1 - 2 * outputs + outputs.square().sum(1, keepdim=True)  # |e_y - p|^2 for every y
     exact = distance_to_truth(logits, target)
-    fits = (target - given).square().sum(1), (target * (target.clamp_min(1e-300).log() - log_given)).sum(1)
+    fits = (target - outputs).square().sum(1), (target * (target.clamp_min(1e-300).log() - log_outputs)).sum(1)
     floors = 1 - target.square().sum(1), -(target * target.clamp_min(1e-300).log()).sum(1)
     distances, constants = (exact.mse, exact.kl), (exact.irreducible_brier, float(floors[1].mean()))
     found: dict[str, float] = {}
-    for place, (name, loss) in enumerate({"mse": squared, "ce": -log_given}.items()):
+    for place, (name, loss) in enumerate({"mse": squared, "ce": -log_outputs}.items()):
         found[f"{name} distance"], found[f"{name} constant"] = distances[place], constants[place]
         expected = float((target * loss).sum(1).mean())
         found[f"{name} enumerated"] = expected - distances[place] - constants[place]
@@ -211,17 +211,19 @@ def theorem(logits: Tensor, truth: Tensor | None, labels: Tensor) -> dict[str, f
 # (iv) bias and variance over replicates
 
 
-def bias_and_variance(whole: Data, work: Path) -> Rows:
+def bias_and_variance(data_set: Data, work: Path) -> Rows:
     """Return E|p_T - p*|^2 = |E p_T - p*|^2 + variance on test, E over replicates, without the bias of few of them."""
-    test = replicate(whole, 0).test
+    test = replicate(data_set, 0).test
     assert test.truth is not None
     rows: Rows = []
     for objective in OBJECTIVES:
         for epoch in EPOCHS:
-            given = torch.stack([logits_of(objective, r, epoch, inputs_of(test), work).softmax(1) for r in REPLICATES])
-            distance = (given - test.truth.double()).square().sum(2)
-            center = given.mean(0)
-            around = (given - center).square().sum(2)
+            outputs = torch.stack(
+                [logits_of(objective, r, epoch, inputs_of(test), work).softmax(1) for r in REPLICATES]
+            )
+            distance = (outputs - test.truth.double()).square().sum(2)
+            center = outputs.mean(0)
+            around = (outputs - center).square().sum(2)
             of_mean = (center - test.truth.double()).square().sum(1)
             variance = float(around.sum(0).mean() / (len(REPLICATES) - 1))
             rows.append(
@@ -241,15 +243,15 @@ def bias_and_variance(whole: Data, work: Path) -> Rows:
 # (iii) the variance of the student's objective
 
 
-def objective_variance(whole: Data, work: Path) -> Rows:
+def objective_variance(data_set: Data, work: Path) -> Rows:
     """Return mean and variance of a fixed student's loss under labels, a teacher and p*, on the teacher's own and new inputs."""
     rows: Rows = []
     for number in REPLICATES:
-        data = replicate(whole, number)
-        for where, part in (("training", data.train), ("new", data.test)):
-            inputs = inputs_of(part)
-            assert part.truth is not None
-            targets = {"labels": nn.functional.one_hot(part.labels, data.num_classes), "p*": part.truth}
+        data = replicate(data_set, number)
+        for where, split in (("training", data.train), ("new", data.test)):
+            inputs = inputs_of(split)
+            assert split.truth is not None
+            targets = {"labels": nn.functional.one_hot(split.labels, data.num_classes), "p*": split.truth}
             for objective in OBJECTIVES:
                 for epoch in (20, 100):
                     targets[f"{objective} {epoch}"] = logits_of(objective, number, epoch, inputs, work).softmax(1)
@@ -369,7 +371,7 @@ def loaded(**options: Any) -> Data:
 
 def occurrences(exact: Data) -> Tensor:
     """Return how often the rarest feature of each test sample occurs in training; `exact` is the data without spread."""
-    train, test = (inputs_of(part).reshape(-1, DIM) for part in (exact.train, exact.test))
+    train, test = (inputs_of(split).reshape(-1, DIM) for split in (exact.train, exact.test))
     _, which = torch.cat([train, test]).unique(dim=0, return_inverse=True)
     counts = torch.bincount(which[: len(train)], minlength=int(which.max()) + 1)
     return counts[which[len(train) :]].reshape(-1, PATCHES).min(1).values
@@ -377,7 +379,7 @@ def occurrences(exact: Data) -> Tensor:
 
 def told_apart(data: Data, exact: Data) -> float:
     """Return the share of test patches whose nearest centre is their own feature's: whether p* given names is p* given x."""
-    seen, true = (inputs_of(part.test).reshape(-1, DIM) for part in (data, exact))
+    seen, true = (inputs_of(each.test).reshape(-1, DIM) for each in (data, exact))
     centres, which = true.unique(dim=0, return_inverse=True)
     return float((torch.cdist(seen, centres).argmin(1) == which).double().mean())
 

@@ -1,4 +1,4 @@
-"""Packages that only an extra of this one brings: imported where they are used, one clear line where they are missing."""
+"""Optional packages: imported where they are used, with a one-line error where they are missing."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["fit_torchvision", "import_extra", "import_torchvision", "with_torchv
 _Result = TypeVar("_Result")
 _MISSING_OPERATOR = "operator torchvision::nms does not exist"
 _SCHEMA = "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
-_kept: list[torch.library.Library] = []  # what a library defines goes away with it
+_kept: list[torch.library.Library] = []  # the definitions of a library live as long as it does
 
 
 def import_extra(package: str, extra: str, *, needed_by: str) -> ModuleType:
@@ -27,8 +27,8 @@ def import_extra(package: str, extra: str, *, needed_by: str) -> ModuleType:
 
     Args:
         package: its import name.
-        extra: of this package, that brings it.
-        needed_by: what the user asked for, for the message.
+        extra: the extra of preceptor that installs it.
+        needed_by: what the user requested, for the message.
 
     Raises:
         UsageError: when it is not installed.
@@ -44,15 +44,15 @@ def import_extra(package: str, extra: str, *, needed_by: str) -> ModuleType:
 
 
 def import_torchvision(*, needed_by: str) -> ModuleType:
-    """Return torchvision, also where its compiled operators do not fit the torch that is installed.
+    """Return torchvision, even where its compiled operators do not fit the installed torch.
 
     Its wheels from PyPI are compiled for torch with CUDA; beside a torch for the CPU alone `import torchvision` fails, and
     with it that of timm, of lightning and of most of transformers. After exactly that failure the two operators that it
-    asks for are declared, one line on standard error says so, and the import is tried again: networks, transforms and data
+    needs are declared, one line on standard error says so, and the import is tried again: networks, transforms and data
     sets work, the compiled operators (nms, roi_align, ...) do not.
 
     Args:
-        needed_by: what the user asked for, for the message.
+        needed_by: what the user requested, for the message.
 
     Raises:
         UsageError: when it is not installed.
@@ -68,7 +68,7 @@ def import_torchvision(*, needed_by: str) -> ModuleType:
     for operator in ("nms", "qnms"):
         library.define(operator + _SCHEMA)
     _kept.append(library)
-    # a warning would come with the path and text of some line of ours
+    # logged, for a warning would show the path and text of this line
     logging.getLogger("preceptor").warning(
         "note: torchvision's compiled operators do not fit this torch: networks, transforms and data sets work, nms and its "
         "like do not; a torchvision wheel from the index that torch came from has them"
@@ -77,19 +77,19 @@ def import_torchvision(*, needed_by: str) -> ModuleType:
 
 
 def fit_torchvision() -> None:
-    """Make torchvision importable, where it is installed, as `import_torchvision` does.
+    """Make an installed torchvision importable, as `import_torchvision` does.
 
-    To be called before the import of a package that imports torchvision by itself: lightning, transformers, timm.
+    Call it before importing a package that imports torchvision itself: lightning, transformers, timm.
     """
     if find_spec("torchvision") is not None:
         import_torchvision(needed_by="torchvision")
 
 
 def with_torchvision(action: Callable[[], _Result]) -> _Result:
-    """Return what an action returns; one that failed because torchvision does not fit torch is tried again once it does.
+    """Return the result of an action, which is repeated if it failed because torchvision does not fit torch.
 
     Args:
-        action: imports code that is not ours, or runs it.
+        action: imports or runs foreign code.
     """
     try:
         return action()

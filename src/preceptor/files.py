@@ -1,4 +1,4 @@
-"""Writing a file so that a reader, a crash or a full disk never finds half of it; keeping a folder to one process."""
+"""Atomic writing of files, and folders locked to one process."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ LOCK = ".lock"
 
 @contextmanager
 def lock_folder(folder: Path) -> Iterator[None]:
-    """Keep others that ask for it out of a folder; the system lets them in again when this process ends, however it ends.
+    """Lock a folder for this process; the system releases the lock when the process ends, however it ends.
 
-    Not on Windows, where the folder stays open to all.
+    Not on Windows, where nothing is locked.
 
     Args:
         folder: made where it does not exist.
 
     Raises:
-        UsageError: when another process has it, or it cannot be made.
+        UsageError: when another process holds it, or it cannot be made.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -45,14 +45,14 @@ def lock_folder(folder: Path) -> Iterator[None]:
 
 
 def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
-    """Write `path` through a temporary neighbour that replaces it only when it is complete and on disk.
+    """Write a file through a temporary one beside it, which replaces it once complete and on disk.
 
     Args:
         path: the file; its folder must exist.
-        write: gets the open temporary file.
+        write: called with the open temporary file.
 
     Raises:
-        RunError: when the disk refuses (full, read-only); what stood at `path` before is untouched.
+        RunError: when the disk refuses (full, read-only); an earlier file at `path` is untouched.
     """
     temporary = path.with_name(f".{path.name}.tmp")
     try:

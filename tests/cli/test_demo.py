@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from preceptor.cli import main
-from preceptor.errors import UsageError
 from preceptor.report import summarise_demo
 
 
@@ -56,8 +55,3 @@ def test_a_folder_of_somebody_elses_is_not_replaced(tmp_path: Path, capsys: pyte
     assert main(["demo", "--out", str(tmp_path)]) == 2
     assert "is not empty and holds no demo" in capsys.readouterr().err
     assert (tmp_path / "mine.txt").exists()
-
-
-def test_a_report_of_nothing(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="holds no runs"):
-        summarise_demo(tmp_path)

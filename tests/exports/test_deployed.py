@@ -1,4 +1,4 @@
-"""The network as it leaves, and the check of what a file answers."""
+"""The exported network, and the check of a file's outputs."""
 
 from __future__ import annotations
 
@@ -38,20 +38,20 @@ def test_normalisation_and_softmax_against_their_definitions(network: nn.Module)
 
 
 @pytest.mark.parametrize(("shift", "is_kept"), [(0.0, True), (5e-5, True), (2e-4, False), (float("nan"), False)])
-def test_a_file_that_answers_otherwise_is_not_kept(shift: float, is_kept: bool, network: nn.Module) -> None:
+def test_a_file_with_other_outputs_is_not_kept(shift: float, is_kept: bool, network: nn.Module) -> None:
     deployed = DeployedNetwork(network, INSIDE)
 
-    def answer(samples: Tensor) -> Tensor:
+    def forward(samples: Tensor) -> Tensor:
         assert len(samples) == 5
         with torch.no_grad():
-            answers: Tensor = deployed(samples) + shift
-        return answers
+            outputs: Tensor = deployed(samples) + shift
+        return outputs
 
     if is_kept:
-        assert check_outputs(answer, deployed, INSIDE) == pytest.approx(shift, abs=1e-6)
+        assert check_outputs(forward, deployed, INSIDE) == pytest.approx(shift, abs=1e-6)
     else:
         with pytest.raises(RunError, match=r"the file's outputs differ from PyTorch's by"):
-            check_outputs(answer, deployed, INSIDE)
+            check_outputs(forward, deployed, INSIDE)
 
 
 def test_one_output_is_the_log_odds_of_the_second_class() -> None:
@@ -64,7 +64,7 @@ def test_one_output_is_the_log_odds_of_the_second_class() -> None:
     torch.testing.assert_close(both, torch.stack([1 - log_odds.sigmoid(), log_odds.sigmoid()], 1))
 
 
-def test_outputs_of_a_multilabel_task_are_questions_of_their_own(network: nn.Module) -> None:
+def test_outputs_of_a_multilabel_task_are_sigmoids(network: nn.Module) -> None:
     samples = example_inputs(OUTSIDE, 4)
-    asked = DeployedNetwork(network, replace(OUTSIDE, output="probabilities", task="multilabel"))(samples)
-    assert torch.equal(asked, network(samples).sigmoid())
+    outputs = DeployedNetwork(network, replace(OUTSIDE, output="probabilities", task="multilabel"))(samples)
+    assert torch.equal(outputs, network(samples).sigmoid())

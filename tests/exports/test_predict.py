@@ -1,4 +1,4 @@
-"""What a model says of image files: the classes that it was measured with, and which files cannot be read."""
+"""Predictions for image files and table rows, and which files cannot be read."""
 
 from __future__ import annotations
 
@@ -40,21 +40,21 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("kind", FORMATS)
 def test_files_give_the_accuracy_that_evaluate_gives(kind: str, models: dict[str, Path], images: Path) -> None:
-    found = preceptor.predict(models[kind], images)
+    predictions = preceptor.predict(models[kind], images)
     labels = load("digits").test.labels.tolist()
-    right = [one.classes == (str(label),) for one, label in zip(found, labels, strict=True)]
-    assert np.mean(right) == pytest.approx(
+    correct = [each.classes == (str(label),) for each, label in zip(predictions, labels, strict=True)]
+    assert np.mean(correct) == pytest.approx(
         preceptor.evaluate(models["run"], device="cpu").accuracy, abs=2 / len(labels)
     )
-    assert all(one.resized_from is None and one.problem is None for one in found)
-    torch_answers = preceptor.predict(models["run"], images)
-    assert [one.classes for one in found] == [one.classes for one in torch_answers]
-    assert [one.probabilities[0] for one in found] == pytest.approx(
-        [one.probabilities[0] for one in torch_answers], abs=1e-5
+    assert all(each.resized_from is None and each.problem is None for each in predictions)
+    expected = preceptor.predict(models["run"], images)
+    assert [each.classes for each in predictions] == [each.classes for each in expected]
+    assert [each.probabilities[0] for each in predictions] == pytest.approx(
+        [each.probabilities[0] for each in expected], abs=1e-5
     )
 
 
-def test_the_likeliest_classes_in_order(models: dict[str, Path], images: Path) -> None:
+def test_the_most_likely_classes_in_order(models: dict[str, Path], images: Path) -> None:
     (one,) = preceptor.predict(models["onnx"], images / "000.png", top=99)
     assert sorted(one.classes) == [str(digit) for digit in range(10)]
     assert sum(one.probabilities) == pytest.approx(1, abs=1e-5)
@@ -72,7 +72,7 @@ def test_another_size_is_scaled_and_said(
     assert one.resized_from == (16, 24)
 
 
-def test_what_cannot_be_read_is_named_and_the_rest_goes_on(
+def test_what_cannot_be_read_is_named_and_the_rest_continues(
     models: dict[str, Path], images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     bad = tmp_path / "bad.png"

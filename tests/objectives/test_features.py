@@ -7,8 +7,8 @@ import torch
 from torch import nn
 
 from preceptor.errors import UsageError
-from preceptor.objectives.base import BuildContext, Taps
 from preceptor.models import as_map
+from preceptor.objectives.base import BuildContext, Taps
 from preceptor.objectives.features import (
     Pairing,
     blocks,

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from preceptor.training.state import Best
 from preceptor.training.selection import Selection, StopRule
+from preceptor.training.state import Best
 
 EPOCHS = [
     {"accuracy": 0.5, "nll": 1.0, "brier": 0.6},

@@ -29,11 +29,12 @@ def assess_verb(
     data, model = read_sections("assess", [word for word in words if "=" in word])
     if not paths:  # before data are loaded
         raise UsageError("assess: no network given; preceptor assess RUN_FOLDER ...")
-    needs_model = [model is not None and (Path(path).is_file() or is_from_python(Path(path))) for path in paths]
-    candidates = (
-        {"path": path, "model": model} if needed else {"path": path}
-        for path, needed in zip(paths, needs_model, strict=True)
-    )
+    candidates = [
+        {"path": path, "model": model}
+        if model is not None and (Path(path).is_file() or is_from_python(Path(path)))
+        else {"path": path}
+        for path in paths
+    ]
     assessments = assess(*candidates, data=data, against=against, workers=workers)
     if not join_processes().is_first:
         return

@@ -121,7 +121,7 @@ def _terms_left_out(objective: Sum, policy: Policy, *, has_teacher: bool) -> tup
     running = [(name, term) for name, term in objective.named_terms() if name in objective.running]
     idle = [name for name, term in running if term.needs_samples or (term.needs_labels and has_teacher)]
     why = "which show no sample of the training split" + (" and have no label" if has_teacher else "")
-    if policy.goes_beyond and len(idle) == len(running):
+    if policy.replaces_samples and len(idle) == len(running):
         raise UsageError(
             f"inputs: none of the terms {', '.join(idle)} can be applied to inputs beyond the samples, {why}"
             + ("; add one, e.g. method.kd.weight=1" if has_teacher else "")

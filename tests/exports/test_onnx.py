@@ -1,0 +1,76 @@
+"""ONNX files: what they declare, what they return, and int8."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import onnx
+import pytest
+import torch
+from torch import nn
+
+from preceptor.errors import UsageError
+from preceptor.exports.deployed import DeployedNetwork, example_inputs, trace
+from preceptor.exports.onnx import OPSET, open_onnx, quantise, to_onnx
+from preceptor.models import ModelMetadata
+
+METADATA = ModelMetadata(
+    *({"name": "own"}, None, ("a", "b"), (1, 4, 4), "uint8", (0.3,), (2.0,)), output="probabilities", normalise="inside"
+)
+
+
+def deployed(metadata: ModelMetadata = METADATA) -> DeployedNetwork:
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Conv2d(1, 64, 3), nn.ReLU(), nn.Flatten(), nn.Linear(256, 2))
+    return DeployedNetwork(network, metadata).eval()
+
+
+@pytest.fixture(scope="module")
+def content() -> bytes:
+    return to_onnx(trace(deployed(), METADATA), METADATA, "own")
+
+
+def test_a_file_declares_its_inputs_and_carries_its_metadata(content: bytes) -> None:
+    model = onnx.load_from_string(content)
+    onnx.checker.check_model(model, full_check=True)
+    assert model.opset_import[0].version == OPSET
+    shape = model.graph.input[0].type.tensor_type
+    assert shape.shape.dim[0].dim_param
+    assert [dim.dim_value for dim in shape.shape.dim[1:]] == [1, 4, 4]
+    assert shape.elem_type == onnx.TensorProto.UINT8
+    assert [output.name for output in model.graph.output] == ["probabilities"]
+    metadata = json.loads({prop.key: prop.value for prop in model.metadata_props}["preceptor"])
+    assert (metadata["class_names"], metadata["mean"]) == (["a", "b"], [0.3])
+
+
+@pytest.mark.parametrize("rows", [1, 3, 17])
+def test_its_outputs_are_those_of_the_network(rows: int, content: bytes) -> None:
+    forward, metadata = open_onnx(content, Path("own.onnx"))
+    assert metadata == METADATA
+    samples = example_inputs(METADATA, rows)
+    torch.testing.assert_close(forward(samples), deployed()(samples))
+
+
+def test_int8_is_smaller_and_near(content: bytes) -> None:
+    smaller, operators = quantise(content)
+    assert operators == ("ConvInteger", "MatMulInteger")
+    samples = example_inputs(METADATA, 17)
+    difference = open_onnx(smaller, Path("own.onnx"))[0](samples) - deployed()(samples)
+    assert 0 < float(difference.abs().max()) < 0.1
+
+
+def test_a_network_without_layers_to_quantise() -> None:
+    metadata = replace(METADATA, input_shape=(2,), input_dtype="float32", mean=(), std=(), output="logits")
+    plain = DeployedNetwork(nn.Hardtanh(), metadata).eval()
+    with pytest.raises(UsageError, match="int8: the network has no convolution and no linear layer"):
+        quantise(to_onnx(trace(plain, metadata), metadata, "plain"))
+
+
+def test_a_file_of_another_program_is_refused(content: bytes, tmp_path: Path) -> None:
+    model = onnx.load_from_string(content)
+    del model.metadata_props[:]
+    (tmp_path / "other.onnx").write_bytes(model.SerializeToString())
+    with pytest.raises(UsageError, match=r"other.onnx: says nothing of its network"):
+        open_onnx(tmp_path / "other.onnx", tmp_path / "other.onnx")

@@ -1,0 +1,50 @@
+"""The demo's table and sentence, from run folders made for the test."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from preceptor.artifacts.run_folder import RunFolder
+from preceptor.errors import UsageError
+from preceptor.report import Spread, summarise_demo
+
+TEACHERS = {"cross_entropy": (0.75, 0.25), "brier": (0.7, 0.125)}  # accuracy, distance to the truth
+
+
+def write(folder: Path, accuracy: float, distance: float, train: float = 1.0) -> None:
+    test = {"accuracy": accuracy, "truth_mse": distance, "ece": 0.1}
+    folder.mkdir(parents=True)
+    RunFolder(folder).write_result({"train": {"accuracy": train}, "test": test})
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for name, (accuracy, distance) in TEACHERS.items():
+        for seed in (0, 1):
+            write(tmp_path / "teachers" / f"{name}-seed{seed}", accuracy, distance, 0.9 if name == "brier" else 1.0)
+            gain = 0.125 if name == "brier" else 0.0
+            write(tmp_path / "students" / f"{name}-seed{seed}", 0.5 + gain + seed / 8, 0.0)
+    return tmp_path
+
+
+def test_means_and_paired_gains(folder: Path) -> None:
+    baseline, brier = summarise_demo(folder).rows
+    assert (baseline.name, baseline.gain, baseline.distance) == ("cross_entropy", None, Spread(0.25, 0.0, 2))
+    assert brier.student_accuracy.mean == pytest.approx(0.6875)
+    assert brier.gain is not None
+    assert (brier.gain.mean, brier.gain.low, brier.gain.high) == pytest.approx((0.125, 0.125, 0.125))
+
+
+def test_the_sentence_says_what_the_numbers_show(folder: Path) -> None:
+    finding = summarise_demo(folder).finding
+    assert finding.startswith("The teacher nearest to the true label distribution is brier; the best students")
+    assert "students are better than the cross-entropy teacher's under brier" in finding
+    assert "not converged (training accuracy under 95 %): brier" in finding
+    assert finding.endswith("2 seeds, small images, one data set: a demonstration, not evidence.")
+
+
+def test_a_report_of_nothing(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="holds no runs"):
+        summarise_demo(tmp_path)

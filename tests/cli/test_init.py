@@ -22,7 +22,7 @@ from preceptor.cli import main
         ),
         (["teach", "data=digits", "model=resnett8"], 2, "error: model: unknown name 'resnett8'; did you mean resnet8"),
         (["teach", "data=digits", "model=convnet_s", "epochs=x"], 2, "error: epochs: input should be a valid integer"),
-        (["teach", "data=cifar10", "model=resnet8"], 2, "error: data.root: is needed by cifar10"),
+        (["teach", "data=cifar10", "model=resnet8"], 2, "error: data.root: is needed and was not given"),
         (["evaluate", "runs/none"], 2, "error: runs/none: no such run folder"),
         (
             ["evaluate", "runs/none", "epochs=3"],

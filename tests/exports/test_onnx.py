@@ -17,7 +17,7 @@ from preceptor.exports.onnx import OPSET, open_onnx, quantise, to_onnx
 from preceptor.models import ModelMetadata
 
 METADATA = ModelMetadata(
-    *({"name": "own"}, None, ("a", "b"), (1, 4, 4), "uint8", (0.3,), (2.0,)), output="probabilities", normalise="inside"
+    *({"name": "own"}, ("a", "b"), (1, 4, 4), "uint8", (0.3,), (2.0,)), output="probabilities", normalise="inside"
 )
 
 

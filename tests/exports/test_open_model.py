@@ -19,7 +19,7 @@ PIXELS = torch.randint(0, 256, (4, 3, 1, 1), dtype=torch.uint8, generator=torch.
 
 
 def opened(**options: Any) -> OpenModel:
-    metadata = ModelMetadata({"name": "own"}, None, ("a", "b", "c"), (3, 1, 1), "uint8", MEAN, STD, **options)
+    metadata = ModelMetadata({"name": "own"}, ("a", "b", "c"), (3, 1, 1), "uint8", MEAN, STD, **options)
     return OpenModel(metadata, lambda samples: samples.flatten(1).float())
 
 

@@ -13,7 +13,7 @@ from preceptor.exports.deployed import DeployedNetwork, example_inputs, trace
 from preceptor.exports.pt2 import open_pt2, to_pt2
 from preceptor.models import ModelMetadata
 
-METADATA = ModelMetadata({"name": "own"}, None, ("a", "b"), (3,), "float32", (), ())
+METADATA = ModelMetadata({"name": "own"}, ("a", "b"), (3,), "float32", (), ())
 
 
 @pytest.fixture(scope="module")

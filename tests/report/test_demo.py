@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from records import made_record
 
 from preceptor.artifacts.run_folder import RunFolder
 from preceptor.errors import UsageError
@@ -16,7 +17,7 @@ TEACHERS = {"cross_entropy": (0.75, 0.25), "brier": (0.7, 0.125)}  # accuracy, d
 def write(folder: Path, accuracy: float, distance: float, train: float = 1.0) -> None:
     test = {"accuracy": accuracy, "truth_mse": distance, "ece": 0.1}
     folder.mkdir(parents=True)
-    RunFolder(folder).write_result({"train": {"accuracy": train}, "test": test})
+    RunFolder(folder).write_record(made_record(train={"loss": 1.0, "accuracy": train}, test=test))
 
 
 @pytest.fixture

@@ -51,7 +51,7 @@ def averaged(averaging: Averaging) -> torch.Tensor:
 @pytest.mark.parametrize(("start", "first"), [(0.0, 1), (0.5, 2), (2, 2), (1, 1), (4, 4)])
 def test_swa_is_the_mean_of_the_weights_at_the_ends_of_epochs(start: float, first: int) -> None:
     ends = weights(EPOCHS * BATCHES)[BATCHES - 1 :: BATCHES][first - 1 :]
-    torch.testing.assert_close(averaged(Averaging("swa", start)), torch.stack(ends).mean(0))
+    torch.testing.assert_close(averaged(Averaging(name="swa", start=start)), torch.stack(ends).mean(0))
 
 
 def test_ema_is_the_decaying_mean_of_the_weights_after_steps() -> None:

@@ -1,0 +1,52 @@
+"""A record of a run, for tests of what reads records."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from preceptor.artifacts.record import RunRecord
+
+__all__ = ["made_record"]
+
+
+def made_record(**fields: Any) -> RunRecord:
+    """Return the record of a short run on three classes, with some fields of one's own."""
+    row = {"epoch": 1, "train": {"loss": 1.0, "accuracy": 1.0}, "validation": {}, "images_per_second": 10.0}
+    values: dict[str, Any] = {
+        "kind": "teach",
+        "command": "preceptor teach",
+        "seed": 0,
+        "test": {"accuracy": 0.5, "samples": 10},
+        "test_name": "test",
+        "selected_epoch": 1,
+        "validation": {},
+        "train": row["train"],
+        "reliability": None,
+        "history": [row],
+        "seconds": 1.0,
+        "images_per_second": 10.0,
+        "parameters": 3,
+        "task": "multiclass",
+        "num_classes": 3,
+        "class_names": ("a", "b", "c"),
+        "input_shape": (4,),
+        "input_dtype": "float32",
+        "normalisation": {"mean": (), "std": ()},
+        "vocabulary": None,
+        "table": None,
+        "data_fingerprint": "0" * 16,
+        "source_fingerprint": None,
+        "truth_fingerprint": None,
+        "teacher_fingerprint": None,
+        "assistants": [],
+        "start_fingerprint": None,
+        "model": {"name": "mlp"},
+        "device": "cpu",
+        "precision": "fp32",
+        "compiled": False,
+        "versions": {"torch": "2"},
+        "git": None,
+        "started": "2026-01-01T00:00:00+00:00",
+        "finished": "2026-01-01T00:00:01+00:00",
+    }
+    return RunRecord(**{**values, **fields})

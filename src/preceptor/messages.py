@@ -45,10 +45,10 @@ def first_few(names: Sequence[object], most: int = 3) -> str:
 
 
 def first_line(error: BaseException) -> str:
-    """Return the first line of an error that is not blank, at most 200 characters of it, or else its kind.
+    r"""Return the first line of an error that is not blank, at most 200 characters of it, or else its kind.
 
     Example:
-        >>> first_line(ValueError("\\n no such size\\nand more"))
+        >>> first_line(ValueError("\n no such size\nand more"))
         'no such size'
     """
     lines = (line.strip() for line in str(error).splitlines())

@@ -47,14 +47,14 @@ def test_weights_come_with_their_normalisation_and_a_new_classifier(
         (tmp_path / "hub" / "checkpoints").mkdir(parents=True, exist_ok=True)
         torch.save(source.state_dict(), tmp_path / "hub" / "checkpoints" / file)
         model = adapted(f"torchvision:{name}", IMAGES, weights="DEFAULT").eval()
-        state, given = model.network.state_dict(), source.state_dict()
+        state, expected = model.network.state_dict(), source.state_dict()
         assert model(torch.randn(2, 3, 32, 32)).shape == (2, 10)
         assert state[layer].shape[0] == 10
-        assert all(torch.equal(state[key], given[key]) for key in given if not key.startswith(layer[:-7]))
+        assert all(torch.equal(state[key], expected[key]) for key in expected if not key.startswith(layer[:-7]))
         assert model.note.startswith("normalised by its own mean; reads 32 pixels, trained on 224")
         assert model.note.endswith("a new classifier of 10 outputs in place of 1000")
-        whole = adapted(f"torchvision:{name}", DataSpec(1000, (3, 32, 32)), weights="IMAGENET1K_V1")
-        assert torch.equal(whole.network.state_dict()[layer], given[layer])
+        unchanged = adapted(f"torchvision:{name}", DataSpec(1000, (3, 32, 32)), weights="IMAGENET1K_V1")
+        assert torch.equal(unchanged.network.state_dict()[layer], expected[layer])
     # a run's network, whose weights come from its folder, needs no other ones
     (tmp_path / "hub" / "checkpoints" / "squeezenet1_1-b8a52dc0.pth").unlink()
     filled = make("torchvision:squeezenet1_1", IMAGES, {"weights": "DEFAULT"}, loads_weights=True)

@@ -26,7 +26,7 @@ class PreactBlock(nn.Module):
         self.bn2 = nn.BatchNorm2d(channels)
         self.relu2 = nn.ReLU()
         self.conv2 = conv3x3(channels, channels)
-        self.convShortcut = (  # the name that checkpoints carry
+        self.convShortcut = (  # the name in published checkpoints
             None if in_channels == channels else nn.Conv2d(in_channels, channels, 1, stride, bias=False)
         )
 
@@ -38,7 +38,7 @@ class PreactBlock(nn.Module):
 
 
 class Stage(nn.Module):
-    """A row of blocks, under the name that checkpoints carry."""
+    """A sequence of blocks, under the name in published checkpoints."""
 
     def __init__(self, blocks: int, in_channels: int, channels: int, stride: int) -> None:
         super().__init__()

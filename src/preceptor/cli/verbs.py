@@ -57,7 +57,9 @@ def label_verb(words: Sequence[str], config: Path | None, *, show_help: bool) ->
     table.add_row("samples", f"{made.manifest.source.samples:,}")
     table.add_row("views", f"{made.manifest.views}")
     table.add_row("asked now", f"{made.asked:,} rows")
-    table.add_row("size", f"{made.bytes / 2**20:,.1f} MiB, {made.manifest.source.encoding.bytes_per_sample} bytes a row")
+    table.add_row(
+        "size", f"{made.bytes / 2**20:,.1f} MiB, {made.manifest.source.encoding.bytes_per_sample} bytes a row"
+    )
     Console().print(table)
     Console().print(f"Labels: {made.path}", highlight=False)
 

@@ -22,17 +22,17 @@ def test_softening_is_log_softmax_of_the_scaled_logits() -> None:
 
 
 def test_kl_by_hand_and_against_torch() -> None:
-    target, given = torch.tensor([0.5, 0.5]).log(), torch.tensor([0.25, 0.75]).log()
-    assert kl(target, given).item() == pytest.approx(0.5 * math.log(2) + 0.5 * math.log(2 / 3), rel=1e-6)
+    target, prediction = torch.tensor([0.5, 0.5]).log(), torch.tensor([0.25, 0.75]).log()
+    assert kl(target, prediction).item() == pytest.approx(0.5 * math.log(2) + 0.5 * math.log(2 / 3), rel=1e-6)
     rows = torch.log_softmax(torch.randn(5, 7).double(), 1), torch.log_softmax(torch.randn(5, 7).double(), 1)
     expected = functional.kl_div(rows[1], rows[0], reduction="none", log_target=True).sum(1)
     torch.testing.assert_close(kl(*rows), expected)
 
 
 def test_a_target_of_nearly_nothing_adds_nothing_even_at_extreme_gaps() -> None:
-    target, given = (log_soften(torch.tensor([[1e4, 0.0]])), log_soften(torch.tensor([[0.0, 1e4]])))
+    target, prediction = (log_soften(torch.tensor([[1e4, 0.0]])), log_soften(torch.tensor([[0.0, 1e4]])))
     assert kl(target, target).item() == 0
-    assert kl(target, given).item() == pytest.approx(1e4)
+    assert kl(target, prediction).item() == pytest.approx(1e4)
 
 
 def test_a_target_of_exactly_0_adds_nothing_in_value_and_gradient() -> None:

@@ -29,11 +29,11 @@ def test_auroc_counts_pairs_in_the_right_order() -> None:
 def test_average_precision_f1_and_balanced_accuracy_by_hand() -> None:
     # in order of score: +, -, +, -, +; taken for positive: the first four
     labels = torch.tensor([1, 0, 1, 0, 1])
-    found = measure_binary(logits_of([4.0, 3.0, 2.0, 1.0, -1.0]), labels)
-    assert found.average_precision == pytest.approx((1 / 1 + 2 / 3 + 3 / 5) / 3)
-    assert found.f1 == pytest.approx(2 * 2 / (2 * 2 + 2 + 1))
-    assert found.balanced_accuracy == pytest.approx((2 / 3 + 0 / 2) / 2)
-    assert found.prevalence == pytest.approx(0.6)
+    scores = measure_binary(logits_of([4.0, 3.0, 2.0, 1.0, -1.0]), labels)
+    assert scores.average_precision == pytest.approx((1 / 1 + 2 / 3 + 3 / 5) / 3)
+    assert scores.f1 == pytest.approx(2 * 2 / (2 * 2 + 2 + 1))
+    assert scores.balanced_accuracy == pytest.approx((2 / 3 + 0 / 2) / 2)
+    assert scores.prevalence == pytest.approx(0.6)
 
 
 def test_only_the_difference_of_logits_counts() -> None:
@@ -46,10 +46,10 @@ def test_only_the_difference_of_logits_counts() -> None:
 
 def test_a_network_that_knows_nothing() -> None:
     labels = torch.tensor([1] * 10 + [0] * 90)
-    found = measure_binary(torch.zeros(100, 2), labels)
-    assert found.average_precision == pytest.approx(0.1)
-    assert (found.auroc, found.f1) == (0.5, 0.0)
-    assert found.balanced_accuracy == 0.5
+    scores = measure_binary(torch.zeros(100, 2), labels)
+    assert scores.average_precision == pytest.approx(0.1)
+    assert (scores.auroc, scores.f1) == (0.5, 0.0)
+    assert scores.balanced_accuracy == 0.5
 
 
 def test_what_is_not_defined_is_none_and_left_out() -> None:

@@ -59,8 +59,8 @@ def test_equal_mass_by_plain_python() -> None:
     logits, labels = 2 * torch.randn(60, 4, generator=random), torch.randint(0, 4, (60,), generator=random)
     confidence, choice = logits.double().softmax(1).max(1)
     rows = sorted(zip(confidence.tolist(), (choice == labels).tolist(), strict=True))
-    parts = [rows[12 * k : 12 * (k + 1)] for k in range(5)]  # 60 different confidences in 5 bins
-    expected = sum(abs(sum(r for _, r in part) - sum(c for c, _ in part)) for part in parts) / 60
+    bins = [rows[12 * k : 12 * (k + 1)] for k in range(5)]  # 60 different confidences in 5 bins
+    expected = sum(abs(sum(r for _, r in rows_in_bin) - sum(c for c, _ in rows_in_bin)) for rows_in_bin in bins) / 60
     assert expected_calibration_error(logits, labels, bins=5, kind="mass") == pytest.approx(expected)
     assert [bar.count for bar in reliability(logits, labels, bins=5, kind="mass")] == [12] * 5
 
@@ -80,14 +80,14 @@ def test_the_largest_error_of_a_bin() -> None:
 def test_classwise_by_plain_python() -> None:
     random = torch.Generator().manual_seed(1)
     logits, labels = torch.randn(40, 3, generator=random), torch.randint(0, 3, (40,), generator=random)
-    given = logits.double().softmax(1).tolist()
+    probabilities = logits.double().softmax(1).tolist()
     errors = []
     for c in range(3):
         bins: dict[int, list[tuple[float, bool]]] = {}
-        for row, label in zip(given, labels.tolist(), strict=True):
+        for row, label in zip(probabilities, labels.tolist(), strict=True):
             place = next(b for b in range(10) if row[c] <= (b + 1) / 10)
             bins.setdefault(place, []).append((row[c], label == c))
-        errors.append(sum(abs(sum(h for _, h in part) - sum(q for q, _ in part)) for part in bins.values()) / 40)
+        errors.append(sum(abs(sum(h for _, h in pairs) - sum(q for q, _ in pairs)) for pairs in bins.values()) / 40)
     assert classwise_calibration_error(logits, labels, bins=10) == pytest.approx(sum(errors) / 3)
 
 

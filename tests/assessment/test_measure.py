@@ -37,12 +37,12 @@ def test_errors() -> None:
 
 def test_a_profile_holds_every_number_by_name() -> None:
     logits, labels = torch.randn(40, 7), torch.arange(40) % 7
-    whole = profile(logits, labels)
-    flat = whole.as_dict()
+    profiled = profile(logits, labels)
+    flat = profiled.as_dict()
     assert set(flat) == {
         *("samples", "accuracy", "top5", "nll", "brier", "ece"),
         *("brier_reliability", "brier_resolution", "brier_uncertainty", "brier_remainder"),
         *("macro_accuracy", "ece_equal_mass", "mce", "classwise_ece", "confidence", "entropy", "sharpness"),
     }
     assert flat["ece"] == measure(logits, labels).ece
-    assert sum(bar.count for bar in whole.bars) == 40
+    assert sum(bar.count for bar in profiled.bars) == 40

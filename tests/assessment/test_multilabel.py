@@ -26,9 +26,9 @@ def test_nll_and_brier_are_sums_over_classes_of_those_of_two() -> None:
             p = 1 / (1 + math.exp(-z))
             nll -= math.log(p if y else 1 - p)
             brier += (p - y) ** 2 + ((1 - p) - (1 - y)) ** 2
-    found = measure(logits, labels)
-    assert found.nll == pytest.approx(nll / 30, rel=1e-10)
-    assert found.brier == pytest.approx(brier / 30, rel=1e-10)
+    scores = measure(logits, labels)
+    assert scores.nll == pytest.approx(nll / 30, rel=1e-10)
+    assert scores.brier == pytest.approx(brier / 30, rel=1e-10)
 
 
 def test_macro_is_the_mean_over_classes_and_micro_all_pairs_at_once() -> None:
@@ -38,29 +38,29 @@ def test_macro_is_the_mean_over_classes_and_micro_all_pairs_at_once() -> None:
         for z, y in zip(logits.T, labels.T, strict=True)
     ]
     flat = torch.stack([torch.zeros(120).double(), logits.flatten()], 1)
-    whole = measure_binary(flat, labels.flatten().long())
-    found = measure_multilabel(logits, labels)
-    assert found.macro_auroc == pytest.approx(sum(column.auroc or 0 for column in columns) / 4)
-    assert found.macro_average_precision == pytest.approx(sum(column.average_precision or 0 for column in columns) / 4)
-    assert found.macro_f1 == pytest.approx(sum(column.f1 or 0 for column in columns) / 4)
-    assert (found.micro_auroc, found.micro_average_precision) == (whole.auroc, whole.average_precision)
-    assert found.micro_f1 == pytest.approx(whole.f1)
-    assert found.prevalence == pytest.approx(whole.prevalence)
+    pooled = measure_binary(flat, labels.flatten().long())
+    scores = measure_multilabel(logits, labels)
+    assert scores.macro_auroc == pytest.approx(sum(column.auroc or 0 for column in columns) / 4)
+    assert scores.macro_average_precision == pytest.approx(sum(column.average_precision or 0 for column in columns) / 4)
+    assert scores.macro_f1 == pytest.approx(sum(column.f1 or 0 for column in columns) / 4)
+    assert (scores.micro_auroc, scores.micro_average_precision) == (pooled.auroc, pooled.average_precision)
+    assert scores.micro_f1 == pytest.approx(pooled.f1)
+    assert scores.prevalence == pytest.approx(pooled.prevalence)
 
 
 def test_accuracy_and_exact_match_by_hand() -> None:
     labels = torch.tensor([[1, 0, 1], [0, 0, 0]])
-    found = measure(torch.tensor([[2.0, -1.0, 3.0], [-1.0, 1.0, -1.0]]), labels)
-    assert found.accuracy == pytest.approx(5 / 6)
-    assert found.multilabel is not None
-    assert found.multilabel.exact_match == 0.5
-    assert found.multilabel.micro_f1 == pytest.approx(2 * 2 / (2 + 3))
+    scores = measure(torch.tensor([[2.0, -1.0, 3.0], [-1.0, 1.0, -1.0]]), labels)
+    assert scores.accuracy == pytest.approx(5 / 6)
+    assert scores.multilabel is not None
+    assert scores.multilabel.exact_match == 0.5
+    assert scores.multilabel.micro_f1 == pytest.approx(2 * 2 / (2 + 3))
 
 
 def test_a_class_that_never_occurs_is_left_out_of_what_it_cannot_have() -> None:
     labels = torch.tensor([[1, 0], [0, 0], [1, 0]])
-    found = measure_multilabel(torch.tensor([[1.0, -1.0], [-1.0, -1.0], [2.0, -2.0]]), labels)
-    assert (found.macro_auroc, found.macro_average_precision, found.macro_f1) == (1.0, 1.0, 1.0)
+    scores = measure_multilabel(torch.tensor([[1.0, -1.0], [-1.0, -1.0], [2.0, -2.0]]), labels)
+    assert (scores.macro_auroc, scores.macro_average_precision, scores.macro_f1) == (1.0, 1.0, 1.0)
     nothing = measure(torch.full((3, 2), -1.0), torch.zeros(3, 2, dtype=torch.long)).as_dict()
     assert nothing["accuracy"] == 1
     assert not {"micro_auroc", "macro_auroc", "micro_f1", "micro_average_precision"} & set(nothing)

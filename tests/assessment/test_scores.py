@@ -51,14 +51,14 @@ def test_the_parts_of_the_brier_score_add_up(seed: int, bins: int) -> None:
     random = torch.Generator().manual_seed(seed)
     logits, labels = 2 * torch.randn(30, 4, generator=random), torch.randint(0, 4, (30,), generator=random)
     terms = brier_decomposition(logits, labels, bins=bins)
-    whole = terms.reliability - terms.resolution + terms.uncertainty + terms.remainder
-    assert whole == pytest.approx(brier_score(logits, labels))
+    total = terms.reliability - terms.resolution + terms.uncertainty + terms.remainder
+    assert total == pytest.approx(brier_score(logits, labels))
     assert min(terms.reliability, terms.resolution) >= 0
     assert 0 <= terms.uncertainty <= 1 - 1 / 4
 
 
 def test_brier_parts_by_hand() -> None:
-    """Two bins a class: (0.8, 0.2) said four times and right three; (0.2, 0.8) said four times and right four."""
+    """Two bins per class: (0.8, 0.2) predicted four times and right three; (0.2, 0.8) predicted four times and right four."""
     logits = torch.tensor([[0.8, 0.2]] * 4 + [[0.2, 0.8]] * 4).log()
     terms = brier_decomposition(logits, torch.tensor([0, 0, 0, 1, 1, 1, 1, 1]), bins=2)
     assert terms.reliability == pytest.approx(2 * (0.05**2 + 0.2**2) / 2)

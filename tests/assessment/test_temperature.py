@@ -25,10 +25,10 @@ def test_a_known_factor_is_recovered(scale: float) -> None:
 
 def test_the_nll_is_stationary_there() -> None:
     logits, labels = drawn(2.5)
-    found = fit_temperature(logits, labels)
-    best = nll(logits / found, labels)
+    temperature = fit_temperature(logits, labels)
+    best = nll(logits / temperature, labels)
     for factor in (0.99, 1.01):
-        assert nll(logits / (factor * found), labels) > best
+        assert nll(logits / (factor * temperature), labels) > best
 
 
 @settings(max_examples=25, deadline=None)
@@ -36,9 +36,9 @@ def test_the_nll_is_stationary_there() -> None:
 def test_it_never_harms_and_never_changes_a_choice(seed: int, scale: float) -> None:
     random = torch.Generator().manual_seed(seed)
     logits, labels = scale * torch.randn(12, 3, generator=random), torch.randint(0, 3, (12,), generator=random)
-    found = fit_temperature(logits, labels)
-    assert nll(logits.double() / found, labels) <= nll(logits, labels) + 1e-12
-    assert accuracy(logits / found, labels) == accuracy(logits, labels)
+    temperature = fit_temperature(logits, labels)
+    assert nll(logits.double() / temperature, labels) <= nll(logits, labels) + 1e-12
+    assert accuracy(logits / temperature, labels) == accuracy(logits, labels)
 
 
 def test_all_right_goes_to_the_lower_end_and_all_wrong_to_the_upper() -> None:

@@ -33,8 +33,8 @@ def test_every_sample_comes_first_about_as_often() -> None:
 def test_the_largest_entries_stay_in_their_places_and_the_rest_is_shared_out() -> None:
     rows = torch.rand(20, 9, generator=torch.Generator().manual_seed(1))
     totals = rows.sum(1)
-    whole = spread_out(*keep_largest(rows, 4), totals, 9)
-    for row, rebuilt, total in zip(rows.tolist(), whole.tolist(), totals.tolist(), strict=True):
+    full_rows = spread_out(*keep_largest(rows, 4), totals, 9)
+    for row, rebuilt, total in zip(rows.tolist(), full_rows.tolist(), totals.tolist(), strict=True):
         largest = sorted(range(9), key=lambda c: -row[c])[:4]
         rest = (total - sum(row[c] for c in largest)) / 5
         expected = [row[c] if c in largest else rest for c in range(9)]

@@ -14,7 +14,7 @@ def step(labels: Tensor | None = None) -> Step:
     return Step(batch, Outputs(torch.zeros(2, 3)), None, nn.Identity(), Progress(1, 4, 0.0))
 
 
-def test_what_a_step_lacks_is_said() -> None:
+def test_what_is_missing_in_a_step_is_named() -> None:
     with pytest.raises(UsageError, match="needs labels, and 2 of 2 rows have none; with needs_labels = True"):
         labels_of(step())
     with pytest.raises(UsageError, match="learns from a teacher, and the run has none"):

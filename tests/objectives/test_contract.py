@@ -29,11 +29,13 @@ from preceptor.objectives.teacher import OBJECTIVES, SUMS
 from preceptor.objectives.weighted import Sum
 from preceptor.types import Batch, Outputs, Progress, Step, View
 
-ROOMS = {"teacher": OBJECTIVES, "distill": METHODS}
-ENTRIES = [pytest.param(room, key, entry, id=key) for room, entries in ROOMS.items() for key, entry in entries.items()]
-every = pytest.mark.parametrize(("room", "key", "entry"), ENTRIES)
+PACKAGES = {"teacher": OBJECTIVES, "distill": METHODS}
+ENTRIES = [
+    pytest.param(package, key, entry, id=key) for package, entries in PACKAGES.items() for key, entry in entries.items()
+]
+every = pytest.mark.parametrize(("package", "key", "entry"), ENTRIES)
 BATCH, CLASSES = 6, 5
-LONG = {"sskd": 232, "crd": 165, "ft": 152}  # two losses in one; two banks; two networks of its own
+LONG = {"sskd": 214, "crd": 165}  # two losses in one; two banks
 EQUAL_CHANNELS = {"fsp", "kdsvd"}  # they compare maps channel by channel
 SOURCE = Path(preceptor.objectives.__file__).parent
 TESTS = Path(__file__).parent
@@ -45,14 +47,14 @@ def outputs(seed: int, channels: int, dtype: torch.dtype = torch.float32, scale:
     def draw(*shape: int) -> Tensor:
         return (scale * torch.randn(*shape, generator=random)).to(dtype).requires_grad_()
 
-    def answer() -> tuple[Tensor, dict[str, Tensor]]:
+    def draw_outputs() -> tuple[Tensor, dict[str, Tensor]]:
         maps = {f"block{k}": draw(BATCH, channels * k, 9 - 2 * k, 8 - k) for k in (1, 2, 3)}
         before = {f"{name}_preact": draw(*value.shape) for name, value in maps.items()}
         features = {"stem": draw(BATCH, channels, 8, 8), **maps, **before, "pooled": draw(BATCH, channels * 3)}
         return draw(BATCH, CLASSES), features
 
-    views = {name: Outputs(*answer()) for name in EXTRA_VIEWS}
-    return Outputs(*answer(), views, tuple(Outputs(*answer()) for _ in range(2)))
+    views = {name: Outputs(*draw_outputs()) for name in EXTRA_VIEWS}
+    return Outputs(*draw_outputs(), views, tuple(Outputs(*draw_outputs()) for _ in range(2)))
 
 
 def network(channels: int, classes: int = CLASSES) -> ConvNet:
@@ -60,10 +62,10 @@ def network(channels: int, classes: int = CLASSES) -> ConvNet:
     return ConvNet([channels, 2 * channels, 3 * channels], 1, num_classes=classes, in_channels=3)
 
 
-def make_step(room: str, key: str = "", dtype: torch.dtype = torch.float32, scale: float = 1.0) -> Step:
+def make_step(package: str, key: str = "", dtype: torch.dtype = torch.float32, scale: float = 1.0) -> Step:
     labels = torch.tensor([0, 1, 2, 3, 4, 0])
     batch = Batch(torch.zeros(BATCH, 3, 8, 8), labels, torch.arange(BATCH), View("none", 0, 2))
-    teacher = outputs(1, 2 if key in EQUAL_CHANNELS else 3, dtype, scale) if room == "distill" else None
+    teacher = outputs(1, 2 if key in EQUAL_CHANNELS else 3, dtype, scale) if package == "distill" else None
     torch.manual_seed(0)
     return Step(batch, outputs(0, 2, dtype, scale), teacher, network(2), Progress(2, 10, 0.1))
 
@@ -74,16 +76,18 @@ def offer(out: Outputs | None) -> FeatureShapes:
 
 def prepare(objective: Objective, step: Step) -> Step:
     """Wrap, tap, build and calibrate as a run does; return the step with the features of the network that is then trained."""
-    said, answered = _float(step.student), step.teacher and _float(step.teacher)
+    student_outputs, teacher_outputs = _float(step.student), step.teacher and _float(step.teacher)
     assert step.batch.labels is not None
     classes = step.student.logits.shape[1]
     context = BuildContext(
         num_samples=len(step.batch.index),
         num_classes=classes,
-        student=said,
-        teacher=answered,
+        student=student_outputs,
+        teacher=teacher_outputs,
         model=step.model,
-        teacher_model=None if answered is None else network(answered.features["pooled"].shape[1] // 3, classes),
+        teacher_model=None
+        if teacher_outputs is None
+        else network(teacher_outputs.features["pooled"].shape[1] // 3, classes),
         labels=step.batch.labels,
         batch_size=len(step.batch.index),
     )
@@ -107,11 +111,11 @@ def make(entry: Entry, step: Step, *, has_past: bool = True) -> tuple[Objective,
     step = prepare(objective, step)
     if not has_past:
         return objective.eval(), step
-    past, answered = outputs(7, 2), step.teacher and _float(step.teacher)
+    past, teacher_outputs = outputs(7, 2), step.teacher and _float(step.teacher)
     past = replace(past, features={**step.student.features, **past.features})
     objective.loss(
-        replace(step, progress=Progress(1, 10, 0.0), student=_float(past), teacher=answered)
-    )  # so that memories have a past
+        replace(step, progress=Progress(1, 10, 0.0), student=_float(past), teacher=teacher_outputs)
+    )  # so that memory banks have a past
     return objective.eval(), step
 
 
@@ -123,8 +127,8 @@ def leaves(out: Outputs | None) -> list[Tensor]:
 
 
 @every
-def test_a_finite_float32_scalar_whose_gradient_reaches_the_student_alone(room: str, key: str, entry: Entry) -> None:
-    objective, step = make(entry, make_step(room, key))
+def test_a_finite_float32_scalar_whose_gradient_reaches_the_student_alone(package: str, key: str, entry: Entry) -> None:
+    objective, step = make(entry, make_step(package, key))
     value = objective.loss(step)
     assert value.shape == ()
     assert value.dtype == torch.float32
@@ -151,8 +155,10 @@ def test_zero_where_student_and_teacher_are_equal(key: str) -> None:
 
 @every
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
-def test_half_precision_inputs_are_computed_in_float32(room: str, key: str, entry: Entry, dtype: torch.dtype) -> None:
-    step = make_step(room, key, dtype)
+def test_half_precision_inputs_are_computed_in_float32(
+    package: str, key: str, entry: Entry, dtype: torch.dtype
+) -> None:
+    step = make_step(package, key, dtype)
     objective, step = make(entry, step)
     exact = replace(step, student=_float(step.student), teacher=step.teacher and _float(step.teacher))
     with torch.autocast("cpu", dtype=torch.bfloat16):
@@ -164,9 +170,9 @@ def test_half_precision_inputs_are_computed_in_float32(room: str, key: str, entr
 @every
 @pytest.mark.parametrize("scale", [0.0, 500.0, 1e4])
 def test_zero_and_extreme_inputs_stay_finite_in_value_and_gradient(
-    room: str, key: str, entry: Entry, scale: float
+    package: str, key: str, entry: Entry, scale: float
 ) -> None:
-    objective, step = make(entry, make_step(room, key, scale=scale))
+    objective, step = make(entry, make_step(package, key, scale=scale))
     value = objective.loss(step)
     value.backward()
     assert torch.isfinite(value)
@@ -175,9 +181,9 @@ def test_zero_and_extreme_inputs_stay_finite_in_value_and_gradient(
 
 
 @every
-def test_the_state_makes_a_round_trip(room: str, key: str, entry: Entry) -> None:
-    one, step = make(entry, make_step(room, key))
-    two, _ = make(entry, make_step(room, key))
+def test_the_state_makes_a_round_trip(package: str, key: str, entry: Entry) -> None:
+    one, step = make(entry, make_step(package, key))
+    two, _ = make(entry, make_step(package, key))
     for parameter in one.parameters():
         nn.init.normal_(parameter)
     two.load_state_dict(one.state_dict())
@@ -185,8 +191,8 @@ def test_the_state_makes_a_round_trip(room: str, key: str, entry: Entry) -> None
 
 
 @every
-def test_the_order_of_the_batch_does_not_matter(room: str, key: str, entry: Entry) -> None:
-    objective, step = make(entry, make_step(room, key))
+def test_the_order_of_the_batch_does_not_matter(package: str, key: str, entry: Entry) -> None:
+    objective, step = make(entry, make_step(package, key))
     function = importlib.import_module(entry.objective.__module__).__dict__[f"{key}_loss"]
     if "depends on the order of the batch" in function.__doc__:
         pytest.skip("it depends on the order of the batch, and says so")
@@ -204,31 +210,33 @@ def test_the_order_of_the_batch_does_not_matter(room: str, key: str, entry: Entr
 
 
 @every
-def test_what_compares_rows_says_so(room: str, key: str, entry: Entry) -> None:
-    """Of two halves, what compares no rows says on average what it says of the whole; what compares them does not.
+def test_what_compares_rows_says_so(package: str, key: str, entry: Entry) -> None:
+    """The mean loss of two halves equals that of the full batch, unless the objective compares rows.
 
     Both are tried without a past and with one: crd compares rows in its first step only, and confidence_ranking has nothing to
-    say before it. What trains in a stage of its own is held to the same.
+    say before it. The same holds for what trains in a stage of its own.
     """
     cases: dict[str, list[tuple[bool, bool]]] = {}
     for has_past in (False, True):
-        objective, step = make(entry, make_step(room, key), has_past=has_past)
+        objective, step = make(entry, make_step(package, key), has_past=has_past)
         stage = objective.pretraining()
         for each in (objective, *([] if stage is None else [stage.objective.eval()])):
-            whole = copy.deepcopy(each).loss(step)
+            full_loss = copy.deepcopy(each).loss(step)
             halves = [copy.deepcopy(each).loss(step.rows(*rows)) for rows in ((0, BATCH // 2), (BATCH // 2, BATCH))]
-            differs = not torch.allclose(torch.stack(halves).mean(), whole, rtol=1e-4, atol=1e-6)
+            differs = not torch.allclose(torch.stack(halves).mean(), full_loss, rtol=1e-4, atol=1e-6)
             cases.setdefault(type(each).__name__, []).append((each.compares_rows, differs))
-    for name, found in cases.items():
-        assert all(is_declared or not differs for is_declared, differs in found), f"{name}: compares rows, undeclared"
-        assert any(is_declared == differs for is_declared, differs in found), (
+    for name, outcomes in cases.items():
+        assert all(is_declared or not differs for is_declared, differs in outcomes), (
+            f"{name}: compares rows, undeclared"
+        )
+        assert any(is_declared == differs for is_declared, differs in outcomes), (
             f"{name}: compares no rows, and declares it"
         )
 
 
 @every
-def test_two_classes_and_a_batch_of_one_work(room: str, key: str, entry: Entry) -> None:
-    step = make_step(room, key)
+def test_two_classes_and_a_batch_of_one_work(package: str, key: str, entry: Entry) -> None:
+    step = make_step(package, key)
 
     def cut(out: Outputs, rows: int) -> Outputs:
         less = _each(out, lambda value: value[:rows])
@@ -254,11 +262,11 @@ def compiled() -> dict[str, str]:
 import copy, json, sys
 sys.path[:0] = [{str(TESTS)!r}, {str(TESTS.parent)!r}]
 import torch
-from test_contract import ROOMS, make, make_step
+from test_contract import PACKAGES, make, make_step
 wrong = {{}}
-for room, entries in ROOMS.items():
+for package, entries in PACKAGES.items():
     for key, entry in entries.items():
-        objective, step = make(entry, make_step(room, key))
+        objective, step = make(entry, make_step(package, key))
         plain = copy.deepcopy(objective).loss(step)
         try:
             torch.testing.assert_close(torch.compile(objective.loss, backend="eager")(step), plain)
@@ -273,7 +281,7 @@ print(json.dumps(wrong))
 
 
 @every
-def test_compiled_is_the_same(room: str, key: str, entry: Entry, compiled: dict[str, str]) -> None:
+def test_compiled_is_the_same(package: str, key: str, entry: Entry, compiled: dict[str, str]) -> None:
     assert key not in compiled, compiled[key]
 
 
@@ -284,11 +292,11 @@ def refused() -> dict[str, dict[str, str]]:
 import inspect, json, sys
 sys.path[:0] = [{str(TESTS)!r}, {str(TESTS.parent)!r}]
 import torch
-from test_contract import ROOMS, make, make_step
-said = {{}}
-for room, entries in ROOMS.items():
+from test_contract import PACKAGES, make, make_step
+messages = {{}}
+for package, entries in PACKAGES.items():
     for key, entry in entries.items():
-        objective, step = make(entry, make_step(room, key))
+        objective, step = make(entry, make_step(package, key))
         takes = inspect.signature(objective.forward).parameters
         logits, labels = step.student.logits.detach(), step.batch.labels
         maps = list(step.student.features.values())[:2]
@@ -305,40 +313,40 @@ for room, entries in ROOMS.items():
         if "student_maps" in takes and key != "semckd":
             wrong += [("student_maps", "bare", maps[0]), ("student_maps", "vectors", [logits, logits])]
         for name, what, value in wrong:
-            given = {{each: right[each] for each in takes if each in right}} | {{name: value}}
+            arguments = {{each: right[each] for each in takes if each in right}} | {{name: value}}
             try:
-                objective(**given)
+                objective(**arguments)
             except ValueError as error:
-                said.setdefault(key, {{}})[name + " " + what] = str(error)
+                messages.setdefault(key, {{}})[name + " " + what] = str(error)
             except Exception as error:
-                said.setdefault(key, {{}})[name + " " + what] = repr(error)
+                messages.setdefault(key, {{}})[name + " " + what] = repr(error)
             else:
-                said.setdefault(key, {{}})[name + " " + what] = "nothing"
-print(json.dumps(said))
+                messages.setdefault(key, {{}})[name + " " + what] = "nothing"
+print(json.dumps(messages))
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    said: dict[str, dict[str, str]] = json.loads(done.stdout.splitlines()[-1])
-    return said
+    messages: dict[str, dict[str, str]] = json.loads(done.stdout.splitlines()[-1])
+    return messages
 
 
 @every
 def test_wrong_tensors_are_refused_by_name(
-    room: str, key: str, entry: Entry, refused: dict[str, dict[str, str]]
+    package: str, key: str, entry: Entry, refused: dict[str, dict[str, str]]
 ) -> None:
-    """Logits of other classes or of whole numbers, labels that are no classes, a map where a list of them is due."""
+    """Logits of other classes or of integers, labels that are no classes, a map where a list of them is due."""
     takes = set(inspect.signature(entry.objective.forward).parameters)
     if key not in refused:
         assert key == "semckd" or not takes & {"student_logits", "student_maps"}
         pytest.skip("it takes neither logits of two networks, nor labels, nor lists of maps")
-    for wrong, said in refused[key].items():
-        assert said.startswith(wrong.split()[0]), f"{wrong}: {said}"
-        assert wrong != "student_logits shape" or f"shapes ({BATCH}, 3) and ({BATCH}, {CLASSES})" in said
+    for wrong, message in refused[key].items():
+        assert message.startswith(wrong.split()[0]), f"{wrong}: {message}"
+        assert wrong != "student_logits shape" or f"shapes ({BATCH}, 3) and ({BATCH}, {CLASSES})" in message
 
 
 @every
-def test_double_precision_is_kept(room: str, key: str, entry: Entry) -> None:
-    objective, step = make(entry, make_step(room, key))
+def test_double_precision_is_kept(package: str, key: str, entry: Entry) -> None:
+    objective, step = make(entry, make_step(package, key))
     exact = copy.deepcopy(objective).loss(step)
     objective = objective.double()
     student, teacher = _as(step.student, torch.float64), step.teacher and _as(step.teacher, torch.float64)
@@ -348,9 +356,9 @@ def test_double_precision_is_kept(room: str, key: str, entry: Entry) -> None:
 
 
 @every
-def test_rows_without_labels_are_learnt_from_or_left_out(room: str, key: str, entry: Entry) -> None:
-    objective, step = make(entry, make_step(room, key))
-    whole = copy.deepcopy(objective).loss(step)
+def test_rows_without_labels_are_learnt_from_or_left_out(package: str, key: str, entry: Entry) -> None:
+    objective, step = make(entry, make_step(package, key))
+    full_loss = copy.deepcopy(objective).loss(step)
     bare = replace(step, batch=replace(step.batch, labels=None))
     assert step.batch.labels is not None
     partly = replace(step, batch=replace(step.batch, labels=step.batch.labels[:4]))
@@ -361,16 +369,16 @@ def test_rows_without_labels_are_learnt_from_or_left_out(room: str, key: str, en
         first = copy.deepcopy(objective).loss(partly.rows(0, 4))
         assert torch.equal(Sum(it=(1.0, objective)).terms(partly)["it"], first)
         return
-    for given in (bare, partly):
-        loss = copy.deepcopy(objective).loss(given)
+    for unlabelled in (bare, partly):
+        loss = copy.deepcopy(objective).loss(unlabelled)
         assert torch.isfinite(loss)
         says = (inspect.getdoc(entry.objective) or "") + (inspect.getdoc(objective.loss) or "")
-        assert "without" in says or torch.equal(loss, whole)  # labels play no part, or it says what it does without
+        assert "without" in says or torch.equal(loss, full_loss)  # unused, or documented
 
 
 @every
-def test_inputs_beyond_the_samples_are_learnt_from_or_left_out(room: str, key: str, entry: Entry) -> None:
-    objective, step = make(entry, make_step(room, key))
+def test_inputs_beyond_the_samples_are_learnt_from_or_left_out(package: str, key: str, entry: Entry) -> None:
+    objective, step = make(entry, make_step(package, key))
     beyond = replace(step, batch=replace(step.batch, labels=None, index=step.batch.index[:0]))
     before = copy.deepcopy(objective.state_dict())
     terms = Sum(it=(1.0, objective)).terms(beyond)
@@ -415,13 +423,13 @@ def test_sums_and_companions_name_what_there_is() -> None:
 
 
 @every
-def test_names_agree_everywhere(room: str, key: str, entry: Entry) -> None:
-    module = importlib.import_module(f"preceptor.objectives.{room}.{key}")
+def test_names_agree_everywhere(package: str, key: str, entry: Entry) -> None:
+    module = importlib.import_module(f"preceptor.objectives.{package}.{key}")
     name = entry.objective.__name__
     assert name.lower() == key.replace("_", "")
     assert set(module.__all__) >= {name, f"{key}_loss"}
-    assert (TESTS / room / f"test_{key}.py").exists()
-    text = (SOURCE / room / f"{key}.py").read_text()
+    assert (TESTS / package / f"test_{key}.py").exists()
+    text = (SOURCE / package / f"{key}.py").read_text()
     assert len(text.splitlines()) <= LONG.get(key, 150)
     assert "Source:" in (module.__doc__ or "")
     function = getattr(module, f"{key}_loss")
@@ -435,9 +443,9 @@ def test_names_agree_everywhere(room: str, key: str, entry: Entry) -> None:
 
 
 @every
-def test_every_file_has_a_registry_line(room: str, key: str, entry: Entry) -> None:
-    files = {path.stem for path in (SOURCE / room).glob("*.py")} - {"__init__"}
-    assert files == set(ROOMS[room])
+def test_every_file_has_a_registry_line(package: str, key: str, entry: Entry) -> None:
+    files = {path.stem for path in (SOURCE / package).glob("*.py")} - {"__init__"}
+    assert files == set(PACKAGES[package])
 
 
 def _needs_labels(entry: Entry, key: str) -> bool:

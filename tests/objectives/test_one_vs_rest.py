@@ -31,12 +31,12 @@ def tensors() -> tuple[Tensor, Tensor, Tensor]:
 
 def value(objective: Objective, *, labelled: bool = True, epoch: int = 1, members: bool = False) -> Tensor:
     student, teacher, labels = tensors()
-    said = Outputs(teacher, members=(Outputs(teacher), Outputs(-teacher)) if members else ())
-    whole = Sum(term=(1.0, objective))
-    whole.build(BuildContext(ROWS, CLASSES, Outputs(student), said, labels=labels, task="multilabel"))
+    teacher_outputs = Outputs(teacher, members=(Outputs(teacher), Outputs(-teacher)) if members else ())
+    total = Sum(term=(1.0, objective))
+    total.build(BuildContext(ROWS, CLASSES, Outputs(student), teacher_outputs, labels=labels, task="multilabel"))
     batch = Batch(torch.zeros(ROWS, 2), labels if labelled else None, torch.arange(ROWS), View("none", 0, epoch))
     progress = Progress(epoch, 10, 0.0)
-    return whole.terms(Step(batch, Outputs(student.requires_grad_()), said, nn.Identity(), progress))["term"]
+    return total.terms(Step(batch, Outputs(student.requires_grad_()), teacher_outputs, nn.Identity(), progress))["term"]
 
 
 def bernoulli_kl(teacher: float, student: float) -> float:
@@ -46,7 +46,7 @@ def bernoulli_kl(teacher: float, student: float) -> float:
 
 def summed(term: Any) -> float:
     """Return the batch mean of the sum over classes of term(z, z of the teacher, y)."""
-    columns = [part.flatten().tolist() for part in tensors()]
+    columns = [values.flatten().tolist() for values in tensors()]
     return float(sum(term(*entry) for entry in zip(*columns, strict=True)) / ROWS)
 
 
@@ -57,8 +57,8 @@ def test_kd_is_the_kl_of_each_class_summed() -> None:
 
 
 def test_dkd_is_its_target_part_which_is_kd_of_two_classes() -> None:
-    found = value(DKD(target_weight=2.0, temperature=3.0)).item()
-    assert found == pytest.approx(2 * value(KD(3.0)).item(), rel=1e-10)
+    loss = value(DKD(target_weight=2.0, temperature=3.0)).item()
+    assert loss == pytest.approx(2 * value(KD(3.0)).item(), rel=1e-10)
 
 
 def test_cross_entropy_is_that_of_each_sigmoid() -> None:
@@ -79,7 +79,7 @@ def test_brier_is_the_squared_distance_to_absent_and_present() -> None:
     assert value(Brier()).item() == pytest.approx(expected, rel=1e-10)
 
 
-def test_label_smoothing_smooths_each_answer() -> None:
+def test_label_smoothing_smooths_each_label() -> None:
     def term(z: float, t: float, y: float) -> float:
         target, p = 0.9 * y + 0.05, 1 / (1 + math.exp(-z))
         return -target * math.log(p) - (1 - target) * math.log(1 - p)
@@ -87,7 +87,7 @@ def test_label_smoothing_smooths_each_answer() -> None:
     assert value(LabelSmoothing(0.1)).item() == pytest.approx(summed(term), rel=1e-10)
 
 
-def test_nkd_weighs_each_answers_cross_entropy_by_the_teachers_confidence() -> None:
+def test_nkd_weighs_each_cross_entropy_by_the_teachers_confidence() -> None:
     def term(z: float, t: float, y: float) -> float:
         sign = 1 if y else -1
         return math.log1p(math.exp(-sign * z)) / (1 + math.exp(-sign * t))
@@ -95,7 +95,7 @@ def test_nkd_weighs_each_answers_cross_entropy_by_the_teachers_confidence() -> N
     assert value(NKD()).item() == pytest.approx(summed(term), rel=1e-10)
 
 
-def test_the_members_of_an_ensemble_are_taken_by_class() -> None:
+def test_the_members_of_an_ensemble_are_taken_one_vs_rest() -> None:
     def term(z: float, t: float, y: float) -> float:
         return (bernoulli_kl(t, z) + bernoulli_kl(-t, z)) / 2
 
@@ -113,7 +113,7 @@ def test_dist_correlates_sigmoids() -> None:
 
 def test_logit_std_compares_sigmoids_of_z_scores() -> None:
     student, teacher, _ = tensors()
-    z, t = ((part - part.mean(1, keepdim=True)) / part.std(1, keepdim=True) for part in (student, teacher))
+    z, t = ((values - values.mean(1, keepdim=True)) / values.std(1, keepdim=True) for values in (student, teacher))
     pairs = zip(z.flatten().tolist(), t.flatten().tolist(), strict=True)
     expected = sum(4 * bernoulli_kl(its / 2, mine / 2) for mine, its in pairs) / ROWS
     assert value(LogitStd(2.0)).item() == pytest.approx(expected, rel=1e-5)
@@ -130,14 +130,14 @@ def test_consistency_remembers_each_class_of_each_sample() -> None:
 def test_the_rows_that_a_sample_is_remembered_in() -> None:
     student, _, labels = tensors()
     index = torch.tensor([4, 0])
-    whole = Sum(each=(1.0, Consistency()), none=(1.0, CrossEntropy()))
-    whole.build(BuildContext(ROWS, CLASSES, Outputs(student), None, labels=labels, task="multilabel"))
-    ((memory_banks, rows),) = whole.memory_rows(index)
+    total = Sum(each=(1.0, Consistency()), none=(1.0, CrossEntropy()))
+    total.build(BuildContext(ROWS, CLASSES, Outputs(student), None, labels=labels, task="multilabel"))
+    ((memory_banks, rows),) = total.memory_rows(index)
     assert rows.tolist() == [12, 13, 14, 0, 1, 2]
     assert [len(memory) for memory in memory_banks] == [ROWS * CLASSES] * 2
-    whole = Sum(one=(1.0, Consistency()))
-    whole.build(BuildContext(ROWS, CLASSES, Outputs(student), None, labels=labels.argmax(1)))
-    ((memory_banks, rows),) = Sum(outer=(1.0, whole)).memory_rows(index)
+    total = Sum(one=(1.0, Consistency()))
+    total.build(BuildContext(ROWS, CLASSES, Outputs(student), None, labels=labels.argmax(1)))
+    ((memory_banks, rows),) = Sum(outer=(1.0, total)).memory_rows(index)
     assert rows.equal(index)
     assert [len(memory) for memory in memory_banks] == [ROWS] * 2
 
@@ -147,10 +147,10 @@ def test_the_gradient_reaches_every_log_odds(make: Any) -> None:
     student, teacher, labels = tensors()
     student.requires_grad_()
     teacher.requires_grad_()
-    whole = Sum(term=(1.0, make()))
-    whole.build(BuildContext(ROWS, CLASSES, Outputs(student), Outputs(teacher), labels=labels, task="multilabel"))
+    total = Sum(term=(1.0, make()))
+    total.build(BuildContext(ROWS, CLASSES, Outputs(student), Outputs(teacher), labels=labels, task="multilabel"))
     batch = Batch(torch.zeros(ROWS, 2), labels, torch.arange(ROWS), View("none", 0, 1))
-    whole.loss(Step(batch, Outputs(student), Outputs(teacher), nn.Identity(), Progress(1, 10, 0.0))).backward()
+    total.loss(Step(batch, Outputs(student), Outputs(teacher), nn.Identity(), Progress(1, 10, 0.0))).backward()
     assert student.grad is not None
     assert torch.isfinite(student.grad).all()
     assert (student.grad != 0).all()
@@ -164,11 +164,11 @@ def test_every_objective_says_what_it_is_there() -> None:
 
 def test_one_class_a_sample_is_left_as_it_was() -> None:
     student, teacher, _ = tensors()
-    whole = Sum(kd=(1.0, KD(2.0)))
-    whole.build(BuildContext(ROWS, CLASSES, Outputs(student), Outputs(teacher)))
+    total = Sum(kd=(1.0, KD(2.0)))
+    total.build(BuildContext(ROWS, CLASSES, Outputs(student), Outputs(teacher)))
     batch = Batch(torch.zeros(ROWS, 2), torch.zeros(ROWS, dtype=torch.long), torch.arange(ROWS), View("none", 0, 1))
     step = Step(batch, Outputs(student), Outputs(teacher), nn.Identity(), Progress(1, 10, 0.0))
-    assert whole.terms(step)["kd"].item() == KD(2.0)(student, teacher).item()
+    assert total.terms(step)["kd"].item() == KD(2.0)(student, teacher).item()
 
 
 def test_weights_for_other_than_absent_and_present() -> None:

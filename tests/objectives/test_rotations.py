@@ -15,13 +15,13 @@ def test_views_are_upright_and_then_turned_in_order() -> None:
 def test_a_classifier_follows_the_networks_own_shapes_to_the_end() -> None:
     shapes = [(4, 16, 16), (6, 8, 8), (8, 8, 8)]
     classifiers = BlockClassifiers(shapes, num_joint=12)
-    seen: list[tuple[int, ...]] = []
+    outputs: list[tuple[int, ...]] = []
     for module in classifiers.modules():
         if type(module).__name__ == "_Residual":
-            module.register_forward_hook(lambda _, __, out: seen.append(tuple(out.shape[1:])))
-    outputs = classifiers([torch.randn(2, *shape) for shape in shapes])
-    assert [tuple(out.shape) for out in outputs] == [(2, 12)] * 3
-    assert seen == [(6, 8, 8), (8, 8, 8), (8, 8, 8), (8, 8, 8)]  # two blocks after the first, one after each other
+            module.register_forward_hook(lambda _, __, out: outputs.append(tuple(out.shape[1:])))
+    logits = classifiers([torch.randn(2, *shape) for shape in shapes])
+    assert [tuple(out.shape) for out in logits] == [(2, 12)] * 3
+    assert outputs == [(6, 8, 8), (8, 8, 8), (8, 8, 8), (8, 8, 8)]  # two blocks after the first, one after each other
 
 
 def test_half_precision_maps_give_float32_logits() -> None:

@@ -44,12 +44,12 @@ def test_logits_are_floats_of_one_shape() -> None:
 
 
 @pytest.mark.parametrize("labels", [LABELS.float(), LABELS.int(), LABELS[:3], LABELS[:, None], LABELS > 1])
-def test_labels_are_a_class_a_row(labels: torch.Tensor) -> None:
+def test_labels_are_one_class_per_row(labels: torch.Tensor) -> None:
     with pytest.raises(ValueError, match=r"^labels: a tensor .*, expected classes as int64 \[4\]$"):
         check_classes(labels, LOGITS)
 
 
-def test_or_a_distribution_a_row() -> None:
+def test_or_one_distribution_per_row() -> None:
     with pytest.raises(ValueError, match=r"^labels: a tensor \[4\] of float32, expected distributions \[4, 10\]"):
         check_targets(LABELS.float(), LOGITS)
     with pytest.raises(ValueError, match=r"^labels: a tensor \[4, 10\] of int64, expected classes"):

@@ -71,8 +71,8 @@ def test_sums_nest() -> None:
     assert Sum(inner=(0.5, inner), c=(1.0, Constant(1.0))).loss(step()).item() == 3.5
 
 
-class Seen(Objective):
-    """Says how many rows it was given."""
+class NumRows(Objective):
+    """Returns the number of rows of the step."""
 
     def __init__(self, needs_labels: bool, needs_samples: bool) -> None:
         super().__init__()
@@ -86,69 +86,69 @@ class Seen(Objective):
 def test_each_term_gets_the_rows_it_can_be_applied_to() -> None:
     """Five rows: one with a label, two more that show samples, two beyond them."""
     batch = Batch(torch.zeros(5, 3), torch.tensor([0]), torch.arange(3), View("none", 0, 1))
-    given = Step(batch, Outputs(torch.zeros(5, 3)), None, nn.Identity(), Progress(1, 4, 0.0))
+    full_step = Step(batch, Outputs(torch.zeros(5, 3)), None, nn.Identity(), Progress(1, 4, 0.0))
     objective = Sum(
-        all=(1.0, Seen(False, False)),
-        labels=(1.0, Seen(True, False)),
-        samples=(1.0, Seen(False, True)),
-        both=(1.0, Seen(True, True)),
+        all=(1.0, NumRows(False, False)),
+        labels=(1.0, NumRows(True, False)),
+        samples=(1.0, NumRows(False, True)),
+        both=(1.0, NumRows(True, True)),
     )
-    assert {name: value.item() for name, value in objective.terms(given).items()} == {
+    assert {name: value.item() for name, value in objective.terms(full_step).items()} == {
         "all": 5.0,
         "labels": 1.0,
         "samples": 3.0,
         "both": 1.0,
     }
-    beyond = replace(given, batch=replace(batch, labels=None, index=batch.index[:0]))
-    assert list(objective.terms(beyond)) == ["all"]
+    mixed = replace(full_step, batch=replace(batch, labels=None, index=batch.index[:0]))
+    assert list(objective.terms(mixed)) == ["all"]
 
 
 def test_a_term_counts_by_the_rows_it_is_applied_to() -> None:
-    """Of 8 rows in two parts, 3 have labels and 6 show samples; this part has 4, 2 and 3 of them."""
+    """Of 8 rows in two passes, 3 have labels and 6 show samples; this pass has 4, 2 and 3 of them."""
     batch = Batch(torch.zeros(4, 3), torch.tensor([0, 1]), torch.arange(3), View("none", 0, 1))
     batch = replace(batch, share=1.0, labelled_share=2 * 2 / 3, sample_share=2 * 3 / 6)
-    given = Step(batch, Outputs(torch.zeros(4, 3)), None, nn.Identity(), Progress(1, 4, 0.0))
+    full_step = Step(batch, Outputs(torch.zeros(4, 3)), None, nn.Identity(), Progress(1, 4, 0.0))
     objective = Sum(
-        all=(1.0, Seen(False, False)),
-        labels=(1.0, Seen(True, False)),
-        samples=(1.0, Seen(False, True)),
-        both=(1.0, Seen(True, True)),
+        all=(1.0, NumRows(False, False)),
+        labels=(1.0, NumRows(True, False)),
+        samples=(1.0, NumRows(False, True)),
+        both=(1.0, NumRows(True, True)),
     )
-    assert {name: value.item() for name, value in objective.terms(given).items()} == pytest.approx(
+    assert {name: value.item() for name, value in objective.terms(full_step).items()} == pytest.approx(
         {"all": 4.0, "labels": 2 * 4 / 3, "samples": 3.0, "both": 2 * 4 / 3}
     )
 
 
-def test_terms_that_compare_rows_get_the_whole_step_and_no_other_asks_for_it() -> None:
+def test_terms_that_compare_rows_get_the_gathered_step_and_no_other_gathers_it() -> None:
     batch = Batch(torch.zeros(2, 3), None, torch.arange(2), View("none", 0, 1))
-    given = Step(batch, Outputs(torch.zeros(2, 3)), None, nn.Identity(), Progress(1, 4, 0.0))
-    comparing, idle = Seen(False, False), Seen(False, False)
+    own_step = Step(batch, Outputs(torch.zeros(2, 3)), None, nn.Identity(), Progress(1, 4, 0.0))
+    comparing, idle = NumRows(False, False), NumRows(False, False)
     comparing.compares_rows = idle.compares_rows = True
-    asked = []
+    gathered = []
 
-    def whole(step: Step) -> Step:
-        asked.append(step)
+    def gather(step: Step) -> Step:
+        gathered.append(step)
         return replace(step, batch=replace(batch, inputs=torch.zeros(5, 3)), student=Outputs(torch.zeros(5, 3)))
 
-    objective = Sum(own=(1.0, Seen(False, False)), all=(1.0, comparing), again=(1.0, comparing), idle=(0.0, idle))
-    assert {name: value.item() for name, value in objective.terms(given, whole).items()} == {
+    objective = Sum(own=(1.0, NumRows(False, False)), all=(1.0, comparing), again=(1.0, comparing), idle=(0.0, idle))
+    assert {name: value.item() for name, value in objective.terms(own_step, gather).items()} == {
         "own": 2,
         "all": 5,
         "again": 5,
     }
-    assert len(asked) == 1
-    Sum(own=(1.0, Seen(False, False)), idle=(0.0, idle)).terms(given, whole)
-    assert len(asked) == 1
-    assert Sum(inner=(1.0, objective)).terms(given, whole)["inner"].item() == 15
+    assert len(gathered) == 1
+    Sum(own=(1.0, NumRows(False, False)), idle=(0.0, idle)).terms(own_step, gather)
+    assert len(gathered) == 1
+    assert Sum(inner=(1.0, objective)).terms(own_step, gather)["inner"].item() == 15
 
 
 def test_a_sum_within_a_sum_needs_what_all_its_terms_need() -> None:
-    inner = Sum(a=(1.0, Seen(True, False)), b=(1.0, Seen(True, True)))
+    inner = Sum(a=(1.0, NumRows(True, False)), b=(1.0, NumRows(True, True)))
     assert inner.needs_labels
     assert not inner.needs_samples
 
 
-def test_weights_are_handed_over_in_proportion() -> None:
+def test_weights_are_renormalised_in_proportion() -> None:
     weights = {"cross_entropy": 1.0, "kd": 1.0, "at": 2.0}
     assert renormalise(weights, ["kd", "at"]) == pytest.approx({"kd": 4 / 3, "at": 8 / 3})
     assert renormalise(weights, weights) == weights

@@ -58,14 +58,14 @@ def test_maps_before_the_relu_through_connectors_where_shapes_differ() -> None:
     names = offer("block1", "block1_preact", "block2", "block2_preact")
     before = ("block1_preact", "block2_preact")
     assert objective.taps(names, names) == Taps(before, before)
-    seen = [
+    outputs = [
         Outputs(torch.zeros(2, 3), {before[0]: torch.randn(2, 4, 8, 8), before[1]: torch.randn(2, c, 4, 4)})
         for c in (6, 9)
     ]
-    objective.build(BuildContext(10, 3, seen[0], seen[1]))
+    objective.build(BuildContext(10, 3, outputs[0], outputs[1]))
     assert isinstance(objective.connectors[0], nn.Identity)
     assert isinstance(objective.connectors[1], Regressor)
-    objective([seen[0].features[n] for n in before], [seen[1].features[n] for n in before]).backward()
+    objective([outputs[0].features[n] for n in before], [outputs[1].features[n] for n in before]).backward()
     assert all(p.grad is not None for p in objective.parameters())
     stage = objective.pretraining()
     assert stage is not None

@@ -52,8 +52,8 @@ def test_a_batch_of_one_is_0_and_keeps_the_graph() -> None:
 def test_both_embeddings_are_built_from_the_widths_seen_and_train() -> None:
     objective = CC(dim=4)
     mine, its = torch.randn(5, 6, requires_grad=True), torch.randn(5, 9, requires_grad=True)
-    seen = [Outputs(torch.zeros(5, 3), {"pooled": values.detach()}) for values in (mine, its)]
-    objective.build(BuildContext(10, 3, seen[0], seen[1]))
+    outputs = [Outputs(torch.zeros(5, 3), {"pooled": values.detach()}) for values in (mine, its)]
+    objective.build(BuildContext(10, 3, outputs[0], outputs[1]))
     assert sum(p.numel() for p in objective.parameters()) == 6 * 4 + 4 + 9 * 4 + 4
     objective(mine, its).backward()
     assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in objective.parameters())

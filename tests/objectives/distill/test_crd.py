@@ -33,35 +33,35 @@ def test_golden(number: int) -> None:
 
 @pytest.mark.parametrize("number", [0, 1])
 def test_golden_step(number: int) -> None:
-    """A whole step of the authors' memory: scores, normalisers, both directions, gradients, and the banks after it."""
+    """A full step of the authors' memory: scores, normalisers, both directions, gradients, and the banks after it."""
     with np.load(GOLDEN / "crd_memory" / f"crd_memory-{number}.npz", allow_pickle=False) as stored:
-        held = {
+        arrays = {
             name: torch.from_numpy(np.asarray(stored[name]))
             for name in stored.files
             if stored[name].dtype != "<U" and stored[name].dtype.kind in "fi"
         }
         hyperparameters = json.loads(str(stored["kwargs"]))
     temperature, num_data = hyperparameters["temperature"], hyperparameters["num_data"]
-    student, teacher = held["student_embedding"].requires_grad_(), held["teacher_embedding"].requires_grad_()
+    student, teacher = arrays["student_embedding"].requires_grad_(), arrays["teacher_embedding"].requires_grad_()
     total = torch.zeros(())
     for anchor, bank, normaliser in (
-        (student, held["teacher_memory"], held["student_normaliser"]),
-        (teacher, held["student_memory"], held["teacher_normaliser"]),
+        (student, arrays["teacher_memory"], arrays["student_normaliser"]),
+        (teacher, arrays["student_memory"], arrays["teacher_normaliser"]),
     ):
-        scores = (torch.einsum("bd,bkd->bk", anchor, bank[held["contrast_index"]]) / temperature).exp()
+        scores = (torch.einsum("bd,bkd->bk", anchor, bank[arrays["contrast_index"]]) / temperature).exp()
         assert (scores.mean() * num_data).item() == pytest.approx(float(normaliser), rel=1e-4)
         scores = scores / float(normaliser)
         total = total + crd_loss(scores[:, 0], scores[:, 1:], num_data=num_data)
-    assert total.item() == pytest.approx(float(held["loss"]), rel=1e-4)
+    assert total.item() == pytest.approx(float(arrays["loss"]), rel=1e-4)
     total.backward()
     for side, embedding in (("student", student), ("teacher", teacher)):
         assert embedding.grad is not None
         torch.testing.assert_close(
-            embedding.grad.double(), held[f"grad_{side}_embedding"].double(), rtol=1e-3, atol=1e-5
+            embedding.grad.double(), arrays[f"grad_{side}_embedding"].double(), rtol=1e-3, atol=1e-5
         )
-        bank = held[f"{side}_memory"]
-        remember(bank, held["index"], embedding, hyperparameters["momentum"])
-        torch.testing.assert_close(bank, held[f"{side}_memory_after"].float(), rtol=1e-5, atol=1e-6)
+        bank = arrays[f"{side}_memory"]
+        remember(bank, arrays["index"], embedding, hyperparameters["momentum"])
+        torch.testing.assert_close(bank, arrays[f"{side}_memory_after"].float(), rtol=1e-5, atol=1e-6)
 
 
 def test_tabulated() -> None:
@@ -89,35 +89,35 @@ def objective(**hyperparameters: object) -> CRD:
     torch.manual_seed(0)
     crd = CRD(dim=6, **hyperparameters)  # type: ignore[arg-type]
     crd.taps(offer("pooled"), offer("pooled"))
-    seen = [Outputs(torch.zeros(2, CLASSES), {"pooled": torch.zeros(2, width)}) for width in (5, 7)]
+    outputs = [Outputs(torch.zeros(2, CLASSES), {"pooled": torch.zeros(2, width)}) for width in (5, 7)]
     labels = torch.arange(SAMPLES) % CLASSES
-    crd.build(BuildContext(SAMPLES, CLASSES, seen[0], seen[1], labels=labels))
+    crd.build(BuildContext(SAMPLES, CLASSES, outputs[0], outputs[1], labels=labels))
     return crd
 
 
 def step(rows: list[int], seed: int = 0) -> Step:
     random = torch.Generator().manual_seed(seed)
-    said, answered = (
+    student_outputs, teacher_outputs = (
         Outputs(torch.zeros(len(rows), CLASSES), {"pooled": torch.randn(len(rows), width, generator=random)})
         for width in (5, 7)
     )
     index = torch.tensor(rows)
     batch = Batch(torch.zeros(len(rows), 1), index % CLASSES, index, View("none", 0, 1))
-    return Step(batch, said, answered, torch.nn.Identity(), Progress(1, 1, 0.0))
+    return Step(batch, student_outputs, teacher_outputs, torch.nn.Identity(), Progress(1, 1, 0.0))
 
 
-def slow(crd: CRD, given: Step, num_negatives: int) -> Tensor:
+def slow(crd: CRD, example: Step, num_negatives: int) -> Tensor:
     """Both directions as written in the paper, with the negatives that the step's order gives to each row."""
     order = fresh_order(SAMPLES, crd.seed, crd.num_steps).tolist()
-    assert given.teacher is not None
+    assert example.teacher is not None
     embeddings = [
         functional.normalize(embed(outputs.features["pooled"]))
-        for embed, outputs in ((crd.student_embed, given.student), (crd.teacher_embed, given.teacher))
+        for embed, outputs in ((crd.student_embed, example.student), (crd.teacher_embed, example.teacher))
     ]
     total = torch.zeros(())
     for anchor, bank in zip(embeddings, (crd.teacher_bank, crd.student_bank), strict=True):
         scores = []
-        for b, row in enumerate(given.batch.index.tolist()):
+        for b, row in enumerate(example.batch.index.tolist()):
             others = [k for k in order if k % CLASSES != row % CLASSES][:num_negatives]
             scores.append([torch.exp(anchor[b] @ bank[k] / crd.temperature) for k in [row, *others]])
         table = torch.stack([torch.stack(row) for row in scores])
@@ -129,9 +129,9 @@ def slow(crd: CRD, given: Step, num_negatives: int) -> Tensor:
 @pytest.mark.parametrize("num_negatives", [5, 30, 16384])
 def test_a_step_is_the_paper_s_with_negatives_of_other_classes_only(num_negatives: int) -> None:
     crd = objective(num_negatives=num_negatives)
-    given = step([3, 8, 21])
-    expected = slow(crd, given, min(num_negatives, 30))
-    torch.testing.assert_close(crd.loss(given), expected, rtol=1e-4, atol=1e-5)
+    example = step([3, 8, 21])
+    expected = slow(crd, example, min(num_negatives, 30))
+    torch.testing.assert_close(crd.loss(example), expected, rtol=1e-4, atol=1e-5)
 
 
 def test_banks_are_remembered_in_training_and_only_for_the_rows_seen() -> None:
@@ -149,16 +149,16 @@ def test_banks_are_remembered_in_training_and_only_for_the_rows_seen() -> None:
 def test_of_rows_that_are_one_sample_the_first_is_remembered() -> None:
     """Written as they come, the last of them would win on a CPU, and any of them elsewhere."""
     crd = objective()
-    given = step([3, 8, 3])
-    assert given.teacher is not None
+    example = step([3, 8, 3])
+    assert example.teacher is not None
     expected = []
     for embed, bank, outputs in (
-        (crd.student_embed, crd.student_bank, given.student),
-        (crd.teacher_embed, crd.teacher_bank, given.teacher),
+        (crd.student_embed, crd.student_bank, example.student),
+        (crd.teacher_embed, crd.teacher_bank, example.teacher),
     ):
         new = functional.normalize(embed(outputs.features["pooled"]))
         expected.append(functional.normalize(0.5 * bank[[3, 8]] + 0.5 * new[[0, 1]]))
-    crd.loss(given)
+    crd.loss(example)
     torch.testing.assert_close(crd.student_bank[[3, 8]], expected[0])
     torch.testing.assert_close(crd.teacher_bank[[3, 8]], expected[1])
 

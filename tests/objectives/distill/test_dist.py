@@ -88,12 +88,12 @@ def test_a_student_who_says_the_same_of_every_sample_still_learns_the_classes() 
     _, teacher, _ = closed_form_logits()
     student = teacher.roll(1, 1)[:1].expand(4, 5).clone().requires_grad_()
     dist_loss(student, teacher, temperature=1.0).backward()
-    whole = student.grad
+    full_gradient = student.grad
     alone = student.detach().clone().requires_grad_()
     dist_loss(alone, teacher, intra_weight=0, temperature=1.0).backward()
-    torch.testing.assert_close(whole, alone.grad)
-    assert whole is not None
-    assert whole.abs().max() > 0
+    torch.testing.assert_close(full_gradient, alone.grad)
+    assert full_gradient is not None
+    assert full_gradient.abs().max() > 0
 
 
 def test_nearly_equal_outputs_are_still_correlated() -> None:
@@ -113,8 +113,8 @@ def test_a_constant_added_to_a_row_does_not_matter() -> None:
 
 def test_a_batch_of_one_has_the_first_part_alone_and_says_so_once() -> None:
     student, teacher, _ = closed_form_logits()
-    whole, first = dist_loss(student[:1], teacher[:1]), dist_loss(student[:1], teacher[:1], intra_weight=0)
-    assert whole.item() == first.item() > 0
+    full_gradient, first = dist_loss(student[:1], teacher[:1]), dist_loss(student[:1], teacher[:1], intra_weight=0)
+    assert full_gradient.item() == first.item() > 0
     objective = DIST()
     with pytest.warns(UserWarning, match="dist of a batch of one"):
         assert objective(student[:1], teacher[:1]).item() == first.item()

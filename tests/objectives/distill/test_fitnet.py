@@ -53,10 +53,14 @@ def test_the_second_blocks_or_the_users() -> None:
     assert FitNet().taps(names, names) == Taps(("block2",), ("block2",))
     own = FitNet(pairs={"layer2.0": "blocks.3", "layer3": "blocks.5"})
     assert own.taps({}, {}) == Taps(("layer2.0", "layer3"), ("blocks.3", "blocks.5"))
-    said = Outputs(torch.zeros(2, 3), {"layer2.0": torch.randn(2, 4, 4, 4), "layer3": torch.randn(2, 6, 2, 2)})
-    answered = Outputs(torch.zeros(2, 3), {"blocks.3": torch.randn(2, 17, 8), "blocks.5": torch.randn(2, 5, 4, 4)})
-    own.build(BuildContext(10, 3, said, answered))  # 17 tokens are a class token and a grid of 4 x 4
-    maps = own.pairing.maps(Step(_batch(), said, answered, torch.nn.Identity(), Progress(1, 1, 0.0)))
+    student_outputs = Outputs(
+        torch.zeros(2, 3), {"layer2.0": torch.randn(2, 4, 4, 4), "layer3": torch.randn(2, 6, 2, 2)}
+    )
+    teacher_outputs = Outputs(
+        torch.zeros(2, 3), {"blocks.3": torch.randn(2, 17, 8), "blocks.5": torch.randn(2, 5, 4, 4)}
+    )
+    own.build(BuildContext(10, 3, student_outputs, teacher_outputs))  # 17 tokens are a class token and a grid of 4 x 4
+    maps = own.pairing.maps(Step(_batch(), student_outputs, teacher_outputs, torch.nn.Identity(), Progress(1, 1, 0.0)))
     single = [fitnet_loss(regress(s), t).item() for regress, s, t in zip(own.regressors, *maps, strict=True)]
     assert own(*maps).item() == pytest.approx(sum(single), rel=1e-5)
 

@@ -82,13 +82,13 @@ def test_errors() -> None:
     objective = FSP()
     names = offer("stem", "block1")
     objective.taps(names, names)
-    seen = [
+    outputs = [
         Outputs(torch.zeros(2, 3), {"stem": torch.zeros(2, 2, 4, 4), "block1": torch.zeros(2, c, 4, 4)}) for c in (4, 5)
     ]
     with pytest.raises(
         UsageError, match="fsp needs equal channels, and the student's block1 has 4, the teacher's block1 5"
     ):
-        objective.build(BuildContext(10, 3, seen[0], seen[1]))
+        objective.build(BuildContext(10, 3, outputs[0], outputs[1]))
     with pytest.raises(UsageError, match="fsp needs feature stem of the teacher, which offers block1"):
         FSP().taps(names, offer("block1"))
     with pytest.raises(UsageError, match="fsp compares neighbouring maps, not block1 -> block2 alone; name two"):

@@ -55,13 +55,13 @@ def built(stage_epochs: int = 2) -> tuple[FT, Step]:
     objective = FT(stage_epochs=stage_epochs)
     names = offer("block1", "block2")
     objective.taps(names, names)
-    said, answered = (
+    student_outputs, teacher_outputs = (
         Outputs(torch.zeros(4, 3), {"block1": torch.randn(4, 5, 8, 8), "block2": torch.randn(4, c, 4, 4).relu()})
         for c in (6, 10)
     )
-    objective.build(BuildContext(10, 3, said, answered))
+    objective.build(BuildContext(10, 3, student_outputs, teacher_outputs))
     batch = Batch(torch.zeros(4, 1), None, torch.arange(4), View("none", 0, 1))
-    return objective, Step(batch, said, answered, torch.nn.Identity(), Progress(1, 1, 0.0))
+    return objective, Step(batch, student_outputs, teacher_outputs, torch.nn.Identity(), Progress(1, 1, 0.0))
 
 
 def test_half_the_teachers_channels_are_its_factors() -> None:
@@ -109,11 +109,11 @@ def test_the_last_maps_or_the_users() -> None:
 def test_tokens_of_the_teacher_are_paraphrased_on_their_grid() -> None:
     objective = FT(pairs={"layer3": "blocks.5"})
     objective.taps({}, {})
-    said = Outputs(torch.zeros(2, 3), {"layer3": torch.randn(2, 6, 4, 4)})
-    answered = Outputs(torch.zeros(2, 3), {"blocks.5": torch.randn(2, 17, 8)})
-    objective.build(BuildContext(10, 3, said, answered))
+    student_outputs = Outputs(torch.zeros(2, 3), {"layer3": torch.randn(2, 6, 4, 4)})
+    teacher_outputs = Outputs(torch.zeros(2, 3), {"blocks.5": torch.randn(2, 17, 8)})
+    objective.build(BuildContext(10, 3, student_outputs, teacher_outputs))
     batch = Batch(torch.zeros(2, 1), None, torch.arange(2), View("none", 0, 1))
-    step = Step(batch, said, answered, torch.nn.Identity(), Progress(1, 1, 0.0))
+    step = Step(batch, student_outputs, teacher_outputs, torch.nn.Identity(), Progress(1, 1, 0.0))
     stage = objective.pretraining()
     assert stage is not None
     assert torch.isfinite(stage.objective.loss(step))

@@ -54,15 +54,15 @@ def built(temperature: float = 3.0) -> tuple[HSAKD, Step]:
     names = offer("block1", "block2")
     objective.taps(names, names)
 
-    def said(channels: int) -> Outputs:
-        def answer() -> Outputs:
+    def draw(channels: int) -> Outputs:
+        def draw_view() -> Outputs:
             maps = {"block1": torch.randn(6, channels, 8, 8), "block2": torch.randn(6, 2 * channels, 4, 4)}
             return Outputs(torch.randn(6, 5), maps)
 
-        plain = answer()
-        return Outputs(plain.logits, plain.features, {name: answer() for name in ROTATIONS})
+        plain = draw_view()
+        return Outputs(plain.logits, plain.features, {name: draw_view() for name in ROTATIONS})
 
-    student, teacher = said(4), said(6)
+    student, teacher = draw(4), draw(6)
     objective.build(BuildContext(10, 5, student, teacher))
     batch = Batch(torch.zeros(6, 1), torch.arange(6) % 5, torch.arange(6), View("none", 0, 1))
     return objective, Step(batch, student, teacher, torch.nn.Identity(), Progress(1, 1, 0.0))
@@ -72,13 +72,13 @@ def test_the_class_compares_all_four_views_at_every_level() -> None:
     objective, step = built(temperature=2.0)
     objective.eval()
     assert step.teacher is not None
-    answers: list[tuple[Tensor, list[Tensor]]] = []
+    stacked: list[tuple[Tensor, list[Tensor]]] = []
     for side, heads in ((step.student, objective.student_heads), (step.teacher, objective.teacher_heads)):
         views = [side, *(side.views[name] for name in ROTATIONS)]
         rows = [heads([view.features[name] for name in ("block1", "block2")]) for view in views]
         joint = [torch.cat(level) for level in zip(*rows, strict=True)]
-        answers.append((torch.cat([view.logits for view in views]), joint))
-    (mine, mine_joint), (its, its_joint) = answers
+        stacked.append((torch.cat([view.logits for view in views]), joint))
+    (mine, mine_joint), (its, its_joint) = stacked
     expected = hsakd_loss(mine, its, mine_joint, its_joint, temperature=2.0)
     torch.testing.assert_close(objective.loss(step), expected)
 

@@ -66,10 +66,10 @@ def test_the_embedding_is_built_from_the_shapes_seen_and_trains() -> None:
     objective = ICKD()
     names = offer("block1", "block2")
     assert objective.taps(names, names) == Taps(("block2",), ("block2",))
-    seen = [Outputs(torch.zeros(2, 3), {"block2": torch.randn(2, c, 4, 4)}) for c in (6, 9)]
-    objective.build(BuildContext(10, 3, seen[0], seen[1]))
+    outputs = [Outputs(torch.zeros(2, 3), {"block2": torch.randn(2, c, 4, 4)}) for c in (6, 9)]
+    objective.build(BuildContext(10, 3, outputs[0], outputs[1]))
     assert sum(p.numel() for p in objective.parameters()) == 6 * 9 + 2 * 9
-    objective(objective.embeds[0](seen[0].features["block2"]), seen[1].features["block2"]).backward()
+    objective(objective.embeds[0](outputs[0].features["block2"]), outputs[1].features["block2"]).backward()
     assert all(p.grad is not None for p in objective.parameters())
 
 

@@ -131,6 +131,6 @@ def test_errors() -> None:
     objective = KDSVD()
     names = offer("block1", "block2")
     objective.taps(names, names)
-    seen = [Outputs(torch.zeros(2, 3), {n: torch.zeros(2, c, 4, 4) for n in ("block1", "block2")}) for c in (4, 5)]
+    outputs = [Outputs(torch.zeros(2, 3), {n: torch.zeros(2, c, 4, 4) for n in ("block1", "block2")}) for c in (4, 5)]
     with pytest.raises(UsageError, match="kdsvd needs equal channels, and the student's block1 has 4"):
-        objective.build(BuildContext(10, 3, seen[0], seen[1]))
+        objective.build(BuildContext(10, 3, outputs[0], outputs[1]))

@@ -53,10 +53,10 @@ def step(labels: torch.Tensor | None) -> Step:
 
 def test_the_released_form_is_the_authors_total() -> None:
     """Weights .9 for the method and .1 for the companion's cross-entropy, which here leaves the strong view's to the method."""
-    given = step(torch.arange(4))
-    assert given.teacher is not None
+    example = step(torch.arange(4))
+    assert example.teacher is not None
     (weak, strong), (its, its_strong) = (
-        (side.logits, side.views["strong"].logits) for side in (given.student, given.teacher)
+        (side.logits, side.views["strong"].logits) for side in (example.student, example.teacher)
     )
     surety, expected = its.softmax(1).max(1).values, its.softmax(1).sum(0)
     samples, classes = ((v <= v.quantile(0.5)).double().mean() for v in (surety, expected))
@@ -67,16 +67,16 @@ def test_the_released_form_is_the_authors_total() -> None:
     for t in THETA:
         by_class, by_sample = relations(weak, its, t)
         total += 0.9 * (classes * by_class.sum() / 5 + samples * by_sample.sum() / 4)
-    assert 0.9 * MLKD().loss(given).item() == pytest.approx(total.item(), rel=1e-8)
+    assert 0.9 * MLKD().loss(example).item() == pytest.approx(total.item(), rel=1e-8)
 
 
 def test_the_papers_form_masks_samples_and_classes_one_by_one() -> None:
-    given = step(None)
-    assert given.teacher is not None
+    example = step(None)
+    assert example.teacher is not None
     total = torch.zeros((), dtype=torch.float64)
     for mine, its, masked in (
-        (given.student.logits, given.teacher.logits, True),
-        (given.student.views["strong"].logits, given.teacher.views["strong"].logits, False),
+        (example.student.logits, example.teacher.logits, True),
+        (example.student.views["strong"].logits, example.teacher.views["strong"].logits, False),
     ):
         surety, expected = its.softmax(1).max(1).values, its.softmax(1).sum(0)
         kept, classes = surety <= surety.quantile(0.5), expected <= expected.quantile(0.5)
@@ -85,7 +85,7 @@ def test_the_papers_form_masks_samples_and_classes_one_by_one() -> None:
             total += sum(row for row, keep in zip(rows, kept, strict=True) if keep or not masked) / 4
             by_class, by_sample = relations(mine, its, t)
             total += by_class[classes].sum() / 5 + by_sample[kept].sum() / 4
-    assert MLKD(form="paper").loss(given).item() == pytest.approx(total.item(), rel=1e-8)
+    assert MLKD(form="paper").loss(example).item() == pytest.approx(total.item(), rel=1e-8)
 
 
 def test_without_labels_the_strong_views_cross_entropy_is_left_out() -> None:
@@ -127,8 +127,8 @@ def test_errors() -> None:
         mlkd_loss(student, teacher, temperatures=(1.0, 0.0))
     with pytest.raises(ValueError, match="form: unknown 'both'; there are released, paper"):
         inspect.unwrap(MLKD.__init__)(MLKD.__new__(MLKD), form="both")
-    given = step(None)
+    example = step(None)
     with pytest.raises(UsageError, match="mlkd needs the teacher's outputs for the view strong, and there are none"):
-        MLKD().loss(replace(given, teacher=Outputs(teacher)))
+        MLKD().loss(replace(example, teacher=Outputs(teacher)))
     with pytest.raises(UsageError, match="mlkd needs the student's outputs for the view strong"):
-        MLKD().loss(replace(given, student=Outputs(student)))
+        MLKD().loss(replace(example, student=Outputs(student)))

@@ -50,9 +50,9 @@ def test_the_second_part_is_least_where_the_others_agree() -> None:
     _, teacher, labels = closed_form_logits()
     raised = teacher + 5 * torch.nn.functional.one_hot(labels, 5)  # another target, the same others
     student = raised.clone().requires_grad_()
-    whole = nkd_loss(student, teacher, labels, nontarget_weight=1.0)
+    loss = nkd_loss(student, teacher, labels, nontarget_weight=1.0)
     target = nkd_loss(student, teacher, labels, nontarget_weight=0.0)
-    (gradient,) = torch.autograd.grad(whole - target, student)
+    (gradient,) = torch.autograd.grad(loss - target, student)
     torch.testing.assert_close(gradient, torch.zeros_like(gradient), atol=1e-12, rtol=0)
 
 

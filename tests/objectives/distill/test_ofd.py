@@ -77,8 +77,11 @@ def context(student: torch.nn.Module, teacher: torch.nn.Module, objective: OFD, 
     taps = objective.taps(offer(*names[0]), offer(*names[1]))
     assert taps == Taps(("block1_preact", "block2_preact"), ("block2_preact", "block3_preact"))
     with torch.no_grad():
-        said, answered = observe(student.eval(), taps.student)(inputs), observe(teacher.eval(), taps.teacher)(inputs)
-    return BuildContext(10, 5, said, answered, student, teacher)
+        student_outputs, teacher_outputs = (
+            observe(student.eval(), taps.student)(inputs),
+            observe(teacher.eval(), taps.teacher)(inputs),
+        )
+    return BuildContext(10, 5, student_outputs, teacher_outputs, student, teacher)
 
 
 def test_margins_are_those_of_the_teachers_batch_norms() -> None:
@@ -87,11 +90,11 @@ def test_margins_are_those_of_the_teachers_batch_norms() -> None:
     norm = teacher.get_submodule("layer3.0.bn2")
     assert isinstance(norm, torch.nn.BatchNorm2d)
     torch.nn.init.normal_(norm.weight)
-    seen = context(student, teacher, objective, 32)
-    objective.build(seen)
+    sides = context(student, teacher, objective, 32)
+    objective.build(sides)
     torch.testing.assert_close(objective.get_buffer("margin1"), ofd_margin(norm.weight.detach(), norm.bias.detach()))
     assert len(objective.notes()) == 1
-    maps = [list(side.features.values()) for side in (seen.student, seen.teacher) if side is not None]
+    maps = [list(side.features.values()) for side in (sides.student, sides.teacher) if side is not None]
     objective(*maps).backward()
     assert all(p.grad is not None for p in objective.parameters())
 
@@ -140,9 +143,9 @@ def test_pairs_of_the_users_take_the_margin_of_the_batch_norm_they_name() -> Non
     torch.nn.init.normal_(norm.weight)
     objective = OFD(pairs={"a.bn": "1", "b.bn": "2"})
     assert objective.taps({}, {}) == Taps(("a.bn", "b.bn"), ("1", "2"))
-    said = Outputs(torch.zeros(2, 3), {name: torch.randn(2, 4, 4, 4) for name in ("a.bn", "b.bn")})
-    answered = Outputs(torch.zeros(2, 3), {name: torch.randn(2, 6, 4, 4) for name in ("1", "2")})
-    objective.build(BuildContext(10, 3, said, answered, teacher_model=teacher))
+    student_outputs = Outputs(torch.zeros(2, 3), {name: torch.randn(2, 4, 4, 4) for name in ("a.bn", "b.bn")})
+    teacher_outputs = Outputs(torch.zeros(2, 3), {name: torch.randn(2, 6, 4, 4) for name in ("1", "2")})
+    objective.build(BuildContext(10, 3, student_outputs, teacher_outputs, teacher_model=teacher))
     torch.testing.assert_close(objective.get_buffer("margin0"), ofd_margin(norm.weight.detach(), norm.bias.detach()))
     assert objective.notes()[1] == "margins of 2 estimated from two samples: no batch-norm of their width"
 
@@ -150,10 +153,10 @@ def test_pairs_of_the_users_take_the_margin_of_the_batch_norm_they_name() -> Non
 def test_without_a_batch_norm_margins_are_estimated_and_it_says_so() -> None:
     student = ConvNet([4, 6], 1, num_classes=5, in_channels=3)
     objective = OFD()
-    seen = context(student, ConvNet([4, 6, 8], 1, num_classes=5, in_channels=3), objective, 16)
-    objective.build(BuildContext(10, 5, seen.student, seen.teacher, student, torch.nn.Identity()))
-    assert seen.teacher is not None
-    values = seen.teacher.features["block3_preact"].transpose(0, 1).flatten(1)
+    sides = context(student, ConvNet([4, 6, 8], 1, num_classes=5, in_channels=3), objective, 16)
+    objective.build(BuildContext(10, 5, sides.student, sides.teacher, student, torch.nn.Identity()))
+    assert sides.teacher is not None
+    values = sides.teacher.features["block3_preact"].transpose(0, 1).flatten(1)
     torch.testing.assert_close(objective.get_buffer("margin1")[0], values[0][values[0] < 0].mean())
     assert objective.notes()[1].startswith("margins of block2_preact, block3_preact estimated from two samples")
 
@@ -162,8 +165,8 @@ def test_levels_count_half_for_each_step_from_the_end() -> None:
     objective = OFD()
     objective.taps(offer("block1_preact", "block2_preact"), offer("block1_preact", "block2_preact"))
     maps = {name: torch.randn(2, 4, 4, 4) for name in ("block1_preact", "block2_preact")}
-    seen = Outputs(torch.zeros(2, 3), maps)
-    objective.build(BuildContext(10, 3, seen, seen))
+    sides = Outputs(torch.zeros(2, 3), maps)
+    objective.build(BuildContext(10, 3, sides, sides))
     objective.eval()
     with torch.no_grad():
         levels = [

@@ -77,11 +77,11 @@ def built() -> tuple[ReviewKD, Outputs, Outputs]:
 
 
 def test_fusions_are_built_from_the_shapes_seen_and_train() -> None:
-    objective, said, answered = built()
+    objective, student_outputs, teacher_outputs = built()
     assert [fusion.attention is None for fusion in objective.fusions] == [True, False, False]  # type: ignore[union-attr]
     maps = [
         [*(f for n, f in side.features.items() if n != "pooled"), side.features["pooled"][:, :, None, None]]
-        for side in (said, answered)
+        for side in (student_outputs, teacher_outputs)
     ]
     objective(*maps).backward()
     assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in objective.parameters())
@@ -91,10 +91,10 @@ def test_fusions_are_built_from_the_shapes_seen_and_train() -> None:
 
 def test_a_batch_of_one_is_skipped_in_training_alone() -> None:
     """The last batch of an epoch may be one: a pooled feature then has no variance to be normalised by."""
-    objective, said, answered = built()
+    objective, student_outputs, teacher_outputs = built()
     maps = [
         [*(f[:1] for n, f in side.features.items() if n != "pooled"), side.features["pooled"][:1, :, None, None]]
-        for side in (said, answered)
+        for side in (student_outputs, teacher_outputs)
     ]
     maps[0][0].requires_grad_()
     with pytest.warns(UserWarning, match="reviewkd skips a batch of one"):
@@ -112,9 +112,9 @@ def test_errors() -> None:
         reviewkd_loss([], [])
     with pytest.raises(ValueError, match=r"shapes \[\(1, 1, 2, 2\)\] and \[\(1, 1, 4, 4\)\]"):
         reviewkd_loss([maps], [torch.zeros(1, 1, 4, 4)])
-    objective, said, _ = built()
+    objective, student_outputs, _ = built()
     with pytest.raises(UsageError, match="learns from a teacher, and the run has none"):
-        objective.build(BuildContext(10, 5, said, None))
+        objective.build(BuildContext(10, 5, student_outputs, None))
     with pytest.raises(ValueError, match="mid_channels: 0 is below 1"):
         ReviewKD(mid_channels=0)
     with pytest.raises(

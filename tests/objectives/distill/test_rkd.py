@@ -104,12 +104,12 @@ def test_one_sample_has_no_relations() -> None:
 
 def test_chunks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     student, teacher = torch.randn(9, 7).double().requires_grad_(), torch.randn(9, 5).double()
-    whole = rkd_loss(student, teacher)
-    (gradient,) = torch.autograd.grad(whole, student)
+    at_once = rkd_loss(student, teacher)
+    (gradient,) = torch.autograd.grad(at_once, student)
     monkeypatch.setattr(rkd, "_CHUNK_NUMBERS", 2 * 9 * 9)
-    parts = rkd_loss(student, teacher)
-    torch.testing.assert_close(parts, whole)
-    torch.testing.assert_close(torch.autograd.grad(parts, student)[0], gradient)
+    in_chunks = rkd_loss(student, teacher)
+    torch.testing.assert_close(in_chunks, at_once)
+    torch.testing.assert_close(torch.autograd.grad(in_chunks, student)[0], gradient)
 
 
 def test_a_large_batch_never_makes_a_batch_by_batch_by_width_tensor() -> None:

@@ -55,16 +55,16 @@ def built(batch_size: int = 8) -> tuple[SemCKD, Step]:
     objective = SemCKD()
     names = [("block1", "block2"), ("block1", "block2", "block3")]
     assert objective.taps(offer(*names[0]), offer(*names[1])) == Taps(*names)
-    said, answered = (
+    student_outputs, teacher_outputs = (
         Outputs(
             torch.zeros(8, 3),
             {name: torch.randn(8, channels + k, 8 >> k, 8 >> k) for k, name in enumerate(side)},
         )
         for side, channels in zip(names, (4, 6), strict=True)
     )
-    objective.build(BuildContext(10, 3, said, answered, batch_size=batch_size))
+    objective.build(BuildContext(10, 3, student_outputs, teacher_outputs, batch_size=batch_size))
     batch = Batch(torch.zeros(8, 1), None, torch.arange(8), View("none", 0, 1))
-    return objective, Step(batch, said, answered, torch.nn.Identity(), Progress(1, 1, 0.0))
+    return objective, Step(batch, student_outputs, teacher_outputs, torch.nn.Identity(), Progress(1, 1, 0.0))
 
 
 def test_attention_is_a_distribution_over_the_teachers_maps_for_each_sample() -> None:

@@ -49,8 +49,8 @@ def test_gradcheck() -> None:
 def _setting(student: nn.Module, teacher: nn.Module, side: int = 16) -> BuildContext:
     inputs = torch.randn(2, 3, side, side)
     with torch.no_grad():
-        said, answered = observe(student.eval())(inputs), observe(teacher.eval())(inputs)
-    return BuildContext(10, 5, said, answered, student, teacher)
+        student_outputs, teacher_outputs = observe(student.eval())(inputs), observe(teacher.eval())(inputs)
+    return BuildContext(10, 5, student_outputs, teacher_outputs, student, teacher)
 
 
 def test_the_student_becomes_backbone_projector_and_the_teachers_frozen_classifier() -> None:
@@ -83,8 +83,8 @@ def test_a_map_like_the_teachers_gives_the_teachers_logits() -> None:
     model = SimKD().wrap_student(ConvNet([4, 6], 1, num_classes=5, in_channels=3), _setting(teacher, teacher)).eval()
     assert isinstance(model, ReusedClassifier)
     inputs = torch.randn(3, 3, 16, 16)
-    answer = observe(teacher)(inputs)
-    torch.testing.assert_close(model.classifier(answer.features["block2"].mean((2, 3))), answer.logits)
+    outputs = observe(teacher)(inputs)
+    torch.testing.assert_close(model.classifier(outputs.features["block2"].mean((2, 3))), outputs.logits)
 
 
 def test_errors() -> None:

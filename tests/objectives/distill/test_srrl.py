@@ -40,21 +40,25 @@ def networks() -> tuple[ConvNet, ConvNet, Outputs, Outputs]:
 
 
 def built() -> tuple[SRRL, Outputs, Outputs, ConvNet]:
-    student, teacher, said, answered = networks()
+    student, teacher, student_outputs, teacher_outputs = networks()
     objective = SRRL(logit_weight=2.0)
     names = offer("block1", "block2", "pooled")
     assert objective.taps(names, names) == Taps(("block2",), ("pooled",))
-    objective.build(BuildContext(10, 5, said, answered, student, teacher))
-    return objective, said, answered, teacher
+    objective.build(BuildContext(10, 5, student_outputs, teacher_outputs, student, teacher))
+    return objective, student_outputs, teacher_outputs, teacher
 
 
 def test_the_teachers_frozen_classifier_reads_the_connected_features() -> None:
-    objective, said, answered, teacher = built()
-    connected = objective.connector(said.features["block2"]).mean((2, 3))
+    objective, student_outputs, teacher_outputs, teacher = built()
+    connected = objective.connector(student_outputs.features["block2"]).mean((2, 3))
     expected = srrl_loss(
-        connected, answered.features["pooled"], teacher.classifier(connected), answered.logits, logit_weight=2.0
+        connected,
+        teacher_outputs.features["pooled"],
+        teacher.classifier(connected),
+        teacher_outputs.logits,
+        logit_weight=2.0,
     )
-    value = objective(said.features["block2"], answered.features["pooled"], answered.logits)
+    value = objective(student_outputs.features["block2"], teacher_outputs.features["pooled"], teacher_outputs.logits)
     torch.testing.assert_close(value, expected)
     assert {name for name, _ in objective.named_buffers() if "connector" not in name} == {"weight", "bias"}
     assert sum(p.numel() for p in objective.parameters()) == 6 * 16 + 2 * 16
@@ -64,9 +68,9 @@ def test_the_teachers_frozen_classifier_reads_the_connected_features() -> None:
 
 
 def test_features_like_the_teachers_cost_nothing() -> None:
-    _, _, answered, teacher = built()
-    pooled = answered.features["pooled"]
-    value = srrl_loss(pooled, pooled, teacher.classifier(pooled), answered.logits)
+    _, _, teacher_outputs, teacher = built()
+    pooled = teacher_outputs.features["pooled"]
+    value = srrl_loss(pooled, pooled, teacher.classifier(pooled), teacher_outputs.logits)
     assert value.item() == pytest.approx(0, abs=1e-10)
 
 
@@ -76,14 +80,16 @@ def test_gradcheck() -> None:
 
 
 def test_errors() -> None:
-    student, _, said, answered = networks()
+    student, _, student_outputs, teacher_outputs = networks()
     objective = SRRL()
     objective.taps(offer("block1", "block2", "pooled"), offer("block1", "block2", "pooled"))
     with pytest.raises(UsageError, match="srrl reads the classifier of a teacher network, and the run has none"):
-        objective.build(BuildContext(10, 5, said, answered, student, None))
+        objective.build(BuildContext(10, 5, student_outputs, teacher_outputs, student, None))
     with pytest.raises(UsageError, match="has no linear layer with 5 outputs"):
-        objective.build(BuildContext(10, 5, said, answered, student, nn.Linear(3, 4)))
+        objective.build(BuildContext(10, 5, student_outputs, teacher_outputs, student, nn.Linear(3, 4)))
     with pytest.raises(UsageError, match="classifier reads 64 values, its pooled features are 16"):
-        objective.build(BuildContext(10, 5, said, answered, student, create("resnet8", num_classes=5)))
+        objective.build(
+            BuildContext(10, 5, student_outputs, teacher_outputs, student, create("resnet8", num_classes=5))
+        )
     with pytest.raises(UsageError, match="srrl needs feature pooled of the teacher"):
         SRRL().taps(offer("block1"), offer("block1"))

@@ -111,9 +111,9 @@ def test_the_order_of_the_images_matters_only_where_a_share_of_equal_ranks_is_cu
         value = sskd_ss_loss(student[turned], teacher[turned], keep_ratio=keep_ratio)
         torch.testing.assert_close(value, sskd_ss_loss(student, teacher, keep_ratio=keep_ratio))
     wrong, labels = torch.tensor([[0.0, 9.0], [0.0, 9.0]]), torch.tensor([0, 0])  # of equal rank: the earlier is kept
-    answers = torch.stack([wrong[0], torch.zeros(2)])
-    assert sskd_tf_loss(answers, wrong, labels, keep_ratio=0.5).item() == 0
-    assert sskd_tf_loss(answers.flip(0), wrong, labels, keep_ratio=0.5).item() > 1
+    student = torch.stack([wrong[0], torch.zeros(2)])
+    assert sskd_tf_loss(student, wrong, labels, keep_ratio=0.5).item() == 0
+    assert sskd_tf_loss(student.flip(0), wrong, labels, keep_ratio=0.5).item() > 1
 
 
 def test_gradcheck() -> None:
@@ -126,16 +126,16 @@ def built(transformed_keep: float = 1.0) -> tuple[SSKD, Step]:
     objective = SSKD(transformed_keep=transformed_keep, stage_epochs=4)
     objective.taps(offer("pooled"), offer("pooled"))
 
-    def said(dim: int, spread: float) -> Outputs:
+    def draw(dim: int, spread: float) -> Outputs:
         base = torch.randn(6, dim)
 
-        def answer() -> Outputs:
+        def draw_view() -> Outputs:
             return Outputs(torch.randn(6, 5), {"pooled": base + spread * torch.randn(6, dim)})
 
-        plain = answer()
-        return Outputs(plain.logits, plain.features, {name: answer() for name in ROTATIONS})
+        plain = draw_view()
+        return Outputs(plain.logits, plain.features, {name: draw_view() for name in ROTATIONS})
 
-    student, teacher = said(8, 0.3), said(10, 0.3)
+    student, teacher = draw(8, 0.3), draw(10, 0.3)
     objective.build(BuildContext(10, 5, student, teacher))
     batch = Batch(torch.zeros(6, 1), torch.arange(6) % 5, torch.arange(6), View("none", 0, 1))
     return objective, Step(batch, student, teacher, torch.nn.Identity(), Progress(1, 1, 0.0))

@@ -60,18 +60,18 @@ def test_gradcheck() -> None:
 def test_scales_are_parameters_that_move_and_survive() -> None:
     torch.manual_seed(0)
     names = offer("block1", "block2")
-    seen = [Outputs(torch.zeros(2, 3), {n: torch.randn(2, c, 4, 4) for n in ("block1", "block2")}) for c in (4, 6)]
+    outputs = [Outputs(torch.zeros(2, 3), {n: torch.randn(2, c, 4, 4) for n in ("block1", "block2")}) for c in (4, 6)]
     objectives = []
     for _ in range(2):
         objective = VID()
         objective.taps(names, names)
-        objective.build(BuildContext(10, 3, seen[0], seen[1]))
+        objective.build(BuildContext(10, 3, outputs[0], outputs[1]))
         objectives.append(objective)
     one, two = objectives
     assert torch.nn.functional.softplus(one.raw_scales[0])[0].item() == pytest.approx(5, abs=1e-3)
     before = one.raw_scales[0].detach().clone()
     optimizer = torch.optim.SGD(one.parameters(), lr=0.1)
-    maps = [[side.features[n] for n in ("block1", "block2")] for side in seen]
+    maps = [[side.features[n] for n in ("block1", "block2")] for side in outputs]
     for _ in range(2):
         optimizer.zero_grad()
         one(*maps).backward()
@@ -83,10 +83,10 @@ def test_scales_are_parameters_that_move_and_survive() -> None:
 
 @pytest.mark.parametrize("variance", [2e-5, 0.1, 5.0, 1000.0])
 def test_the_scales_begin_at_the_initial_variance(variance: float) -> None:
-    seen = Outputs(torch.zeros(2, 3), {"block1": torch.zeros(2, 4, 2, 2)})
+    outputs = Outputs(torch.zeros(2, 3), {"block1": torch.zeros(2, 4, 2, 2)})
     objective = VID(initial_variance=variance)
     objective.taps(offer("block1"), offer("block1"))
-    objective.build(BuildContext(10, 3, seen, seen))
+    objective.build(BuildContext(10, 3, outputs, outputs))
     reached = torch.nn.functional.softplus(objective.raw_scales[0].double()) + 1e-5
     torch.testing.assert_close(reached, torch.full((4,), variance, dtype=torch.float64), rtol=1e-5, atol=0)
 

@@ -86,10 +86,10 @@ def test_the_mse_theorem_by_enumeration() -> None:
                 one = (logits[row : row + 1], torch.tensor([label]))
                 expected_brier += weight * brier_loss(*one).item()
                 expected_entropy += weight * cross_entropy_loss(*one).item()
-        given = torch.softmax(logits, 1)
-        fit, irreducible = (given - truth).square().sum(1).mean(), (1 - truth.square().sum(1)).mean()
+        probabilities = torch.softmax(logits, 1)
+        fit, irreducible = (probabilities - truth).square().sum(1).mean(), (1 - truth.square().sum(1)).mean()
         assert expected_brier == pytest.approx((fit + irreducible).item(), rel=1e-10)
-        assert expected_entropy == pytest.approx(-(truth * given.log()).sum(1).mean().item(), rel=1e-10)
+        assert expected_entropy == pytest.approx(-(truth * probabilities.log()).sum(1).mean().item(), rel=1e-10)
 
 
 def test_brier_plus_consistency_is_brier_to_a_softened_target() -> None:
@@ -100,9 +100,9 @@ def test_brier_plus_consistency_is_brier_to_a_softened_target() -> None:
     constants = []
     for seed in range(3):
         logits = torch.randn(4, 5, generator=torch.Generator().manual_seed(seed)).double()
-        whole = brier_loss(logits, labels) + weight * consistency_loss(logits, earlier)
+        total = brier_loss(logits, labels) + weight * consistency_loss(logits, earlier)
         softened = (1 + weight) * (torch.softmax(logits, 1) - target).square().sum(1).mean()
-        constants.append((whole - softened).item())
+        constants.append((total - softened).item())
     assert constants == pytest.approx([constants[0]] * 3, rel=1e-9)
 
 

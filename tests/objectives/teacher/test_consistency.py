@@ -45,24 +45,24 @@ def test_golden_six_epochs(case: dict[str, Any], kind: Bank, prefix: str) -> Non
 
 @pytest.mark.parametrize("kind", ["code", "mean", "ema"])
 def test_ten_epochs_against_the_closed_forms(kind: Bank) -> None:
-    answers = [torch.randn(3, 4, generator=torch.Generator().manual_seed(k)) for k in range(10)]
+    outputs = [torch.randn(3, 4, generator=torch.Generator().manual_seed(k)) for k in range(10)]
     objective = built(kind, 3, 4, momentum=0.8)
-    p = [torch.softmax(logits, 1) for logits in answers]
-    for epoch, logits in enumerate(answers, start=1):
+    p = [torch.softmax(logits, 1) for logits in outputs]
+    for epoch, logits in enumerate(outputs, start=1):
         objective(logits, torch.arange(3), epoch)
-        seen = p[:epoch]
+        predictions = p[:epoch]
         if kind == "code":
-            expected = p[0] if epoch == 1 else (p[0] + sum(seen)) / (epoch + 1)
+            expected = p[0] if epoch == 1 else (p[0] + sum(predictions)) / (epoch + 1)
         elif kind == "mean":
-            expected = sum(seen, torch.zeros(3, 4)) / epoch
+            expected = sum(predictions, torch.zeros(3, 4)) / epoch
         else:
-            expected = sum((0.2 * 0.8 ** (epoch - 1 - k) * q for k, q in enumerate(seen)), torch.zeros(3, 4))
+            expected = sum((0.2 * 0.8 ** (epoch - 1 - k) * q for k, q in enumerate(predictions)), torch.zeros(3, 4))
         torch.testing.assert_close(objective.bank, torch.as_tensor(expected))
 
 
 @pytest.mark.parametrize("kind", ["code", "mean", "ema"])
 def test_the_largest_entries_by_a_slow_loop(kind: Bank) -> None:
-    """Nine epochs of five samples, each seen in two of three: rows of six classes rebuilt from three, moved, cut again."""
+    """Nine epochs of five samples, each visited in two of three: rows of six classes rebuilt from three, moved, cut again."""
     generator = torch.Generator().manual_seed(5)
     objective = built(kind, 5, 6, momentum=0.7, top=3)
     kept: list[dict[int, float]] = [{} for _ in range(5)]
@@ -71,16 +71,16 @@ def test_the_largest_entries_by_a_slow_loop(kind: Bank) -> None:
         rows = [row for row in range(5) if (row + epoch) % 3]
         logits = 2 * torch.randn(len(rows), 6, generator=generator)
         expected = 0.0
-        for row, answer in zip(rows, torch.softmax(logits.double(), 1).tolist(), strict=True):
-            seen = visits[row]
-            mass = 1 - 0.7**seen if kind == "ema" else float(seen > 0)
+        for row, prediction in zip(rows, torch.softmax(logits.double(), 1).tolist(), strict=True):
+            num_visits = visits[row]
+            mass = 1 - 0.7**num_visits if kind == "ema" else float(num_visits > 0)
             rest = (mass - sum(kept[row].values())) / (6 - 3)
-            whole = [kept[row].get(c, rest) for c in range(6)]
-            if seen:
-                expected += sum((p - q / mass) ** 2 for p, q in zip(answer, whole, strict=True)) / len(rows)
-            first = seen == 0 or epoch == 1
-            share = {"code": 1.0 if first else 1 / (1 + epoch), "mean": 1 / (seen + 1), "ema": 0.3}[kind]
-            moved = [q + share * (p - q) for p, q in zip(answer, whole, strict=True)]
+            full_row = [kept[row].get(c, rest) for c in range(6)]
+            if num_visits:
+                expected += sum((p - q / mass) ** 2 for p, q in zip(prediction, full_row, strict=True)) / len(rows)
+            first = num_visits == 0 or epoch == 1
+            share = {"code": 1.0 if first else 1 / (1 + epoch), "mean": 1 / (num_visits + 1), "ema": 0.3}[kind]
+            moved = [q + share * (p - q) for p, q in zip(prediction, full_row, strict=True)]
             kept[row] = {c: moved[c] for c in sorted(range(6), key=lambda c: -moved[c])[:3]}
             visits[row] += 1
         value = objective(logits, torch.tensor(rows), epoch).item()
@@ -109,7 +109,7 @@ def test_the_first_answers_rest_is_spread_evenly_over_the_classes_left_out() -> 
 
 
 def test_a_mean_over_hundreds_of_epochs_does_not_stand_still() -> None:
-    """100 answers of 0.9, then 300 of 0.8: near 0.9, float16 knows steps of 0.0005 only, and the last are of 0.00006."""
+    """100 predictions of 0.9, then 300 of 0.8: near 0.9, float16 knows steps of 0.0005 only, and the last are of 0.00006."""
     objective, rows = built("mean", 1, 3, top=2), torch.tensor([0])
     for epoch in range(1, 401):
         sure = 0.9 if epoch <= 100 else 0.8
@@ -196,10 +196,10 @@ def test_a_bank_that_no_memory_holds_is_refused_with_what_to_do() -> None:
 
 
 def test_multi_label_data_take_no_top() -> None:
-    whole = Sum(consistency=(1.0, Consistency(top=2)))
+    objective = Sum(consistency=(1.0, Consistency(top=2)))
     labels = torch.zeros(3, 5, dtype=torch.long)
     with pytest.raises(UsageError, match=r"top: 2 of two classes \(multi-label: two for each\)"):
-        whole.build(BuildContext(3, 5, Outputs(torch.zeros(2, 5)), None, labels=labels, task="multilabel"))
+        objective.build(BuildContext(3, 5, Outputs(torch.zeros(2, 5)), None, labels=labels, task="multilabel"))
 
 
 @pytest.mark.parametrize("top", [None, 2])
@@ -237,15 +237,15 @@ def test_without_gradients_the_bank_stays() -> None:
 @pytest.mark.parametrize("top", [None, 2])
 def test_going_on_in_the_middle_of_an_epoch_gives_the_same_bank(top: int | None) -> None:
     logits = torch.randn(3, 4, 5)
-    whole, first = built("code", 4, 5, top=top), built("code", 4, 5, top=top)
+    twice, first = built("code", 4, 5, top=top), built("code", 4, 5, top=top)
     for epoch in range(3):
         for rows in torch.arange(4).split(2):
-            whole(logits[epoch, rows], rows, epoch + 1)
+            twice(logits[epoch, rows], rows, epoch + 1)
             first(logits[epoch, rows], rows, epoch + 1)
             resumed = built("code", 4, 5, top=top)
             resumed.load_state_dict(first.state_dict())
             first = resumed
-    assert all(torch.equal(value, whole.state_dict()[name]) for name, value in first.state_dict().items())
+    assert all(torch.equal(value, twice.state_dict()[name]) for name, value in first.state_dict().items())
 
 
 def test_a_missing_bank_is_said() -> None:

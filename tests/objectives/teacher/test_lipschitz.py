@@ -84,16 +84,16 @@ def test_the_gradient_is_the_sign_of_weights_and_the_largest_channel_of_a_norm()
 def test_anchors_at_initialisation(name: str, conv: float, norms: int, linear: float) -> None:
     torch.manual_seed(0)
     network = models.create(name, num_classes=100)
-    parts = {"conv": 0.0, "norm": 0.0, "linear": 0.0}
+    sums = {"conv": 0.0, "norm": 0.0, "linear": 0.0}
     for module in network.modules():
         kinds = (("conv", nn.Conv2d), ("norm", nn.BatchNorm2d), ("linear", nn.Linear))
-        for part, kind in kinds:
+        for group, kind in kinds:
             if isinstance(module, kind):
-                parts[part] += lipschitz_loss(module).item()
-    assert parts["conv"] == pytest.approx(conv, rel=5e-3)
-    assert parts["norm"] == pytest.approx(norms, rel=1e-4)
-    assert parts["linear"] == pytest.approx(linear, rel=0.12)
-    assert lipschitz_loss(network).item() == pytest.approx(sum(parts.values()), rel=1e-5)
+                sums[group] += lipschitz_loss(module).item()
+    assert sums["conv"] == pytest.approx(conv, rel=5e-3)
+    assert sums["norm"] == pytest.approx(norms, rel=1e-4)
+    assert sums["linear"] == pytest.approx(linear, rel=0.12)
+    assert lipschitz_loss(network).item() == pytest.approx(sum(sums.values()), rel=1e-5)
 
 
 @pytest.mark.parametrize("kind", ["induced_1", "induced_inf", "spectral"])
@@ -145,8 +145,8 @@ def test_the_spectral_gradient_has_rank_one() -> None:
 
 def test_logsum_is_the_log_of_the_product() -> None:
     network = nn.Sequential(nn.Linear(3, 4), nn.Linear(4, 2))
-    parts = [lipschitz_loss(layer).item() for layer in network]
-    assert lipschitz_loss(network, aggregate="logsum").item() == pytest.approx(np.log(parts[0] * parts[1]), rel=1e-5)
+    sums = [lipschitz_loss(layer).item() for layer in network]
+    assert lipschitz_loss(network, aggregate="logsum").item() == pytest.approx(np.log(sums[0] * sums[1]), rel=1e-5)
 
 
 def test_a_tiny_variance_can_be_clipped() -> None:

@@ -74,12 +74,12 @@ def test_it_is_not_negative_and_0_at_the_centroids() -> None:
 
 
 def test_over_the_surveyed_set_it_is_the_mutual_information_given_the_class() -> None:
-    """mean_i H(Q_y_i) - mean_i H(p_i): the centroid's entropy is what its class's answers share and what they differ in."""
+    """mean_i H(Q_y_i) - mean_i H(p_i): the centroid's entropy is what its class's predictions share and what they differ in."""
     (step,) = some_steps()[:1]
     objective = calibrated(step)
-    given, labels = step.student.logits.softmax(1), step.batch.labels
+    probabilities, labels = step.student.logits.softmax(1), step.batch.labels
     assert labels is not None
-    entropies = [-(q * q.log()).sum(1).mean() for q in (objective.centroids[labels], given)]
+    entropies = [-(q * q.log()).sum(1).mean() for q in (objective.centroids[labels], probabilities)]
     assert objective.loss(step).item() == pytest.approx((entropies[0] - entropies[1]).item(), rel=1e-5)
 
 
@@ -107,10 +107,10 @@ def test_centroids_stay_or_follow_the_batch() -> None:
         with torch.autocast("cpu", dtype=torch.bfloat16):
             objective.loss(second)
     assert torch.equal(fixed.centroids, before)
-    given, labels = second.student.logits.softmax(1), second.batch.labels
+    probabilities, labels = second.student.logits.softmax(1), second.batch.labels
     assert labels is not None
     for label in range(3):
-        expected = 0.9 * before[label] + 0.1 * given[labels == label].mean(0)
+        expected = 0.9 * before[label] + 0.1 * probabilities[labels == label].mean(0)
         torch.testing.assert_close(moving.centroids[label], expected)
     assert torch.equal(moving.centroids[3], before[3])
     torch.testing.assert_close(moving.centroids.sum(1), torch.ones(4))

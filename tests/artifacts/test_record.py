@@ -5,10 +5,10 @@ import math
 from pathlib import Path
 
 import pytest
-from records import made_record
 
 from preceptor.artifacts.record import read_record, write_record
 from preceptor.errors import UsageError
+from records import made_record
 
 
 def test_what_is_written_is_read(tmp_path: Path) -> None:

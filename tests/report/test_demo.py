@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from records import made_record
 
 from preceptor.artifacts.run_folder import RunFolder
 from preceptor.errors import UsageError
 from preceptor.report import Spread, summarise_demo
+from records import made_record
 
 TEACHERS = {"cross_entropy": (0.75, 0.25), "brier": (0.7, 0.125)}  # accuracy, distance to the truth
 

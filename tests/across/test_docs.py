@@ -10,7 +10,7 @@ from preceptor.config.procedures import PROCEDURES
 from preceptor.objectives.distill import METHODS
 from preceptor.objectives.teacher import OBJECTIVES
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 HEADINGS = ["## When to use", "## Settings", "## Cost", "## When it fails"]
 
 

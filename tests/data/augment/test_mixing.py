@@ -9,7 +9,7 @@ import torch
 
 from preceptor.data.augment.mixing import box_weights, counter_rng, draw_weights, lerp_rows, patch_weights
 
-GOLDEN = sorted((Path(__file__).parents[1] / "golden" / "mixpatch").glob("*.npz"))
+GOLDEN = sorted((Path(__file__).parents[2] / "golden" / "mixpatch").glob("*.npz"))
 
 
 @pytest.mark.parametrize("path", GOLDEN, ids=lambda path: path.stem)

@@ -38,7 +38,7 @@ BATCH, CLASSES = 6, 5
 LONG = {"sskd": 214, "crd": 165}  # two losses in one; two banks
 EQUAL_CHANNELS = {"fsp", "kdsvd"}  # they compare maps channel by channel
 SOURCE = Path(preceptor.objectives.__file__).parent
-TESTS = Path(__file__).parent
+TESTS = Path(__file__).parents[1] / "objectives"
 
 
 def outputs(seed: int, channels: int, dtype: torch.dtype = torch.float32, scale: float = 1.0) -> Outputs:

@@ -69,8 +69,8 @@ def write_assessment_page(records: Sequence[Record], page: Path, *, subtitle: st
         "finding": _finding(records),
         "table_title": "Candidates",
         "small_title": "Are they calibrated?",
-        "small_note": "Accuracy over confidence on test, 15 bins, as trained and at the temperature fitted on validation; dots "
-        "on the dashed line are calibrated.",
+        "small_note": "Accuracy over confidence on test, 15 bins, as trained and at the temperature fitted on validation; "
+        "dots on the dashed line are calibrated.",
         "runs_title": "Every number, on test",
         "has_runs": False,
         "columns": ("candidate", *_row(ordered[0])),

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from preceptor.training.metrics import RunningMetrics
 from torch import Tensor, distributed, nn
 from torch.multiprocessing.spawn import spawn
 
@@ -24,7 +25,6 @@ from preceptor.objectives.teacher import CrossEntropy
 from preceptor.objectives.weighted import Sum
 from preceptor.training import Learner, LearningRate, LiveTeacher, Plan
 from preceptor.training.engine import Engine
-from preceptor.training.metrics import RunningMetrics
 from preceptor.training.step import take_step
 from preceptor.types import Batch, Outputs, Progress, Step
 

@@ -108,7 +108,7 @@ class Trial:
             callbacks=[_Each(stepped)],
         )
 
-    def parts(self, steps: int) -> dict[str, float]:
+    def phases(self, steps: int) -> dict[str, float]:
         """Return milliseconds per step by component, medians, each one waited for; and a batch's evaluation.
 
         Args:

@@ -52,11 +52,3 @@ def test_a_later_version_is_refused(folder: Path) -> None:
     (folder / "manifest.json").write_text(json.dumps({**values, "version": 9}))
     with pytest.raises(UsageError, match="has version 9, this program reads 1"):
         LabelStore(folder)
-
-
-def test_folders_of_the_first_format_are_read(folder: Path) -> None:
-    """Their manifest calls the source "of"."""
-    path = folder / "manifest.json"
-    values = json.loads(path.read_text())
-    path.write_text(json.dumps({"of": values.pop("source"), **values}))
-    assert Manifest.read(folder) == replace(WANTED, shards=values["shards"])

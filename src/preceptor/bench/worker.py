@@ -73,7 +73,7 @@ def main(arguments: list[str]) -> None:
                 rounds()
         else:
             trial = Trial(job, variant, folder)
-            trial.train(_Rounds(trial.engine.device, trial.parts))
+            trial.train(_Rounds(trial.engine.device, trial.phases))
     except _End:
         pass
     reply({"peak_mib": _peak_mib(choose_engine(job.device).device)})

@@ -13,7 +13,7 @@ from preceptor.labels.encoding import Encoding
 
 __all__ = ["LabelSource", "Manifest"]
 
-_VERSION = 1
+_VERSION = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +88,7 @@ class Manifest:
             version = values.pop("version")
             if version != _VERSION:
                 raise UsageError(f"labels: {path} has version {version}, this program reads {_VERSION}")
-            source = values.pop("of" if "of" in values else "source")  # "of" in older folders
+            source = values.pop("source")
             source |= {"teachers": tuple(source["teachers"]), "encoding": Encoding(**source["encoding"])}
             return cls(source=LabelSource(**source), **values)
         except (OSError, ValueError, KeyError, TypeError) as error:

@@ -2,10 +2,10 @@ from __future__ import annotations
 
 import pytest
 import torch
-from textbook import randomise
 from torch import Tensor
 
 from preceptor.models import create, observe
+from textbook import randomise
 
 REPEATS, STRIDES = (1, 2, 3, 4, 3, 3, 1), (1, 1, 2, 2, 1, 2, 1)
 FEATURE_AFTER_GROUP = {1: "block1", 2: "block2", 4: "block3", 6: "block4"}  # groups counted from 0

@@ -4,11 +4,11 @@ import math
 
 import pytest
 import torch
-from textbook import randomise
 from torch import Tensor
 
 from preceptor.models import create, observe
 from preceptor.models.zoo.resnet import resnet
+from textbook import randomise
 
 
 @pytest.mark.parametrize("name", ["resnet8", "resnet14", "resnet8x4"])

@@ -1,10 +1,10 @@
 from __future__ import annotations
 
 import torch
-from textbook import randomise
 from torch import Tensor
 
 from preceptor.models import create, observe
+from textbook import randomise
 
 
 def test_it_is_the_textbook_computation() -> None:

@@ -1,11 +1,11 @@
 from __future__ import annotations
 
 import torch
-from textbook import randomise, shuffle
 from torch import Tensor
 from torch.nn import functional
 
 from preceptor.models import create, observe
+from textbook import randomise, shuffle
 
 
 def test_it_is_the_textbook_computation() -> None:

@@ -1,10 +1,10 @@
 from __future__ import annotations
 
 import torch
-from textbook import Weights, randomise, shuffle
 from torch import Tensor
 
 from preceptor.models import create, observe
+from textbook import Weights, randomise, shuffle
 
 
 def down(weights: Weights, block: str, inputs: Tensor) -> tuple[Tensor, Tensor]:

@@ -2,10 +2,10 @@ from __future__ import annotations
 
 import pytest
 import torch
-from textbook import randomise
 from torch import Tensor
 
 from preceptor.models import create, observe
+from textbook import randomise
 
 DEPTH = {"convnet_s": 1, "convnet_m": 2}
 

@@ -2,11 +2,11 @@ from __future__ import annotations
 
 import pytest
 import torch
-from textbook import randomise
 from torch import Tensor
 from torch.nn import functional
 
 from preceptor.models import create, observe
+from textbook import randomise
 
 REPEATS = {8: (1, 1, 1, 1, 1), 11: (1, 1, 2, 2, 2), 13: (2, 2, 2, 2, 2)}
 

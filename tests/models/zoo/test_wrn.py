@@ -4,10 +4,10 @@ import math
 
 import pytest
 import torch
-from textbook import randomise
 from torch import Tensor
 
 from preceptor.models import create, observe
+from textbook import randomise
 
 
 @pytest.mark.parametrize("name", ["wrn_16_1", "wrn_16_2"])

@@ -1,4 +1,4 @@
-"""Several processes as `torchrun` starts them, for tests."""
+"""Several processes that train one network, for tests."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from started import run
+
 __all__ = ["COMMON", "ENVIRONMENT", "alone", "assert_same_run", "command", "curve", "together", "torchrun", "words"]
 
 COMMON = ["data=gaussian", "data.samples=6000", "model=mlp", "epochs=3", "batch_size=62", "engine=plain", "seed=3"]
@@ -21,13 +23,13 @@ ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
 
 
 def command(words: Sequence[str], count: int = 2) -> list[str]:
-    """Return the command that starts `words`, a script or -m MODULE with its arguments, in so many processes."""
+    """Return the command by which the real torchrun starts `words`, a script or -m MODULE with its arguments."""
     return [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={count}", *words]
 
 
 def torchrun(words: Sequence[str], count: int = 2) -> subprocess.CompletedProcess[str]:
-    """Run `words` in so many processes, and wait."""
-    return subprocess.run(command(words, count), check=False, capture_output=True, text=True, env=ENVIRONMENT)
+    """Run `words`, a script or -m preceptor with its arguments, in so many processes, and wait."""
+    return run(words[2:] if words[0] == "-m" else words, count)
 
 
 def words(verb: str, *more: str) -> list[str]:
@@ -37,7 +39,7 @@ def words(verb: str, *more: str) -> list[str]:
 
 def alone(verb: str, *more: str) -> None:
     """Run it in one process."""
-    subprocess.run([sys.executable, *words(verb, *more)], check=True, capture_output=True, env=ENVIRONMENT)
+    run(words(verb, *more)[2:], check=True)
 
 
 def together(verb: str, *more: str) -> subprocess.CompletedProcess[str]:

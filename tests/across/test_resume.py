@@ -5,41 +5,41 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
 from safetensors.torch import load_file
 
+from started import run, start
+
 DATA = ["data=digits", "data.limit=400", "data.view=crop_flip", "data.test_limit=50", "batch_size=16"]
 TEACH = ["teach", *DATA, "model=convnet_s", "objective=soteacher", "epochs=8", "seed=3"]
 
 
-def command(words: list[str], out: Path) -> list[str]:
-    return [sys.executable, "-m", "preceptor", *words, f"out={out}", "checkpoint_every_steps=7"]
+def words_of(words: list[str], out: Path) -> list[str]:
+    return [*words, f"out={out}", "checkpoint_every_steps=7"]
 
 
 def finish(words: list[str], out: Path, *more: str) -> None:
-    done = subprocess.run([*command(words, out), *more], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    run([*words_of(words, out), *more], check=True)
 
 
 def stop_in_mid_epoch(
     words: list[str], out: Path, number: signal.Signals, stage: str = ""
 ) -> subprocess.CompletedProcess[str]:
-    process = subprocess.Popen(command(words, out), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = start(words_of(words, out))
     deadline = time.monotonic() + 60
-    part = out / "stages" / stage if stage else out
-    metrics, checkpoint = part / "metrics.jsonl", part / "checkpoint" / "last.pt"
+    folder = out / "stages" / stage if stage else out
+    metrics, checkpoint = folder / "metrics.jsonl", folder / "checkpoint" / "last.pt"
     while not metrics.exists() or len(metrics.read_text().splitlines()) < 2 or not checkpoint.exists():
         assert time.monotonic() < deadline, "the run did not get going"
         assert process.poll() is None, "the run ended before it was stopped"
         time.sleep(0.001)
     process.send_signal(number)
-    stdout, stderr = process.communicate(timeout=60)
+    stopped = process.finish(60)
     assert not (out / "result.json").exists(), "the run finished before it was stopped"
-    return subprocess.CompletedProcess(process.args, process.returncode, stdout, stderr)
+    return stopped
 
 
 def assert_same_run(one: Path, two: Path) -> None:
@@ -74,7 +74,7 @@ def test_a_run_killed_in_mid_epoch_resumes_to_the_same_weights(whole: Path, tmp_
 def test_sigterm_saves_first_and_says_so(whole: Path, tmp_path: Path) -> None:
     stopped = stop_in_mid_epoch(TEACH, tmp_path / "stopped", signal.SIGTERM)
     assert stopped.returncode == 128 + signal.SIGTERM
-    assert "saved; resume=true goes on from here" in stopped.stderr
+    assert "saved; resume=true continues from here" in stopped.stderr
     assert "Traceback" not in stopped.stderr
     finish(TEACH, tmp_path / "stopped", "resume=true")
     assert_same_run(whole, tmp_path / "stopped")

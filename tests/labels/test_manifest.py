@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from preceptor.errors import UsageError
-from preceptor.labels import Encoding, LabelSource, LabelStore, Manifest, write_labels
+from preceptor.labels import Encoding, LabelSource, LabelStore, write_labels
 from small_store import SOURCE, WANTED, predict
 
 
@@ -39,7 +39,7 @@ def test_other_labels_are_refused_with_the_difference(folder: Path, changed: Lab
     assert (folder / "manifest.json").read_bytes() == before
 
 
-@pytest.mark.parametrize("text", ["", "[1]", "{}", '{"version": 1}', "{]"])
+@pytest.mark.parametrize("text", ["", "[1]", "{}", '{"version": 2}', "{]"])
 def test_a_damaged_manifest_is_one_line(folder: Path, text: str) -> None:
     (folder / "manifest.json").write_text(text)
     with pytest.raises(UsageError, match=r"manifest.json cannot be read") as caught:
@@ -50,5 +50,5 @@ def test_a_damaged_manifest_is_one_line(folder: Path, text: str) -> None:
 def test_a_later_version_is_refused(folder: Path) -> None:
     values = json.loads((folder / "manifest.json").read_text())
     (folder / "manifest.json").write_text(json.dumps({**values, "version": 9}))
-    with pytest.raises(UsageError, match="has version 9, this program reads 1"):
+    with pytest.raises(UsageError, match="has version 9, this program reads 2"):
         LabelStore(folder)

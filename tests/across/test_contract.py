@@ -260,7 +260,7 @@ def compiled() -> dict[str, str]:
     """What went wrong by key, from one process of its own without run-time type checks: those are not compiled."""
     script = f"""
 import copy, json, sys
-sys.path[:0] = [{str(TESTS)!r}, {str(TESTS.parent)!r}]
+sys.path[:0] = [{str(Path(__file__).parent)!r}, {str(TESTS.parent)!r}]
 import torch
 from test_contract import PACKAGES, make, make_step
 wrong = {{}}
@@ -290,7 +290,7 @@ def refused() -> dict[str, dict[str, str]]:
     """What each objective says of wrong tensors, by key and wrong argument, without run-time type checks, as users have it."""
     script = f"""
 import inspect, json, sys
-sys.path[:0] = [{str(TESTS)!r}, {str(TESTS.parent)!r}]
+sys.path[:0] = [{str(Path(__file__).parent)!r}, {str(TESTS.parent)!r}]
 import torch
 from test_contract import PACKAGES, make, make_step
 messages = {{}}

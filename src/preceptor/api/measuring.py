@@ -53,7 +53,7 @@ def evaluate(
     if data is None and not is_run(place):
         raise UsageError(f"evaluate: {path} is no run folder that knows its data; say data=...")
     tested = _measured_on(data, [learned_at(place)], RunFolder(place), holds_out=False)
-    engine = choose_engine(device, RunFolder(place).read_record().precision if is_run(place) else "auto")
+    engine = choose_engine(device)
     network = load_network(place, model, tested, key="model")
     if progress and engine.processes.is_first:
         show_notes(tested.notes)

@@ -79,7 +79,7 @@ def measure(
         truth: true label distributions, where known.
 
     Raises:
-        ValueError: for no samples, or labels out of range.
+        ValueError: for no samples, logits that are not finite, or labels out of range.
 
     Example:
         >>> import torch
@@ -89,6 +89,8 @@ def measure(
     num_classes = logits.shape[1]
     if len(logits) == 0:
         raise ValueError("logits: no samples to measure")
+    if bad := int((~logits.isfinite().all(1)).sum()):
+        raise ValueError(f"logits: {bad:,} of {len(logits):,} rows are not finite")
     if labels.ndim == 2:
         return _measure_multilabel(logits, labels)
     if int(labels.min()) < 0 or int(labels.max()) >= num_classes:
@@ -170,7 +172,7 @@ def profile(
         truth: true label distributions, where known.
 
     Raises:
-        ValueError: for no samples, or labels out of range.
+        ValueError: for no samples, logits that are not finite, or labels out of range.
 
     Example:
         >>> import torch

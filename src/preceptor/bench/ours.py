@@ -201,7 +201,7 @@ class _Stopwatch:
 
 class _TimedOptimizer(Optimizer):
     def __init__(self, optimizer: Optimizer, watch: _Stopwatch) -> None:
-        super().__init__(optimizer.inner)
+        super().__init__(optimizer.inner, optimizer.names)
         self._optimizer = optimizer
         self._watch = watch
 

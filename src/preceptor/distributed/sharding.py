@@ -20,7 +20,6 @@ __all__ = [
     "clip_gradients",
     "full_state",
     "load_full",
-    "load_full_optimizer",
     "local_shard",
     "shard",
     "shard_like",
@@ -87,17 +86,6 @@ def load_full(module: nn.Module, state: Mapping[str, Tensor]) -> None:
     """
     own = module.state_dict()
     module.load_state_dict({name: shard_like(tensor, own.get(name, tensor)) for name, tensor in state.items()})
-
-
-def load_full_optimizer(optimizer: torch.optim.Optimizer, state: Mapping[str, Any]) -> None:
-    """Load a full state dict into an optimiser, each process its shard.
-
-    Raises:
-        ValueError: when it does not fit.
-    """
-    optimizer.load_state_dict(dict(state))
-    for parameter, kept in optimizer.state.items():
-        kept.update({key: shard_like(value, parameter) for key, value in kept.items() if isinstance(value, Tensor)})
 
 
 def clip_gradients(parameters: Iterable[nn.Parameter], largest: float) -> None:

@@ -34,10 +34,17 @@ from preceptor.training import (
     TeacherSource,
     average_outputs,
     forward_flops,
+    strides_over_one_pixel,
 )
 from preceptor.types import Outputs
 
 __all__ = ["RunComponents", "TeacherSet", "build", "find_teachers"]
+
+
+_ONE_PIXEL = (
+    "engine: {}, because the student has strided convolutions on maps of one pixel, whose gradients in bf16 on a CPU can "
+    "contain uninitialised memory; model.resolution=N avoids such maps"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +134,9 @@ def build(
     student = objective.wrap_student(model, context)
     if student is not model:
         context = _context(resolved, inputs, student, teachers, sample, engine)
+    is_unsafe = engine.precision == "bf16" and engine.device.type == "cpu" and strides_over_one_pixel(student, sample)
+    if is_unsafe and recipe.precision == "auto":
+        engine = engine.in_float32()
     if engine.compiles is None:
         engine = engine.decide(_work(student, teachers, resolved, data, sample))
     if teachers.store is not None:
@@ -145,6 +155,7 @@ def build(
         *reading_notes("teacher", teachers.networks),
         *objective.notes(),
         *_compared_in_passes(objective, recipe.accumulate),
+        *((_ONE_PIXEL.format(engine.precision),) if is_unsafe else ()),
     )
     return RunComponents(learner, _source(teachers, taps.teacher, resolved, data, engine, rows), engine, notes)
 

@@ -66,7 +66,9 @@ def finish(
         origin: of the run.
     """
     recipe, network = resolved.stated, learner.network.release().eval()
-    metrics, logits = score(network, data.test, data, engine, 4 * resolved.batch_size, workers=recipe.workers)
+    metrics, logits = score(
+        network, data.test, data, engine.in_float32(), 4 * resolved.batch_size, workers=recipe.workers
+    )
     model = learner.full_network().eval()
     history = log.rows()
     bars = None if data.task == "multilabel" else [asdict(bar) for bar in reliability(logits, data.test.labels)]
@@ -129,7 +131,7 @@ def reopen(folder: RunFolder, model: nn.Module | None, data: Data, engine: Engin
         model.load_state_dict(network.state_dict())
         network = model
     rows = 256 * engine.processes.world_size
-    metrics, _ = score(engine.place(network), data.test, data, engine, rows, workers=workers)
+    metrics, _ = score(engine.place(network), data.test, data, engine.in_float32(), rows, workers=workers)
     return Result(metrics, network.cpu().eval(), folder.path, folder.read_record())
 
 

@@ -24,10 +24,12 @@ from preceptor.runner.finish import Origin, finish, now, reopen
 from preceptor.runner.guard import guarded
 from preceptor.runner.load import NO_OBJECTS, LoadedInputs, PythonObjects, check_rows, load_inputs
 from preceptor.runner.loaders import make_loaders
+from preceptor.runner.passed import check_apart, frozen_note, left_as_passed
 from preceptor.runner.pretraining import pretrain
 from preceptor.runner.progress import Display, TensorBoard, display
 from preceptor.runner.result import Result
 from preceptor.runner.score import score
+from preceptor.runner.teacher_check import measure_teachers
 from preceptor.training import Callback, FitResult, RunFiles, TrainState, choose_engine, fit, restore
 from preceptor.training.callbacks import FaintTerms, NearChance, RegionSearches, SlowFirstStep
 
@@ -59,7 +61,8 @@ def run(
     resolved = resolve(recipe, inputs.data, objective=objects.objective, view=view)
     engine = choose_engine(recipe.device, recipe.precision, recipe.engine, sharding=recipe.sharding)
     show = show and engine.processes.is_first
-    with display(title or _title(recipe), show=show) as shown, folder:
+    check_apart(objects.teacher, objects.model)
+    with display(title or _title(recipe), show=show) as shown, folder, left_as_passed(objects.teacher):
         if recipe.resume and not recipe.overwrite and folder.is_finished:
             folder.check_same(_config(resolved))
             shown.note(f"{folder.path} is finished; nothing to do")
@@ -68,8 +71,17 @@ def run(
         check_rows(inputs, resolved.objective, engine.processes)
         model, start = _student(resolved, inputs.data, objects.model)
         teachers = find_teachers(resolved, inputs, objects.teacher)
+        frozen = frozen_note(model)
         components = build(resolved, inputs, model, teachers, engine)
-        notes = (*inputs.data.notes, *resolved.notes, *components.notes, f"engine: {components.engine}")
+        measured = measure_teachers(teachers, inputs, components.engine, resolved.student_inputs.teacher)
+        notes = (
+            *inputs.data.notes,
+            *resolved.notes,
+            *components.notes,
+            *frozen,
+            *measured,
+            f"engine: {components.engine}",
+        )
         for note in notes:
             shown.note(note)
         before = teachers.fingerprints

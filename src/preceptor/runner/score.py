@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 
 from preceptor.assessment import Metrics, measure
 from preceptor.data import Data, Split, plain_batches
+from preceptor.errors import RunError
 from preceptor.training import Engine, predict
 
 __all__ = ["predict_split", "score"]
@@ -23,6 +25,9 @@ def predict_split(
         engine: on which the network runs.
         batch_size: rows at once, over all processes.
         workers: processes that read ahead.
+
+    Raises:
+        RunError: for logits that are not finite.
     """
     batches = plain_batches(
         split,
@@ -33,7 +38,11 @@ def predict_split(
         rank=engine.processes.rank,
         world_size=engine.processes.world_size,
     )
-    return predict(network, batches, engine)
+    logits = predict(network, batches, engine)
+    bad = int((~torch.isfinite(logits).all(1)).sum())
+    if bad:
+        raise RunError(f"{type(network).__name__}: {bad:,} of {len(logits):,} rows of logits are not finite")
+    return logits
 
 
 def score(

@@ -2,7 +2,14 @@
 
 from preceptor.training.averaging import Averaging, AveragingName
 from preceptor.training.callbacks import Callback, EpochRow
-from preceptor.training.engine import Engine, EngineName, Precision, choose_engine, forward_flops
+from preceptor.training.engine import (
+    Engine,
+    EngineName,
+    Precision,
+    choose_engine,
+    forward_flops,
+    strides_over_one_pixel,
+)
 from preceptor.training.evaluate import predict
 from preceptor.training.learner import Learner, ObjectiveOnlyLearner
 from preceptor.training.loop import FitResult, Interrupted, RunFiles, fit, restore
@@ -51,4 +58,5 @@ __all__ = [
     "forward_flops",
     "predict",
     "restore",
+    "strides_over_one_pixel",
 ]

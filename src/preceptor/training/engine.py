@@ -17,7 +17,7 @@ from preceptor.errors import UsageError
 from preceptor.models import Observed
 from preceptor.types import Outputs
 
-__all__ = ["Engine", "EngineName", "Forward", "Precision", "choose_engine", "forward_flops"]
+__all__ = ["Engine", "EngineName", "Forward", "Precision", "choose_engine", "forward_flops", "strides_over_one_pixel"]
 
 Module = TypeVar("Module", bound=nn.Module)
 Precision = Literal["auto", "fp32", "bf16"]
@@ -71,6 +71,10 @@ class Engine:
     def autocast(self) -> torch.autocast:
         """Return the context in which networks run."""
         return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.precision == "bf16")
+
+    def in_float32(self) -> Engine:
+        """Return this engine in float32, in which the test split is measured whatever the run's precision was."""
+        return replace(self, precision="fp32")
 
     def decide(self, flops: float) -> Engine:
         """Return the engine for a run of so much work: compiled, where that was open, if the run is long enough to pay.
@@ -185,6 +189,35 @@ def forward_flops(network: nn.Module, sample: Tensor) -> float:
     finally:
         network.train(was_training)
     return float(counter.get_total_flops()) / len(sample)
+
+
+def strides_over_one_pixel(network: nn.Module, sample: Tensor) -> bool:
+    """Return whether a strided convolution of a network gets maps of a single pixel.
+
+    In bf16 on a CPU, the weight gradient of such a convolution can contain uninitialised memory (docs/models.md).
+
+    Args:
+        network: run once, in eval mode; its mode is put back.
+        sample: a batch of inputs.
+    """
+    found: list[bool] = []
+
+    def look(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        assert isinstance(module, nn.Conv1d | nn.Conv2d | nn.Conv3d)
+        found.append(max(module.stride) > 1 and inputs[0].shape[2:].numel() == 1)
+
+    convolutions = [module for module in network.modules() if isinstance(module, nn.Conv1d | nn.Conv2d | nn.Conv3d)]
+    hooks = [module.register_forward_pre_hook(look) for module in convolutions]
+    was_training = network.training
+    network.eval()
+    try:
+        with torch.no_grad():
+            network(sample)
+    finally:
+        network.train(was_training)
+        for hook in hooks:
+            hook.remove()
+    return any(found)
 
 
 def _computes_in_bf16(device: torch.device) -> bool:

@@ -109,5 +109,7 @@ class TrainState:
         self.best = Best(*state["best"])
         if self._processes.rank < len(state["random"]):  # one of more processes than before keeps its own numbers
             torch.set_rng_state(state["random"][self._processes.rank])
-        if state["cuda_random"] and torch.cuda.is_available():
-            torch.cuda.set_rng_state_all(state["cuda_random"])
+        for device in range(
+            min(len(state["cuda_random"]), torch.cuda.device_count())
+        ):  # there may be fewer than before
+            torch.cuda.set_rng_state(state["cuda_random"][device], device)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from preceptor.distributed import Processes
-from preceptor.distributed.sharding import load_full_optimizer
+from preceptor.distributed.dtensors import is_sharded
+from preceptor.distributed.sharding import shard_like
+from preceptor.messages import first_few
 from preceptor.objectives.weighted import total
 
 __all__ = ["OneGradient", "Optimizer", "StepLoss"]
@@ -49,10 +51,12 @@ class Optimizer(ABC):
 
     Args:
         inner: holds the parameters and their state.
+        names: of the parameters, in the order of its groups.
     """
 
-    def __init__(self, inner: torch.optim.Optimizer) -> None:
+    def __init__(self, inner: torch.optim.Optimizer, names: Sequence[str]) -> None:
         self.inner = inner
+        self.names = tuple(names)
 
     @abstractmethod
     def backward(self, loss: StepLoss, scale: float) -> None:
@@ -84,16 +88,42 @@ class Optimizer(ABC):
         self.inner.step()
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the state, for a checkpoint."""
-        return self.inner.state_dict()
+        """Return the state of each parameter that has one, by name, for a checkpoint."""
+        return {
+            name: dict(self.inner.state[parameter])
+            for name, parameter in self._parameters()
+            if parameter in self.inner.state
+        }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Continue from a state whose tensors are full.
+        """Continue from a state whose tensors are full; they get each parameter's own device, layout and shards.
 
         Raises:
             ValueError: when it does not fit.
         """
-        load_full_optimizer(self.inner, state)
+        if unknown := sorted(set(state) - set(self.names)):
+            raise ValueError(f"the optimiser's state is of other parameters: {first_few(unknown)}")
+        fused = {parameter for group in self.inner.param_groups if group.get("fused") for parameter in group["params"]}
+        for name, parameter in self._parameters():
+            if name in state:
+                own = self.inner.state[parameter]
+                own.clear()
+                own.update({key: _like(value, parameter, parameter in fused) for key, value in state[name].items()})
+
+    def _parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
+        parameters = [parameter for group in self.inner.param_groups for parameter in group["params"]]
+        return zip(self.names, parameters, strict=True)
+
+
+def _like(value: Any, parameter: nn.Parameter, is_fused: bool) -> Any:
+    """Return an entry of a parameter's state as the optimiser keeps it."""
+    if not isinstance(value, Tensor):
+        return value
+    if value.shape != parameter.shape:  # a count of steps
+        return value.to(parameter.device) if is_fused else value
+    if is_sharded(parameter):
+        return shard_like(value, parameter)
+    return torch.empty_like(parameter, dtype=value.dtype).copy_(value)  # fused steps need the parameter's layout
 
 
 class OneGradient(Optimizer):

@@ -9,7 +9,7 @@ A parameter that only one side's gradient reaches has plain momentum, and decays
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, overload
 
@@ -107,10 +107,11 @@ class TwoGradients(Optimizer):
 
     Args:
         dot: holds the parameters and their state.
+        names: of the parameters, in the order of its groups.
     """
 
-    def __init__(self, dot: DOT) -> None:
-        super().__init__(dot)
+    def __init__(self, dot: DOT, names: Sequence[str]) -> None:
+        super().__init__(dot, names)
         self._dot = dot
 
     def backward(self, loss: StepLoss, scale: float) -> None:

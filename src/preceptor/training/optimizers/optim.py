@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import torch
 from pydantic import Field
@@ -87,20 +87,24 @@ class OptimizerSettings(Settings):
         trained = [parameter for parameter in module.parameters() if parameter.requires_grad]
         vectors = [] if self.decay_norms_and_biases else [parameter for parameter in trained if parameter.ndim <= 1]
         groups = _groups(trained, vectors, self.weight_decay)
+        name_of = {id(parameter): name for name, parameter in module.named_parameters()}
+        names = [name_of[id(parameter)] for group in groups for parameter in group["params"]]
         if self.name == "dot":
-            return TwoGradients(DOT(groups, lr=self.lr, momentum=self.momentum, delta=self.delta))
+            return TwoGradients(DOT(groups, lr=self.lr, momentum=self.momentum, delta=self.delta), names)
         # complex weights have no fused step, and of sharded ones not every optimiser has
         fused = all(parameter.is_floating_point() and not is_sharded(parameter) for parameter in trained)
-        if self.name == "sgd":
-            return OneGradient(
-                torch.optim.SGD(groups, lr=self.lr, momentum=self.momentum, nesterov=self.nesterov, fused=fused)
-            )
-        return OneGradient(torch.optim.AdamW(groups, lr=self.lr, fused=fused))
+        if self.name == "adamw":
+            return OneGradient(torch.optim.AdamW(groups, lr=self.lr, fused=fused), names)
+        sgd = torch.optim.SGD(groups, lr=self.lr, momentum=self.momentum, nesterov=self.nesterov, fused=fused)
+        if fused and self.momentum:  # the fused step fails where only some parameters have momentum yet
+            for parameter in trained:
+                sgd.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
+        return OneGradient(sgd, names)
 
 
 def _groups(
     trained: Sequence[nn.Parameter], vectors: Sequence[nn.Parameter], weight_decay: float
-) -> list[dict[str, object]]:
+) -> list[dict[str, Any]]:
     undecayed = {id(parameter) for parameter in vectors}
     decayed = [parameter for parameter in trained if id(parameter) not in undecayed]
     groups = [  # full and sharded ones do not move in one step

@@ -123,7 +123,7 @@ def test_all_samples_of_other_data_are_measured(
 ) -> None:
     data = images(tmp_path / "new", ("ant", "bee", "cow"), seed=1)
     assert preceptor.evaluate(run.path, data=data).samples == 30
-    assert "note: test: 30 samples, for folder:" in capsys.readouterr().err.replace("\n", " ")
+    assert "note: test: 30 samples, because folder:" in capsys.readouterr().err.replace("\n", " ")
     (found,) = preceptor.assess(run.path, data=data, progress=False)
     assert found.validation is not None
     assert (found.validation.metrics.samples, found.test.metrics.samples) == (3, 27)

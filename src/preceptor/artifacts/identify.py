@@ -40,7 +40,9 @@ def learned_at(path: Path) -> TrainingDataInfo | None:
     weights = weights_of(path)
     if is_run(path):
         return TrainingDataInfo.from_run(RunFolder(path))
-    return TrainingDataInfo.from_metadata(read_model_metadata(weights), str(path)) if tells_its_network(weights) else None
+    return (
+        TrainingDataInfo.from_metadata(read_model_metadata(weights), str(path)) if tells_its_network(weights) else None
+    )
 
 
 def run_metadata(folder: RunFolder) -> ModelMetadata:

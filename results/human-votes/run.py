@@ -19,7 +19,7 @@ import yaml
 from scipy import stats
 
 import preceptor
-from preceptor.artifacts.load import load_teachers
+from preceptor.artifacts.teachers import load_teachers
 from preceptor.assessment import Profile, distance_to_truth
 from preceptor.config.sections import DataSection, TeacherSection
 from preceptor.data import Data

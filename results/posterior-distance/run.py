@@ -143,7 +143,7 @@ def from_network(
 ) -> dict[str, Any]:
     """Return the row of a student of a run's network, at that kept epoch where it kept any."""
     folder = RunFolder(run)
-    network = load_run_network(folder, folder.kept_epochs().get(epoch))[0].eval()
+    network = load_run_network(folder, folder.kept_epochs().get(epoch)).eval()
     with torch.no_grad():
         on_train, on_test = (network(split.inputs(torch.arange(len(split)))) for split in (data.train, data.test))
     return {

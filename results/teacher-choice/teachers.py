@@ -10,7 +10,7 @@ from typing import Any
 from torch import Tensor, nn
 
 import preceptor
-from preceptor.artifacts.load import load_teachers
+from preceptor.artifacts.teachers import load_teachers
 from preceptor.config.sections import TeacherSection
 from preceptor.data import Data
 

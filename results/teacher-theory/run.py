@@ -157,7 +157,7 @@ def run_of(objective: str, number: int, work: Path) -> Path:
 
 def logits_of(objective: str, number: int, epoch: int, inputs: Tensor, work: Path) -> Tensor:
     folder = RunFolder(run_of(objective, number, work))
-    return said(load_run_network(folder, folder.kept_epochs()[epoch])[0], inputs)
+    return said(load_run_network(folder, folder.kept_epochs()[epoch]), inputs)
 
 
 @torch.no_grad()

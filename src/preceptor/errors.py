@@ -1,4 +1,4 @@
-"""The two errors a user meets: one line that names the thing and the value."""
+"""The two errors that a user sees: one line that names the argument and the value."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ __all__ = ["PreceptorError", "RunError", "UsageError"]
 
 
 class PreceptorError(Exception):
-    """What the command line prints as one line; `exit_code` is the status it leaves with."""
+    """An error that the command line prints as one line; `exit_code` is its exit status."""
 
     exit_code = 1
 
 
 class UsageError(PreceptorError, ValueError):
-    """What was asked for cannot be: a wrong key, value, name, file or shape."""
+    """A wrong key, value, name, file or shape."""
 
     exit_code = 2
 
 
 class RunError(PreceptorError, RuntimeError):
-    """A run that was asked for correctly had to stop: the loss is not finite, the disk is full."""
+    """A valid run that had to stop: the loss is not finite, the disk is full."""

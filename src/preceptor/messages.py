@@ -9,13 +9,13 @@ __all__ = ["did_you_mean", "first_few", "first_line"]
 
 
 def did_you_mean(name: str, known: Iterable[str], *, most: int = 3, otherwise: str | None = None) -> str:
-    """Return "; did you mean ...?" with the nearest known names, else what there is.
+    """Return "; did you mean ...?" with the nearest known names, or else all known names.
 
     Args:
         name: what the user wrote; upper and lower case count as the same.
-        known: the names there are.
+        known: all valid names.
         most: how many to suggest at most.
-        otherwise: stands in for the list of all names where none is near.
+        otherwise: replaces the list of all names where none is near.
 
     Example:
         >>> did_you_mean("modl", ["model", "data"])
@@ -45,7 +45,7 @@ def first_few(names: Sequence[object], most: int = 3) -> str:
 
 
 def first_line(error: BaseException) -> str:
-    r"""Return the first line of an error that is not blank, at most 200 characters of it, or else its kind.
+    r"""Return the first line of an error that is not blank, at most 200 characters of it, or else its type.
 
     Example:
         >>> first_line(ValueError("\n no such size\nand more"))

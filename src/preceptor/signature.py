@@ -22,11 +22,11 @@ class Settings(BaseModel):
 
 
 def default_hyperparameters(make: Callable[..., object], *, hidden: Collection[str] = ()) -> dict[str, Any]:
-    """Return the hyperparameters of a callable with their defaults, in order; `inspect.Parameter.empty` for a needed one.
+    """Return the hyperparameters of a callable with their defaults, in order; `inspect.Parameter.empty` for a required one.
 
     Args:
         make: a class or function.
-        hidden: parameters that are no hyperparameters.
+        hidden: parameters that are not hyperparameters.
 
     Example:
         >>> def make(*, temperature: float = 4.0) -> None: ...
@@ -49,12 +49,12 @@ def check_hyperparameters(
     Args:
         make: a class or function.
         values: by name.
-        where: dotted place of the values in the configuration, for the message.
-        hidden: parameters that are no hyperparameters.
-        numbers_as_text: whether a number is taken where text is expected: a column may be called 5.
+        where: dotted key of the values in the configuration, for messages.
+        hidden: parameters that are not hyperparameters.
+        numbers_as_text: whether a number is accepted where text is expected: a column may be called 5.
 
     Raises:
-        UsageError: for an unknown or missing one or a value of the wrong type, a line each.
+        UsageError: for an unknown or missing key, or a value of the wrong type: one line each.
     """
     target = make.func if isinstance(make, partial) else make
     function = inspect.unwrap(target.__init__) if inspect.isclass(target) else inspect.unwrap(target)
@@ -78,10 +78,10 @@ def check_hyperparameters(
 
 
 def explain(error: ValidationError, model: type[BaseModel], where: str = "") -> str:
-    """Return what is wrong with a configuration, a line for each bad key."""
+    """Return what is wrong with a configuration, one line per bad key."""
     lines = []
     for problem in error.errors():
-        names = [str(part) for part in problem["loc"] if not _is_type_tag(part, problem["loc"])]
+        names = [str(key) for key in problem["loc"] if not _is_type_tag(key, problem["loc"])]
         key = ".".join([where, *names] if where else names)
         if problem["type"] == "extra_forbidden":
             lines.append(f"{key}: unknown key{did_you_mean(names[-1], _fields_at(model, names[:-1]), most=1)}")
@@ -93,7 +93,7 @@ def explain(error: ValidationError, model: type[BaseModel], where: str = "") -> 
 
 
 def _named(make: Callable[..., object], hidden: Collection[str]) -> dict[str, inspect.Parameter]:
-    """Return the parameters that have a name; a class without an own constructor has none."""
+    """Return the named parameters; a class without a constructor of its own has none."""
     collectors = {inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD}
     parameters = inspect.signature(make).parameters
     return {
@@ -103,9 +103,9 @@ def _named(make: Callable[..., object], hidden: Collection[str]) -> dict[str, in
     }
 
 
-def _is_type_tag(part: int | str, loc: tuple[int | str, ...]) -> bool:
-    """Tell pydantic's markers for the branch of a union ("int", "literal[...]") from keys."""
-    return part == loc[-1] and len(loc) > 1 and (str(part) in {"int", "float", "str", "bool"} or "[" in str(part))
+def _is_type_tag(key: int | str, loc: tuple[int | str, ...]) -> bool:
+    """Return whether a key is pydantic's marker for the branch of a union ("int", "literal[...]")."""
+    return key == loc[-1] and len(loc) > 1 and (str(key) in {"int", "float", "str", "bool"} or "[" in str(key))
 
 
 def _fields_at(model: type[BaseModel], path: list[str]) -> list[str]:

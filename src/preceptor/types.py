@@ -1,4 +1,4 @@
-"""The only things that travel between the rooms: Batch, Outputs, Clock, Step, and what numbers mean. All frozen."""
+"""What travels between packages, frozen: Batch, Outputs, Progress, Step, and what labels and tokens mean."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Task = Literal["multiclass", "binary", "multilabel"]  # one of many classes; one
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """Which augmentation of its samples a batch shows: a pure function of these and the index."""
+    """Which augmentation of its samples a batch holds: a pure function of these fields and the index."""
 
     name: str
     seed: int
@@ -27,12 +27,12 @@ class View:
 
 @dataclass(frozen=True, slots=True)
 class Vocabulary:
-    """Which token each number of a text stands for, as a tokenizer says.
+    """The tokens of a tokenizer, by id.
 
     Attributes:
-        size: the numbers are 0..size-1.
-        padding: the number that fills up short texts.
-        fingerprint: of all tokens with their numbers: 16 hexadecimal digits.
+        size: ids are 0..size-1.
+        padding: the id that fills up short texts.
+        fingerprint: of all tokens with their ids: 16 hexadecimal digits.
     """
 
     size: int
@@ -52,28 +52,27 @@ class Vocabulary:
 
     @classmethod
     def read(cls, values: Mapping[str, Any] | None) -> Vocabulary | None:
-        """Return the vocabulary that stands somewhere as plain values, where one does."""
+        """Return the vocabulary of plain values; None of None."""
         return None if values is None else cls(**values)
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """What both networks see in one step: samples with labels first, then samples without, then inputs beyond them.
+    """What both networks read in one step: labelled samples first, then unlabelled ones, then inputs beyond the samples.
 
     Attributes:
         inputs: augmented, normalised, floating point, on the run's device; first axis = rows.
-        labels: of the first len(labels) rows: classes in [0, classes), of multi-label data 1 for each class that
-            is present and 0 for the others, or target distributions where inputs were mixed together with their labels; None
-            when no row has one.
-        index: of the first len(index) rows, which show samples: their rows in the training split, counted on into the
-            unlabelled pool: the key of per-sample memories.
-        view: which augmentation the inputs show.
-        extra_views: other views of the same rows by name, where an objective asked for them; shaped like the inputs.
-        renormalise: whether terms that cannot be applied to these rows hand their weight to those that can.
-        share: how much these rows count in the step, 1 for a whole batch: where several processes or several passes make one
-            step, their rows times that number over all rows.
-        labelled_share: the same of the rows that have a label.
-        sample_share: the same of the rows that show samples.
+        labels: of the first len(labels) rows: classes in [0, classes); of multi-label data 1 for each class that is present
+            and 0 for the others; or target distributions where labels were mixed with the inputs; None when no row has one.
+        index: of the first len(index) rows, which are samples: their rows in the training split, counted on into the
+            unlabelled pool. It selects rows of memory banks.
+        view: the augmentation of the inputs.
+        extra_views: other views of the same rows by name, where an objective needs them; shaped like the inputs.
+        renormalise: whether terms that cannot be applied to these rows pass their weight to those that can.
+        share: weight of these rows in the step: 1 for a full batch; where several processes or passes make one step, the
+            fraction of its rows that are here, times the number of processes or passes.
+        labelled_share: the same for labelled rows.
+        sample_share: the same for rows that are samples.
     """
 
     inputs: Float[Tensor, batch * shape]
@@ -102,9 +101,9 @@ class Batch:
         )
 
     def stride(self, start: int, step: int) -> Batch:
-        """Return every `step`-th row from row `start` on, so that labelled rows stay first.
+        """Return every `step`-th row from row `start` on; labelled rows stay first.
 
-        Where there is none, return the first row with share 0: every process then has a batch to run.
+        Where there is none, return the first row with share 0, so that every process has a batch to run.
         """
         if start >= len(self.inputs):
             return replace(self.rows(0, 1), share=0.0, labelled_share=0.0, sample_share=0.0)
@@ -126,13 +125,13 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class Outputs:
-    """What a network said.
+    """What a network returned.
 
     Attributes:
         logits: of several teachers, the log of their mean distribution.
-        features: those that somebody asked for by name, none otherwise.
-        views: what it said of further views of the same rows, by the view's name.
-        members: what each of several teachers said; empty for a single network.
+        features: those that an objective needs, by name.
+        views: outputs for extra views of the same rows, by the view's name.
+        members: outputs of each of several teachers; empty for a single network.
     """
 
     logits: Float[Tensor, "batch classes"]
@@ -141,7 +140,7 @@ class Outputs:
     members: tuple[Outputs, ...] = ()
 
     def rows(self, start: int, stop: int) -> Outputs:
-        """Return what it said of some rows."""
+        """Return the outputs for some rows."""
         return Outputs(
             self.logits[start:stop],
             {name: feature[start:stop] for name, feature in self.features.items()},
@@ -152,12 +151,12 @@ class Outputs:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """Where in the run a step stands.
+    """Where in the run a step is.
 
     Attributes:
-        epoch: counted from 1, as the papers count.
-        epochs: how many the run has.
-        fraction: share of all steps done before this one, in [0, 1).
+        epoch: counted from 1, as in the papers.
+        epochs: number of epochs of the run.
+        fraction: of all steps, those before this one, in [0, 1).
     """
 
     epoch: int

@@ -161,5 +161,5 @@ def test_other_classes_and_tasks_are_refused(kind: str, places: dict[str, Path],
     with pytest.raises(UsageError, match=r"start_from: .* has 10 classes, data gaussian has 3"):
         preceptor.teach(data=three, model="mlp", start_from=places[kind], out=tmp_path / "no", progress=False)
     images = torch.randint(0, 256, (20, 1, 8, 8), dtype=torch.uint8)
-    with pytest.raises(UsageError, match="is of one class a sample data, and data python is multi-label"):
+    with pytest.raises(UsageError, match="is of one class per sample data, and data python is multi-label"):
         preceptor.evaluate(places[kind], data=(images, torch.eye(10).repeat(2, 1).long()))

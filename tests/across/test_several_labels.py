@@ -133,7 +133,7 @@ def test_what_cannot_be_is_one_line(
         (["label", *other, "top=2"], "top: 2 keeps the largest of classes that exclude each other"),
         (["teach", f"data={data}", "model=mlp", "model.logits=1", f"out={out}"], "model.logits: 1 for 10 labels"),
         (["distill", "data=digits", f"teacher={run}", "model=mlp", f"out={out}"], "is of multi-label data, and data"),
-        (["evaluate", run, "data=digits"], "is of multi-label data, and data digits is one class a sample"),
+        (["evaluate", run, "data=digits"], "is of multi-label data, and data digits is one class per sample"),
     ):
         assert main(words) == 2
         error = capsys.readouterr().err

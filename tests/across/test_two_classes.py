@@ -134,7 +134,7 @@ def test_methods_that_take_the_teachers_classifier(tmp_path: Path, method: str, 
 
 
 def test_outputs_that_do_not_fit_the_classes(points: str, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"^model\.logits: 1 for 10 classes; one a class, or 1 for two classes$"):
+    with pytest.raises(UsageError, match=r"^model\.logits: 1 for 10 classes; one per class, or 1 for two classes$"):
         preceptor.teach(data="digits", model={"name": "mlp", "logits": 1}, out=tmp_path / "t", progress=False)
     with pytest.raises(UsageError, match=r"^model\.logits: 3 for 2 classes"):
         preceptor.teach(data=points, model={"name": "mlp", "logits": 3}, out=tmp_path / "t", progress=False)

@@ -9,9 +9,10 @@ import pytest
 import torch
 from torch import Tensor
 
+from preceptor.artifacts.identify import run_metadata
 from preceptor.artifacts.run_folder import RunFolder
 from preceptor.errors import UsageError
-from preceptor.exports.open_model import OpenModel, open_model, run_metadata
+from preceptor.exports.open_model import OpenModel, open_model
 from preceptor.models import ModelMetadata
 
 MEAN, STD = (0.1, 0.2, 0.3), (2.0, 3.0, 4.0)

@@ -38,7 +38,7 @@ def test_each_kept_epoch_has_its_student_and_both_are_measured(
         record = run.read_record()
         assert point["student_test"] == record.test
         assert run.read_config()["teacher"]["epoch"] == point["epoch"]
-        kept = load_run_network(RunFolder(teacher), RunFolder(teacher).kept_epochs()[point["epoch"]])[0]
+        kept = load_run_network(RunFolder(teacher), RunFolder(teacher).kept_epochs()[point["epoch"]])
         assert record.teacher_fingerprint == fingerprint(kept)
         assert f"{100 * point['student_test']['accuracy']:.2f}" in printed
         assert "truth_mse" in point["teacher_test"]

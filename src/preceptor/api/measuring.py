@@ -39,12 +39,12 @@ def evaluate(
 
     Args:
         path: a finished run's folder, a `.safetensors` file or a folder for the Hub that `export` wrote.
-        data: what to test on; by default the run's own, and needed for what was exported. Of data that have one part only, and
-            are not those that the network was trained on, all samples.
+        data: what to test on; by default the run's own; needed for an exported file. Data without a test split, other than
+            those that the network was trained on, are tested on all their samples.
         model: as for `load`.
         device: "auto" or a torch device.
-        workers: processes that read ahead, where samples are not held in memory.
-        progress: show on standard error what is to be known of the data.
+        workers: processes that read ahead, where samples are not in memory.
+        progress: show notes on the data on standard error.
 
     Raises:
         UsageError: when it is missing, unfinished or damaged, or the data have other classes, or other columns of a table.
@@ -72,28 +72,28 @@ def assess(
     """Measure how good networks are as teachers, without distilling from them, all on the same data.
 
     Args:
-        candidates: run folders, what `export` wrote, weights files with their network ({"path": "x.pth", "model":
+        candidates: run folders, exported files, weights files with their network ({"path": "x.pth", "model":
             "wrn_40_2"}), Results, or modules that return logits. The model beside a path may be a module, as for `load`.
-        data: what to measure on; by default that of the first candidate, which then must be a run or a Result. Of data that
-            have one part only, and are none that a candidate was trained on, all samples but those held out for validation.
-        against: a reference whose answers each candidate's are compared with: a student's teacher, say.
+        data: what to measure on; by default that of the first candidate, which then must be a run or a Result. Data without
+            a test split that no candidate was trained on are measured on all samples but those held out for validation.
+        against: a reference whose predictions each candidate's are compared with, e.g. a student's teacher.
         device: "auto" or a torch device.
         workers: as for `evaluate`.
         progress: as for `evaluate`.
 
     Returns:
-        An assessment each, in the order given: validation and test profiles, the temperature that calibrates.
+        One assessment per candidate, in order: validation and test profiles, the temperature that calibrates.
 
     Raises:
-        UsageError: for no candidate, one that cannot be read or has other classes, or data that are not known.
+        UsageError: for no candidate, one that cannot be read or has other classes, or missing data.
 
     Example:
         >>> import tempfile
         >>> import preceptor
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     teacher = preceptor.teach(data="digits", model="convnet_s", epochs=1, out=f"{folder}/t", progress=False)
-        ...     (found,) = assess(teacher, progress=False)
-        >>> found.temperature > 0 and found.test.metrics.samples == teacher.metrics.samples
+        ...     (assessment,) = assess(teacher, progress=False)
+        >>> assessment.temperature > 0 and assessment.test.metrics.samples == teacher.metrics.samples
         True
     """
     own = _first_data(candidates) if data is None else None
@@ -113,15 +113,15 @@ def load(path: str | Path, *, model: AnyModel | None = None) -> nn.Module:
     Args:
         path: a finished run's folder, a `.safetensors` file or a folder for the Hub that `export` wrote.
         model: its network, where that was passed from Python and cannot be made from its name: a module like it, of which
-            a copy gets the weights, a name PKG.MODULE:FACTORY, or a section with further keys.
+            a copy gets the weights, a name PKG.MODULE:FACTORY, or a section with more keys.
 
     Raises:
-        UsageError: when it is missing, unfinished or damaged, or its network is neither known nor given.
+        UsageError: when it is missing, unfinished or damaged, or its network is not known and `model` is None.
     """
     place = Path(path)
     if is_run(place):
-        return load_run_network(RunFolder(place), model=model)[0].eval()
-    return load_exported(place, model)[0].eval()
+        return load_run_network(RunFolder(place), model=model).eval()
+    return load_exported(place, model=model).eval()
 
 
 def _measured_on(
@@ -130,10 +130,10 @@ def _measured_on(
     """Return data to measure networks on.
 
     Args:
-        data: passed or named; None: the run's.
-        known: what the networks know of those that they were trained on.
+        data: an object or a name; None: the run's.
+        known: what the networks know of their training data.
         run: whose data are the default.
-        holds_out: whether validation is looked at too; otherwise those samples are test, where that was not cut for training.
+        holds_out: whether a validation split is needed too; otherwise its samples are tested as well.
 
     Raises:
         UsageError: for anything wrong with the data.
@@ -154,23 +154,23 @@ def _measured_on(
 
 
 def _learned(candidate: AnyTeacher) -> TrainingDataInfo | None:
-    """Return what a candidate knows of the data that it was trained on."""
+    """Return what a candidate knows of its training data."""
     if isinstance(candidate, nn.Module):
         return None
     path = candidate.path if isinstance(candidate, Result) else read_teacher(candidate, "assess").path
     return learned_at(Path(path)) if isinstance(path, str | Path) else None
 
 
-def _candidate(given: AnyTeacher, number: int, data: Data) -> Candidate:
-    if isinstance(given, nn.Module):
-        return Candidate(f"{type(given).__name__} ({number})" if number else type(given).__name__, given)
-    if isinstance(given, Result):
-        check_compatibility(f"run {given.path}", TrainingDataInfo.from_run(RunFolder(given.path)), data)
-        return Candidate(str(given.path), given.model, given.record.data_fingerprint)
-    section = read_teacher(given, "assess")
+def _candidate(network: AnyTeacher, number: int, data: Data) -> Candidate:
+    if isinstance(network, nn.Module):
+        return Candidate(f"{type(network).__name__} ({number})" if number else type(network).__name__, network)
+    if isinstance(network, Result):
+        check_compatibility(f"run {network.path}", TrainingDataInfo.from_run(RunFolder(network.path)), data)
+        return Candidate(str(network.path), network.model, network.record.data_fingerprint)
+    section = read_teacher(network, "assess")
     if not isinstance(section.path, str):
         raise UsageError(f"assess: a candidate is one network, got path {section.path}")
-    return load_candidate(section.path, module_beside(given) or section.model, data)
+    return load_candidate(section.path, module_beside(network) or section.model, data)
 
 
 def _first_data(candidates: Sequence[AnyTeacher]) -> Data | RunFolder:

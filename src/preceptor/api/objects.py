@@ -1,4 +1,4 @@
-"""What is passed from Python, names, sections or objects, as sections of a recipe."""
+"""Arguments of the verbs (names, sections or objects) as sections of a recipe."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ AnyTeacher = str | Path | Settings | Result | nn.Module
 
 
 def section_of(role: str, value: object, key: str = "name") -> dict[str, Any]:
-    """Return a configuration section for a name, a section, or an object (which is recorded by its type)."""
+    """Return the section for a name, a section, or an object (which is recorded by its type)."""
     if isinstance(value, type):
         raise UsageError(f"{role}: {value.__name__} is a class, expected an object of it: {value.__name__}(...)")
     if isinstance(value, str):
@@ -48,12 +48,12 @@ def section_of(role: str, value: object, key: str = "name") -> dict[str, Any]:
 
 
 def is_section(value: object, key: str = "name") -> bool:
-    """Return whether a value is a section, a mapping of keys, and no mapping of data."""
+    """Return whether a value is a section and not a mapping of splits."""
     return isinstance(value, Mapping) and (key in value or not {"train", "test"} & set(value))
 
 
 def teacher_section(teacher: AnyTeacher | None) -> dict[str, Any]:
-    """Return the section of a teacher that may be a path, a section, a Result or a module; empty: none is given."""
+    """Return the section of a teacher: a path, a section, a Result or a module; empty without a teacher."""
     if teacher is None:
         return {}
     if isinstance(teacher, Result):
@@ -72,10 +72,10 @@ def read_teacher(teacher: AnyTeacher | None, where: str) -> TeacherSection:
 
     Args:
         teacher: as for `teacher_section`.
-        where: what keys are of, for messages.
+        where: prefix of keys in messages.
 
     Raises:
-        UsageError: for a key that is unknown, or a value that it does not take.
+        UsageError: for an unknown key or a wrong value.
     """
     try:
         return TeacherSection.model_validate(teacher_section(teacher))
@@ -90,7 +90,7 @@ def module_beside(teacher: object) -> nn.Module | None:
 
 
 def loaded(data: AnyData) -> Data:
-    """Return the data that are passed, named, or in a section."""
+    """Return the data themselves: an object, or loaded by name or section."""
     if isinstance(data, Data):
         return data
     if isinstance(data, str) or is_section(data):
@@ -99,10 +99,10 @@ def loaded(data: AnyData) -> Data:
 
 
 def data_section(data: object) -> DataSection:
-    """Return the section of data that are named.
+    """Return the section of data by name or section.
 
     Raises:
-        UsageError: when they were passed from Python.
+        UsageError: when the data were passed from Python.
     """
     section = DataSection.model_validate(section_of("data", data))
     if section.name.startswith(PYTHON):

@@ -96,7 +96,7 @@ def teach(
         model: a network's name, a section ({"name": "mlp", ...}), or any nn.Module that returns logits
             [batch, classes]; a module of yours is trained in place.
         objective: a name, a section ({"name": "soteacher", "lipschitz": {"weight": 2e-6}}), or an Objective.
-        out: the run folder; a name made of the choices, below runs/, when not given.
+        out: the run folder; by default below runs/, with a name made of the choices.
         progress: show progress on standard error.
         training: any key of `Training`, as on the command line: epochs, batch_size, seed, optim, schedule, ...
 
@@ -112,8 +112,8 @@ def teach(
         True
     """
     values = {**_sections(data, model, training, out), "objective": section_of("objective", objective)}
-    given = _given(data, model, None, objective)
-    return replace(run(make_recipe(TeachRecipe, values), given, show=progress), data=given.data)
+    objects = _objects(data, model=model, objective=objective)
+    return replace(run(make_recipe(TeachRecipe, values), objects, show=progress), data=objects.data)
 
 
 def distill(
@@ -132,14 +132,14 @@ def distill(
 
     Args:
         data: as for `teach`.
-        teacher: a run folder, what `export` wrote (`.safetensors`, a folder for the Hub), a weights file with its network
+        teacher: a run folder, an exported file (`.safetensors`) or Hub folder, a weights file with its network
             ({"path": "x.pth", "model": "wrn_40_2"}), a network that comes with weights ({"model": "hf:PLACE"}), the Result
             of `teach`, or any nn.Module that returns logits. It is frozen and in eval mode throughout. The model beside a
             path may be a module: a copy of it gets the weights.
-        labels: a folder that `label` made, read instead of asking a teacher; a teacher beside it is only compared.
+        labels: a folder that `label` made, read instead of running a teacher; a teacher beside it is only compared.
         model: the student, as for `teach`.
         method: a name, a section ({"name": "kd", "temperature": 2.0}), or an Objective.
-        unlabelled: samples to learn from beside the data, as for `data`: their training part, without its labels.
+        unlabelled: more samples to learn from, as for `data`: their training split, without its labels.
         out: as for `teach`.
         progress: as for `teach`.
         training: as for `teach`.
@@ -155,14 +155,13 @@ def distill(
     }
     if labels is not None:
         sections["labels"] = str(labels)
-    given = _given(data, model, teacher, method)
+    objects = _objects(data, model=model, teacher=teacher, objective=method)
     if unlabelled is not None:
         sections["unlabelled"] = section_of("unlabelled", unlabelled)
         if not (isinstance(unlabelled, str) or is_section(unlabelled)):
-            given = replace(given, unlabelled=loaded(unlabelled))
-    return replace(
-        run(make_recipe(DistillRecipe, sections, network_of=network_of), given, show=progress), data=given.data
-    )
+            objects = replace(objects, unlabelled=loaded(unlabelled))
+    recipe = make_recipe(DistillRecipe, sections, network_of=network_of)
+    return replace(run(recipe, objects, show=progress), data=objects.data)
 
 
 def label(
@@ -173,12 +172,12 @@ def label(
     progress: bool = True,
     **settings: Unpack[Labelling],
 ) -> Labelled:
-    """Store what a teacher says of every training sample in a number of views, for `distill(labels=...)`.
+    """Store a teacher's outputs for every training sample in a number of views, for `distill(labels=...)`.
 
     Args:
         data: as for `teach`.
         teacher: as for `distill`; of several, the mean distribution is stored.
-        out: the folder; one that holds the same labels is gone on with.
+        out: the folder; one that holds the same labels is continued.
         progress: show progress on standard error.
         settings: any key of `Labelling`, as on the command line.
 
@@ -187,8 +186,8 @@ def label(
         RunError: when the disk refuses.
     """
     sections = {"data": section_of("data", data), "teacher": teacher_section(teacher), "out": str(out), **settings}
-    given = _given(data, "", teacher, "")
-    return run_label(make_recipe(LabelRecipe, sections), given.data, given.teacher, show=progress)
+    objects = _objects(data, teacher=teacher)
+    return run_label(make_recipe(LabelRecipe, sections), objects.data, objects.teacher, show=progress)
 
 
 def _sections(data: AnyData, model: AnyModel, training: Training, out: str | Path | None) -> dict[str, Any]:
@@ -201,21 +200,21 @@ def _sections(data: AnyData, model: AnyModel, training: Training, out: str | Pat
     return values
 
 
-def _given(
+def _objects(
     data: AnyData,
-    model: AnyModel,
-    teacher: AnyTeacher | None,
-    objective: str | Settings | Objective,
+    *,
+    model: AnyModel | None = None,
+    teacher: AnyTeacher | None = None,
+    objective: str | Settings | Objective | None = None,
 ) -> PythonObjects:
-    named = isinstance(data, str) or is_section(data)
-    given, beside = None if named else loaded(data), module_beside(teacher)
-    asked = teacher.model if isinstance(teacher, Result) else teacher if isinstance(teacher, nn.Module) else None
+    is_named, beside = isinstance(data, str) or is_section(data), module_beside(teacher)
+    samples = None if is_named else loaded(data)
+    network = teacher.model if isinstance(teacher, Result) else teacher if isinstance(teacher, nn.Module) else None
     if beside is not None:
-        section = read_teacher(teacher, "teacher")
-        (asked,) = load_teachers(section, given or loaded(data), model=beside)
+        (network,) = load_teachers(read_teacher(teacher, "teacher"), samples or loaded(data), model=beside)
     return PythonObjects(
-        data=given,
+        data=samples,
         model=model if isinstance(model, nn.Module) else None,
-        teacher=asked,
+        teacher=network,
         objective=objective if isinstance(objective, Objective) else None,
     )

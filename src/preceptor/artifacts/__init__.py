@@ -1,1 +1,1 @@
-"""Trained things on disk: run folders, weights, exported files, and what they say of themselves."""
+"""Trained networks on disk: run folders, weights, exported files, and the metadata in them."""

@@ -1,8 +1,8 @@
-"""Whether a trained network and some data go together: their classes, their task, the columns of a table."""
+"""Whether a trained network fits some data: the classes, the task, the columns of a table."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,12 +12,11 @@ import torch
 from preceptor.artifacts.run_folder import RunFolder
 from preceptor.data import Data, TableFit
 from preceptor.errors import UsageError
+from preceptor.messages import first_few
 from preceptor.models import ModelMetadata
 from preceptor.types import Task
 
 __all__ = ["TrainingDataInfo", "check_compatibility", "check_number", "place_of"]
-
-_SHOWN = 3  # classes in a message
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,11 +24,11 @@ class TrainingDataInfo:
     """What a trained network knows of the data that it was trained on.
 
     Attributes:
-        class_names: one an output, in order.
+        class_names: one per output, in order.
         task: whether classes exclude each other.
         table: of a table: how its columns became numbers.
-        source: `source_fingerprint` of those data.
-        place: where they lie, as `place_of` says it.
+        source: `source_fingerprint` of the data.
+        place: of the data, as `place_of` returns it.
     """
 
     class_names: tuple[str, ...]
@@ -40,7 +39,7 @@ class TrainingDataInfo:
 
     @classmethod
     def from_run(cls, folder: RunFolder) -> TrainingDataInfo:
-        """Return what a finished run knows.
+        """Return what a finished run says.
 
         Raises:
             UsageError: when there is none, or it is damaged.
@@ -50,25 +49,25 @@ class TrainingDataInfo:
         return cls(record.class_names, record.task, table, record.source_fingerprint, place)
 
     @classmethod
-    def from_metadata(cls, metadata: ModelMetadata, path: Path) -> TrainingDataInfo:
-        """Return what an exported file tells."""
-        table = _read_table(metadata.table, str(path))
+    def from_metadata(cls, metadata: ModelMetadata, where: str) -> TrainingDataInfo:
+        """Return what a network's metadata say; `where` they come from is for messages."""
+        table = _read_table(metadata.table, where)
         return cls(metadata.class_names, metadata.task, table, metadata.source_fingerprint, None)
 
 
 def check_compatibility(who: str, learned: TrainingDataInfo, data: Data) -> None:
-    """Check that a network's outputs and inputs mean what the data's classes and columns mean.
+    """Check that a network's outputs and inputs mean the same as the data's classes and columns.
 
-    Classes that are called 0, 1, 2, ... on one side are taken as classes without names, and only counted.
+    Where either side calls its classes 0, 1, 2, ..., they have no names, and are only counted.
 
     Args:
         who: the network, for the message.
-        learned: what it knows.
-        data: that it shall be used with.
+        learned: what it knows of its training data.
+        data: that it will run on.
 
     Raises:
-        UsageError: when the classes are others, or the same in another order, classes exclude each other on one side only,
-            or a table's columns become other numbers.
+        UsageError: when the classes or their order differ, classes exclude each other on one side only, or a table's columns
+            become other numbers.
     """
     _check_task(who, learned.task, data)
     _check_names(who, learned.class_names, data)
@@ -88,20 +87,20 @@ def check_number(who: str, num_classes: int, data: Data, more: str = "") -> None
     Args:
         who: the network, for the message.
         num_classes: of its outputs.
-        data: that it shall be used with.
+        data: that it will run on.
         more: what else is known of the difference.
 
     Raises:
-        UsageError: when it has not.
+        UsageError: when the numbers differ.
     """
     if num_classes != data.num_classes:
         raise UsageError(
-            f"{who} has {num_classes} classes, data {data.name} has {data.num_classes}{more}{_unseen_first(data)}"
+            f"{who} has {num_classes} classes, data {data.name} has {data.num_classes}{more}{_empty_first_class(data)}"
         )
 
 
 def place_of(section: Mapping[str, Any]) -> str:
-    """Return where the data of a section lie, the same for every way to write it."""
+    """Return where the data of a section are stored, the same for every spelling of it."""
     kind, _, short = str(section["name"]).partition(":")
     path = short or section.get("path")
     return kind if path is None else f"{kind}:{Path(str(path)).expanduser().resolve()}"
@@ -110,7 +109,7 @@ def place_of(section: Mapping[str, Any]) -> str:
 def _check_task(who: str, task: Task, data: Data) -> None:
     is_multilabel = task == "multilabel"
     if is_multilabel != (data.task == "multilabel"):
-        kinds = ("multi-label", "one class a sample") if is_multilabel else ("one class a sample", "multi-label")
+        kinds = ("multi-label", "one class per sample") if is_multilabel else ("one class per sample", "multi-label")
         raise UsageError(f"{who} is of {kinds[0]} data, and data {data.name} is {kinds[1]}")
 
 
@@ -127,7 +126,7 @@ def _check_names(who: str, names: tuple[str, ...], data: Data) -> None:
     first = f"class {number} is {own!r} there and {other!r} here"
     if sorted(names) == sorted(data.class_names):
         raise UsageError(
-            f"{who} has the classes of data {data.name} in another order: {first}; declare them in this order: {_few(names)}"
+            f"{who} has the classes of data {data.name} in another order: {first}; declare them in this order: {first_few(names)}"
         )
     if are_named:
         raise UsageError(
@@ -149,16 +148,12 @@ def _one_sided(there: tuple[str, ...], here: tuple[str, ...]) -> str:
         "there": [name for name in there if name not in here],
         "here": [name for name in here if name not in there],
     }
-    return "; ".join(f"only {side}: {_few(names)}" for side, names in sides.items() if names)
+    return "; ".join(f"only {side}: {first_few(names)}" for side, names in sides.items() if names)
 
 
-def _few(names: Sequence[str]) -> str:
-    return ", ".join(names[:_SHOWN]) + ", ..." * (len(names) > _SHOWN)
-
-
-def _unseen_first(data: Data) -> str:
-    """Say so where the first class has no sample: then labels were counted from 1."""
-    labels = [part.labels for part in (data.train, data.validation, data.test) if part.labels.ndim == 1]
+def _empty_first_class(data: Data) -> str:
+    """Return a hint where the first class has no sample: labels were then counted from 1."""
+    labels = [split.labels for split in (data.train, data.validation, data.test) if split.labels.ndim == 1]
     if not labels or not data.train.has_rows or bool((torch.cat(labels) == 0).any()):
         return ""
     return f", and none of its samples is of class {data.class_names[0]}: labels count from 0"

@@ -15,13 +15,13 @@ from preceptor.data import Data
 from preceptor.errors import UsageError
 from preceptor.models import Adapted, DataSpec, FeatureNetwork, make
 
-__all__ = ["AnyModel", "data_spec", "make_network", "named", "reading_notes", "resolved_section"]
+__all__ = ["AnyModel", "data_spec", "make_network", "model_section", "reading_notes", "resolved_section"]
 
 AnyModel = str | Mapping[str, Any] | nn.Module
 
 
 def data_spec(data: Data) -> DataSpec:
-    """Return what a network must know of the data."""
+    """Return what a network must know of some data."""
     example = None
     if len(data.input_shape) != 3 and data.vocabulary is None:
         example = data.normalisation(data.train.inputs(torch.tensor([0])))[0]
@@ -29,13 +29,13 @@ def data_spec(data: Data) -> DataSpec:
     return DataSpec(data.num_classes, data.input_shape, mean, std, data.vocabulary, example)
 
 
-def make_network(section: ModelSection, samples: DataSpec, *, loads_weights: bool = False) -> nn.Module:
-    """Return a new network for such samples.
+def make_network(section: ModelSection, spec: DataSpec, *, loads_weights: bool = False) -> nn.Module:
+    """Return a new network.
 
     Args:
         section: its name and its keys.
-        samples: what it will be given.
-        loads_weights: whether weights will be loaded into it, so that it need not load its own.
+        spec: of the data that it will run on.
+        loads_weights: whether weights will be loaded into it afterwards, so that it need not load its own.
 
     Raises:
         UsageError: for an unknown name or option, one that only Python can provide, or outputs that do not fit the classes.
@@ -45,23 +45,19 @@ def make_network(section: ModelSection, samples: DataSpec, *, loads_weights: boo
             f"model: {section.name} was passed as a Python object and cannot be made from its name; pass it again from "
             "Python, or name it PKG.MODULE:FACTORY"
         )
-    outputs = samples.num_classes if section.logits is None else section.logits
-    if outputs not in ({1, 2} if samples.num_classes == 2 else {samples.num_classes}):
-        raise UsageError(
-            f"model.logits: {outputs} for {samples.num_classes} classes; one a class, or 1 for two classes"
-        )
-    return make(
-        section.name, replace(samples, num_classes=outputs), section.hyperparameters, loads_weights=loads_weights
-    )
+    outputs = spec.num_classes if section.logits is None else section.logits
+    if outputs not in ({1, 2} if spec.num_classes == 2 else {spec.num_classes}):
+        raise UsageError(f"model.logits: {outputs} for {spec.num_classes} classes; one per class, or 1 for two classes")
+    return make(section.name, replace(spec, num_classes=outputs), section.hyperparameters, loads_weights=loads_weights)
 
 
 def resolved_section(section: ModelSection, network: nn.Module) -> dict[str, Any]:
-    """Return a network's section as plain values that make it again, also where the files it was named by are gone."""
+    """Return a network's section as plain values that make it again, even where the files that it names are gone."""
     return {**section.model_dump(mode="json"), **(network.options if isinstance(network, FeatureNetwork) else {})}
 
 
 def reading_notes(role: str, networks: Sequence[nn.Module]) -> list[str]:
-    """Say of each network how it reads the data, where that is not as they come."""
+    """Return a line for each network that converts its inputs first: how."""
     return [
         f"{role if len(networks) == 1 else f'{role} {number}'}: {network.note}"
         for number, network in enumerate(networks, start=1)
@@ -69,8 +65,8 @@ def reading_notes(role: str, networks: Sequence[nn.Module]) -> list[str]:
     ]
 
 
-def named(model: str | Mapping[str, Any] | ModelSection) -> ModelSection:
-    """Return the section of a network that may be given by its name alone."""
+def model_section(model: str | Mapping[str, Any] | ModelSection) -> ModelSection:
+    """Return the section of a network; a name alone is short for one."""
     if isinstance(model, ModelSection):
         return model
     return ModelSection(name=model) if isinstance(model, str) else ModelSection.model_validate(dict(model))

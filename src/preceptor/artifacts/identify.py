@@ -1,17 +1,15 @@
-"""What a path is: a run folder, something exported, or a bare weights file; and what that knows of its data."""
+"""What a path is: a run folder, something exported, or a bare weights file; and what it says of its network and data."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from preceptor.artifacts.compatibility import TrainingDataInfo
 from preceptor.artifacts.run_folder import RunFolder
 from preceptor.errors import UsageError
-from preceptor.models import (
-    METADATA_KEY,
-    read_metadata,
-    read_model_metadata,
-)
+from preceptor.models import METADATA_KEY, ModelMetadata, read_metadata, read_model_metadata
+from preceptor.types import Vocabulary
 
 __all__ = [
     "PYTHON",
@@ -21,6 +19,7 @@ __all__ = [
     "kept_weights",
     "learned_at",
     "network_of",
+    "run_metadata",
     "tells_its_network",
     "weights_of",
 ]
@@ -33,37 +32,64 @@ _PROGRAMS = (".onnx", ".pt2")
 
 
 def learned_at(path: Path) -> TrainingDataInfo | None:
-    """Return what a run or an exported file knows of the data that it was trained on; None: a bare weights file.
+    """Return what a run or an exported file says of the data that it was trained on; None: a bare weights file.
 
     Raises:
-        UsageError: when there is nothing, or a run that has not finished.
+        UsageError: when the path does not exist, or the run has not finished.
     """
     weights = weights_of(path)
     if is_run(path):
         return TrainingDataInfo.from_run(RunFolder(path))
-    return TrainingDataInfo.from_metadata(read_model_metadata(weights), path) if tells_its_network(weights) else None
+    return (
+        TrainingDataInfo.from_metadata(read_model_metadata(weights), str(path)) if tells_its_network(weights) else None
+    )
 
 
-def kept_weights(folder: RunFolder, epoch: int, key: str) -> Path:
-    """Return the weights file of an epoch that a run kept.
+def run_metadata(folder: RunFolder) -> ModelMetadata:
+    """Return the metadata of a run's network, as an exported file holds them.
+
+    Raises:
+        UsageError: when there is no finished run.
+    """
+    record = folder.read_record()
+    return ModelMetadata(
+        model=record.model,
+        class_names=record.class_names,
+        input_shape=record.input_shape,
+        input_dtype=record.input_dtype,
+        task=record.task,
+        mean=record.normalisation["mean"],
+        std=record.normalisation["std"],
+        vocabulary=Vocabulary.read(record.vocabulary),
+        table=record.table,
+        source_fingerprint=record.source_fingerprint,
+    )
+
+
+def kept_weights(folder: RunFolder, epochs: Sequence[int] | None, key: str) -> list[Path]:
+    """Return the weights files of epochs that a run kept.
 
     Args:
         folder: of the run.
-        epoch: counted from 1.
-        key: under which it was asked for, for messages.
+        epochs: counted from 1; None: all that were kept.
+        key: that names the epochs, for messages.
 
     Raises:
-        UsageError: when it was not kept.
+        UsageError: when one was not kept, or there is none.
     """
     kept = folder.kept_epochs()
-    if epoch not in kept:
-        there = ", ".join(str(number) for number in kept) or "none"
-        raise UsageError(f"{key}: {folder.path} has kept epochs {there}, not {epoch}; teach with keep_every=N")
-    return kept[epoch]
+    wanted = list(kept) if epochs is None else epochs
+    missing = [epoch for epoch in wanted if epoch not in kept]
+    if missing or not wanted:
+        there, absent = (", ".join(map(str, numbers)) for numbers in (kept, missing))
+        raise UsageError(
+            f"{key}: {folder.path} has kept epochs {there or 'none'}, not {absent or 'any'}; teach with keep_every=N"
+        )
+    return [kept[epoch] for epoch in wanted]
 
 
 def is_run(path: Path) -> bool:
-    """Say whether a path is to be read as a run folder, not as what was exported from one."""
+    """Return whether a path is read as a run folder, not as something exported."""
     return not path.is_file() and (RunFolder(path).config.exists() or not (path / WEIGHTS).exists())
 
 
@@ -74,22 +100,22 @@ def network_of(path: str | Path) -> str | None:
 
 
 def is_from_python(path: Path) -> bool:
-    """Say whether the network of a run folder, or of what was exported, was passed from Python and is not known by a name."""
+    """Return whether the network of a run folder, or of something exported, was passed from Python and has no name."""
     if path.exists() and is_run(path):
-        return str(RunFolder(path).read_config()["model"]["name"]).startswith(PYTHON)
+        return str(network_of(path)).startswith(PYTHON)
     weights = path / WEIGHTS if path.is_dir() else path
     return tells_its_network(weights) and str(read_model_metadata(weights).model["name"]).startswith(PYTHON)
 
 
 def weights_of(path: Path, where: str = "") -> Path:
-    """Return the weights file that a path means: itself, or that of a folder for the Hub.
+    """Return the weights file at a path: the file itself, or that of a folder for the Hub.
 
     Args:
         path: of either.
-        where: what messages begin with.
+        where: prefix of messages.
 
     Raises:
-        UsageError: when there is nothing, or a program in place of weights.
+        UsageError: when the path does not exist, or is a program without weights.
     """
     if not path.exists():
         raise UsageError(f"{where}{path}: no such run folder or file")

@@ -1,4 +1,4 @@
-"""Labels that `preceptor label` stored, opened for a run that wants to learn from them."""
+"""Labels that `preceptor label` stored, opened for a run that learns from them."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ __all__ = ["open_labels"]
 
 
 def open_labels(recipe: AnyRecipe, inputs: StudentInputs, teacher: nn.Module | None, data: Data) -> LabelStore:
-    """Return the labels in a folder, if they are those that a recipe needs.
+    """Return the stored labels of a recipe, checked against its data, view and teacher.
 
     Raises:
         UsageError: when they are of another teacher, other data or another view: each difference is named; or when the
-            recipe asks for what is not stored.
+            recipe needs outputs that are not stored.
     """
     for key, is_set in (
         ("inputs", recipe.inputs.name != "real"),
@@ -40,10 +40,10 @@ def open_labels(recipe: AnyRecipe, inputs: StudentInputs, teacher: nn.Module | N
     if recipe.data.view not in {None, stored.view}:
         differences.append(f"data.view: {stored.view} there, {recipe.data.view} here")
     if teacher is not None or inputs.teacher.path is not None:
-        networks = load_teachers(inputs.teacher, data, passed=teacher)
-        asked = [fingerprint(network) for network in networks]
-        if asked != list(stored.teachers):
-            differences.append(f"teacher: {', '.join(stored.teachers)} there, {', '.join(asked)} here")
+        networks = load_teachers(inputs.teacher, data, teacher=teacher)
+        fingerprints = [fingerprint(network) for network in networks]
+        if fingerprints != list(stored.teachers):
+            differences.append(f"teacher: {', '.join(stored.teachers)} there, {', '.join(fingerprints)} here")
     if differences:
         raise UsageError(f"labels: {store.folder} are other labels: {'; '.join(differences)}")
     return store

@@ -19,7 +19,7 @@ __all__ = ["command_line", "fingerprint", "git_commit", "versions"]
 
 
 def versions() -> dict[str, str]:
-    """Return the versions that decide a run's numbers, and the kind of processor."""
+    """Return the versions that a run's numbers depend on, and the kind of processor."""
     packages = {name: metadata.version(name) for name in ("preceptor", "torch", "numpy")}
     return {"python": platform.python_version(), **packages, "machine": f"{platform.machine()}, {os.cpu_count()} cores"}
 
@@ -27,7 +27,7 @@ def versions() -> dict[str, str]:
 def git_commit() -> str | None:
     """Return the commit of the working folder, with "+" when it has uncommitted changes; None outside git."""
     try:
-        described = subprocess.run(
+        process = subprocess.run(
             ["git", "describe", "--always", "--abbrev=12", "--dirty=+", "--exclude=*"],
             capture_output=True,
             text=True,
@@ -36,7 +36,7 @@ def git_commit() -> str | None:
         )
     except (OSError, subprocess.SubprocessError):
         return None
-    return described.stdout.strip() or None
+    return process.stdout.strip() or None
 
 
 def command_line() -> str:

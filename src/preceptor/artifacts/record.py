@@ -44,7 +44,7 @@ class RunRecord(BaseModel):
         seconds: of training.
         images_per_second: mean over epochs.
         parameters: of the network.
-        task: what is asked of the network.
+        task: of the network.
         num_classes: of the data.
         class_names: one per class.
         input_shape: of one sample.

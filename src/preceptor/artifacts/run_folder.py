@@ -38,7 +38,7 @@ class RunFolder:
     """One run on disk.
 
     Args:
-        path: the folder; it need not exist yet. As a context it lets go at its end of what `claim` took.
+        path: the folder; it need not exist yet. Used as a context manager, it releases at the end what `claim` locked.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -65,7 +65,7 @@ class RunFolder:
 
     @property
     def result(self) -> Path:
-        """What came out; there once the run is finished."""
+        """The record; it exists once the run is finished."""
         return self.path / "result.json"
 
     @property
@@ -79,7 +79,7 @@ class RunFolder:
         return self.path / "checkpoint"
 
     def stage(self, name: str) -> RunFolder:
-        """Return the folder of a stage before the run proper, made where it was missing."""
+        """Return the folder of a stage before the main run, created where missing."""
         folder = RunFolder(self.path / "stages" / name)
         folder.path.mkdir(parents=True, exist_ok=True)
         return folder
@@ -91,18 +91,18 @@ class RunFolder:
 
     @property
     def is_finished(self) -> bool:
-        """Whether the run has come to its end."""
+        """Whether the run has finished."""
         return self.result.exists()
 
     def check(self, *, resume: bool, overwrite: bool) -> list[str]:
-        """Return the names of what is in the folder, if a run may be written there; nothing is changed.
+        """Return the names of the folder's entries, if a run may be written there; nothing is changed.
 
         Args:
             resume: it would continue what is there.
             overwrite: it would delete an earlier run's files.
 
         Raises:
-            UsageError: when it is a file, holds something else, or a run that is neither continued nor deleted.
+            UsageError: when it is a file, holds something else, or holds a run that is neither resumed nor overwritten.
         """
         if self.path.exists() and not self.path.is_dir():
             raise UsageError(f"out: {self.path} is a file, not a folder")
@@ -117,7 +117,7 @@ class RunFolder:
         return content
 
     def check_same(self, config: Mapping[str, Any]) -> None:
-        """Check that a configuration is that of this run, but for what may change when it is resumed.
+        """Check that a configuration is that of this run, except for keys that may change on resuming.
 
         Raises:
             UsageError: when it is not: the first difference is named.
@@ -129,7 +129,7 @@ class RunFolder:
                 raise UsageError(f"out: {self.path} was started with {name}={old}, not {new}; resume needs the same")
 
     def claim(self, config: Mapping[str, Any], *, resume: bool, overwrite: bool) -> None:
-        """Make the folder this run's own, to the end of its `with` block, and write its configuration.
+        """Lock the folder for this run until its `with` block ends, and write its configuration.
 
         Args:
             config: the resolved configuration, plain values only.
@@ -181,7 +181,7 @@ class RunFolder:
         write_record(self.result, record)
 
     def metrics_log(self, *, writes: bool = True) -> MetricsLog:
-        """Return the run's log of epochs; of several processes only the first one writes."""
+        """Return the run's log of epochs; only the first of several processes writes it."""
         return MetricsLog(self.metrics, writes=writes)
 
     def _clear(self) -> None:

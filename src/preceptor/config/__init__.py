@@ -1,1 +1,1 @@
-"""What was asked: sections, overrides, presets, and the one recipe that they resolve to."""
+"""The configuration: sections, overrides, presets, and the one recipe that they resolve to."""

@@ -53,7 +53,7 @@ def make_recipe(
         network_of: returns the name of the network of a run folder, for presets that depend on it.
 
     Raises:
-        UsageError: one line for each bad key.
+        UsageError: one line per bad key.
 
     Example:
         >>> from preceptor.config.sections import TeachRecipe

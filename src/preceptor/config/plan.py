@@ -1,4 +1,4 @@
-"""How long and how a recipe trains: its sections turned into the plan of the training loop."""
+"""From a recipe to the plan of the training loop: how long and how to train."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ def make_plan(recipe: AnyRecipe, epochs: int, policy: Policy, *, has_validation:
     """Return the plan of a recipe.
 
     Args:
-        recipe: with nothing left open.
+        recipe: with no key left open.
         epochs: of the recipe.
         policy: may make epochs longer.
         has_validation: whether there is a split to choose an epoch on.
 
     Raises:
-        UsageError: for an end that does not fit the length, or a choice that cannot be made.
+        UsageError: for an end that does not fit the length, or a selection that is impossible.
     """
     epochs = last = policy.epochs(epochs)
     selection, averaging = Selection(), recipe.averaging

@@ -30,7 +30,7 @@ class Preset:
         both: keys for teachers and students.
         lr: peak learning rate.
         gentle_lr: that of MobileNetV2, ShuffleV1 and ShuffleV2.
-        teach: further keys for teachers.
+        teach: more keys for teachers.
         methods: keys for students, by method.
         pairs: keys of the method, by (method, teacher's network, student's network).
     """
@@ -101,7 +101,7 @@ _PAIRS: Mapping[tuple[str, str, str], Nested] = {
     },
 }
 
-_BEYOND: Nested = {"inputs": {"name": "kd_plus", "real_share": 0.3, "match": "real_batches"}}
+_KD_PLUS: Nested = {"inputs": {"name": "kd_plus", "real_share": 0.3, "match": "real_batches"}}
 _NESTEROV: Nested = {"optim": {"nesterov": True}}
 
 PRESETS: dict[str, Preset] = {
@@ -136,21 +136,21 @@ PRESETS: dict[str, Preset] = {
         {**_CIFAR, "optim": {**_CIFAR["optim"], "weight_decay": 1e-4}},
         lr=0.05,
         gentle_lr=0.01,
-        methods={"kd_plus": _BEYOND, "pe_bkd": _BEYOND},
+        methods={"kd_plus": _KD_PLUS, "pe_bkd": _KD_PLUS},
     ),
 }
 
 
 def complete(values: Nested, *, is_student: bool, network_of: NetworkOf) -> dict[str, Any]:
-    """Return a recipe's values with those of its preset and its method below them.
+    """Return a recipe's values, completed by those of its preset and its method.
 
     Args:
-        values: nested, as the user gave them, sections spelled out.
-        is_student: whether it is a recipe of distill.
+        values: nested, as the user wrote them; every section is a mapping.
+        is_student: whether it is a recipe of `distill`.
         network_of: returns the name of the network of a run folder, None where there is none.
 
     Raises:
-        UsageError: for an unknown preset, or when a term needs a key that was not given.
+        UsageError: for an unknown preset, or when a term needs a key that is missing.
     """
     method = values.get("method", {}).get("name", "kd") if is_student else None
     below: Nested = {}
@@ -162,7 +162,7 @@ def complete(values: Nested, *, is_student: bool, network_of: NetworkOf) -> dict
     if "method" in below:
         below = _over({"method": {"name": method}}, below)
     if values.get("inputs", {}).get("name") not in {None, _at(below, "inputs.name")}:
-        below = {key: value for key, value in below.items() if key != "inputs"}  # knobs of another policy
+        below = {key: value for key, value in below.items() if key != "inputs"}  # hyperparameters of another policy
     full = _over(values, below)
     _check_needs(full, "method" if is_student else "objective")
     return full

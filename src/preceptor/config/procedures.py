@@ -1,4 +1,4 @@
-"""Ways of distilling that are no loss of their own, under a method's name: what they set elsewhere in the recipe."""
+"""Methods without a loss of their own: KD, and what each sets elsewhere in the recipe."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The training settings that fit a kind of data, and how they fill what a recipe leaves open.
+"""The default training settings for each kind of data; they fill what a recipe leaves open.
 
 Source of "cifar": the protocol of Tian, Krishnan, Isola (ICLR 2020), shared by most CIFAR-100 distillation tables;
 of "photographs": rate, batch, decay and length of ImageNet training as in He, Zhang, Ren, Sun (CVPR 2016), the rate on a cosine;
@@ -44,11 +44,11 @@ PROTOCOLS = {
 
 
 def fill(recipe: AnyRecipe, data: Data) -> AnyRecipe:
-    """Return the recipe with everything that it leaves open as the data's protocol says.
+    """Return the recipe with every open key filled from the data's protocol.
 
     Args:
         recipe: as the user stated it.
-        data: whose protocol, augmentation and validation share count.
+        data: whose protocol, view and validation share fill it.
     """
     protocol, optim, schedule = PROTOCOLS[data.protocol], recipe.optim, recipe.schedule
     name = optim.name if "name" in optim.model_fields_set else protocol.optimizer

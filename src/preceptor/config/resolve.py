@@ -32,7 +32,7 @@ class ResolvedRecipe:
         view: augmentation of the training samples.
         batch_size: rows of a batch, over all processes.
         student_inputs: what only a student learns from.
-        notes: what the user should hear about, a line each.
+        notes: for the user, one line each.
     """
 
     stated: AnyRecipe
@@ -54,8 +54,8 @@ def resolve(
     Args:
         recipe: as the user stated it.
         data: whose protocol decides what the recipe leaves open.
-        objective: takes the place of the recipe's terms, where it was passed from Python.
-        view: of stored labels, which decide it.
+        objective: passed from Python; replaces the recipe's terms.
+        view: of stored labels; replaces the recipe's.
 
     Raises:
         UsageError: for anything wrong with the recipe, or between it and the data.
@@ -86,7 +86,7 @@ def resolve(
 
 
 def make_policy(section: InputsSection) -> tuple[InputsSection, Policy]:
-    """Return an input policy, and its section with every hyperparameter.
+    """Return an input policy's section with every hyperparameter, and the policy.
 
     Raises:
         UsageError: for an unknown name or hyperparameter, or a wrong value.

@@ -30,27 +30,32 @@ __all__ = [
 ]
 
 
-# what the protocol decides where it is not stated, in sections that training knows too
+# keys of training's own sections that the protocol decides where the recipe leaves them open
 PROTOCOL_KEYS = {"optim": ("name", "lr", "weight_decay"), "schedule": ("name",)}
 
+_DEVICE = Annotated[str, Field(description="auto, cpu, cuda, cuda:1, mps")]
+_ENGINE = Annotated[
+    EngineName,
+    Field(description="fast: bf16 and compiled; plain: fp32, not compiled; auto: bf16, compiled where that pays"),
+]
 _WORKERS = Annotated[
-    int, Field(ge=0, description="processes that read ahead, where samples are not held in memory; 0: none")
+    int, Field(ge=0, description="processes that read ahead, where samples are not in memory; 0: none")
 ]
 
 
 class OpenSection(Settings):
-    """Takes further keys: the hyperparameters of what it names, checked against its signature."""
+    """A section with more keys: the hyperparameters of what it names, checked against its signature."""
 
     model_config = ConfigDict(extra="allow")
 
     @property
     def hyperparameters(self) -> dict[str, Any]:
-        """The further keys."""
+        """The other keys."""
         return dict(self.model_extra or {})
 
 
 class DataSection(OpenSection):
-    """Where the samples come from; further keys (root, size, ...) belong to the source."""
+    """Where the samples come from; other keys (root, size, ...) belong to the source."""
 
     name: Annotated[str, Field(description="a source of `preceptor list data`, e.g. cifar100, folder:PATH, npz:PATH")]
     validation: Annotated[
@@ -62,22 +67,16 @@ class DataSection(OpenSection):
     split_seed: Annotated[int, Field(ge=0, description="of the train/validation split; not tied to `seed`")] = 0
     labelled_fraction: Annotated[
         float | None,
-        Field(
-            gt=0,
-            lt=1,
-            description="share of train whose labels are known: teachers train on it, students see the rest too",
-        ),
+        Field(gt=0, lt=1, description="labelled share of train: teachers train on it, students see the rest too"),
     ] = None
     view: Annotated[
         str | None,
-        Field(
-            description="augmentation: none, flip, crop_flip or random_resized_crop_flip (protocol: the source's own)"
-        ),
+        Field(description="augmentation: none, flip, crop_flip, random_resized_crop_flip (protocol: the source's)"),
     ] = None
 
 
 class ModelSection(OpenSection):
-    """The network to train; further keys are its constructor's."""
+    """The network to train; other keys are its constructor's."""
 
     name: Annotated[
         str, Field(description="of `preceptor list models`, timm:NAME, torchvision:NAME, hf:PLACE, PKG.MODULE:FACTORY")
@@ -101,7 +100,7 @@ class TeacherSection(Settings):
     model: Annotated[
         str | ModelSection | None,
         Field(
-            description="the network, for a bare weights file or one that comes with weights; keys: teacher.model.name, ..."
+            description="the network, of a bare weights file or with weights of its own; keys: teacher.model.name, ..."
         ),
     ] = None
     epoch: Annotated[
@@ -113,7 +112,7 @@ class TeacherSection(Settings):
     ] = None
     switch_epochs: Annotated[
         tuple[int, ...] | None,
-        Field(description="the student's epoch at which each next anchor takes over (default: equal parts)"),
+        Field(description="the student's epoch at which each next anchor takes over (default: evenly spaced)"),
     ] = None
     assistants: Annotated[
         tuple[str, ...],
@@ -124,7 +123,7 @@ class TeacherSection(Settings):
 
 
 class ObjectiveSection(OpenSection):
-    """What is minimised; further keys are hyperparameters of the named objective, or the names of terms with theirs."""
+    """What is minimised; other keys are hyperparameters of the named objective, or the names of terms with theirs."""
 
     name: Annotated[
         str | None, Field(description="of `preceptor list objectives` or `methods`; none: the terms alone")
@@ -132,14 +131,14 @@ class ObjectiveSection(OpenSection):
 
 
 class InputsSection(OpenSection):
-    """Where the networks are evaluated; further keys are hyperparameters of the named policy."""
+    """Where the networks are evaluated; other keys are hyperparameters of the named policy."""
 
     name: Annotated[str, Field(description="of `preceptor list inputs`: the samples, or inputs beyond them")] = "real"
 
 
 @dataclass(frozen=True, slots=True)
 class StudentInputs:
-    """What only a student learns from; a recipe of a teacher has nothing of it."""
+    """What only a student learns from; in a recipe of a teacher, all defaults."""
 
     teacher: TeacherSection = TeacherSection()
     labels: str | None = None
@@ -203,11 +202,8 @@ class Recipe(Settings):
         Literal["truncate", "rescaled_schedule"],
         Field(description="for stop_at=N: cut the schedule off there, or squeeze it into N epochs"),
     ] = "truncate"
-    device: Annotated[str, Field(description="auto, cpu, cuda, cuda:1, mps")] = "auto"
-    engine: Annotated[
-        EngineName,
-        Field(description="fast: bf16 and compiled; plain: fp32, not compiled; auto: bf16, compiled where that pays"),
-    ] = "auto"
+    device: _DEVICE = "auto"
+    engine: _ENGINE = "auto"
     precision: Annotated[
         Precision,
         Field(description="of the networks' forward passes (auto: bf16 where the device computes in it, unless plain)"),
@@ -256,7 +252,7 @@ class DistillRecipe(Recipe):
     method: ObjectiveSection = ObjectiveSection(name="kd")
     unlabelled: Annotated[
         DataSection | None,
-        Field(description="samples to learn from beside `data`, their labels not shown: the name of data"),
+        Field(description="a data source to learn from beside `data`, without its labels"),
     ] = None
     unlabelled_ratio: Annotated[float, Field(gt=0, description="rows without a label to one with, in every batch")] = (
         1.0
@@ -295,10 +291,7 @@ class LabelRecipe(Settings):
     ] = None
     rows_per_shard: Annotated[int, Field(ge=1, description="samples per file")] = 65536
     batch_size: Annotated[int, Field(ge=1, description="samples per forward pass")] = 256
-    device: Annotated[str, Field(description="auto, cpu, cuda, cuda:1, mps")] = "auto"
-    engine: Annotated[
-        EngineName,
-        Field(description="fast: bf16 and compiled; plain: fp32, not compiled; auto: bf16, compiled where that pays"),
-    ] = "auto"
+    device: _DEVICE = "auto"
+    engine: _ENGINE = "auto"
     precision: Annotated[Precision, Field(description="of the teacher's forward pass")] = "auto"
     workers: _WORKERS = 0

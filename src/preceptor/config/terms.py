@@ -1,6 +1,6 @@
 """From an `objective` or `method` section to the sum of terms it stands for.
 
-A key of the section is a knob of the objective it names (`method.temperature=4`), its `weight`, or the name of a term
+A key of the section is a hyperparameter of the objective it names (`method.temperature=4`), its `weight`, or the name of a term
 (`method.cross_entropy.weight=0.5`, `method.at.weight=1000`); a term not in the named sum is added to it.
 """
 
@@ -31,15 +31,15 @@ _ALL: Mapping[str, Entry] = {**OBJECTIVES, **METHODS, **PROCEDURES}
 
 
 def resolve_terms(section: ObjectiveSection, where: str, *, has_teacher: bool) -> dict[str, dict[str, Any]]:
-    """Return the terms of a section, each with its objective's name, weight and every knob, as plain data.
+    """Return the terms of a section, each with its objective's name, its weight and every hyperparameter, as plain data.
 
     Args:
         section: what the user wrote.
         where: "objective" or "method", for messages.
-        has_teacher: whether methods, which take something from a teacher, may be used.
+        has_teacher: whether methods, which learn from a teacher, may be used.
 
     Raises:
-        UsageError: for an unknown name, knob or term, or a wrong value.
+        UsageError: for an unknown name, hyperparameter or term, or a wrong value.
     """
     entries = _ALL if has_teacher else OBJECTIVES
     terms = _named(section.name, where, entries, has_teacher=has_teacher)
@@ -55,13 +55,13 @@ def resolve_terms(section: ObjectiveSection, where: str, *, has_teacher: bool) -
             raise UsageError(f"{where}.{key}: unknown key{did_you_mean(key, [*sorted(own), *terms, *entries])}")
     if not terms:
         raise UsageError(f"{where}: names no objective and no term")
-    return {name: _settled(name, settings, where, entries) for name, settings in terms.items()}
+    return {name: _resolve_term(name, settings, where, entries) for name, settings in terms.items()}
 
 
 def build_sum(terms: Mapping[str, Mapping[str, Any]]) -> Sum:
     """Return the objective that resolved terms describe.
 
-    A term whose weight is plainly 0 is left out, unless it has a stage of its own before the run.
+    A term with the constant weight 0 is left out, unless it has a stage of its own before the run.
     """
     built: dict[str, tuple[Weight, Objective]] = {}
     for name, settings in terms.items():
@@ -81,11 +81,11 @@ def build_sum(terms: Mapping[str, Mapping[str, Any]]) -> Sum:
 
 
 def unlikely(objective: Sum, *, has_teacher: bool) -> tuple[str, ...]:
-    """Return what of a sum is hardly meant, a line each: a teacher that nothing looks at, a loss that is made large.
+    """Return a warning for each setting that is hardly intended: a teacher that no term reads, a loss that is maximised.
 
     Args:
         objective: of the run.
-        has_teacher: whether there is one.
+        has_teacher: whether the run has one.
     """
     lines = []
     if has_teacher and not any(term.uses_teacher for _, term in objective.named_terms()):
@@ -95,8 +95,8 @@ def unlikely(objective: Sum, *, has_teacher: bool) -> tuple[str, ...]:
     for name, term in objective.named_terms():
         weight = objective.weight_of[name]
         peak = weight.peak if isinstance(weight, Schedule) else weight
-        is_meant = any(type(term) is entry.objective and _is_below(entry.weight) for entry in _ALL.values())
-        if peak < 0 and not is_meant:
+        is_intended = any(type(term) is entry.objective and _is_below(entry.weight) for entry in _ALL.values())
+        if peak < 0 and not is_intended:
             lines.append(f"warning: term {name} has weight {peak:g}: it is made as large as can be, not small")
     return tuple(lines)
 
@@ -121,7 +121,7 @@ def _named(
     raise UsageError(f"{where}: unknown name {name!r}{did_you_mean(name, [*entries, *SUMS])}")
 
 
-def _settled(name: str, settings: dict[str, Any], where: str, entries: Mapping[str, Entry]) -> dict[str, Any]:
+def _resolve_term(name: str, settings: dict[str, Any], where: str, entries: Mapping[str, Entry]) -> dict[str, Any]:
     key = settings.pop("name")
     if key not in entries:
         raise UsageError(f"{where}.{name}.name: unknown name {key!r}{did_you_mean(str(key), entries)}")

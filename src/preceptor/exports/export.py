@@ -10,8 +10,8 @@ import torch
 from torch import nn
 
 from preceptor.artifacts.compatibility import TrainingDataInfo
-from preceptor.artifacts.create import AnyModel, named
-from preceptor.artifacts.identify import PYTHON, WEIGHTS, kept_weights
+from preceptor.artifacts.create import AnyModel, model_section
+from preceptor.artifacts.identify import PYTHON, WEIGHTS, kept_weights, run_metadata
 from preceptor.artifacts.load import load_run_network
 from preceptor.artifacts.provenance import fingerprint
 from preceptor.artifacts.run_folder import RunFolder
@@ -22,7 +22,7 @@ from preceptor.exports.card import model_card
 from preceptor.exports.deployed import DeployedNetwork, check_outputs, example_inputs, trace
 from preceptor.exports.hub import CARD, HubFile, HubFolder
 from preceptor.exports.onnx import OPSET, open_onnx, quantise, to_onnx
-from preceptor.exports.open_model import OpenModel, run_metadata
+from preceptor.exports.open_model import OpenModel
 from preceptor.exports.pt2 import open_pt2, to_pt2
 from preceptor.files import write_atomically, write_text
 from preceptor.models import METADATA_KEY, ModelMetadata, Normalise, Output, load_weights, save_weights
@@ -128,9 +128,9 @@ def export(
     _check(folder, target, has_hub=hub_folder is not None, output=output, normalise=normalise, int8=int8)
     hub = None if hub_folder is None else HubFolder(Path(hub_folder))
     metadata = replace(run_metadata(folder), output=output, normalise=normalise)
-    weights = folder.weights if epoch is None else kept_weights(folder, epoch, "epoch")
+    weights = folder.weights if epoch is None else kept_weights(folder, [epoch], "epoch")[0]
     if model is not None and not isinstance(model, nn.Module):
-        metadata = replace(metadata, model=named(model).model_dump())
+        metadata = replace(metadata, model=model_section(model).model_dump())
     network, test = _network(run, folder, weights, model), _test_data(run, folder) if int8 else None
     if hub is not None:
         hub.check(fingerprint(network), overwrite=overwrite)
@@ -185,7 +185,7 @@ def _write(network: nn.Module, metadata: ModelMetadata, to: Path) -> Exported:
 def _network(run: str | Path | Result, folder: RunFolder, weights: Path, model: AnyModel | None) -> nn.Module:
     """Return the run's network with these weights, even where a Result's model has been changed since."""
     if not isinstance(run, Result) or model is not None:
-        return load_run_network(folder, weights, model=model, key="--model")[0].eval()
+        return load_run_network(folder, weights, model=model, key="--model").eval()
     network = copy.deepcopy(run.model).cpu()
     load_weights(network, weights)
     return network.eval()

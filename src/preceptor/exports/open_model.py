@@ -10,7 +10,7 @@ from jaxtyping import Float, Shaped
 from torch import Tensor
 
 from preceptor.artifacts.create import AnyModel
-from preceptor.artifacts.identify import is_run
+from preceptor.artifacts.identify import is_run, run_metadata, weights_of
 from preceptor.artifacts.load import load_exported, load_run_network
 from preceptor.artifacts.run_folder import RunFolder
 from preceptor.data import Normalisation
@@ -18,10 +18,9 @@ from preceptor.errors import UsageError
 from preceptor.exports.deployed import DeployedNetwork, Forward, probabilities
 from preceptor.exports.onnx import open_onnx
 from preceptor.exports.pt2 import open_pt2
-from preceptor.models import ModelMetadata
-from preceptor.types import Vocabulary
+from preceptor.models import ModelMetadata, read_model_metadata
 
-__all__ = ["OpenModel", "open_model", "run_metadata"]
+__all__ = ["OpenModel", "open_model"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,9 +69,10 @@ def open_model(path: Path, model: AnyModel | None = None) -> OpenModel:
         raise UsageError(f"{path}: is no .onnx, .pt2 or .safetensors file")
     if path.exists() and is_run(path):
         folder = RunFolder(path)
-        network, metadata = load_run_network(folder, model=model, key="--model")[0], run_metadata(folder)
+        network, metadata = load_run_network(folder, model=model, key="--model"), run_metadata(folder)
     else:
-        network, metadata = load_exported(path, model, key="--model")
+        network = load_exported(path, model=model, key="--model")
+        metadata = read_model_metadata(weights_of(path))
     deployed = DeployedNetwork(network, metadata).eval()
 
     def run_network(samples: Tensor) -> Tensor:
@@ -81,24 +81,3 @@ def open_model(path: Path, model: AnyModel | None = None) -> OpenModel:
         return logits
 
     return OpenModel(metadata, run_network)
-
-
-def run_metadata(folder: RunFolder) -> ModelMetadata:
-    """Return the metadata of a run's network, as an exported file holds them.
-
-    Raises:
-        UsageError: when there is no finished run.
-    """
-    record = folder.read_record()
-    return ModelMetadata(
-        model=record.model,
-        class_names=record.class_names,
-        input_shape=record.input_shape,
-        input_dtype=record.input_dtype,
-        task=record.task,
-        mean=record.normalisation["mean"],
-        std=record.normalisation["std"],
-        vocabulary=Vocabulary.read(record.vocabulary),
-        table=record.table,
-        source_fingerprint=record.source_fingerprint,
-    )

@@ -106,7 +106,7 @@ def find_teachers(resolved: ResolvedRecipe, inputs: LoadedInputs, teacher: nn.Mo
     if inputs.store is not None:
         return TeacherSet(store=inputs.store)
     anchors = () if teacher is not None else load_anchors(section, data)
-    return TeacherSet(load_teachers(section, data, passed=teacher), anchors)
+    return TeacherSet(load_teachers(section, data, teacher=teacher), anchors)
 
 
 def build(

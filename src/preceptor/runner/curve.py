@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from preceptor.artifacts.load import checked_run
+from preceptor.artifacts.load import load_run_network
 from preceptor.artifacts.run_folder import RunFolder
 from preceptor.config.sections import DistillRecipe
 from preceptor.errors import UsageError
@@ -66,7 +66,7 @@ def curve(recipe: DistillRecipe, *, show: bool = True, tell: Callable[[str], Non
     points: list[Point] = []
     for epoch in kept:
         tell(f"teacher epoch {epoch} ({len(points) + 1} of {len(kept)})")
-        network = checked_run(folder, data, kept[epoch], model=recipe.teacher.model, key="teacher.model")
+        network = load_run_network(folder, kept[epoch], model=recipe.teacher.model, data=data, key="teacher.model")
         teacher = Candidate(f"epoch {epoch}", network)
         (seen,) = assess_candidates([teacher], data, engine, workers=recipe.workers)
         out = f"{recipe.out}/epoch_{epoch:04d}"

@@ -126,7 +126,7 @@ def reopen(folder: RunFolder, model: nn.Module | None, data: Data, engine: Engin
         engine: on which the network runs.
         workers: processes that read ahead.
     """
-    network, _ = load_run_network(folder, model=model)
+    network = load_run_network(folder, model=model)
     if model is not None and model.state_dict().keys() == network.state_dict().keys():
         model.load_state_dict(network.state_dict())
         network = model

@@ -75,7 +75,7 @@ def label(
     if recipe.top is not None and data.task == "multilabel":
         raise UsageError(f"top: {recipe.top} keeps the largest of classes that exclude each other; leave it out here")
     encoding = Encoding(data.num_classes, recipe.dtype, recipe.top)
-    networks = load_teachers(recipe.teacher, data, passed=teacher)
+    networks = load_teachers(recipe.teacher, data, teacher=teacher)
     fingerprints = tuple(fingerprint(network) for network in networks)
     show = show and join_processes().is_first
     with Progress(console=Console(stderr=True, quiet=not show), disable=not show) as shown:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 import preceptor
-from preceptor.data import Loader, load
+from preceptor.data import Loader, LoaderSettings, load
 from preceptor.divergences import log_soften
 from preceptor.errors import UsageError
 from preceptor.models import observe
@@ -41,12 +41,14 @@ def some_batch(epoch: int = 1, extra: bool = False) -> Batch:
     extra_views = ["rotated_90", "strong"] if extra else []
     loader = Loader(
         data.train,
-        batch_size=8,
-        view="crop_flip",
-        normalisation=data.normalisation,
-        seed=0,
-        device=torch.device("cpu"),
-        extra_views=extra_views,
+        LoaderSettings(
+            batch_size=8,
+            view="crop_flip",
+            normalisation=data.normalisation,
+            seed=0,
+            device=torch.device("cpu"),
+            extra_views=extra_views,
+        ),
     )
     batch = next(loader.batches(epoch))
     assert list(batch.extra_views) == extra_views

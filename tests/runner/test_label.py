@@ -101,7 +101,7 @@ def test_several_teachers_are_averaged(teacher: Path, tmp_path: Path) -> None:
             {"method": {"name": "at", "pairs": {"block1": "block1"}}},
             r"hold logits only, and this method needs the teacher itself",
         ),
-        ({"method": "mlkd"}, r"hold logits only, .* \(further views: strong\)"),
+        ({"method": "mlkd"}, r"hold logits only, .* \(extra views: strong\)"),
         ({"method": "simkd"}, "needs? .*teacher|teacher network, and the run has none"),
         ({"method": "function_matching"}, "inputs: cannot be used with labels="),
     ],

@@ -37,7 +37,7 @@ def teacher(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def labels(teacher: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("labels") / "l"
     made = preceptor.label(data=DATA, teacher=teacher, out=out, views=4, progress=False)
-    assert made.asked == 4 * 300
+    assert made.num_predicted == 4 * 300
     assert made.bytes == 4 * (300 * 20 + 128)
     return out
 

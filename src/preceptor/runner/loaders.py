@@ -1,4 +1,4 @@
-"""The batches of a run: of its samples, of an unlabelled pool beside them, and of both as the input policy shows them."""
+"""The batches of a run: its samples, an unlabelled pool beside them, and both after the input policy."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ __all__ = ["make_loaders"]
 
 
 def make_loaders(resolved: ResolvedRecipe, inputs: LoadedInputs, engine: Engine) -> tuple[Batches, PolicyLoader]:
-    """Return the batches of the samples themselves, and those batches as the policy shows them.
+    """Return the batches of the samples, and those batches after the input policy.
 
     Raises:
-        UsageError: when views, policy or pool do not go with the data.
+        UsageError: when views, policy or pool do not fit the data.
     """
     data, pool, recipe = inputs.data, inputs.pool, resolved.stated
     rank, world_size = engine.processes.rank, engine.processes.world_size

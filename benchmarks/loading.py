@@ -22,7 +22,7 @@ from step_speed import machine
 from torch.utils.data import Dataset
 
 from preceptor.bench.job import Job, images
-from preceptor.data import Items, Loader
+from preceptor.data import Items, Loader, LoaderSettings
 from preceptor.models import create
 from preceptor.types import Batch
 
@@ -71,12 +71,14 @@ def main() -> None:
                 for name, (source, workers) in loaders.items():
                     loader = Loader(
                         source,
-                        batch_size=BATCH_SIZE,
-                        view="crop_flip",
-                        normalisation=normalisation,
-                        seed=number,
-                        device=torch.device("cpu"),
-                        workers=workers,
+                        LoaderSettings(
+                            batch_size=BATCH_SIZE,
+                            view="crop_flip",
+                            normalisation=normalisation,
+                            seed=number,
+                            device=torch.device("cpu"),
+                            workers=workers,
+                        ),
                     )
                     rates[what][name].append(rate(loader.batches(1), work))
     record = {

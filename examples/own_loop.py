@@ -4,7 +4,7 @@ import torch
 
 import preceptor
 from preceptor.assessment import compare, measure
-from preceptor.data import Loader, load, plain_batches
+from preceptor.data import Loader, LoaderSettings, load, plain_batches
 from preceptor.data.augment.mixtures import Mixup
 from preceptor.objectives.distill import DKD
 
@@ -13,7 +13,9 @@ teacher = preceptor.teach(data=data, model="convnet_m", epochs=15, out="runs/loo
 student = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 64), torch.nn.ReLU(), torch.nn.Linear(64, 10))
 optimizer = torch.optim.AdamW(student.parameters(), lr=3e-3)
 cpu, dkd = torch.device("cpu"), DKD(temperature=4.0)
-loader = Loader(data.train, batch_size=64, view="none", normalisation=data.normalisation, seed=0, device=cpu)
+loader = Loader(
+    data.train, LoaderSettings(batch_size=64, view="none", normalisation=data.normalisation, seed=0, device=cpu)
+)
 mixup = Mixup(alpha=0.5, real_share=0.5)
 
 for epoch in range(1, 31):

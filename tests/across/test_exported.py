@@ -73,7 +73,7 @@ def test_it_is_measured_on_data_that_are_named(
 def test_it_labels_and_is_started_from(kind: str, places: dict[str, Path], tmp_path: Path) -> None:
     made = preceptor.label(data=DATA, teacher=places[kind], out=tmp_path / "labels", progress=False)
     again = preceptor.label(data=DATA, teacher=places["run"], out=tmp_path / "labels", progress=False)
-    assert (made.asked, again.asked) == (len(data_room.load("digits", limit=200).train), 0)
+    assert (made.num_predicted, again.num_predicted) == (len(data_room.load("digits", limit=200).train), 0)
     started = {
         name: preceptor.teach(
             data=DATA, model="convnet_m", epochs=1, start_from=places[name], out=tmp_path / name, progress=False

@@ -17,8 +17,6 @@ from preceptor.assessment import measure
 from preceptor.cli import main
 from preceptor.data import load
 from preceptor.errors import UsageError
-from preceptor.training import average_outputs
-from preceptor.types import Outputs
 
 TRAINING: dict[str, Any] = {
     "engine": "plain",
@@ -184,10 +182,3 @@ def test_splits_are_drawn_and_say_so(data: str) -> None:
     assert (found.task, found.num_classes) == ("multilabel", 10)
     assert any("splits are drawn without stratification" in note for note in found.notes)
     assert torch.equal(load(data, limit=100).train.labels, load(data, limit=100).train.labels)
-
-
-def test_a_team_says_the_mean_probability_of_each_class() -> None:
-    one, other = torch.randn(2, 4, 3).unbind(0)
-    found = average_outputs([Outputs(one), Outputs(other)], "multilabel")
-    torch.testing.assert_close(torch.sigmoid(found.logits), (torch.sigmoid(one) + torch.sigmoid(other)) / 2)
-    assert torch.equal(found.members[1].logits, other)

@@ -8,15 +8,9 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
 
 import preceptor
-from preceptor.data import Loader, load
-from preceptor.divergences import log_soften
 from preceptor.errors import UsageError
-from preceptor.models import observe
-from preceptor.training import EnsembleTeacher, LiveTeacher, SequentialTeacher, choose_engine
-from preceptor.types import Batch, Outputs, View
 
 SMALL = {"name": "digits", "limit": 128, "test_limit": 32}
 
@@ -34,74 +28,6 @@ def teachers(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 def student(out: Path, teacher: dict[str, Any], **more: Any) -> preceptor.Result:
     settings = {"epochs": 2, "batch_size": 32, "progress": False, **more}
     return preceptor.distill(data=SMALL, teacher=teacher, model="convnet_s", out=out, **settings)
-
-
-def some_batch(epoch: int = 1, extra: bool = False) -> Batch:
-    data = load("digits", limit=16)
-    extra_views = ["rotated_90", "strong"] if extra else []
-    loader = Loader(
-        data.train,
-        batch_size=8,
-        view="crop_flip",
-        normalisation=data.normalisation,
-        seed=0,
-        device=torch.device("cpu"),
-        extra_views=extra_views,
-    )
-    batch = next(loader.batches(epoch))
-    assert list(batch.extra_views) == extra_views
-    return batch
-
-
-def live(path: Path) -> LiveTeacher:
-    return LiveTeacher(observe(preceptor.load(path), ["block1"]), choose_engine("cpu"))
-
-
-def test_a_team_says_its_mean_distribution_and_each_ones_own(teachers: list[Path]) -> None:
-    batch = some_batch()
-    sources = [live(path) for path in teachers]
-    said = EnsembleTeacher(sources)(batch)
-    alone = [source(batch) for source in sources]
-    mean = torch.stack([outputs.logits.softmax(1) for outputs in alone]).mean(0)
-    torch.testing.assert_close(log_soften(said.logits).exp(), mean)
-    assert [torch.equal(m.logits, a.logits) for m, a in zip(said.members, alone, strict=True)] == [True, True]
-    assert torch.equal(said.features["block1"], alone[0].features["block1"])
-
-
-def test_a_team_is_averaged_on_further_views_too(teachers: list[Path]) -> None:
-    batch = some_batch(extra=True)
-    sources = [live(path) for path in teachers]
-    said = EnsembleTeacher(sources)(batch).views["strong"].logits
-    mean = torch.stack([source(batch).views["strong"].logits.softmax(1) for source in sources]).mean(0)
-    torch.testing.assert_close(log_soften(said).exp(), mean)
-
-
-def test_further_views_are_answered_apart(teachers: list[Path]) -> None:
-    batch = some_batch(extra=True)
-    network = preceptor.load(teachers[0])
-    said = LiveTeacher(observe(network, ["block1"]), choose_engine("cpu"))(batch)
-    with torch.no_grad():
-        for name, inputs in batch.extra_views.items():
-            torch.testing.assert_close(said.views[name].logits, network(inputs))
-            assert len(said.views[name].features["block1"]) == 8
-        torch.testing.assert_close(said.logits, network(batch.inputs))
-
-
-def test_a_route_changes_with_the_epoch() -> None:
-    def saying(value: float) -> Any:
-        def answer(batch: Batch) -> Outputs:
-            return Outputs(torch.full((1, 2), value))
-
-        return answer
-
-    route = SequentialTeacher([saying(0.0), saying(1.0), saying(2.0)], [3, 5])
-    batch = some_batch()
-
-    def at(epoch: int) -> Tensor:
-        now = Batch(batch.inputs, batch.labels, batch.index, View("none", 0, epoch))
-        return route(now).logits[0, 0]
-
-    assert [float(at(epoch)) for epoch in (1, 2, 3, 4, 5, 9)] == [0, 0, 1, 1, 2, 2]
 
 
 def test_a_student_of_a_route_is_first_the_student_of_its_first_anchor(teachers: list[Path], tmp_path: Path) -> None:

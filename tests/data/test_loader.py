@@ -12,6 +12,7 @@ from preceptor.data import (
     FixedViews,
     Items,
     Loader,
+    LoaderSettings,
     Normalisation,
     Split,
     load,
@@ -29,7 +30,7 @@ def digits() -> Data:
 
 
 def loader_of(split: Split, normalisation: Normalisation, *, view: str = "crop_flip", seed: int = 5) -> Loader:
-    return Loader(split, batch_size=32, view=view, normalisation=normalisation, seed=seed, device=CPU)
+    return Loader(split, LoaderSettings(batch_size=32, view=view, normalisation=normalisation, seed=seed, device=CPU))
 
 
 def test_an_epoch_shows_every_sample_once_and_keeps_the_short_batch(digits: Data) -> None:
@@ -103,7 +104,9 @@ def test_an_unknown_view_is_named(digits: Data) -> None:
 
 def test_a_batch_size_of_zero_is_refused(digits: Data) -> None:
     with pytest.raises(UsageError, match="batch_size 0 is not at least 1"):
-        Loader(digits.train, batch_size=0, view="none", normalisation=Normalisation(), seed=0, device=CPU)
+        Loader(
+            digits.train, LoaderSettings(batch_size=0, view="none", normalisation=Normalisation(), seed=0, device=CPU)
+        )
 
 
 class Slow(Dataset[tuple[Tensor, int]]):
@@ -123,7 +126,10 @@ def test_readers_in_other_processes_give_the_same_batches() -> None:
     batches: list[list[Batch]] = []
     for workers in (0, 2):
         loader = Loader(
-            split, batch_size=16, view="crop_flip", normalisation=Normalisation(), seed=1, device=CPU, workers=workers
+            split,
+            LoaderSettings(
+                batch_size=16, view="crop_flip", normalisation=Normalisation(), seed=1, device=CPU, workers=workers
+            ),
         )
         state = torch.get_rng_state()
         batches.append(list(loader.batches(2, start=1)))
@@ -138,7 +144,8 @@ def test_readers_in_other_processes_give_the_same_batches() -> None:
 
 def test_an_error_in_another_process_arrives() -> None:
     loader = Loader(
-        Items(Slow()), batch_size=16, view="none", normalisation=Normalisation(), seed=1, device=CPU, workers=1
+        Items(Slow()),
+        LoaderSettings(batch_size=16, view="none", normalisation=Normalisation(), seed=1, device=CPU, workers=1),
     )
     with pytest.raises(OSError, match="bad sector"):
         list(loader.batches(1))
@@ -147,12 +154,14 @@ def test_an_error_in_another_process_arrives() -> None:
 def test_a_fixed_number_of_views_is_shown_in_turn(digits: Data) -> None:
     loader = Loader(
         digits.train,
-        batch_size=100,
-        view="crop_flip",
-        normalisation=digits.normalisation,
-        seed=5,
-        device=CPU,
-        fixed_views=FixedViews(seed=9, count=2),
+        LoaderSettings(
+            batch_size=100,
+            view="crop_flip",
+            normalisation=digits.normalisation,
+            seed=5,
+            device=CPU,
+            fixed_views=FixedViews(seed=9, count=2),
+        ),
     )
     seen = {epoch: next(loader.batches(epoch)) for epoch in (1, 2, 3)}
     assert [batch.view for batch in seen.values()] == [View("crop_flip", 9, number) for number in (1, 2, 1)]

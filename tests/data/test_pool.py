@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from preceptor.data import Arrays, Loader, Normalisation, PooledLoader, load, pooled_sizes
+from preceptor.data import Arrays, Loader, LoaderSettings, Normalisation, PooledLoader, load, pooled_sizes
 from preceptor.errors import UsageError
 
 
@@ -13,7 +13,10 @@ def split(count: int, first: int = 0) -> Arrays:
 
 def loader(samples: Arrays, size: int, seed: int = 0) -> Loader:
     return Loader(
-        samples, batch_size=size, view="none", normalisation=Normalisation(), seed=seed, device=torch.device("cpu")
+        samples,
+        LoaderSettings(
+            batch_size=size, view="none", normalisation=Normalisation(), seed=seed, device=torch.device("cpu")
+        ),
     )
 
 
@@ -63,11 +66,13 @@ def test_a_sample_that_returns_within_an_epoch_is_seen_in_another_view() -> None
     def crops(size: int) -> Loader:
         return Loader(
             digits.train,
-            batch_size=size,
-            view="crop_flip",
-            normalisation=digits.normalisation,
-            seed=0,
-            device=torch.device("cpu"),
+            LoaderSettings(
+                batch_size=size,
+                view="crop_flip",
+                normalisation=digits.normalisation,
+                seed=0,
+                device=torch.device("cpu"),
+            ),
         )
 
     seen: dict[int, list[torch.Tensor]] = {}

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, distributed, nn
 from torch.multiprocessing.spawn import spawn
 
-from preceptor.data import Arrays, Batches, Loader, Normalisation, PolicyLoader, PooledLoader
+from preceptor.data import Arrays, Batches, Loader, LoaderSettings, Normalisation, PolicyLoader, PooledLoader
 from preceptor.data.augment.mixtures import Mixup, Noise
 from preceptor.distributed import Processes, gather_batch, gather_step
 from preceptor.models import observe
@@ -39,11 +39,7 @@ def loader(count: int, size: int, part: tuple[int, int], first: int = 0) -> Load
     samples = Arrays(inputs, torch.arange(count) % 3)
     return Loader(
         samples,
-        batch_size=size,
-        view="none",
-        normalisation=Normalisation(),
-        seed=0,
-        device=DEVICE,
+        LoaderSettings(batch_size=size, view="none", normalisation=Normalisation(), seed=0, device=DEVICE),
         rank=(part[0] - first) % part[1],
         world_size=part[1],
     )

@@ -13,13 +13,17 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from torch import nn
+from torch import distributed, nn
+from torch.multiprocessing.spawn import start_processes
+from torch.nn import functional
 
 import preceptor
 from preceptor.distributed import Processes
 from preceptor.errors import UsageError
 from preceptor.training import OptimizerSettings
-from preceptor.training.checkpoint import load_checkpoint
+from preceptor.training.checkpoint import load_checkpoint, save_checkpoint
+from preceptor.training.state import STATE_KEYS
+from small_training import made_state
 from torchrun import COMMON, ENVIRONMENT, alone, assert_same_run, curve, together, torchrun, words
 
 
@@ -136,6 +140,48 @@ def test_two_gradients_are_not_added_up() -> None:
     dot = OptimizerSettings(name="dot").make(nn.Linear(2, 2))
     with pytest.raises(UsageError, match="accumulate: 2 cannot be used with optim=dot"):
         dot.check(clip_norm=None, accumulate=2)
+
+
+def random_streams(rank: int, folder: Path) -> None:
+    """Draw a mask as a run with a seed of 7 does, and continue from a checkpoint in the middle of the stream."""
+    torch.set_num_threads(1)
+    distributed.init_process_group("gloo", init_method=(folder / "meeting").as_uri(), rank=rank, world_size=2)
+    processes = Processes(rank, 2)
+    torch.manual_seed(7)
+    processes.seed(7)
+    torch.save(functional.dropout(torch.ones(1000)), folder / f"mask-{rank}.pt")
+    state = made_state(processes=processes)  # which seeds anew
+    torch.manual_seed(7)
+    processes.seed(7)
+    saved = state.state_dict()
+    if processes.is_first:
+        save_checkpoint(folder / "last.pt", saved)
+    processes.wait()
+    following = torch.rand(8)
+    torch.manual_seed(99)
+    state.load_state_dict(load_checkpoint(folder / "last.pt", STATE_KEYS))
+    assert torch.equal(torch.rand(8), following), "another stream than before"
+    assert len(saved["random"]) == 2
+    distributed.destroy_process_group()
+
+
+def test_each_rank_has_a_random_stream_of_its_own_and_the_first_that_of_one_process(tmp_path: Path) -> None:
+    start_processes(random_streams, (tmp_path,), nprocs=2, start_method="fork")  # type: ignore[no-untyped-call]
+    first, second = (torch.load(tmp_path / f"mask-{rank}.pt") for rank in (0, 1))
+    torch.manual_seed(7)
+    Processes().seed(7)
+    assert torch.equal(first, functional.dropout(torch.ones(1000)))
+    assert 400 < int((first != second).sum()) < 600  # independent: half of the entries
+
+
+def test_seeds_of_ranks_differ_from_each_other_and_from_those_of_other_runs() -> None:
+    seeds = set()
+    for seed in (0, 1, 2):
+        for rank in (0, 1, 2, 3):
+            torch.manual_seed(seed)
+            Processes(rank, 4).seed(seed)
+            seeds.add(torch.initial_seed())
+    assert len(seeds) == 12
 
 
 def test_one_process_alone_changes_nothing() -> None:

@@ -37,7 +37,7 @@ def teacher(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def labels(teacher: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("labels") / "l"
     made = preceptor.label(data=DATA, teacher=teacher, out=out, views=4, progress=False)
-    assert made.asked == 4 * 300
+    assert made.num_predicted == 4 * 300
     assert made.bytes == 4 * (300 * 20 + 128)
     return out
 
@@ -101,7 +101,7 @@ def test_several_teachers_are_averaged(teacher: Path, tmp_path: Path) -> None:
             {"method": {"name": "at", "pairs": {"block1": "block1"}}},
             r"hold logits only, and this method needs the teacher itself",
         ),
-        ({"method": "mlkd"}, r"hold logits only, .* \(further views: strong\)"),
+        ({"method": "mlkd"}, r"hold logits only, .* \(extra views: strong\)"),
         ({"method": "simkd"}, "needs? .*teacher|teacher network, and the run has none"),
         ({"method": "function_matching"}, "inputs: cannot be used with labels="),
     ],

@@ -77,7 +77,7 @@ def test_each_of_several_processes_reads_its_part_and_all_have_every_answer(
         read += own
     motions = [SAMPLES - 1] * (count - 1)  # the last sample, for those who have none left
     assert sorted(read) == sorted([*range(SAMPLES), *motions])
-    assert done.stdout.count(f"{count} processes were given the same samples; give each its part") == count
+    assert done.stdout.count(f"{count} processes have the same samples; pass each its own rows") == count
 
 
 def test_one_process_answers_in_the_order_of_the_batches() -> None:

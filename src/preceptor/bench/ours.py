@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from preceptor.artifacts.metrics_log import MetricsLog
 from preceptor.bench.job import Job, images
-from preceptor.data import FixedViews, Loader, plain_batches, view_batches
+from preceptor.data import FixedViews, Loader, LoaderSettings, plain_batches, view_batches
 from preceptor.distributed import Processes
 from preceptor.labels import Encoding, LabelSource, LabelStore, Manifest, write_labels
 from preceptor.models import create, observe
@@ -79,12 +79,14 @@ class Trial:
             self._source, shown = self._stored(job, teacher), FixedViews(0, job.views)
         self._loader = Loader(
             self._split,
-            batch_size=job.batch_size,
-            view="crop_flip",
-            normalisation=self._normalisation,
-            seed=0,
-            device=self._engine.device,
-            fixed_views=shown,
+            LoaderSettings(
+                batch_size=job.batch_size,
+                view="crop_flip",
+                normalisation=self._normalisation,
+                seed=0,
+                device=self._engine.device,
+                fixed_views=shown,
+            ),
         )
         self._optimizer = OptimizerSettings(lr=0.05, weight_decay=5e-4).make(self._learner)
 

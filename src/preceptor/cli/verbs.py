@@ -55,7 +55,7 @@ def label_verb(words: Sequence[str], config: Path | None, *, show_help: bool) ->
     table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
     table.add_row("samples", f"{made.manifest.source.samples:,}")
     table.add_row("views", f"{made.manifest.views}")
-    table.add_row("labelled now", f"{made.asked:,} rows")
+    table.add_row("labelled now", f"{made.num_predicted:,} rows")
     table.add_row(
         "size", f"{made.bytes / 2**20:,.1f} MiB, {made.manifest.source.encoding.bytes_per_sample} bytes per row"
     )

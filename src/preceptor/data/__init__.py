@@ -4,7 +4,7 @@ from preceptor.data.augment.policies import POLICIES
 from preceptor.data.augment.policy import PlainInputs, Policy, PolicyLoader
 from preceptor.data.dataset import Data, Normalisation, Source
 from preceptor.data.images.pixels import read_image
-from preceptor.data.loader import Batches, FixedViews, Loader
+from preceptor.data.loader import Batches, FixedViews, Loader, LoaderSettings
 from preceptor.data.pool import PooledLoader, pooled_sizes
 from preceptor.data.reader import check_views, plain_batches, view_batches
 from preceptor.data.sources.arrays import Pair
@@ -23,6 +23,7 @@ __all__ = [
     "FixedViews",
     "Items",
     "Loader",
+    "LoaderSettings",
     "Normalisation",
     "Pair",
     "PlainInputs",

@@ -18,7 +18,7 @@ from preceptor.data.split import Arrays, Split
 from preceptor.errors import UsageError
 from preceptor.types import Batch, View
 
-__all__ = ["Batches", "FixedViews", "Loader"]
+__all__ = ["Batches", "FixedViews", "Loader", "LoaderSettings"]
 
 _BLOCK_ORDER = 3  # the stream that shuffles blocks
 _BLOCKS_AT_ONCE = 8  # whose samples are shuffled together
@@ -27,7 +27,7 @@ _RESIDENT_BYTES = 2**30  # splits up to here are moved to the device once
 
 @dataclass(frozen=True, slots=True)
 class FixedViews:
-    """A fixed number of views, shown in turn: those for which a teacher's outputs were stored."""
+    """A fixed number of views, used in turn: those for which a teacher's outputs were stored."""
 
     seed: int
     count: int
@@ -46,57 +46,80 @@ class Batches(Protocol):
     def batches(self, epoch: int, *, start: int = 0) -> Iterator[Batch]: ...
 
 
-class Loader:
-    """The batches of a training split; order and views are pure functions of (seed, epoch, index).
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoaderSettings:
+    """How samples become batches.
 
-    Args:
-        split: the samples.
+    Attributes:
         batch_size: samples per batch, over all processes; the last batch may be smaller and is kept.
         view: name of the augmentation.
         normalisation: applied after it.
         seed: of order and views.
         device: where batches live.
         extra_views: names of extra views of each sample.
-        fixed_views: which views are shown, if not those of (seed, epoch): the views 1..count of another seed, in turn.
+        fixed_views: the views of each sample, in turn, if not those of (seed, epoch).
         workers: processes that read ahead, for splits that are not in memory; 0: none.
+
+    Raises:
+        UsageError: for a batch size below 1.
+    """
+
+    batch_size: int
+    view: str
+    normalisation: Normalisation
+    seed: int
+    device: torch.device
+    extra_views: Sequence[str] = ()
+    fixed_views: FixedViews | None = None
+    workers: int = 0
+
+    def __post_init__(self) -> None:
+        if self.batch_size < 1:
+            raise UsageError(f"data: batch_size {self.batch_size} is not at least 1")
+
+    def num_batches(self, num_samples: int) -> int:
+        """Return the batches per epoch."""
+        return math.ceil(num_samples / self.batch_size)
+
+    def view_of(self, epoch: int) -> View:
+        """Return the view of an epoch, counted from 1."""
+        fixed = self.fixed_views
+        return View(self.view, self.seed, epoch) if fixed is None else fixed.view(self.view, epoch)
+
+    def make_extra_views(self, raw: Tensor, view: View, index: Tensor) -> dict[str, Tensor]:
+        """Return the extra views of raw samples, normalised."""
+        return {
+            name: self.normalisation(extra_view(name, self.view)(raw, view.seed, view.epoch, index))
+            for name in self.extra_views
+        }
+
+
+class Loader:
+    """The batches of a training split; order and views are pure functions of (seed, epoch, index).
+
+    Args:
+        split: the samples.
+        settings: batch size, views, seed and device.
         rank: of this process. It gets only every `world_size`-th row of each batch, from row `rank` on.
         world_size: processes that share each batch.
 
     Raises:
-        UsageError: for a batch size below 1, an unknown view, or one for images on inputs that are not uint8 images.
+        UsageError: for fewer rows than processes, an unknown view, or one for images on inputs that are not uint8 images.
     """
 
-    def __init__(
-        self,
-        split: Split,
-        *,
-        batch_size: int,
-        view: str,
-        normalisation: Normalisation,
-        seed: int,
-        device: torch.device,
-        extra_views: Sequence[str] = (),
-        fixed_views: FixedViews | None = None,
-        workers: int = 0,
-        rank: int = 0,
-        world_size: int = 1,
-    ) -> None:
-        if batch_size < 1:
-            raise UsageError(f"data: batch_size {batch_size} is not at least 1")
-        if batch_size < world_size:
-            raise UsageError(f"batch_size: {batch_size} rows cannot be shared by {world_size} processes")
-        check_views(split, view, extra_views)
-        self._split = _resident(split, device)
-        self.batch_size = batch_size
-        self._view = view
-        self._normalisation = normalisation
-        self._seed = seed
-        self._device = device
-        self._extra_views = {name: extra_view(name, view) for name in extra_views}
-        self._fixed_views = fixed_views
-        self._workers = workers
+    def __init__(self, split: Split, settings: LoaderSettings, *, rank: int = 0, world_size: int = 1) -> None:
+        if settings.batch_size < world_size:
+            raise UsageError(f"batch_size: {settings.batch_size} rows cannot be shared by {world_size} processes")
+        check_views(split, settings.view, settings.extra_views)
+        self._split = _resident(split, settings.device)
+        self._settings = settings
         self._rank = rank
         self._world_size = world_size
+
+    @property
+    def batch_size(self) -> int:
+        """Samples per batch, over all processes."""
+        return self._settings.batch_size
 
     @property
     def num_samples(self) -> int:
@@ -106,45 +129,39 @@ class Loader:
     @property
     def num_batches(self) -> int:
         """Batches per epoch."""
-        return math.ceil(len(self._split) / self.batch_size)
+        return self._settings.num_batches(len(self._split))
 
     def order(self, epoch: int) -> Tensor:
         """Return the rows in this epoch's order."""
         rows = torch.arange(len(self._split))
-        keys = random_bits(self._seed, epoch, rows, stream=ORDER)[:, 0]
+        keys = random_bits(self._settings.seed, epoch, rows, stream=ORDER)[:, 0]
         if self._split.blocks is not None:
-            keys += _turns(self._split.blocks, self._seed, epoch).to(keys.device) << 32
+            keys += _turns(self._split.blocks, self._settings.seed, epoch).to(keys.device) << 32
         return torch.argsort(keys, stable=True)
 
     def batches(self, epoch: int, *, start: int = 0) -> Iterator[Batch]:
         """Yield the batches of an epoch (counted from 1), from batch `start` on."""
-        fixed = self._fixed_views
-        view = View(self._view, self._seed, epoch) if fixed is None else fixed.view(self._view, epoch)
-        batches = torch.split(self.order(epoch), self.batch_size)[start:]
+        settings = self._settings
+        view = settings.view_of(epoch)
+        batches = torch.split(self.order(epoch), settings.batch_size)[start:]
         shards = [shard_of(rows, self._rank, self._world_size) for rows in batches]
         inputs = read_ahead(
             self._split,
             ((view, rows) for rows, _ in shards),
-            device=self._device,
-            workers=self._workers,
-            seed=self._seed + epoch,
-            also_raw=bool(self._extra_views) and view.name in self._split.makes,
+            device=settings.device,
+            workers=settings.workers,
+            seed=settings.seed + epoch,
+            also_raw=bool(settings.extra_views) and view.name in self._split.makes,
         )
         for (rows, share), (read, raw) in zip(shards, inputs, strict=True):
-            batch = make_batch(read, self._split, rows, view, self._normalisation)
+            batch = make_batch(read, self._split, rows, view, settings.normalisation)
             yield replace(
                 batch,
-                extra_views=self._extra(read if raw is None else raw, view, batch.index),
+                extra_views=settings.make_extra_views(read if raw is None else raw, view, batch.index),
                 share=share,
                 labelled_share=share,
                 sample_share=share,
             )
-
-    def _extra(self, raw: Tensor, view: View, index: Tensor) -> dict[str, Tensor]:
-        return {
-            name: self._normalisation(make(raw, view.seed, view.epoch, index))
-            for name, make in self._extra_views.items()
-        }
 
 
 def _turns(blocks: Tensor, seed: int, epoch: int) -> Tensor:

@@ -16,7 +16,7 @@ def is_sharded(tensor: Tensor) -> bool:
 
 
 def full_tensor(tensor: Tensor) -> Tensor:
-    """Return the full tensor, gathered where it is sharded, by all processes together; gradients flow back into the shard.
+    """Return the full tensor, gathered if it is sharded (every process must call this); gradients flow back to the shard.
 
     Example:
         >>> import torch

@@ -1,7 +1,7 @@
-"""Several processes that train one network together: each sees its rows of every batch, and all take the same step.
+"""Several processes that train one network: each sees its own rows of every batch, and all take the same step.
 
 Gradients are averaged after the backward pass, in buckets, by plain collectives: the terms of a step may change from batch to
-batch and parts of a network may get no gradient, which a wrapper that hooks into the backward pass would have to be told.
+batch, and some parameters may get no gradient, of which a wrapper with backward hooks would have to be told.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _BUCKET = 2**23  # entries that travel at once
 
 @dataclass(frozen=True, slots=True)
 class Processes:
-    """Who else trains this network.
+    """The processes that train this network.
 
     Attributes:
         rank: number of this process, from 0; the first one writes the files.
@@ -60,9 +60,8 @@ class Processes:
         """Make each gradient its mean over all processes; one that is missing here counts as 0."""
         if self.world_size == 1:
             return
-        trained = [
-            p for p in parameters if p.requires_grad and not is_sharded(p)
-        ]  # a sharded one's is the mean already
+        # the gradient of a sharded parameter is the mean already
+        trained = [p for p in parameters if p.requires_grad and not is_sharded(p)]
         if not trained:
             return
         has_gradient = torch.tensor([float(parameter.grad is not None) for parameter in trained])
@@ -86,7 +85,7 @@ class Processes:
         return int(smallest)
 
     def gather(self, values: Tensor) -> list[Tensor]:
-        """Return what each process holds, of equal shapes and laid out row by row."""
+        """Return the tensor of each process; all are contiguous and of the same shape."""
         if self.world_size == 1:
             return [values]
         everyone = [torch.empty_like(values) for _ in range(self.world_size)]
@@ -103,7 +102,7 @@ class Processes:
         return torch.cat([values[:length] for values, length in zip(everyone, lengths, strict=True)])
 
     def exchange(self, value: Value) -> list[Value]:
-        """Return what each process has, in order; anything that can be pickled."""
+        """Return the value of each process, by rank; anything that can be pickled."""
         if self.world_size == 1:
             return [value]
         values: list[Any] = [None] * self.world_size
@@ -111,24 +110,24 @@ class Processes:
         return values
 
     def sync_memory_banks(self, banks: Iterable[tuple[list[Tensor], Tensor]]) -> None:
-        """Bring what is remembered of single samples to the same state everywhere, after a step.
+        """Give the memory banks the same state in every process, after a step.
 
         Args:
-            banks: buffers that hold a row per sample, each with the rows that this process has changed.
+            banks: buffers with one row per sample, each with the rows that this process has changed.
         """
         if self.world_size == 1:
             return
         for memory_banks, rows in banks:
-            seen = self.rows(rows)
+            all_rows = self.rows(rows)
             for memory in memory_banks:
-                memory[seen] = self.rows(memory[rows])
+                memory[all_rows] = self.rows(memory[rows])
 
     def sync_buffers(self, buffers: Iterable[Tensor]) -> None:
-        """Make the buffers that each process moves on its own, batch-norm statistics above all, their mean, in place."""
+        """Average, in place, buffers that each process updates by itself, such as batch-norm statistics."""
         self.average(buffers)
 
     def seed(self, seed: int) -> None:
-        """Give this process random numbers of its own, for dropout and its like; the first one's stay as they are."""
+        """Give this process a random stream of its own, for dropout and the like; that of rank 0 stays as it is."""
         if self.rank > 0:
             torch.manual_seed((seed + 0x9E3779B97F4A7C15 * self.rank) % 2**63)
 

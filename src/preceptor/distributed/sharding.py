@@ -58,7 +58,7 @@ def local_shard(tensor: Tensor) -> Tensor:
 
 
 def full_state(state: Any) -> Any:
-    """Return a state dict, however nested, with every sharded tensor full and on the CPU; all processes call it together."""
+    """Return a state dict, however nested, with every sharded tensor full and on the CPU; every process must call this."""
     if isinstance(state, Tensor):
         return full_tensor(state.detach()).cpu() if is_sharded(state) else state
     if isinstance(state, Mapping):

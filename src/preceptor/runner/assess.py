@@ -1,4 +1,4 @@
-"""How good networks are as teachers, without distilling: `preceptor assess` and `preceptor.assess`."""
+"""How good networks are as teachers, measured without distilling: `preceptor assess` and `preceptor.assess`."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Candidate:
     """A network that may become a teacher.
 
     Attributes:
-        name: what the tables call it.
+        name: in tables.
         network: returns logits.
         data_fingerprint: of the data it was trained on, where its run says so.
     """
@@ -43,16 +43,16 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Assessment:
-    """What was measured of one network.
+    """The measurements of one network.
 
     Attributes:
         name: of the candidate.
-        validation: on held-out training samples: choose a teacher by these; None where there are none.
+        validation: on held-out training samples; choose a teacher by these. None without validation.
         test: on the test split.
-        temperature: that minimises the validation NLL; None without validation.
+        temperature: with the lowest validation NLL; None without validation.
         calibrated: test, with logits divided by the temperature; None without validation.
-        fidelity: likeness to the reference on test; None without one.
-        notes: what should be known when reading the numbers.
+        fidelity: agreement with the reference on test; None without a reference.
+        notes: caveats for reading the numbers.
     """
 
     name: str
@@ -64,27 +64,27 @@ class Assessment:
     notes: tuple[str, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
-        """Return plain values: each part's numbers by name, and the bars of the reliability diagrams."""
-        parts = {"validation": self.validation, "test": self.test, "calibrated": self.calibrated}
+        """Return plain values: each profile's numbers by name, and the bars of the reliability diagrams."""
+        profiles = {"validation": self.validation, "test": self.test, "calibrated": self.calibrated}
         return {
             "name": self.name,
             "temperature": self.temperature,
-            **{part: None if seen is None else seen.as_dict() for part, seen in parts.items()},
+            **{name: None if scores is None else scores.as_dict() for name, scores in profiles.items()},
             "fidelity": None if self.fidelity is None else asdict(self.fidelity),
             "bars": {
-                part: [asdict(bar) for bar in seen.bars]
-                for part, seen in parts.items()
-                if seen is not None and part != "validation"
+                name: [asdict(bar) for bar in scores.bars]
+                for name, scores in profiles.items()
+                if scores is not None and name != "validation"
             },
             "notes": list(self.notes),
         }
 
 
 def load_candidate(path: str | Path, model: AnyModel | ModelSection | None, data: Data) -> Candidate:
-    """Return the network of a run folder, of what was exported, or of a weights file; `model` as for `load_network`.
+    """Return the network of a run folder, an export or a weights file; `model` as for `load_network`.
 
     Raises:
-        UsageError: when it is missing, damaged, unfinished, or a bare file without the name of its network.
+        UsageError: when it is missing, damaged, unfinished, or a bare weights file without `model`.
     """
     place = Path(path)
     network = load_network(place, model, data, key="model")
@@ -106,17 +106,17 @@ def assess_candidates(
     against: Candidate | None = None,
     workers: int = 0,
 ) -> list[Assessment]:
-    """Measure networks on the same data, in the order given.
+    """Measure networks on the same data; the results are in the same order.
 
     Args:
         candidates: at least one.
-        data: validation and test are looked at, training samples are not.
+        data: validation and test are used, training samples are not.
         engine: device and precision.
-        against: a reference whose answers each candidate's are compared with.
+        against: a reference whose predictions each candidate's are compared with.
         workers: processes that read ahead.
 
     Raises:
-        UsageError: for no candidate, or one with another number of classes.
+        UsageError: without candidates, for one with another number of classes, or multi-label data.
     """
     if data.task == "multilabel":
         raise UsageError(
@@ -139,7 +139,7 @@ def _assess(candidate: Candidate, data: Data, engine: Engine, reference: Tensor 
         calibrated = profile(test_logits / temperature, data.test.labels, data.test.truth)
     if candidate.data_fingerprint not in {None, data.fingerprint}:
         notes.append(
-            f"{candidate.name} was trained on other data or another split: validation may hold what it has seen"
+            f"{candidate.name} was trained on other data or another split: validation may hold its training samples"
         )
     return Assessment(
         name=candidate.name,

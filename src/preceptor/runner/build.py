@@ -1,4 +1,4 @@
-"""A run's components: both networks observed, the objective built from what a forward pass of two samples shows."""
+"""A run's components: both networks observed, and the objective built from their outputs for two samples."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class TeacherSet:
 
     Attributes:
         networks: that run for every batch; none when a teacher is being trained.
-        anchors: earlier states of the one teacher, which come before it.
+        anchors: earlier states of the teacher, which teach before it.
         truth: the true label distribution [samples, classes] instead of a network.
         store: a teacher's outputs instead of a network.
     """
@@ -65,7 +65,7 @@ class TeacherSet:
 
     @property
     def fingerprints(self) -> list[str]:
-        """Of all the networks' weights and statistics."""
+        """The fingerprints of all networks' weights and statistics."""
         if self.store is not None:
             return list(self.store.manifest.source.teachers)
         return [fingerprint(network) for network in (*self.anchors, *self.networks)]
@@ -73,7 +73,7 @@ class TeacherSet:
 
 @dataclass(frozen=True, slots=True)
 class RunComponents:
-    """What is trained, where its teacher's outputs come from, and the engine both run on."""
+    """The learner, the source of its teacher's outputs, and the engine on which both run."""
 
     learner: Learner
     teacher: TeacherSource | None
@@ -116,14 +116,14 @@ def build(
 
     Args:
         resolved: the recipe.
-        inputs: whose training split is shown.
+        inputs: the data and stored labels.
         model: is trained.
         teachers: of the run.
-        engine: not yet decided where that depends on the work.
+        engine: may leave open whether to compile: see `Engine.decide`.
 
     Raises:
-        UsageError: for class counts that differ, a term that the task has no use for, or features that the objective cannot
-            work with.
+        UsageError: for networks with other numbers of classes than the data, a term that is not defined for the task, or
+            networks without the features that the objective needs.
     """
     data, objective, recipe = inputs.data, resolved.objective, resolved.stated
     if data.task == "multilabel":
@@ -169,7 +169,7 @@ def _context(
     engine: Engine,
     taps: Taps | None = None,
 ) -> BuildContext:
-    """Return what the objective is built from; without taps, with every feature that the networks offer."""
+    """Return the context that the objective is built from; without taps, with every feature of the networks."""
     data = inputs.data
     student_names, teacher_names = (None, None) if taps is None else (taps.student, taps.teacher)
     outputs = [_probe(teacher, teacher_names, sample, engine, "teacher") for teacher in teachers.networks]
@@ -187,7 +187,7 @@ def _context(
 
 
 def _probe(network: nn.Module, names: Sequence[str] | None, sample: Tensor, engine: Engine, who: str) -> Outputs:
-    """Return a network's outputs for the sample, in eval mode; None as names: with every feature that it offers."""
+    """Return a network's outputs for the sample, in eval mode; with names=None, with every feature."""
     try:
         observed = observe(network, feature_names(network, preactivation=True) if names is None else names)
     except UsageError as error:
@@ -219,7 +219,7 @@ def _check_classes(context: BuildContext, data: Data) -> None:
 
 
 def _check_multilabel(objective: Sum) -> None:
-    """Check that every term means something where several classes can be present at once."""
+    """Check that every term is defined where several classes can be present at once."""
     for name, term in objective.named_terms():
         if term.multilabel is None:
             known = ", ".join(key for key, entry in {**OBJECTIVES, **METHODS}.items() if entry.objective.multilabel)
@@ -227,7 +227,7 @@ def _check_multilabel(objective: Sum) -> None:
 
 
 def _check_logits_only(objective: Sum, store: LabelStore, context: BuildContext) -> None:
-    """Check that an objective needs nothing of a teacher but its logits.
+    """Check that an objective needs only the logits of a teacher.
 
     Raises:
         UsageError: when it needs more.

@@ -1,4 +1,4 @@
-"""A teacher's course: a student from each epoch that the teacher's run kept (`preceptor curve`)."""
+"""A student from each epoch that a teacher's run kept (`preceptor curve`)."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ class Point:
 
     Attributes:
         epoch: of the teacher.
-        teacher: its scores on validation, by name; those on test where there is no validation.
-        teacher_test: on test; with the distance to the true label distribution, where that is known.
+        teacher: its scores on validation, by name; on test where there is no validation.
+        teacher_test: its scores on test.
         student_test: the student's scores on test.
         student: the student's run folder.
     """
@@ -46,12 +46,12 @@ def curve(recipe: DistillRecipe, *, show: bool = True, tell: Callable[[str], Non
     """Distil a student from every kept epoch of `recipe.teacher.path`, in runs below `recipe.out`, and measure both.
 
     Args:
-        recipe: of the students; its teacher is one run folder. Students that are there and finished are kept.
+        recipe: of the students; its teacher is one run folder. Students that have finished before are kept.
         show: whether to show each run's progress.
-        tell: hears what is going on.
+        tell: is called with a line per epoch.
 
     Raises:
-        UsageError: when the teacher is not one run folder with kept epochs, or no `out` is given.
+        UsageError: when the teacher is not one run folder with kept epochs, or `out` is missing.
     """
     path = recipe.teacher.path
     if not isinstance(path, str) or not Path(path).is_dir():
@@ -68,16 +68,16 @@ def curve(recipe: DistillRecipe, *, show: bool = True, tell: Callable[[str], Non
         tell(f"teacher epoch {epoch} ({len(points) + 1} of {len(kept)})")
         network = load_run_network(folder, kept[epoch], model=recipe.teacher.model, data=data, key="teacher.model")
         teacher = Candidate(f"epoch {epoch}", network)
-        (seen,) = assess_candidates([teacher], data, engine, workers=recipe.workers)
+        (assessment,) = assess_candidates([teacher], data, engine, workers=recipe.workers)
         out = f"{recipe.out}/epoch_{epoch:04d}"
         update = {"teacher": recipe.teacher.model_copy(update={"epoch": epoch}), "out": out, "resume": True}
         student = run(recipe.model_copy(update=update), show=show, title=f"student of epoch {epoch}")
-        held = seen.test if seen.validation is None else seen.validation
+        scores = assessment.test if assessment.validation is None else assessment.validation
         points.append(
             Point(
                 epoch=epoch,
-                teacher=held.as_dict(),
-                teacher_test=seen.test.as_dict(),
+                teacher=scores.as_dict(),
+                teacher_test=assessment.test.as_dict(),
                 student_test=dict(student.record.test),
                 student=out,
             )

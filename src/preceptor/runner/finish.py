@@ -28,10 +28,10 @@ __all__ = ["Origin", "finish", "now", "reopen"]
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """What a run came from.
+    """The origin of a run.
 
     Attributes:
-        started: when.
+        started: the time.
         teacher_fingerprint: of the teacher, the last one of several.
         start_fingerprint: of the weights that training started from.
         assistants: run folders of the teacher assistants.
@@ -57,7 +57,7 @@ def finish(
 
     Args:
         learner: holds the network that the run ends with.
-        fitted: how training ended.
+        fitted: the result of training.
         resolved: the recipe.
         data: whose test split is read.
         engine: on which the network runs.

@@ -1,4 +1,4 @@
-"""A stop for runs that maximise something: a term of negative weight has no lower bound and may run away."""
+"""A stop for runs that maximise a term: with a negative weight it has no lower bound and may diverge."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ _LEAST_RISE = 0.5  # nats: the NLL of a network that is hardly ever wrong double
 
 
 def guarded(evaluate: Evaluate, objective: Sum) -> Evaluate:
-    """Return `evaluate`, stopping the run where an objective maximises a term and what that costs gets out of hand.
+    """Return `evaluate`, which stops the run where the objective maximises a term and the network diverges.
 
-    That is when the NLL has more than doubled, and risen by more than half a nat.
+    It diverges when the validation NLL has more than doubled and risen by more than half a nat.
 
     Args:
-        evaluate: measures the network on validation; called at once, while the network is the one that training starts from.
+        evaluate: measures the network on validation; called once before training, for comparison.
         objective: of the run.
 
     Raises:
-        RunError: from what is returned, when that has happened since the start.
+        RunError: from the returned function, when the run diverges.
     """
     weights = {name: w.peak if isinstance(w, Schedule) else w for name, w in objective.weight_of.items()}
     maximised = [f"{name}, weight {weight:g}" for name, weight in weights.items() if weight < 0]
@@ -36,8 +36,8 @@ def guarded(evaluate: Evaluate, objective: Sum) -> Evaluate:
         now = evaluate()
         if now["nll"] - start["nll"] > max(start["nll"], _LEAST_RISE):
             raise RunError(
-                f"validation NLL has risen from {start['nll']:.3g} to {now['nll']:.3g} nats: what is maximised runs away "
-                f"({', '.join(maximised)}); take a weight nearer 0 or a smaller optim.lr"
+                f"validation NLL has risen from {start['nll']:.3g} to {now['nll']:.3g} nats: the run diverges, maximising "
+                f"a term ({', '.join(maximised)}); take a weight nearer 0 or a smaller optim.lr"
             )
         return now
 

@@ -1,4 +1,4 @@
-"""Storing what a teacher says of every training sample: `preceptor label`."""
+"""A teacher's outputs for every training sample, stored: `preceptor label`."""
 
 from __future__ import annotations
 
@@ -34,21 +34,21 @@ class Labelled:
 
     Attributes:
         path: the folder; `labels=` of distill.
-        manifest: what it holds.
-        bytes: of all its files but the manifest.
-        asked: rows the teacher was asked about now, by all processes; the others were there and whole.
+        manifest: its contents.
+        bytes: of all its files except the manifest.
+        num_predicted: rows that the teacher predicted now, over all processes; the others were there already.
     """
 
     path: Path
     manifest: Manifest
     bytes: int
-    asked: int
+    num_predicted: int
 
 
 def label(
     recipe: LabelRecipe, data: Data | None = None, teacher: nn.Module | None = None, *, show: bool = True
 ) -> Labelled:
-    """Store what the teacher says of every training sample in `recipe.views` views; several processes share the work.
+    """Store the teacher's outputs for every training sample in `recipe.views` views; several processes share the work.
 
     Args:
         recipe: what to do.
@@ -57,7 +57,7 @@ def label(
         show: whether to show progress.
 
     Raises:
-        UsageError: for anything wrong with the recipe, or a folder that holds other labels.
+        UsageError: for an invalid recipe, or a folder that holds other labels.
         RunError: when the disk refuses.
     """
     check_folder(Path(recipe.out))
@@ -78,8 +78,8 @@ def label(
     networks = load_teachers(recipe.teacher, data, teacher=teacher)
     fingerprints = tuple(fingerprint(network) for network in networks)
     show = show and join_processes().is_first
-    with Progress(console=Console(stderr=True, quiet=not show), disable=not show) as shown:
-        engine = choose_engine(recipe.device, recipe.precision, recipe.engine, partial(_note, shown))
+    with Progress(console=Console(stderr=True, quiet=not show), disable=not show) as progress:
+        engine = choose_engine(recipe.device, recipe.precision, recipe.engine, partial(_note, progress))
         source, engine = _source(networks, recipe, data, engine)
         label_source = LabelSource(
             teachers=fingerprints,
@@ -96,16 +96,17 @@ def label(
             *data.notes,
             *reading_notes("teacher", networks),
             f"engine: {engine}",
-            f"labels: {encoding.bytes_per_sample} bytes a sample and view",
+            f"labels: {encoding.bytes_per_sample} bytes per sample and view",
         ):
-            _note(shown, note)
-        task, asked = shown.add_task("label", total=label_source.samples * recipe.views), 0
+            _note(progress, note)
+        task, num_predicted = progress.add_task("label", total=label_source.samples * recipe.views), 0
 
         def predict(requests: Iterable[tuple[int, Tensor]]) -> Iterator[Tensor]:
-            nonlocal asked
-            seen = ((View(view, recipe.seed, number), rows) for number, rows in requests)
-            for batch in view_batches(data.train, seen, data.normalisation, engine.device, workers=recipe.workers):
-                asked += len(batch.inputs)
+            nonlocal num_predicted
+            view_requests = ((View(view, recipe.seed, number), rows) for number, rows in requests)
+            batches = view_batches(data.train, view_requests, data.normalisation, engine.device, workers=recipe.workers)
+            for batch in batches:
+                num_predicted += len(batch.inputs)
                 yield source(batch).logits
 
         manifest = write_labels(
@@ -113,14 +114,14 @@ def label(
             wanted,
             predict,
             batch_size=recipe.batch_size,
-            advance=partial(shown.advance, task),
+            advance=partial(progress.advance, task),
             rank=engine.processes.rank,
             world_size=engine.processes.world_size,
             gather=engine.processes.exchange,
         )
     path = Path(recipe.out)
     size = sum((path / name).stat().st_size for name in manifest.shards)
-    return Labelled(path, manifest, size, sum(engine.processes.exchange(asked)))
+    return Labelled(path, manifest, size, sum(engine.processes.exchange(num_predicted)))
 
 
 def _source(networks: list[nn.Module], recipe: LabelRecipe, data: Data, engine: Engine) -> tuple[TeacherSource, Engine]:
@@ -133,5 +134,5 @@ def _source(networks: list[nn.Module], recipe: LabelRecipe, data: Data, engine: 
     return (live[0] if len(live) == 1 else EnsembleTeacher(live, data.task)), engine
 
 
-def _note(shown: Progress, line: str) -> None:
-    shown.console.print(f"note: {line}", markup=False, highlight=False, soft_wrap=True)
+def _note(progress: Progress, line: str) -> None:
+    progress.console.print(f"note: {line}", markup=False, highlight=False, soft_wrap=True)

@@ -53,7 +53,7 @@ def load_inputs(recipe: AnyRecipe, objects: PythonObjects) -> LoadedInputs:
     """Return the data that a recipe names, or the objects in their place.
 
     Raises:
-        UsageError: for anything wrong with them, or stored labels that are of something else.
+        UsageError: for data that cannot be used, or stored labels of other data or another teacher.
     """
     data = load_data(recipe.data) if objects.data is None else objects.data
     inputs, store = recipe.student_inputs, None
@@ -66,7 +66,7 @@ def load_inputs(recipe: AnyRecipe, objects: PythonObjects) -> LoadedInputs:
 
 
 def _pool(data: Data, unlabelled: Data | None) -> Split | None:
-    """Return the samples without labels: those that the data keep apart, or those of other data.
+    """Return the samples without labels: the data's own pool, or other data.
 
     Raises:
         UsageError: when there are two pools, or one of another shape.

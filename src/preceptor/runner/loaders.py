@@ -1,8 +1,9 @@
-"""The batches of a run: of its samples, of an unlabelled pool beside them, and of both as the input policy shows them."""
+"""The batches of a run: its samples, an unlabelled pool beside them, and both after the input policy."""
 
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from functools import partial
 
 from preceptor.config.resolve import ResolvedRecipe
@@ -10,6 +11,7 @@ from preceptor.data import (
     Batches,
     FixedViews,
     Loader,
+    LoaderSettings,
     PlainInputs,
     PolicyLoader,
     PooledLoader,
@@ -27,10 +29,10 @@ __all__ = ["make_loaders"]
 
 
 def make_loaders(resolved: ResolvedRecipe, inputs: LoadedInputs, engine: Engine) -> tuple[Batches, PolicyLoader]:
-    """Return the batches of the samples themselves, and those batches as the policy shows them.
+    """Return the batches of the samples, and those batches after the input policy.
 
     Raises:
-        UsageError: when views, policy or pool do not go with the data.
+        UsageError: when views, policy or pool do not fit the data.
     """
     data, pool, recipe = inputs.data, inputs.pool, resolved.stated
     rank, world_size = engine.processes.rank, engine.processes.world_size
@@ -43,35 +45,29 @@ def make_loaders(resolved: ResolvedRecipe, inputs: LoadedInputs, engine: Engine)
     if inputs.store is not None:
         fixed_views = FixedViews(inputs.store.manifest.source.view_seed, inputs.store.views)
 
+    settings = LoaderSettings(
+        batch_size=resolved.batch_size,
+        view=resolved.view,
+        normalisation=data.normalisation,
+        seed=recipe.seed,
+        device=engine.device,
+        extra_views=resolved.objective.views(),
+        fixed_views=fixed_views,
+        workers=recipe.workers,
+    )
+
     def loader(split: Split, batch_size: int, first: int = 0) -> Loader:
-        """Return the batches of a split: each rank takes rows in turn, and `first` rows of the batch come before these."""
+        """Return the batches of a split: ranks take rows in turn, and `first` rows of the batch come before these."""
         return Loader(
             split,
-            batch_size=batch_size,
-            view=resolved.view,
-            normalisation=data.normalisation,
-            seed=recipe.seed,
-            device=engine.device,
-            extra_views=resolved.objective.views(),
-            fixed_views=fixed_views,
-            workers=recipe.workers,
+            replace(settings, batch_size=batch_size),
             rank=(rank - first) % world_size,
             world_size=world_size,
         )
 
     samples: Batches
     if isinstance(data.train, Stream):
-        samples = StreamLoader(
-            data.train,
-            batch_size=resolved.batch_size,
-            view=resolved.view,
-            normalisation=data.normalisation,
-            num_classes=data.num_classes,
-            seed=recipe.seed,
-            device=engine.device,
-            extra_views=resolved.objective.views(),
-            workers=recipe.workers,
-        )
+        samples = StreamLoader(data.train, settings, data.num_classes)
     elif pool is None:
         samples = loader(data.train, resolved.batch_size)
     else:

@@ -1,4 +1,4 @@
-"""What objectives do before the run: look at the network's outputs, and train stages with optimiser, log and checkpoint."""
+"""Before the run: calibrate objectives on the network's outputs, and train stages, each with optimiser, log and checkpoint."""
 
 from __future__ import annotations
 
@@ -40,14 +40,14 @@ def pretrain(
     callbacks: Sequence[Callback],
     tell: Callable[[str], None],
 ) -> None:
-    """Show the terms what the network returns before its first step, and train what they need before the run, in turn.
+    """Calibrate the terms on the untrained network's outputs, then train their stages in turn.
 
-    The result stays in the learner: in the student's weights, or in modules that a stage shares with its method.
-    A stage that had ended before an interruption is restored, not trained again.
+    The result stays in the learner: in the student's weights, or in modules that a stage shares with its method. A stage that
+    ended before an interruption is restored.
     """
     recipe, engine = resolved.stated, components.engine
     if recipe.resume and (folder.checkpoints / "last.pt").exists():
-        return  # the run itself has begun, and its checkpoint holds what the stages gave
+        return  # the run itself has begun, and its checkpoint includes what the stages trained
     for _, term in components.learner.objective.named_terms():
         term.calibrate(_outputs(components.learner, loader, engine))
     for name, term in components.learner.objective.named_terms():
@@ -67,8 +67,8 @@ def pretrain(
             learning_rate=LearningRate(settings.lr, schedule),
             checkpoint_every_steps=recipe.checkpoint_every_steps,
         )
-        own = folder.stage(name)
-        files = RunFiles(own.checkpoints, own.metrics_log(writes=engine.processes.is_first))
+        stage_folder = folder.stage(name)
+        files = RunFiles(stage_folder.checkpoints, stage_folder.metrics_log(writes=engine.processes.is_first))
         optimizer = settings.make(learner if stage.trains == "network" else objective)
         state = TrainState(learner, optimizer, plan, loader.num_batches, engine.processes)
         if recipe.resume:
@@ -78,8 +78,8 @@ def pretrain(
 
 @torch.no_grad()
 def _outputs(learner: Learner, loader: Batches, engine: Engine) -> Iterator[Step]:
-    """Yield the network's outputs, in training mode, for the first epoch's batches, to all processes; it stays as it is."""
-    network = observe(copy.deepcopy(learner.network.model), ()).train()  # in this mode statistics change
+    """Yield the outputs of a copy of the network, in training mode, for the first epoch's batches."""
+    network = observe(copy.deepcopy(learner.network.model), ()).train()  # training mode changes statistics
     for batch in loader.batches(1):
         with engine.autocast():
             outputs = network(batch.inputs)

@@ -1,4 +1,4 @@
-"""What a person sees of a run: a bar in a terminal, a line per epoch elsewhere, TensorBoard on request."""
+"""The progress of a run: a bar in a terminal, a line per epoch elsewhere, TensorBoard on request."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from typing_extensions import Self
 from preceptor.errors import UsageError
 from preceptor.training import Callback, EpochRow, Plan, TrainState
 
-__all__ = ["Bar", "Display", "Lines", "TensorBoard", "display", "show_notes"]
+__all__ = ["Bar", "Display", "Lines", "TensorBoard", "choose_display", "show_notes"]
 
 _REFRESH_SECONDS = 0.2
 
 
 class Display(Callback):
-    """Shows nothing; what shows something is opened before a run and closed after it."""
+    """The base of displays: shows nothing; a context that is open during the run."""
 
     def __enter__(self) -> Self:
         return self
@@ -88,7 +88,7 @@ class Bar(Display):
         self._progress.update(self._task, total=total, completed=step, numbers=numbers)
 
     def epoch_ended(self, row: EpochRow, state: TrainState) -> None:
-        """Remember the validation accuracy."""
+        """Keep the validation accuracy for the bar."""
         if row.validation:
             self._validation = f" val {100 * row.validation['accuracy']:.1f}"
 
@@ -131,8 +131,8 @@ def _percent(share: float | None, digits: int) -> str:
     return "-" if share is None else f"{100 * share:.{digits}f}"
 
 
-def display(title: str, *, show: bool) -> Display:
-    """Return the display that fits where output goes."""
+def choose_display(title: str, *, show: bool) -> Display:
+    """Return a bar for a terminal, lines for anything else, nothing unless `show`."""
     if not show:
         return Display()
     console = Console(stderr=True)
@@ -142,7 +142,7 @@ def display(title: str, *, show: bool) -> Display:
 
 
 def show_notes(lines: Sequence[str]) -> None:
-    """Print lines on standard error as the notes of a run are."""
+    """Print notes on standard error, as a run does."""
     console = Console(stderr=True)
     for line in lines:
         console.print(f"note: {line}", markup=False, highlight=False, soft_wrap=True)

@@ -1,4 +1,4 @@
-"""What a run gives back."""
+"""The result of a run."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ class Result:
     """A finished run.
 
     Attributes:
-        metrics: on test, read once: accuracy, nll, brier, ece, and the distance to the truth where it is known; of multi-label
-            data, what has a meaning there.
+        metrics: on test, read once: accuracy, nll, brier, ece, and the distance to the true label distribution where it is
+            known; fewer on multi-label data.
         model: the trained network, a plain nn.Module in eval mode on the CPU.
         path: the run folder.
         record: of the run, result.json: per-epoch history, times, versions, command.

@@ -26,7 +26,7 @@ from preceptor.runner.load import NO_OBJECTS, LoadedInputs, PythonObjects, check
 from preceptor.runner.loaders import make_loaders
 from preceptor.runner.passed import check_apart, frozen_note, left_as_passed
 from preceptor.runner.pretraining import pretrain
-from preceptor.runner.progress import Display, TensorBoard, display
+from preceptor.runner.progress import Display, TensorBoard, choose_display
 from preceptor.runner.result import Result
 from preceptor.runner.score import score
 from preceptor.runner.teacher_check import measure_teachers
@@ -39,7 +39,7 @@ __all__ = ["run"]
 def run(
     recipe: AnyRecipe, objects: PythonObjects = NO_OBJECTS, *, show: bool = True, title: str | None = None
 ) -> Result:
-    """Carry out a recipe and return what came out.
+    """Carry out a recipe.
 
     Args:
         recipe: what to do.
@@ -48,13 +48,13 @@ def run(
         title: of the progress; made of the recipe by default.
 
     Raises:
-        UsageError: for anything wrong with the recipe, its files or its folder.
+        UsageError: for an invalid recipe, or files or a folder that cannot be used.
         RunError: when the run has to stop: see `fit`.
     """
     recipe = recipe.model_copy(update={"out": recipe.out or _default_out(recipe)})
     folder = RunFolder(str(recipe.out))
     folder.check(resume=recipe.resume, overwrite=recipe.overwrite)
-    join_processes().wait()  # so that nobody looks once the first process has claimed it
+    join_processes().wait()  # every process checks before the first one claims it
     recipe, objects, assistants = _distil_assistants(recipe, objects, show=show)
     inputs = load_inputs(recipe, objects)
     view = None if inputs.store is None else inputs.store.manifest.source.view
@@ -62,12 +62,12 @@ def run(
     engine = choose_engine(recipe.device, recipe.precision, recipe.engine, sharding=recipe.sharding)
     show = show and engine.processes.is_first
     check_apart(objects.teacher, objects.model)
-    with display(title or _title(recipe), show=show) as shown, folder, left_as_passed(objects.teacher):
+    with choose_display(title or _title(recipe), show=show) as display, folder, left_as_passed(objects.teacher):
         if recipe.resume and not recipe.overwrite and folder.is_finished:
             folder.check_same(_config(resolved))
-            shown.note(f"{folder.path} is finished; nothing to do")
+            display.note(f"{folder.path} is finished; nothing to do")
             return reopen(folder, objects.model, inputs.data, engine, recipe.workers)
-        engine = replace(engine, tell=shown.note)
+        engine = replace(engine, tell=display.note)
         check_rows(inputs, resolved.objective, engine.processes)
         model, start = _student(resolved, inputs.data, objects.model)
         teachers = find_teachers(resolved, inputs, objects.teacher)
@@ -83,10 +83,10 @@ def run(
             f"engine: {components.engine}",
         )
         for note in notes:
-            shown.note(note)
+            display.note(note)
         before = teachers.fingerprints
         origin = Origin(now(), before[-1] if before else None, start, assistants)
-        log, fitted = _fit(components, resolved, inputs, folder, shown)
+        log, fitted = _fit(components, resolved, inputs, folder, display)
         if teachers.fingerprints != before:
             raise RunError("the teacher's weights or statistics changed during the run: the result is not valid")
         return finish(components.learner, fitted, resolved, inputs.data, components.engine, folder, log, origin)
@@ -107,9 +107,9 @@ def _fit(
     resolved: ResolvedRecipe,
     inputs: LoadedInputs,
     folder: RunFolder,
-    shown: Display,
+    display: Display,
 ) -> tuple[MetricsLog, FitResult]:
-    """Claim the folder, and train: what methods need before the run, then the run."""
+    """Claim the folder, and train: first what methods need before the run, then the run."""
     recipe, plan, data = resolved.stated, resolved.plan, inputs.data
     learner, engine = components.learner, components.engine
     samples, batches = make_loaders(resolved, inputs, engine)
@@ -120,15 +120,15 @@ def _fit(
     log = folder.metrics_log(writes=engine.processes.is_first)
     files = RunFiles(folder.checkpoints, log)
     with ExitStack() as stack:
-        watching: list[Callback] = [shown, NearChance(shown.note), FaintTerms(shown.note)]
+        callbacks: list[Callback] = [display, NearChance(display.note), FaintTerms(display.note)]
         if engine.compiles:
-            watching.insert(1, SlowFirstStep(shown.note))
+            callbacks.insert(1, SlowFirstStep(display.note))
         if recipe.tensorboard and engine.processes.is_first:
-            watching.append(stack.enter_context(TensorBoard(folder.path / "tensorboard")))
-        pretrain(components, samples, resolved, folder, watching, shown.note)
+            callbacks.append(stack.enter_context(TensorBoard(folder.path / "tensorboard")))
+        pretrain(components, samples, resolved, folder, callbacks, display.note)
         search = resolved.policy.region_search(batches, data.input_shape, plan.epochs)
         if search is not None and components.teacher is not None:
-            watching.append(RegionSearches(search, components.teacher, engine, shown.note))
+            callbacks.append(RegionSearches(search, components.teacher, engine, display.note))
 
         def evaluate() -> Mapping[str, float]:
             if len(data.validation) == 0:
@@ -140,8 +140,8 @@ def _fit(
         optimizer = recipe.optim.make(learner)
         state = TrainState(learner, optimizer, plan, batches.num_batches, engine.processes)
         if recipe.resume:
-            restore(state, files, watching)
-        fitted = fit(state, batches, components.teacher, plan, engine, evaluate=guard, files=files, callbacks=watching)
+            restore(state, files, callbacks)
+        fitted = fit(state, batches, components.teacher, plan, engine, evaluate=guard, files=files, callbacks=callbacks)
     return log, fitted
 
 

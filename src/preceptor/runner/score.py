@@ -21,7 +21,7 @@ def predict_split(
     Args:
         network: returns logits.
         split: of the data.
-        data: says how its inputs are normalised.
+        data: has the normalisation of its inputs.
         engine: on which the network runs.
         batch_size: rows at once, over all processes.
         workers: processes that read ahead.

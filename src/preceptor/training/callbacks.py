@@ -1,4 +1,4 @@
-"""What watches a run: it is told of epochs and steps, and changes nothing in the loop."""
+"""Callbacks: the loop calls them at epochs and steps; they change nothing in it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from preceptor.types import Batch
 __all__ = ["Callback", "EpochRow", "FaintTerms", "NearChance", "RegionSearches", "SlowFirstStep"]
 
 Tell = Callable[[str], None]
-_CHANCE_ROWS, _CHANCE_STEPS = 500, 50  # fewer are no evidence that a network does not learn
+_CHANCE_ROWS, _CHANCE_STEPS = 500, 50  # with fewer, accuracy near chance is no evidence
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,37 +56,37 @@ class EpochRow:
 
 
 class Callback:
-    """What the loop calls; each of these does nothing unless it is overridden."""
+    """Hooks that the loop calls; each does nothing unless overridden."""
 
     def epoch_started(self, state: TrainState) -> None:
-        """Hear that an epoch starts, from its first batch."""
+        """Called before the first batch of an epoch."""
 
     def stepped(self, state: TrainState, plan: Plan) -> None:
-        """Hear that a step was taken; `state.progress` is that of the next one."""
+        """Called after each step; `state.progress` already points to the next one."""
 
     def epoch_ended(self, row: EpochRow, state: TrainState) -> None:
-        """Hear that an epoch has ended."""
+        """Called after validation, before `state` advances to the next epoch."""
 
     def columns(self) -> Mapping[str, object]:
-        """Return what it adds to the epoch's row."""
+        """Return columns to add to the epoch's row."""
         return {}
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what it must know to continue, plain values by name."""
+        """Return what a resumed run needs, plain values by name."""
         return {}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Continue from a state; names that are not its own are ignored."""
+        """Restore from a state; names of other callbacks are ignored."""
 
 
 class NearChance(Callback):
-    """Warns where nothing has been learnt and the rows of this epoch are evidence of it: many, after many steps, at chance."""
+    """Warns when training accuracy is still near chance after many steps on many rows."""
 
     def __init__(self, tell: Tell) -> None:
         self._tell = tell
 
     def stepped(self, state: TrainState, plan: Plan) -> None:
-        """Look once, after a tenth of all steps."""
+        """Check once, after a tenth of all steps."""
         step, metrics = state.progress.step, state.metrics
         if step != math.ceil(plan.epochs * state.num_batches / 10) or state.learner.objective.task == "multilabel":
             return
@@ -94,7 +94,7 @@ class NearChance(Callback):
         if metrics.accuracy is None or rows < _CHANCE_ROWS or step < _CHANCE_STEPS:
             return
         chance = 1 / num_classes
-        if metrics.accuracy < chance + 3 * math.sqrt(chance * (1 - chance) / rows):  # what luck alone gives
+        if metrics.accuracy < chance + 3 * math.sqrt(chance * (1 - chance) / rows):  # three standard deviations
             self._tell(
                 f"warning: training accuracy is {100 * metrics.accuracy:.1f} % after a tenth of all steps, near chance for "
                 f"{num_classes} classes: this objective has not begun to learn at this rate"
@@ -102,13 +102,13 @@ class NearChance(Callback):
 
 
 class FaintTerms(Callback):
-    """Names the terms of constant weight that made less than 1 % of the first epoch's loss."""
+    """Warns of terms of constant weight that made less than 1 % of the first epoch's loss."""
 
     def __init__(self, tell: Tell) -> None:
         self._tell = tell
 
     def epoch_ended(self, row: EpochRow, state: TrainState) -> None:
-        """Look at the first epoch."""
+        """Check the first epoch."""
         if row.epoch != 1:
             return
         shares = {name: abs(row.weights[name] * value) for name, value in row.terms.items()}
@@ -122,27 +122,27 @@ class FaintTerms(Callback):
 
 
 class SlowFirstStep(Callback):
-    """Says how long the first step took, where that compiles."""
+    """Reports how long the first step took, in a run that compiles."""
 
     def __init__(self, tell: Tell) -> None:
         self._tell = tell
         self._is_first = True
 
     def stepped(self, state: TrainState, plan: Plan) -> None:
-        """Say it once."""
+        """Report it once."""
         if self._is_first:
             self._tell(f"engine: the first step, which compiles, took {state.step_seconds:.1f} s")
         self._is_first = False
 
 
 class RegionSearches(Callback):
-    """Searches the region of KD+ anew before the epochs at which that is due.
+    """Repeats the region search of KD+ before the epochs at which it is due.
 
     Args:
         search: of the run's input policy.
-        teacher: whom the student is compared with.
-        engine: both run on.
-        tell: hears what was found.
+        teacher: with which the student is compared.
+        engine: on which both run.
+        tell: is called with the result.
     """
 
     def __init__(self, search: RegionSearch, teacher: TeacherSource, engine: Engine, tell: Tell) -> None:
@@ -152,7 +152,7 @@ class RegionSearches(Callback):
         self._tell = tell
 
     def epoch_started(self, state: TrainState) -> None:
-        """Search, where that is due."""
+        """Search, if this epoch is due."""
         if line := self._search.begin(state.progress.epoch, partial(self._disagreement, state)):
             self._tell(line)
 
@@ -165,7 +165,7 @@ class RegionSearches(Callback):
         return {"region": list(self._search.region)}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Mix in the region that was found before."""
+        """Continue with the region found before."""
         if "region" in state:
             alpha, patch_size = state["region"]
             self._search.move_to((alpha, patch_size))

@@ -40,10 +40,10 @@ class Engine:
     Attributes:
         device: where tensors live.
         precision: of both networks' forward passes.
-        compiles: whether networks are compiled; None while that is open: see `decide`.
-        tell: hears in one line what could not be done.
+        compiles: whether networks are compiled; None until `decide` is called.
+        tell: is called with a line on what could not be done.
         processes: who else trains the same network.
-        sharding: whose weights are parted over them.
+        sharding: whose weights are sharded over them.
     """
 
     device: torch.device
@@ -54,16 +54,16 @@ class Engine:
     sharding: Sharding = "none"
 
     def place(self, module: Module) -> Module:
-        """Move a module to the device, its convolutions in the channels-last layout that both CPUs and GPUs prefer."""
+        """Move a module to the device, its convolutions in channels-last layout, which CPUs and GPUs prefer."""
         placed: Module = module.to(device=self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         return placed
 
     def shard(self, network: nn.Module, role: Literal["student", "teacher"]) -> None:
-        """Part a network's weights over all processes where this engine's sharding says so of one in that role.
+        """Shard a network's weights over all processes, where this engine shards networks of that role.
 
         Args:
-            network: on the device; "student" is the network that is trained, "teacher" one that is asked.
-            role: of the network.
+            network: on the device.
+            role: "student" is the network that is trained.
         """
         if self.sharding in {"all", role}:
             shard(network, self.device, self.processes.world_size)
@@ -77,12 +77,12 @@ class Engine:
         return replace(self, precision="fp32")
 
     def decide(self, flops: float) -> Engine:
-        """Return the engine for a run of so much work: compiled, where that was open, if the run is long enough to pay.
+        """Return the engine for a run of this size: where compilation was left open, compiled if the run is long enough.
 
         The rule looks at the work alone, not at a clock, so that a run does the same when it is repeated.
 
         Args:
-            flops: floating-point operations of the whole run.
+            flops: floating-point operations of the run.
         """
         if self.compiles is not None:
             return self
@@ -99,9 +99,9 @@ class Engine:
         return _Compiled(network, rows, self.tell) if self.compiles else network
 
     def __str__(self) -> str:
-        together = f", {self.processes.world_size} processes" if self.processes.world_size > 1 else ""
-        together += f", sharding {self.sharding}" if self.sharding != "none" else ""
-        return f"{self.device}, {self.precision}{', compiled' if self.compiles else ''}{together}"
+        group = f", {self.processes.world_size} processes" if self.processes.world_size > 1 else ""
+        group += f", sharding {self.sharding}" if self.sharding != "none" else ""
+        return f"{self.device}, {self.precision}{', compiled' if self.compiles else ''}{group}"
 
 
 class _Compiled:
@@ -150,11 +150,11 @@ def choose_engine(
             CPUs with AMX or AVX-512 bf16).
         name: "plain" runs networks as they are; "fast" compiles them; "auto" compiles them where that gains something, in
             runs that are long enough (see `Engine.decide`).
-        tell: hears what could not be done.
-        sharding: whose weights are parted over the processes; such networks are not compiled.
+        tell: is called with a line on what could not be done.
+        sharding: whose weights are sharded over the processes; such networks are not compiled.
 
     Raises:
-        UsageError: for a device that this machine does not have, or networks that are to be parted and compiled.
+        UsageError: for a device that this machine does not have, or networks that are to be sharded and compiled.
     """
     processes = join_processes()
     if sharding != "none" and name == "fast":

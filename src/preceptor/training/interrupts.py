@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM, held back until the step in hand is done and the run is saved."""
+"""Ctrl-C and SIGTERM, deferred until the current step is done and the run is saved."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Interrupts:
 
     def __enter__(self) -> Interrupts:
         if threading.current_thread() is threading.main_thread():  # Python allows handlers nowhere else
-            self._previous = {number: signal.signal(number, self._hold) for number in _SIGNALS}
+            self._previous = {number: signal.signal(number, self._defer) for number in _SIGNALS}
         return self
 
     def __exit__(
@@ -28,7 +28,7 @@ class Interrupts:
     ) -> None:
         self._restore()
 
-    def _hold(self, number: int, frame: FrameType | None) -> None:
+    def _defer(self, number: int, frame: FrameType | None) -> None:
         self.pending = signal.Signals(number)
         self._restore()
 

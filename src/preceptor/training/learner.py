@@ -18,7 +18,7 @@ __all__ = ["Learner", "ObjectiveOnlyLearner"]
 
 
 class Learner(nn.Module):
-    """The network and its objective together: what is moved, optimised, saved and restored as one.
+    """The network and its objective as one module: moved, optimised, saved and restored as one.
 
     Args:
         network: is trained.
@@ -50,7 +50,7 @@ class Learner(nn.Module):
             batch: this process's rows.
             teacher: its outputs for them.
             progress: where in the run the step stands.
-            gather: makes of a step with these rows the one with those of all processes.
+            gather: returns the step with the rows of all processes.
         """
         outputs = self.outputs(batch, teacher)
         step = Step(batch, outputs, teacher, self.network.model, progress)
@@ -61,7 +61,7 @@ class Learner(nn.Module):
         return forward(self.forward_pass, batch)
 
     def full_network(self) -> nn.Module:
-        """Return the network with full weights; where they are sharded, its copy, and all processes call this together."""
+        """Return the network with full weights; where they are sharded, a copy, and every process must call this."""
         (unsharded,) = self._unsharded
         if unsharded is None:
             return self.network.model
@@ -85,7 +85,7 @@ class Learner(nn.Module):
 
 
 class ObjectiveOnlyLearner(Learner):
-    """A learner whose network does not run: its objective studies the teacher, whose outputs stand for the student's."""
+    """A learner whose network does not run: the teacher's outputs take the place of the student's."""
 
     def outputs(self, batch: Batch, teacher: Outputs | None) -> Outputs:
         """Return the teacher's outputs."""

@@ -1,4 +1,4 @@
-"""The one training loop, for teachers and students alike; it reads in the order in which things happen."""
+"""The one training loop, for teachers and students alike. `fit` reads in the order in which things happen."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ __all__ = ["FitResult", "Interrupted", "MetricsLog", "RunFiles", "fit", "restore
 
 
 class MetricsLog(Protocol):
-    """The append-only record of epochs, which can be cut back to where a checkpoint was written."""
+    """A log with one row per epoch, which can be cut back to its size at a checkpoint."""
 
     def append(self, row: Mapping[str, object]) -> None: ...
     def size(self) -> int: ...
@@ -38,8 +38,8 @@ class RunFiles:
     """Where a run writes.
 
     Attributes:
-        checkpoints: the folder for `last.pt` and kept epochs.
-        metrics: gets a row per epoch.
+        checkpoints: the folder of `last.pt` and of the kept epochs.
+        metrics: the log, one row per epoch.
     """
 
     checkpoints: Path
@@ -51,12 +51,13 @@ class RunFiles:
         return self.checkpoints / "last.pt"
 
     def __str__(self) -> str:
-        there = f"the last good checkpoint is {self.last}"
-        return there if self.last.exists() else "no checkpoint had been written yet"
+        return (
+            f"the last good checkpoint is {self.last}" if self.last.exists() else "no checkpoint had been written yet"
+        )
 
 
 class Interrupted(PreceptorError):
-    """The run was told to stop and has saved itself; `exit_code` is the shell's for the signal."""
+    """The run was stopped by a signal, after saving a checkpoint; `exit_code` is the shell's for that signal."""
 
     def __init__(self, message: str, exit_code: int) -> None:
         super().__init__(message)
@@ -65,10 +66,10 @@ class Interrupted(PreceptorError):
 
 @dataclass(frozen=True, slots=True)
 class FitResult:
-    """How a run ended.
+    """The result of training.
 
     Attributes:
-        selected_epoch: whose weights the learner now holds; of an average, the last one in it.
+        selected_epoch: the epoch whose weights the learner now holds; for an average, the last epoch in it.
         seconds: of training.
         validation: scores of those weights.
     """
@@ -89,54 +90,58 @@ def fit(
     files: RunFiles,
     callbacks: Sequence[Callback] = (),
 ) -> FitResult:
-    """Train to the end of the plan, saving on the way, and leave the selected weights in the learner.
+    """Train to the end of the plan, with checkpoints on the way, and leave the selected weights in the learner.
 
     Args:
-        state: of a new run, or restored.
+        state: of a new run, or restored: learner, optimiser, progress.
         loader: the training split.
         teacher: where the teacher's outputs come from, or None.
         plan: length, learning rate, selection, checkpoints.
         engine: device and precision.
-        evaluate: measures the network on validation: once per epoch, and at the end what is left in the learner.
-        files: where checkpoints and the metrics of epochs go.
-        callbacks: are told of epochs and steps.
+        evaluate: returns the network's validation scores; called after each epoch, and at the end for the selected weights.
+        files: where checkpoints and the epochs' metrics are written.
+        callbacks: called at epochs and steps.
 
     Raises:
-        RunError: when the loss or the weights stop being finite, or the disk refuses; the last good checkpoint stays.
-        Interrupted: after SIGINT or SIGTERM, once everything is saved.
+        RunError: when the loss or the weights are no longer finite, or the disk is full; the last good checkpoint stays.
+        Interrupted: after SIGINT or SIGTERM, once a checkpoint is saved.
     """
     learner, processes = state.learner, engine.processes
     with Interrupts() as interrupts, state.optimizer.compile_context():
         while (epoch := state.progress.epoch) <= plan.last_epoch:
-            for callback in callbacks if state.progress.batch == 0 else ():
-                callback.epoch_started(state)
+            if state.progress.batch == 0:  # otherwise the run was resumed within an epoch
+                for callback in callbacks:
+                    callback.epoch_started(state)
             learner.train()
-            began = time.perf_counter()
+            step_start = time.perf_counter()
             for batch in loader.batches(epoch, start=state.progress.batch):
+                # forward, backward, weight update; it returns a message, and updates nothing, if the loss is not finite
                 if not_finite := train_step(state, batch, teacher, plan, engine):
                     raise RunError(f"step {state.progress.step}: {not_finite} is not finite; {files}")
                 now = time.perf_counter()
-                state.count_step(now - began)
-                began = now
+                state.count_step(now - step_start)  # progress moves on to the next batch; the weights enter the average
+                step_start = now
                 for callback in callbacks:
                     callback.stepped(state, plan)
                 if plan.checkpoint_every_steps and state.progress.step % plan.checkpoint_every_steps == 0:
-                    _save(state, files, callbacks, engine)
-                if processes.any(interrupts.pending is not None, engine.device):
-                    _save(state, files, callbacks, engine)
+                    _save_checkpoint(state, files, callbacks, engine)
+                if processes.any(interrupts.pending is not None, engine.device):  # a signal to one stops all
+                    _save_checkpoint(state, files, callbacks, engine)
                     raise Interrupted(
                         f"interrupted in epoch {epoch}, step {state.progress.step}: saved; resume=true continues from here",
                         128 + (interrupts.pending or signal.SIGTERM),
                     )
-            processes.sync_buffers(learner.synced_buffers())
-            row = _row(state, plan, engine, evaluate(), callbacks)
+            processes.sync_buffers(learner.synced_buffers())  # such as batch-norm statistics
+            row = _epoch_row(state, plan, engine, evaluate(), callbacks)
             files.metrics.append(row.as_dict())
             for callback in callbacks:
                 callback.epoch_ended(row, state)
             if plan.keep_every and epoch % plan.keep_every == 0:
-                _keep(state, files, engine)
-            state.end_epoch(row.validation, plan.selection)
-            _save(state, files, callbacks, engine)
+                _keep_weights(state, files, engine)
+            state.end_epoch(row.validation, plan.selection)  # keeps the weights if they are the best so far
+            _save_checkpoint(state, files, callbacks, engine)
+
+    # The result: the last weights, those of the best epoch, or an average with batch-norm statistics of its own.
     if state.best.weights:
         load_full(learner.network.model, state.best.weights)
     state.average.apply(loader.batches(state.progress.epoch), engine)
@@ -162,7 +167,7 @@ def restore(state: TrainState, files: RunFiles, callbacks: Sequence[Callback] = 
     files.metrics.cut(saved["metrics_bytes"])
 
 
-def _save(state: TrainState, files: RunFiles, callbacks: Sequence[Callback], engine: Engine) -> None:
+def _save_checkpoint(state: TrainState, files: RunFiles, callbacks: Sequence[Callback], engine: Engine) -> None:
     is_finite = all_finite(local_shard(tensor) for tensor in state.learner.state_dict().values())
     if engine.processes.any(not is_finite, engine.device):
         advice = "; precision=fp32 may help" if engine.precision == "bf16" else ""
@@ -175,26 +180,26 @@ def _save(state: TrainState, files: RunFiles, callbacks: Sequence[Callback], eng
         save_checkpoint(files.last, saved)
 
 
-def _keep(state: TrainState, files: RunFiles, engine: Engine) -> None:
+def _keep_weights(state: TrainState, files: RunFiles, engine: Engine) -> None:
     network = state.learner.full_network()
     if engine.processes.is_first:
         files.checkpoints.mkdir(parents=True, exist_ok=True)
         save_weights(network, files.checkpoints / f"epoch_{state.progress.epoch:04d}.safetensors")
 
 
-def _row(
+def _epoch_row(
     state: TrainState, plan: Plan, engine: Engine, validation: Mapping[str, float], callbacks: Sequence[Callback]
 ) -> EpochRow:
     metrics, progress = state.metrics.over(engine.processes, engine.device), state.progress
-    last = progress.before_step().of(plan.epochs, state.num_batches)
+    last_step = progress.before_step().of(plan.epochs, state.num_batches)
     return EpochRow(
         epoch=progress.epoch,
         step=progress.step,
-        lr=plan.learning_rate(last),
+        lr=plan.learning_rate(last_step),
         loss=metrics.loss,
         accuracy=metrics.accuracy,
         terms=metrics.term_means,
-        weights=state.learner.objective.weights(last),
+        weights=state.learner.objective.weights(last_step),
         validation=validation,
         seconds=progress.seconds,
         images_per_second=metrics.images_per_second,

@@ -13,12 +13,12 @@ __all__ = ["RunningMetrics"]
 
 
 class RunningMetrics:
-    """What an epoch has seen so far: rows, seconds, loss, right answers and each term's loss.
+    """An epoch's sums so far: rows, seconds, loss, correct predictions and each term's loss.
 
     Args:
         terms: names of the objective's terms.
-        values: sums to go on from, float64 [5 + 2 terms].
-        num_classes: width of the logits seen so far; 0: none were.
+        values: sums to continue from, float64 [5 + 2 terms].
+        num_classes: width of the logits; 0 before the first.
     """
 
     def __init__(self, terms: Sequence[str], values: Tensor | None = None, num_classes: int = 0) -> None:
@@ -27,25 +27,24 @@ class RunningMetrics:
         self.values = torch.zeros(5 + 2 * len(self.terms), dtype=torch.float64) if values is None else values.clone()
 
     def add(self, logits: Tensor, labels: Tensor | None, loss: Tensor, terms: Mapping[str, Tensor]) -> None:
-        """Count one step (its time is counted by `add_seconds`)."""
-        rows, labelled, right = len(logits), 0, logits.new_zeros(())
+        """Add one step (its time is added by `add_seconds`)."""
+        rows, labelled, correct = len(logits), 0, logits.new_zeros(())
         self.num_classes = logits.shape[1]
         if labels is not None and not labels.is_floating_point():
             labelled = len(labels)
-            right = _rows_right(logits[:labelled], labels)
+            correct = _rows_correct(logits[:labelled], labels)
         applied = [place for place, name in enumerate(self.terms) if name in terms]
-        found = [loss, right, *(terms[self.terms[place]] for place in applied)]
-        loss_now, right_now, *losses_now = torch.stack(
-            [value.float() for value in found]
-        ).tolist()  # one wait for the device
+        values = [loss, correct, *(terms[self.terms[place]] for place in applied)]
+        # one transfer from the device, so that it waits once
+        mean_loss, num_correct, *term_losses = torch.stack([value.float() for value in values]).tolist()
         losses, counts = torch.zeros(2, len(self.terms), dtype=torch.float64)
-        losses[applied] = rows * torch.tensor(losses_now, dtype=torch.float64)
+        losses[applied] = rows * torch.tensor(term_losses, dtype=torch.float64)
         counts[applied] = rows
-        sums = torch.tensor([rows, 0.0, loss_now * rows, right_now, labelled], dtype=torch.float64)
+        sums = torch.tensor([rows, 0.0, mean_loss * rows, num_correct, labelled], dtype=torch.float64)
         self.values += torch.cat([sums, losses, counts])
 
     def over(self, processes: Processes, device: torch.device) -> RunningMetrics:
-        """Return what all processes have seen together; seconds are their mean."""
+        """Return the sums over all processes; seconds are their mean."""
         if processes.world_size == 1:
             return self
         values = processes.add(self.values.to(device, copy=True)).cpu()
@@ -53,7 +52,7 @@ class RunningMetrics:
         return RunningMetrics(self.terms, values, self.num_classes)
 
     def continued(self, processes: Processes) -> RunningMetrics:
-        """Return the tally from which one of several processes goes on: what all had seen counts once."""
+        """Return the sums from which this process continues: the first one keeps those of all, so that they count once."""
         if processes.is_first:
             return self
         values = torch.zeros_like(self.values)
@@ -61,7 +60,7 @@ class RunningMetrics:
         return RunningMetrics(self.terms, values, self.num_classes)
 
     def add_seconds(self, seconds: float) -> None:
-        """Count training time."""
+        """Add training time."""
         self.values[1] += seconds
 
     @property
@@ -81,7 +80,7 @@ class RunningMetrics:
 
     @property
     def accuracy(self) -> float | None:
-        """Share of labelled rows (multi-label: of their answers yes or no) that were right while training, as a fraction.
+        """Fraction of labelled rows (multi-label: of their classes) that were predicted correctly while training.
 
         None where no row's class was known.
         """
@@ -95,7 +94,7 @@ class RunningMetrics:
         return {name: loss / count for name, loss, count in applied if count}
 
 
-def _rows_right(logits: Tensor, labels: Tensor) -> Tensor:
+def _rows_correct(logits: Tensor, labels: Tensor) -> Tensor:
     if labels.ndim == 1:
         return (logits.argmax(1) == labels).sum()
     return ((logits > 0) == (labels == 1)).float().mean(1).sum()

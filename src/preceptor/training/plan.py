@@ -16,12 +16,12 @@ class Plan:
     """How long and how to train.
 
     Attributes:
-        epochs: the length that schedules are made for.
+        epochs: the length of the schedules.
         last_epoch: where training ends, at most `epochs`.
         learning_rate: over the progress.
         selection: which epoch's weights are the result.
-        averaging: or the average of which weights.
-        checkpoint_every_steps: besides the one at each epoch's end; 0 for none.
+        averaging: whether the result is an average of weights, and of which.
+        checkpoint_every_steps: checkpoints besides the one after each epoch; 0 for none.
         keep_every: keep the weights of every n-th epoch; 0 for none.
         clip_norm: largest gradient norm, or None.
         accumulate: passes that a batch is split into.

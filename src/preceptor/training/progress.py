@@ -38,5 +38,5 @@ class TrainProgress:
         return replace(self, epoch=self.epoch + 1, batch=0)
 
     def of(self, epochs: int, num_batches: int) -> Progress:
-        """Return the progress of the next step in a run of so many epochs of so many batches."""
+        """Return the progress of the next step in a run of `epochs` epochs of `num_batches` batches."""
         return Progress(self.epoch, epochs, self.step / (epochs * num_batches))

@@ -35,17 +35,17 @@ class Best:
 
 
 class TrainState:
-    """What changes while a run trains; the data order and the views are functions of the progress.
+    """What changes while a run trains. Data order and views are functions of the progress, and need no state.
 
     Args:
         learner: network and objective, on the engine's device.
         optimizer: of the learner's parameters.
         plan: length and averaging.
         num_batches: of an epoch.
-        processes: that train together.
+        processes: that train this network.
 
     Raises:
-        UsageError: when the plan and the optimiser cannot go together.
+        UsageError: when the optimiser cannot follow the plan.
     """
 
     def __init__(
@@ -63,14 +63,14 @@ class TrainState:
         self._processes = processes
 
     def count_step(self, seconds: float) -> None:
-        """Count a step that was taken, and let the average take its weights."""
+        """Advance the progress by one step, and add its weights to the average."""
         self.step_seconds = seconds
         self.metrics.add_seconds(seconds)
         self.progress = self.progress.after_step(seconds)
         self.average.take(self.progress)
 
     def end_epoch(self, validation: Mapping[str, float], selection: Selection) -> None:
-        """Keep the epoch's weights if its validation scores are the best so far, and go to the start of the next one."""
+        """Keep the epoch's weights if its validation score is the best so far, and advance to the next epoch."""
         score = selection.score(validation)
         if score is not None and score < self.best.score:
             state = full_state(self.learner.network.model.state_dict())
@@ -80,7 +80,7 @@ class TrainState:
         self.progress = self.progress.after_epoch()
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the state with full tensors and plain values; all processes call this together."""
+        """Return the state with full tensors and plain values; every process must call this."""
         progress, best = self.progress, self.best
         device = next(self.learner.parameters()).device
         return {
@@ -107,7 +107,9 @@ class TrainState:
         metrics = RunningMetrics(self.learner.objective.running, state["metrics"])
         self.metrics = metrics.continued(self._processes)
         self.best = Best(*state["best"])
-        if self._processes.rank < len(state["random"]):  # one of more processes than before keeps its own numbers
+        if self._processes.rank < len(
+            state["random"]
+        ):  # with more processes than before, the new ones keep the state they have
             torch.set_rng_state(state["random"][self._processes.rank])
         for device in range(
             min(len(state["cuda_random"]), torch.cuda.device_count())

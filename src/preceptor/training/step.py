@@ -1,4 +1,4 @@
-"""One step of training: forward, backward, gradients averaged over all processes, the weights moved."""
+"""One training step: forward, backward, gradients averaged over all processes, weights updated."""
 
 from __future__ import annotations
 
@@ -24,34 +24,36 @@ __all__ = ["train_step"]
 def train_step(
     state: TrainState, batch: Batch, teacher: TeacherSource | None, plan: Plan, engine: Engine
 ) -> str | None:
-    """Take one step; return what in the loss was not finite, if anything was: then the weights have not moved.
+    """Take one step. If the loss is not finite, return a message and leave the weights as they are.
 
     Args:
-        state: learner and optimiser; its metrics count what was seen.
-        batch: this process's rows of it.
-        teacher: its outputs are needed first.
-        plan: learning rate, clipping, passes.
-        engine: on which the step runs.
+        state: learner, optimiser and running metrics.
+        batch: this process's rows of the batch.
+        teacher: where the teacher's outputs come from, or None.
+        plan: learning rate, clipping, gradient accumulation.
+        engine: device and precision.
     """
     learner, optimizer, processes = state.learner, state.optimizer, engine.processes
     progress = state.progress.of(plan.epochs, state.num_batches)
+    gather = partial(gather_step, processes=processes)  # terms that compare rows see those of all processes
     optimizer.zero_grad()
-    passes = _passes(batch, plan.accumulate, engine)
-    for rows in passes:
-        teacher_outputs = None if teacher is None else teacher(rows)
+    micro_batches = _micro_batches(batch, plan.accumulate, engine)
+    for micro_batch in micro_batches:
+        teacher_outputs = None if teacher is None else teacher(micro_batch)
         with engine.autocast():
-            terms, logits = learner(rows, teacher_outputs, progress, partial(gather_step, processes=processes))
+            terms, logits = learner(micro_batch, teacher_outputs, progress, gather)
             weights = learner.objective.weights(progress)
-            if rows.renormalise:
+            if micro_batch.renormalise:  # terms that these rows cannot have leave their weight to the others
                 weights = renormalise(weights, terms)
             loss = total(terms, weights)
         if processes.any(not bool(torch.isfinite(loss)), engine.device):
             return _not_finite(terms)
+        # scaled so that the mean over processes is the gradient of the mean over all rows of the batch
         step_loss = StepLoss(loss, terms, weights, learner.objective.teacher_terms)
-        optimizer.backward(step_loss, rows.share / len(passes))
-        if rows.share > 0:
+        optimizer.backward(step_loss, micro_batch.share / len(micro_batches))
+        if micro_batch.share > 0:  # 0: these rows only keep this process in step with the others
             detached = {name: term.detach() for name, term in terms.items()}
-            state.metrics.add(logits.detach(), rows.labels, loss.detach(), detached)
+            state.metrics.add(logits.detach(), micro_batch.labels, loss.detach(), detached)
     optimizer.average_gradients(processes, learner.parameters())
     if plan.clip_norm is not None:
         clip_gradients(learner.parameters(), plan.clip_norm)
@@ -60,13 +62,13 @@ def train_step(
     return None
 
 
-def _passes(batch: Batch, count: int, engine: Engine) -> list[Batch]:
-    """Return the passes of a batch, as many in each process, none of them empty."""
+def _micro_batches(batch: Batch, count: int, engine: Engine) -> list[Batch]:
+    """Return a batch split for gradient accumulation: equally many in each process, none of them empty."""
     if count > 1:
         count = min(count, engine.processes.least(len(batch.inputs), engine.device))
     return [batch] if count == 1 else [batch.stride(number, count) for number in range(count)]
 
 
 def _not_finite(terms: Mapping[str, Tensor]) -> str:
-    bad = [f"{name} = {float(term.detach())}" for name, term in terms.items() if not torch.isfinite(term)]
-    return "term " + ", ".join(bad) if bad else "the weighted sum of the terms"
+    not_finite = [f"{name} = {float(term.detach())}" for name, term in terms.items() if not torch.isfinite(term)]
+    return "term " + ", ".join(not_finite) if not_finite else "the weighted sum of the terms"

@@ -42,7 +42,7 @@ def forward(forward_pass: Forward, batch: Batch) -> Outputs:
 class LiveTeacher:
     """A frozen network that runs for every batch.
 
-    It is not an nn.Module and no child of one: nothing can put it into training mode or hand it to an optimiser.
+    It is no nn.Module: nothing can put it into training mode or pass it to an optimiser.
 
     Args:
         network: is put on the engine's device, into eval mode, and takes no gradients from then on.
@@ -66,7 +66,7 @@ class EnsembleTeacher:
 
     Args:
         teachers: all run for every batch.
-        task: of multi-label data the mean is taken of each class's probability.
+        task: on multi-label data, each class's probability is averaged.
     """
 
     def __init__(self, teachers: Sequence[TeacherSource], task: Task = "multiclass") -> None:
@@ -78,11 +78,11 @@ class EnsembleTeacher:
 
 
 class SequentialTeacher:
-    """Several states of one teacher, one after another by epoch; the last one stays to the end.
+    """Several states of one teacher, one after another; the last one stays to the end of the run.
 
     Args:
         teachers: in order.
-        switch_epochs: the first epoch of each but the first, rising.
+        switch_epochs: the first epoch of the second teacher, of the third, ...; rising.
     """
 
     def __init__(self, teachers: Sequence[TeacherSource], switch_epochs: Sequence[int]) -> None:
@@ -94,9 +94,9 @@ class SequentialTeacher:
 
 
 def average_outputs(members: Sequence[Outputs], task: Task = "multiclass") -> Outputs:
-    """Return the log of the mean distribution as logits, also for each view, with the first one's features, and all members.
+    """Return the log of the mean distribution as logits, for each view too, with the first one's features and all members.
 
-    Of multi-label data the logits are the log-odds of each class's mean probability.
+    On multi-label data, the logits are the log-odds of each class's mean probability.
     """
     if task == "multilabel":
         pairs = [log_soften(one_vs_rest(member.logits)) for member in members]
@@ -109,7 +109,7 @@ def average_outputs(members: Sequence[Outputs], task: Task = "multiclass") -> Ou
 
 
 class OracleTeacher:
-    """The true label distribution as a teacher: logits log p*(x), the upper bound that no teacher passes."""
+    """The true label distribution as a teacher: logits log p*(x), an upper bound for any teacher."""
 
     def __init__(self, truth: Tensor, engine: Engine) -> None:
         self._log_truth = truth.float().clamp_min(1e-12).log().to(engine.device)
@@ -119,7 +119,7 @@ class OracleTeacher:
 
 
 class StoredTeacher:
-    """A teacher's outputs for these samples in this view, read from disk: logits only."""
+    """A teacher's stored outputs for the samples and view of a batch: logits only."""
 
     def __init__(self, store: LabelStore, engine: Engine) -> None:
         self._store = store

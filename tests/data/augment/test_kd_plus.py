@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from preceptor.data import Arrays, Loader, Normalisation, PolicyLoader
+from preceptor.data import Arrays, Loader, LoaderSettings, Normalisation, PolicyLoader
 from preceptor.data.augment.kd_plus import KDPlus
 from preceptor.data.augment.mixtures import MixPatch
 from preceptor.errors import UsageError
@@ -18,7 +18,9 @@ def batch() -> Batch:
 def policy_loader(policy: KDPlus) -> PolicyLoader:
     split = Arrays(torch.randn(8, 1, 4, 4, generator=torch.Generator().manual_seed(0)), torch.arange(8) % 2)
     device = torch.device("cpu")
-    source = Loader(split, batch_size=4, view="none", normalisation=Normalisation(), seed=0, device=device)
+    source = Loader(
+        split, LoaderSettings(batch_size=4, view="none", normalisation=Normalisation(), seed=0, device=device)
+    )
     return PolicyLoader(source, policy)
 
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import torch
 
-from preceptor.data import Arrays, Loader, Normalisation, PlainInputs, PolicyLoader
+from preceptor.data import Arrays, Loader, LoaderSettings, Normalisation, PlainInputs, PolicyLoader
 from preceptor.data.augment.mixtures import Mixup
 
 
@@ -12,7 +12,8 @@ def split(count: int) -> Arrays:
 
 def loader(samples: Arrays, size: int) -> Loader:
     return Loader(
-        samples, batch_size=size, view="none", normalisation=Normalisation(), seed=0, device=torch.device("cpu")
+        samples,
+        LoaderSettings(batch_size=size, view="none", normalisation=Normalisation(), seed=0, device=torch.device("cpu")),
     )
 
 

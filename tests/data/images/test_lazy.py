@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from preceptor.data import Data, Loader, Normalisation, load
+from preceptor.data import Data, Loader, LoaderSettings, Normalisation, load
 from preceptor.data.augment.views import VIEWS
 from preceptor.data.dataset import fingerprint
 from preceptor.data.images.images import PHOTOGRAPHS
@@ -75,13 +75,15 @@ def test_images_of_one_size_are_seen_as_a_batch_of_them_is(tmp_path: Path) -> No
 def loader_of(split: LazyImages, *, workers: int = 0, extra_views: tuple[str, ...] = ()) -> Loader:
     return Loader(
         split,
-        batch_size=32,
-        view="random_resized_crop_flip",
-        normalisation=Normalisation(),
-        seed=5,
-        device=CPU,
-        workers=workers,
-        extra_views=extra_views,
+        LoaderSettings(
+            batch_size=32,
+            view="random_resized_crop_flip",
+            normalisation=Normalisation(),
+            seed=5,
+            device=CPU,
+            workers=workers,
+            extra_views=extra_views,
+        ),
     )
 
 

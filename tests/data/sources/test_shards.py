@@ -11,7 +11,7 @@ from PIL import Image
 from sklearn.datasets import load_digits
 
 import preceptor
-from preceptor.data import Data, Loader, load
+from preceptor.data import Data, Loader, LoaderSettings, load
 from preceptor.data.sources.shards import shard_names
 from preceptor.errors import UsageError
 
@@ -65,12 +65,14 @@ def test_shards_are_listed_with_their_labels(shards: Path, data: Data) -> None:
 def loader_of(data: Data, *, workers: int = 0, seed: int = 2) -> Loader:
     return Loader(
         data.train,
-        batch_size=32,
-        view="random_resized_crop_flip",
-        normalisation=data.normalisation,
-        seed=seed,
-        device=torch.device("cpu"),
-        workers=workers,
+        LoaderSettings(
+            batch_size=32,
+            view="random_resized_crop_flip",
+            normalisation=data.normalisation,
+            seed=seed,
+            device=torch.device("cpu"),
+            workers=workers,
+        ),
     )
 
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import IterableDataset
 
-from preceptor.data import Arrays, Data, Normalisation, Stream, StreamLoader, from_objects
+from preceptor.data import Arrays, Data, LoaderSettings, Normalisation, Stream, StreamLoader, from_objects
 from preceptor.data.augment.views import VIEWS
 from preceptor.errors import UsageError
 
@@ -46,13 +46,15 @@ class Short(IterableDataset[Sample]):
 def loader_of(stream: Stream, *, workers: int = 0, view: str = "none", batch_size: int = 4) -> StreamLoader:
     return StreamLoader(
         stream,
-        batch_size=batch_size,
-        view=view,
-        normalisation=Normalisation(),
-        num_classes=3,
-        seed=5,
-        device=torch.device("cpu"),
-        workers=workers,
+        LoaderSettings(
+            batch_size=batch_size,
+            view=view,
+            normalisation=Normalisation(),
+            seed=5,
+            device=torch.device("cpu"),
+            workers=workers,
+        ),
+        3,
     )
 
 
@@ -160,13 +162,15 @@ def test_streams_that_break_their_word_are_named_in_one_line(workers: int) -> No
     assert "\n" not in str(caught.value)
     two = StreamLoader(
         Stream(Counted(9)),
-        batch_size=4,
-        view="none",
-        normalisation=Normalisation(),
-        num_classes=2,
-        seed=0,
-        device=torch.device("cpu"),
-        workers=workers,
+        LoaderSettings(
+            batch_size=4,
+            view="none",
+            normalisation=Normalisation(),
+            seed=0,
+            device=torch.device("cpu"),
+            workers=workers,
+        ),
+        2,
     )
     with pytest.raises(UsageError, match="gave label 2, the data have 2 classes"):
         list(two.batches(1))

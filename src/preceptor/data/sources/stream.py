@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
+from collections.abc import Iterable, Iterator, Sequence, Sized
 from itertools import islice
 from typing import Any, Protocol, runtime_checkable
 
@@ -13,13 +12,12 @@ from jaxtyping import Int
 from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset
 
-from preceptor.data.augment.extra_views import extra_view
 from preceptor.data.augment.views import VIEWS
-from preceptor.data.dataset import Normalisation
+from preceptor.data.loader import LoaderSettings
 from preceptor.data.reader import check_views
 from preceptor.data.split import Arrays, Split, as_labels, as_sample
 from preceptor.errors import UsageError
-from preceptor.types import Batch, View
+from preceptor.types import Batch
 
 __all__ = ["Stream", "StreamLoader", "read_all"]
 
@@ -117,87 +115,53 @@ class StreamLoader:
 
     Args:
         stream: the samples.
-        batch_size: samples per batch; the last batch may be smaller and is kept.
-        view: name of the augmentation.
-        normalisation: applied after it.
+        settings: batch size, view, seed and device; with workers, one process reads ahead: more would each read the whole
+            stream.
         num_classes: labels must be below it.
-        seed: of the views.
-        device: where batches live.
-        extra_views: names of extra views of each sample.
-        workers: above 0, one process reads ahead: more would each read the whole stream.
 
     Raises:
-        UsageError: for a batch size below 1, an unknown view, or one for images on inputs that are not uint8 images.
+        UsageError: for an unknown view, or one for images on inputs that are not uint8 images.
     """
 
-    def __init__(
-        self,
-        stream: Stream,
-        *,
-        batch_size: int,
-        view: str,
-        normalisation: Normalisation,
-        num_classes: int,
-        seed: int,
-        device: torch.device,
-        extra_views: Sequence[str] = (),
-        workers: int = 0,
-    ) -> None:
-        if batch_size < 1:
-            raise UsageError(f"data: batch_size {batch_size} is not at least 1")
-        check_views(stream, view, extra_views)
+    def __init__(self, stream: Stream, settings: LoaderSettings, num_classes: int) -> None:
+        check_views(stream, settings.view, settings.extra_views)
         self._stream = stream
-        self._batch_size = batch_size
-        self._view = view
-        self._normalisation = normalisation
+        self._settings = settings
         self._num_classes = num_classes
-        self._seed = seed
-        self._device = device
-        self._extra_views = {name: extra_view(name, view) for name in extra_views}
-        self._workers = workers
         self._next_batch = -1
         self._chunks: Iterator[_Chunk] = iter(())
 
     @property
     def num_batches(self) -> int:
         """Batches per epoch."""
-        return math.ceil(len(self._stream) / self._batch_size)
+        return self._settings.num_batches(len(self._stream))
 
     def batches(self, epoch: int, *, start: int = 0) -> Iterator[Batch]:
         """Yield the batches of an epoch (counted from 1), from batch `start` on."""
-        view = View(self._view, self._seed, epoch)
+        settings = self._settings
+        view, device = settings.view_of(epoch), settings.device
         for number in range(start, self.num_batches):
             raw, labels = self._chunk((epoch - 1) * self.num_batches + number)
-            first = number * self._batch_size
-            index = torch.arange(first, first + len(raw), device=self._device)
+            first = number * settings.batch_size
+            index = torch.arange(first, first + len(raw), device=device)
             if int(labels.max()) >= self._num_classes:
                 raise UsageError(
                     f"data: the stream gave label {int(labels.max())}, the data have {self._num_classes} classes"
                 )
-            raw = raw.to(self._device)
-            yield Batch(
-                self._normalisation(VIEWS[view.name](raw, view.seed, view.epoch, index)),
-                labels.to(self._device),
-                index,
-                view,
-                self._extra(raw, view, index),
-            )
-
-    def _extra(self, raw: Tensor, view: View, index: Tensor) -> Mapping[str, Tensor]:
-        return {
-            name: self._normalisation(make(raw, view.seed, view.epoch, index))
-            for name, make in self._extra_views.items()
-        }
+            raw = raw.to(device)
+            inputs = settings.normalisation(VIEWS[view.name](raw, view.seed, view.epoch, index))
+            yield Batch(inputs, labels.to(device), index, view, settings.make_extra_views(raw, view, index))
 
     def _chunk(self, number: int) -> tuple[Tensor, Tensor]:
         """Return a batch by its number in the run; unless it is the next one, the stream starts over."""
         if number != self._next_batch:
-            ahead = _Chunks(self._stream, self._batch_size, *divmod(number, self.num_batches))
+            settings = self._settings
+            ahead = _Chunks(self._stream, settings.batch_size, *divmod(number, self.num_batches))
             self._chunks = iter(
                 ahead
-                if self._workers == 0
+                if settings.workers == 0
                 else DataLoader(
-                    ahead, batch_size=None, num_workers=1, generator=torch.Generator().manual_seed(self._seed)
+                    ahead, batch_size=None, num_workers=1, generator=torch.Generator().manual_seed(settings.seed)
                 )
             )
         chunk = next(self._chunks)

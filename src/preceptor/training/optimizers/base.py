@@ -1,4 +1,4 @@
-"""An optimiser as the training step uses it: torch's own, or one that needs more than one gradient."""
+"""An optimiser as the training step uses it: torch's own, or one with more than one gradient per step."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class StepLoss:
 
 
 class Optimizer(ABC):
-    """What the training step asks of an optimiser.
+    """The interface between the training step and an optimiser.
 
     Args:
         inner: holds the parameters and their state.
@@ -60,29 +60,29 @@ class Optimizer(ABC):
 
     @abstractmethod
     def backward(self, loss: StepLoss, scale: float) -> None:
-        """Add the gradients of a loss, times a factor, to those that are there."""
+        """Add the gradients of a loss, times `scale`, to the accumulated ones."""
 
     @abstractmethod
     def average_gradients(self, processes: Processes, parameters: Iterable[nn.Parameter]) -> None:
         """Make every gradient its mean over all processes."""
 
-    def check(self, clip_norm: float | None, accumulate: int) -> None:  # noqa: B027  (most can do all)
-        """Check that it can take steps of this kind.
+    def check(self, clip_norm: float | None, accumulate: int) -> None:  # noqa: B027  (most have no limits)
+        """Check that it supports these settings.
 
         Raises:
-            UsageError: when it cannot.
+            UsageError: when it does not.
         """
 
     def compile_context(self) -> AbstractContextManager[object]:
-        """Return the context in which compiled networks are trained."""
+        """Return the context in which compiled networks train."""
         return nullcontext()
 
     def zero_grad(self) -> None:
-        """Forget all gradients."""
+        """Clear all gradients."""
         self.inner.zero_grad(set_to_none=True)
 
     def step(self, lr: float) -> None:
-        """Move the weights."""
+        """Update the weights."""
         for group in self.inner.param_groups:
             group["lr"] = lr
         self.inner.step()
@@ -127,7 +127,7 @@ def _like(value: Any, parameter: nn.Parameter, is_fused: bool) -> Any:
 
 
 class OneGradient(Optimizer):
-    """An optimiser of torch's."""
+    """Any optimiser of torch, which takes one gradient per step."""
 
     def backward(self, loss: StepLoss, scale: float) -> None:
         """Add the gradients of the total."""

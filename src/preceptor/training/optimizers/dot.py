@@ -84,10 +84,10 @@ class DOT(torch.optim.Optimizer):
         for group in self.param_groups:
             for parameter in group["params"]:
                 gradients = {"labels": parameter.grad, "teacher": self._of_teacher.get(parameter)}
-                given = {side: gradient for side, gradient in gradients.items() if gradient is not None}
-                deltas = {"labels": -group["delta"], "teacher": group["delta"]} if len(given) == 2 else {}
-                decayed = "labels" if "labels" in given else "teacher"
-                for side, gradient in given.items():
+                present = {side: gradient for side, gradient in gradients.items() if gradient is not None}
+                deltas = {"labels": -group["delta"], "teacher": group["delta"]} if len(present) == 2 else {}
+                decayed = "labels" if "labels" in present else "teacher"
+                for side, gradient in present.items():
                     decay = group["weight_decay"] if side == decayed else 0.0
                     pull = gradient.add(parameter, alpha=decay) if decay else gradient
                     self._move(parameter, side, pull, group["momentum"] + deltas.get(side, 0.0), group["lr"])

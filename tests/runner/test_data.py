@@ -16,7 +16,7 @@ def test_every_key_of_the_section_counts() -> None:
         test_limit=30,
         split_seed=3,
         labelled_fraction=0.5,
-        **{"samples": 200, "test_samples": 60},
+        **{"samples": 200, "test_samples": 60},  # type: ignore[arg-type]
     )
     data = load_data(section)
     expected = load(
@@ -38,4 +38,4 @@ def test_every_key_of_the_section_counts() -> None:
 
 def test_an_unknown_key_belongs_to_no_source() -> None:
     with pytest.raises(UsageError, match=r"data\.sampels: unknown key; did you mean samples"):
-        load_data(DataSection(name="ambiguous_digits", **{"sampels": 5}))
+        load_data(DataSection(name="ambiguous_digits", **{"sampels": 5}))  # type: ignore[arg-type]

@@ -170,7 +170,8 @@ def _candidate(network: AnyTeacher, number: int, data: Data) -> Candidate:
     section = read_teacher(network, "assess")
     if not isinstance(section.path, str):
         raise UsageError(f"assess: a candidate is one network, got path {section.path}")
-    return load_candidate(section.path, module_beside(network) or section.model, data)
+    beside = module_beside(network)
+    return load_candidate(section.path, section.model if beside is None else beside, data)
 
 
 def _first_data(candidates: Sequence[AnyTeacher]) -> Data | RunFolder:

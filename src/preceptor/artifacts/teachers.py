@@ -46,7 +46,7 @@ def load_teachers(
     if section.epoch is not None:
         return _load_epochs(section, [section.epoch], data, "teacher.epoch", model)
     paths = (section.path,) if isinstance(section.path, str) else section.path
-    return [load_network(Path(path), model or section.model, data) for path in paths]
+    return [load_network(Path(path), section.model if model is None else model, data) for path in paths]
 
 
 def load_anchors(section: TeacherSection, data: Data) -> list[nn.Module]:
@@ -82,6 +82,8 @@ def _load_epochs(
         raise UsageError(f"{key}: need one run folder as teacher, got {section.path}")
     folder = RunFolder(section.path)
     return [
-        load_run_network(folder, weights, model=model or section.model, data=data, key="teacher.model")
+        load_run_network(
+            folder, weights, model=section.model if model is None else model, data=data, key="teacher.model"
+        )
         for weights in kept_weights(folder, epochs, key)
     ]

@@ -21,7 +21,11 @@ from preceptor.distributed import join_processes
 from preceptor.errors import UsageError
 from preceptor.labels import Encoding, LabelSource, Manifest, check_folder, write_labels
 from preceptor.models import observe
+from preceptor.runner.build import TeacherSet
 from preceptor.runner.data import load_data
+from preceptor.runner.load import LoadedInputs
+from preceptor.runner.passed import left_as_passed
+from preceptor.runner.teacher_check import measure_teachers
 from preceptor.training import Engine, EnsembleTeacher, LiveTeacher, TeacherSource, choose_engine, forward_flops
 from preceptor.types import View
 
@@ -61,7 +65,7 @@ def label(
         RunError: when the disk refuses.
     """
     check_folder(Path(recipe.out))
-    data = data or load_data(recipe.data)
+    data = load_data(recipe.data) if data is None else data
     if recipe.teacher.truth or recipe.teacher.anchors is not None or recipe.teacher.assistants:
         raise UsageError("teacher: labels are made of networks as they are, without truth, anchors or assistants")
     if not data.train.has_rows:
@@ -78,7 +82,7 @@ def label(
     networks = load_teachers(recipe.teacher, data, teacher=teacher)
     fingerprints = tuple(fingerprint(network) for network in networks)
     show = show and join_processes().is_first
-    with Progress(console=Console(stderr=True, quiet=not show), disable=not show) as progress:
+    with Progress(console=Console(stderr=True, quiet=not show), disable=not show) as progress, left_as_passed(teacher):
         engine = choose_engine(recipe.device, recipe.precision, recipe.engine, partial(_note, progress))
         source, engine = _source(networks, recipe, data, engine)
         label_source = LabelSource(
@@ -95,6 +99,7 @@ def label(
         for note in (
             *data.notes,
             *reading_notes("teacher", networks),
+            *measure_teachers(TeacherSet(networks), LoadedInputs(data, None, None), engine, recipe.teacher),
             f"engine: {engine}",
             f"labels: {encoding.bytes_per_sample} bytes per sample and view",
         ):

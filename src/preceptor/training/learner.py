@@ -38,7 +38,7 @@ class Learner(nn.Module):
         self.network = network
         self.objective = objective
         # in tuples, they are no further children of this module
-        self._forward_pass: tuple[Forward] = (forward_pass or network,)
+        self._forward_pass: tuple[Forward] = (network if forward_pass is None else forward_pass,)
         self._unsharded: tuple[nn.Module | None] = (unsharded,)
 
     def forward(

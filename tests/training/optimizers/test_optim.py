@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import copy
 import math
 
 import pytest
@@ -58,3 +59,25 @@ def test_adamw_is_torchs() -> None:
     network = nn.Linear(3, 2)
     optimizer = OptimizerSettings(name="adamw", lr=1e-3, weight_decay=0.1).make(network).inner
     assert isinstance(optimizer, torch.optim.AdamW)
+
+
+@pytest.mark.parametrize("nesterov", [False, True])
+def test_sgd_takes_a_gradient_that_first_comes_after_others(nesterov: bool) -> None:
+    """Fused SGD of torch fails where only some parameters have momentum yet."""
+    first, second = nn.Linear(3, 3), nn.Linear(3, 3)
+    both = nn.ModuleList([first, second])
+    twins = copy.deepcopy(both)
+    optimizer = OptimizerSettings(lr=0.1, weight_decay=0.1, nesterov=nesterov).make(both)
+    plain = torch.optim.SGD(
+        twins.parameters(), lr=0.1, momentum=0.9, weight_decay=0.1, nesterov=nesterov, foreach=False
+    )
+    inputs = torch.randn(4, 3)
+    for step in range(3):
+        for layers, clear in ((both, optimizer.zero_grad), (twins, plain.zero_grad)):
+            clear()
+            outputs = layers[0](inputs)
+            (outputs if step == 0 else layers[1](outputs)).square().mean().backward()
+        optimizer.step(0.1)
+        plain.step()
+    for name, value in twins.state_dict().items():
+        torch.testing.assert_close(both.state_dict()[name], value)

@@ -36,6 +36,7 @@ def weight(state: TrainState) -> Tensor:
 def test_a_step_of_sgd_by_hand() -> None:
     state, batch = made_state(made_learner().eval(), optim=SGD), made_batch()
     linear = copy.deepcopy(state.learner.network.model)
+    assert batch.labels is not None
     loss = functional.cross_entropy(linear(batch.inputs), batch.labels)
     loss.backward()
     expected = linear.get_parameter("0.weight")

@@ -50,8 +50,8 @@ def test_a_batch_holds_the_normalised_view_of_its_rows(digits: Data) -> None:
     raw = digits.train.inputs(torch.arange(100))
     (mean,), (std,) = digits.normalisation.mean, digits.normalisation.std
     for batch in loader_of(digits.train, digits.normalisation).batches(3):
-        shown = VIEWS["crop_flip"](raw[batch.index], 5, 3, batch.index).double()
-        torch.testing.assert_close(batch.inputs.double(), (shown / 255 - mean) / std, rtol=1e-5, atol=1e-5)
+        augmented = VIEWS["crop_flip"](raw[batch.index], 5, 3, batch.index).double()
+        torch.testing.assert_close(batch.inputs.double(), (augmented / 255 - mean) / std, rtol=1e-5, atol=1e-5)
 
 
 def test_order_is_a_function_of_seed_and_epoch(digits: Data) -> None:
@@ -163,12 +163,12 @@ def test_a_fixed_number_of_views_is_shown_in_turn(digits: Data) -> None:
             fixed_views=FixedViews(seed=9, count=2),
         ),
     )
-    seen = {epoch: next(loader.batches(epoch)) for epoch in (1, 2, 3)}
-    assert [batch.view for batch in seen.values()] == [View("crop_flip", 9, number) for number in (1, 2, 1)]
-    rows = {epoch: batch.inputs[batch.index.argsort()] for epoch, batch in seen.items()}
+    batches = {epoch: next(loader.batches(epoch)) for epoch in (1, 2, 3)}
+    assert [batch.view for batch in batches.values()] == [View("crop_flip", 9, number) for number in (1, 2, 1)]
+    rows = {epoch: batch.inputs[batch.index.argsort()] for epoch, batch in batches.items()}
     assert rows[1].equal(rows[3])
     assert not rows[1].equal(rows[2])
-    assert not seen[1].index.equal(seen[3].index)  # the order is still the epoch's own
+    assert not batches[1].index.equal(batches[3].index)  # the order is still the epoch's own
     raw = digits.train.inputs(torch.arange(100))
     expected = digits.normalisation(VIEWS["crop_flip"](raw, 9, 2, torch.arange(100)))
     assert rows[2].equal(expected)

@@ -33,15 +33,15 @@ COUNT = 3
 DEVICE = torch.device("cpu")
 
 
-def loader(count: int, size: int, part: tuple[int, int], first: int = 0) -> Loader:
+def loader(count: int, size: int, place: tuple[int, int], first: int = 0) -> Loader:
     random = torch.Generator().manual_seed(count)
     inputs = torch.randn(count, 4, generator=random)
     samples = Arrays(inputs, torch.arange(count) % 3)
     return Loader(
         samples,
         LoaderSettings(batch_size=size, view="none", normalisation=Normalisation(), seed=0, device=DEVICE),
-        rank=(part[0] - first) % part[1],
-        world_size=part[1],
+        rank=(place[0] - first) % place[1],
+        world_size=place[1],
     )
 
 
@@ -56,9 +56,9 @@ def few(processes: Processes) -> Batches:
 
 
 def pooled(processes: Processes) -> Batches:
-    """4 rows with labels and 7 without: neither can be shared evenly, and the whole neither."""
-    part = (processes.rank, processes.world_size)
-    return PooledLoader(loader(9, 4, part), loader(15, 7, part, first=4), num_batches=3)
+    """4 rows with labels and 7 without: neither can be shared evenly, nor the batch."""
+    place = (processes.rank, processes.world_size)
+    return PooledLoader(loader(9, 4, place), loader(15, 7, place, first=4), num_batches=3)
 
 
 def mixed(processes: Processes) -> Batches:
@@ -91,30 +91,30 @@ def assert_same_batch(one: Batch, other: Batch) -> None:
 
 def batches_are_those_of_one_process(processes: Processes) -> None:
     for kind in KINDS:
-        for one, part in zip(kind(Processes()).batches(1), kind(processes).batches(1), strict=True):
-            assert_same_batch(one, gather_batch(part, processes=processes))
+        for one, own_rows in zip(kind(Processes()).batches(1), kind(processes).batches(1), strict=True):
+            assert_same_batch(one, gather_batch(own_rows, processes=processes))
 
 
 def features_travel_when_they_are_looked_at(processes: Processes) -> None:
-    part = next(plain(processes).batches(1))
-    said = Outputs(part.inputs, {"one": part.inputs, "never": part.inputs.to_sparse()})  # which cannot be padded
-    several = Outputs(-part.inputs, {}, {"turned": said}, (said, said))
-    whole = gather_step(Step(part, said, several, nn.Identity(), Progress(1, 1, 0.0)), processes=processes)
+    batch = next(plain(processes).batches(1))
+    outputs = Outputs(batch.inputs, {"one": batch.inputs, "never": batch.inputs.to_sparse()})  # which cannot be padded
+    several = Outputs(-batch.inputs, {}, {"turned": outputs}, (outputs, outputs))
+    gathered = gather_step(Step(batch, outputs, several, nn.Identity(), Progress(1, 1, 0.0)), processes=processes)
     one = next(plain(Processes()).batches(1)).inputs
-    assert torch.equal(whole.student.logits, one)
-    assert torch.equal(whole.student.features["one"], one)
-    assert whole.student.features["one"] is whole.student.features["one"]
-    assert list(whole.student.features) == ["one", "never"]
-    assert whole.batch.inputs.shape == (10, 0)
-    assert whole.teacher is not None
-    assert torch.equal(whole.teacher.logits, -one)
-    assert torch.equal(whole.teacher.views["turned"].features["one"], one)
-    assert [torch.equal(member.logits, one) for member in whole.teacher.members] == [True, True]
+    assert torch.equal(gathered.student.logits, one)
+    assert torch.equal(gathered.student.features["one"], one)
+    assert gathered.student.features["one"] is gathered.student.features["one"]
+    assert list(gathered.student.features) == ["one", "never"]
+    assert gathered.batch.inputs.shape == (10, 0)
+    assert gathered.teacher is not None
+    assert torch.equal(gathered.teacher.logits, -one)
+    assert torch.equal(gathered.teacher.views["turned"].features["one"], one)
+    assert [torch.equal(member.logits, one) for member in gathered.teacher.members] == [True, True]
 
 
 def the_gradient_is_that_of_one_process(processes: Processes) -> None:
     """By hand, without the loop: the mean over processes of each one's gradient, its loss scaled by its share."""
-    for one, part in zip(plain(Processes()).batches(1), plain(processes).batches(1), strict=True):
+    for one, own_rows in zip(plain(Processes()).batches(1), plain(processes).batches(1), strict=True):
         weight = torch.linspace(-1, 1, 12).reshape(4, 3).requires_grad_()
         connector = torch.ones(3, requires_grad=True)
 
@@ -124,7 +124,9 @@ def the_gradient_is_that_of_one_process(processes: Processes) -> None:
             return (logits @ logits.T).cos().mean() * batch.share
 
         expected = torch.autograd.grad(loss(one, Processes()), [weight, connector])
-        for own, wanted in zip(torch.autograd.grad(loss(part, processes), [weight, connector]), expected, strict=True):
+        for own, wanted in zip(
+            torch.autograd.grad(loss(own_rows, processes), [weight, connector]), expected, strict=True
+        ):
             torch.testing.assert_close(processes.add(own.clone()) / processes.world_size, wanted)
 
 
@@ -166,10 +168,10 @@ def trained(
     engine = Engine(DEVICE, processes=processes)
     networks = [mlp(num_classes=3, input_shape=(4,), widths=[8]) for _ in range(2)]
     student, teacher = (observe(network, ("pooled",)) for network in networks)
-    dry = [network(torch.zeros(2, 4)) for network in (student, teacher)]
+    probes = [network(torch.zeros(2, 4)) for network in (student, teacher)]
     objective = copy.deepcopy(objective)
-    objective.taps(*({name: tuple(value.shape[1:]) for name, value in out.features.items()} for out in dry))
-    objective.build(BuildContext(24, 3, *dry))
+    objective.taps(*({name: tuple(value.shape[1:]) for name, value in out.features.items()} for out in probes))
+    objective.build(BuildContext(24, 3, *probes))
     learner = Learner(student, objective)
     plan = Plan(1, 1, LearningRate(0.05), accumulate=accumulate)
     optimizer = OptimizerSettings(lr=0.05, momentum=0.0).make(learner)
@@ -193,14 +195,14 @@ def assert_same_training(
 
 def steps_are_those_of_one_process(processes: Processes) -> None:
     relations = Sum(kd=(1.0, KD()), rkd=(1.0, RKD()), pkt=(10.0, PKT()), cc=(0.1, CC(dim=5)))
-    parts = Sum(
+    by_rows = Sum(
         cross_entropy=(1.0, CrossEntropy()),
         labelled=(1.0, Labelled()),
         together=(1.0, Together()),
         samples=(1.0, OfSamples()),
         kd=(1.0, KD()),
     )
-    for kind, objective in ((plain, relations), (pooled, relations), (pooled, parts), (mixed, parts)):
+    for kind, objective in ((plain, relations), (pooled, relations), (pooled, by_rows), (mixed, by_rows)):
         assert_same_training(kind, objective, processes)
 
 

@@ -131,9 +131,9 @@ def test_a_course_is_run_together_and_written_once(teacher: Path, tmp_path: Path
 def test_a_batch_in_several_passes_is_the_same_step(tmp_path: Path) -> None:
     data = {"name": "gaussian", "samples": 6000}
     common: Any = {"epochs": 2, "batch_size": 62, "engine": "plain", "progress": False}
-    whole = preceptor.teach(data=data, model="mlp", out=tmp_path / "whole", **common)
-    parts = preceptor.teach(data=data, model="mlp", accumulate=4, out=tmp_path / "parts", **common)
-    assert_same_run(whole.path, parts.path)
+    plain = preceptor.teach(data=data, model="mlp", out=tmp_path / "plain", **common)
+    accumulated = preceptor.teach(data=data, model="mlp", accumulate=4, out=tmp_path / "accumulated", **common)
+    assert_same_run(plain.path, accumulated.path)
 
 
 def test_two_gradients_are_not_added_up() -> None:

@@ -27,9 +27,9 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     return [folder / "short", folder / "long"]
 
 
-def logits_of(run: Path, part: str) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
+def logits_of(run: Path, split_name: str) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
     data = load("ambiguous_digits", options={"samples": 400, "test_samples": 300})
-    split = {"test": data.test, "validation": data.validation}[part]
+    split = {"test": data.test, "validation": data.validation}[split_name]
     cpu = torch.device("cpu")
     return (
         predict(preceptor.load(run), plain_batches(split, data.normalisation, 64, cpu), Engine(cpu)),
@@ -42,10 +42,10 @@ def test_an_assessment_is_what_its_functions_say_of_the_logits(runs: list[Path])
     short, long = preceptor.assess(*runs, against=runs[1], device="cpu")
     assert [short.name, long.name] == [str(run) for run in runs]
     test, labels, truth = logits_of(runs[0], "test")
-    held, held_labels, held_truth = logits_of(runs[0], "validation")
+    validation, its_labels, its_truth = logits_of(runs[0], "validation")
     assert short.test.as_dict() == pytest.approx(profile(test, labels, truth).as_dict(), rel=1e-5)
     assert short.validation is not None
-    assert short.validation.as_dict() == pytest.approx(profile(held, held_labels, held_truth).as_dict(), rel=1e-5)
+    assert short.validation.as_dict() == pytest.approx(profile(validation, its_labels, its_truth).as_dict(), rel=1e-5)
     assert short.temperature is not None
     assert short.calibrated is not None
     assert short.calibrated.metrics.accuracy == short.test.metrics.accuracy
@@ -81,16 +81,16 @@ def test_without_validation_nothing_is_calibrated(runs: list[Path]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "message"),
+    ("networks", "message"),
     [
         ((), "assess: no network given"),
         ((nn.Linear(1, 1),), r"assess: give data=\.\.\., for the first network is not a run"),
         (("/nowhere",), r"assess: give data=\.\.\."),
     ],
 )
-def test_what_cannot_be_assessed(given: tuple[Any, ...], message: str) -> None:
+def test_what_cannot_be_assessed(networks: tuple[Any, ...], message: str) -> None:
     with pytest.raises(UsageError, match=message):
-        preceptor.assess(*given)
+        preceptor.assess(*networks)
 
 
 def test_networks_that_do_not_fit_the_data(runs: list[Path]) -> None:

@@ -9,15 +9,8 @@ from preceptor.runner.data import load_data
 
 
 def test_every_key_of_the_section_counts() -> None:
-    section = DataSection(
-        name="ambiguous_digits",
-        validation=0.25,
-        limit=80,
-        test_limit=30,
-        split_seed=3,
-        labelled_fraction=0.5,
-        **{"samples": 200, "test_samples": 60},  # type: ignore[arg-type]
-    )
+    keys = {"validation": 0.25, "limit": 80, "test_limit": 30, "split_seed": 3, "labelled_fraction": 0.5}
+    section = DataSection.model_validate({"name": "ambiguous_digits", **keys, "samples": 200, "test_samples": 60})
     data = load_data(section)
     expected = load(
         "ambiguous_digits",
@@ -38,4 +31,4 @@ def test_every_key_of_the_section_counts() -> None:
 
 def test_an_unknown_key_belongs_to_no_source() -> None:
     with pytest.raises(UsageError, match=r"data\.sampels: unknown key; did you mean samples"):
-        load_data(DataSection(name="ambiguous_digits", **{"sampels": 5}))  # type: ignore[arg-type]
+        load_data(DataSection.model_validate({"name": "ambiguous_digits", "sampels": 5}))

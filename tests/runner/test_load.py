@@ -25,8 +25,8 @@ def digits() -> Data:
 @pytest.fixture(scope="module")
 def stream(digits: Data) -> LoadedInputs:
     samples = [(torch.zeros(4), row % 2) for row in range(20)]
-    parts = {"train": Stream(samples, samples_per_epoch=20), "test": (torch.zeros(10, 4), torch.arange(10) % 2)}
-    return LoadedInputs(from_objects(parts, validation=0.0), None, None)
+    splits = {"train": Stream(samples, samples_per_epoch=20), "test": (torch.zeros(10, 4), torch.arange(10) % 2)}
+    return LoadedInputs(from_objects(splits, validation=0.0), None, None)
 
 
 def test_objects_take_the_place_of_names(digits: Data) -> None:

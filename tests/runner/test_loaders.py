@@ -73,10 +73,10 @@ def test_what_compares_rows_sees_those_of_a_pass(
     teachers: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Semckd is made for the size of a pass: else it would skip them all, and be 0."""
-    given: Any = {**SHORT, "progress": True, "epochs": 1, "accumulate": 2}
+    settings: Any = {**SHORT, "progress": True, "epochs": 1, "accumulate": 2}
     method = {"name": "semckd", "rkd": {"weight": 1.0}}
     out = tmp_path / "run"
-    preceptor.distill(data=DATA, teacher=teachers[0], model="convnet_s", method=method, out=out, **given)
+    preceptor.distill(data=DATA, teacher=teachers[0], model="convnet_s", method=method, out=out, **settings)
     said = " ".join(capsys.readouterr().err.split())
     assert "accumulate: rows are compared within one of 2 passes, not over the batch (semckd, rkd)" in said
     assert history(out)[0]["train"]["terms"]["semckd"] > 0

@@ -67,8 +67,8 @@ def test_the_display_fits_the_output(capsys: pytest.CaptureFixture[str]) -> None
     assert type(quiet) is Display
     with quiet:
         quiet.note("never shown")
-    shown = choose_display("run", show=True)  # the tests' standard error is no terminal
-    assert isinstance(shown, Lines)
-    shown.note("[red] brackets are no markup")
+    display = choose_display("run", show=True)  # the tests' standard error is no terminal
+    assert isinstance(display, Lines)
+    display.note("[red] brackets are no markup")
     show_notes(["one", "two"])
     assert capsys.readouterr().err == "note: [red] brackets are no markup\nnote: one\nnote: two\n"

@@ -148,9 +148,9 @@ def test_the_result_of_a_run_is_the_averaged_network(tmp_path: Path) -> None:
     ],
 )
 def test_what_cannot_be_averaged_is_refused(tmp_path: Path, keys: dict[str, object], message: str) -> None:
-    given: dict[str, object] = {"epochs": 6, "averaging": "swa", "out": tmp_path / "run", "progress": False, **keys}
+    settings: dict[str, object] = {"epochs": 6, "averaging": "swa", "out": tmp_path / "run", "progress": False, **keys}
     with pytest.raises(UsageError, match=message):
-        preceptor.teach(data=SMALL, model="convnet_s", **given)  # type: ignore[arg-type]
+        preceptor.teach(data=SMALL, model="convnet_s", **settings)  # type: ignore[arg-type]
     assert not (tmp_path / "run").exists()
 
 

@@ -172,3 +172,20 @@ def test_a_fixed_number_of_views_is_shown_in_turn(digits: Data) -> None:
     raw = digits.train.inputs(torch.arange(100))
     expected = digits.normalisation(VIEWS["crop_flip"](raw, 9, 2, torch.arange(100)))
     assert rows[2].equal(expected)
+
+
+def test_a_last_batch_of_one_row_waits_for_another_epoch() -> None:
+    """Batch norm cannot train on it, and the next epoch's order is another."""
+    split = Arrays(torch.arange(9.0)[:, None], torch.zeros(9, dtype=torch.long))
+
+    def loader(batch_size: int) -> Loader:
+        settings = LoaderSettings(
+            batch_size=batch_size, view="none", normalisation=Normalisation(), seed=0, device=torch.device("cpu")
+        )
+        return Loader(split, settings)
+
+    assert [len(batch.inputs) for batch in loader(4).batches(1)] == [4, 4]
+    assert loader(4).num_batches == 2
+    assert len({int(row) for epoch in range(1, 9) for batch in loader(4).batches(epoch) for row in batch.index}) == 9
+    for batch_size, sizes in ((1, [1] * 9), (7, [7, 2]), (9, [9]), (12, [9])):
+        assert [len(batch.inputs) for batch in loader(batch_size).batches(1)] == sizes

@@ -128,8 +128,9 @@ class Loader:
 
     @property
     def num_batches(self) -> int:
-        """Batches per epoch."""
-        return self._settings.num_batches(len(self._split))
+        """Batches per epoch; a last batch of a single row, which batch norm cannot train on, waits for another epoch."""
+        batches, size = self._settings.num_batches(len(self._split)), self._settings.batch_size
+        return batches - 1 if len(self._split) % size == 1 and 1 < size < len(self._split) else batches
 
     def order(self, epoch: int) -> Tensor:
         """Return the rows in this epoch's order."""
@@ -143,7 +144,7 @@ class Loader:
         """Yield the batches of an epoch (counted from 1), from batch `start` on."""
         settings = self._settings
         view = settings.view_of(epoch)
-        batches = torch.split(self.order(epoch), settings.batch_size)[start:]
+        batches = torch.split(self.order(epoch), settings.batch_size)[start : self.num_batches]
         shards = [shard_of(rows, self._rank, self._world_size) for rows in batches]
         inputs = read_ahead(
             self._split,

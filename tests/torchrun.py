@@ -16,7 +16,18 @@ from safetensors.torch import load_file
 
 from started import run
 
-__all__ = ["COMMON", "ENVIRONMENT", "alone", "assert_same_run", "command", "curve", "together", "torchrun", "words"]
+__all__ = [
+    "COMMON",
+    "ENVIRONMENT",
+    "alone",
+    "assert_same_run",
+    "command",
+    "curve",
+    "real_torchrun",
+    "together",
+    "torchrun",
+    "words",
+]
 
 COMMON = ["data=gaussian", "data.samples=6000", "model=mlp", "epochs=3", "batch_size=62", "engine=plain", "seed=3"]
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
@@ -30,6 +41,11 @@ def command(words: Sequence[str], count: int = 2) -> list[str]:
 def torchrun(words: Sequence[str], count: int = 2) -> subprocess.CompletedProcess[str]:
     """Run `words`, a script or -m preceptor with its arguments, in so many processes, and wait."""
     return run(words[2:] if words[0] == "-m" else words, count)
+
+
+def real_torchrun(words: Sequence[str], count: int = 2) -> subprocess.CompletedProcess[str]:
+    """Run `words`, a script or -m MODULE with its arguments, by torchrun itself, and wait."""
+    return subprocess.run(command(words, count), check=False, capture_output=True, text=True, env=ENVIRONMENT)
 
 
 def words(verb: str, *more: str) -> list[str]:

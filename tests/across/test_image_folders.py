@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -14,6 +12,7 @@ from PIL import Image
 from sklearn.datasets import load_digits
 
 import preceptor
+from started import run, start
 
 
 @pytest.fixture(scope="module")
@@ -91,25 +90,25 @@ def test_labels_are_the_same_whoever_reads(tree: Path, teacher: preceptor.Result
 
 
 def stop_in_mid_epoch(words: list[str], out: Path) -> None:
-    process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = start(words)
     deadline, metrics = time.monotonic() + 60, out / "metrics.jsonl"
     while not metrics.exists() or not metrics.read_text().splitlines():
         assert time.monotonic() < deadline, "the run did not get going"
         assert process.poll() is None, "the run ended before it was stopped"
         time.sleep(0.001)
     process.send_signal(signal.SIGTERM)
-    assert process.wait(timeout=60) == 128 + signal.SIGTERM
+    assert process.finish(60).returncode == 128 + signal.SIGTERM
     assert not (out / "result.json").exists(), "the run finished before it was stopped"
 
 
 def test_a_stopped_run_goes_on_to_the_same_bits_with_any_readers(
     tree: Path, teacher: preceptor.Result, tmp_path: Path
 ) -> None:
-    words = [sys.executable, "-m", "preceptor", "distill", f"data=folder:{tree}", "data.size=10", "epochs=3"]
+    words = ["distill", f"data=folder:{tree}", "data.size=10", "epochs=3"]
     words += [f"teacher={teacher.path}", "model=convnet_s", "batch_size=10", "precision=fp32"]
-    subprocess.run([*words, f"out={tmp_path / 'whole'}"], check=True, capture_output=True)
+    run([*words, f"out={tmp_path / 'whole'}"], check=True)
     whole = preceptor.load(tmp_path / "whole").state_dict()
     cut = [*words, f"out={tmp_path / 'cut'}"]
     stop_in_mid_epoch([*cut, "workers=2"], tmp_path / "cut")
-    subprocess.run([*cut, "workers=0", "resume=true"], check=True, capture_output=True)
+    run([*cut, "workers=0", "resume=true"], check=True)
     assert all(value.equal(whole[name]) for name, value in preceptor.load(tmp_path / "cut").state_dict().items())

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -24,7 +21,8 @@ from preceptor.training import OptimizerSettings
 from preceptor.training.checkpoint import load_checkpoint, save_checkpoint
 from preceptor.training.state import STATE_KEYS
 from small_training import made_state
-from torchrun import COMMON, ENVIRONMENT, alone, assert_same_run, curve, together, torchrun, words
+from started import run, start
+from torchrun import COMMON, alone, assert_same_run, curve, real_torchrun, together, torchrun, words
 
 
 @pytest.fixture(scope="module")
@@ -59,12 +57,12 @@ def test_a_killed_run_goes_on_with_another_number_of_processes(tmp_path: Path) -
     """A teacher with a bank and a ranking; killed with one process in the middle, gone on with two."""
     more = ["objective=soteacher", "objective.confidence_ranking.weight=0.1", "checkpoint_every_steps=2", "epochs=60"]
     alone("teach", *more, f"out={tmp_path / 'whole'}")
-    started = subprocess.Popen([sys.executable, *words("teach", *more, f"out={tmp_path / 'cut'}")], env=ENVIRONMENT)
+    started = start(words("teach", *more, f"out={tmp_path / 'cut'}")[2:])
     metrics = tmp_path / "cut" / "metrics.jsonl"
     while started.poll() is None and not (metrics.exists() and len(metrics.read_text().splitlines()) > 2):
-        time.sleep(0.01)
-    started.send_signal(signal.SIGKILL)
-    started.wait()
+        time.sleep(0.001)
+    started.kill()
+    started.finish()
     assert len(curve(tmp_path / "cut")) < 60, "it ended before it could be killed"
     done = together("teach", *more, f"out={tmp_path / 'cut'}", "resume=true")
     assert done.returncode == 0, done.stderr
@@ -89,7 +87,7 @@ def test_what_is_remembered_of_each_class_of_a_sample(tmp_path: Path) -> None:
     np.savez(tmp_path / "data.npz", x=inputs.numpy(), y=labels.numpy())
     more = ["-m", "preceptor", "teach", f"data=npz:{tmp_path / 'data.npz'}", "model=mlp", *COMMON[3:]]
     more += ["objective=soteacher", "objective.consistency.weight=10"]
-    subprocess.run([sys.executable, *more, f"out={tmp_path / 'one'}"], check=True, capture_output=True, env=ENVIRONMENT)
+    run([*more[2:], f"out={tmp_path / 'one'}"], check=True)
     done = torchrun([*more, f"out={tmp_path / 'two'}"])
     assert done.returncode == 0, done.stderr
     assert_same_run(tmp_path / "one", tmp_path / "two")
@@ -102,7 +100,7 @@ def test_what_is_remembered_of_each_class_of_a_sample(tmp_path: Path) -> None:
 
 
 def test_mistakes_are_said_once(teacher: Path, tmp_path: Path) -> None:
-    done = together("distill", f"teacher={teacher}", "optim=dot", "clip_norm=1", f"out={tmp_path / 'run'}")
+    done = real_torchrun(words("distill", f"teacher={teacher}", "optim=dot", "clip_norm=1", f"out={tmp_path / 'run'}"))
     assert done.returncode != 0
     assert done.stderr.count("clip_norm: 1.0 cannot be used with optim=dot, whose two gradients it does not see") == 1
 

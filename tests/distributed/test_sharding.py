@@ -101,7 +101,7 @@ def test_a_student_that_is_told_to_stop_goes_on_with_its_part(tmp_path: Path) ->
     while started.poll() is None and not (metrics.exists() and len(metrics.read_text().splitlines()) > 2):
         time.sleep(0.01)
     started.send_signal(signal.SIGTERM)
-    assert "saved; resume=true goes on from here" in started.communicate()[1]
+    assert "saved; resume=true continues from here" in started.communicate()[1]
     assert len(curve(tmp_path / "two")) < 40
     done = torchrun([*parted_run, "resume=true"])
     assert done.returncode == 0, done.stderr

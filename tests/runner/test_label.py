@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import json
-import signal
-import socket
-import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any, Literal
@@ -20,7 +16,8 @@ import preceptor
 from preceptor.cli import main
 from preceptor.errors import UsageError
 from preceptor.labels import LabelStore
-from torchrun import ENVIRONMENT, torchrun
+from started import run, start
+from torchrun import torchrun
 
 DATA: dict[str, Any] = {"name": "digits", "view": "crop_flip", "limit": 300}
 SHORT: dict[str, Any] = {"model": "convnet_s", "epochs": 4, "batch_size": 32, "progress": False}
@@ -171,22 +168,14 @@ def test_several_processes_write_what_one_writes(teacher: Path, whole: Path, tmp
 
 def test_several_processes_that_are_killed_go_on_as_another_number(teacher: Path, whole: Path, tmp_path: Path) -> None:
     words = ["-m", "preceptor", "label", *MANY, f"teacher={teacher}", f"out={tmp_path / 'l'}"]
-    with socket.socket() as opened:
-        opened.bind(("localhost", 0))
-        address = {"MASTER_ADDR": "localhost", "MASTER_PORT": str(opened.getsockname()[1]), "WORLD_SIZE": "2"}
-    command = [sys.executable, *words, "views=40"]
-    started = [
-        subprocess.Popen(command, env={**ENVIRONMENT, **address, "RANK": rank, "LOCAL_RANK": rank}, stderr=-3)
-        for rank in ("0", "1")
-    ]
+    started = start([*words[2:], "views=40"], 2)
     deadline = time.monotonic() + 120
     while len(list((tmp_path / "l").glob("*.npy"))) < 30:
         assert time.monotonic() < deadline
-        assert all(process.poll() is None for process in started)
+        assert started.poll() is None
         time.sleep(0.001)
-    for process in started:
-        process.send_signal(signal.SIGKILL)
-        process.wait()
+    started.kill()
+    started.finish()
     again = torchrun([*words, "views=40"], 3)
     assert again.returncode == 0, again.stderr
     store = LabelStore(tmp_path / "l")
@@ -200,19 +189,17 @@ def test_several_processes_that_are_killed_go_on_as_another_number(teacher: Path
 
 def test_a_labelling_that_is_killed_goes_on(teacher: Path, tmp_path: Path) -> None:
     words = ["label", "data=digits", "data.view=crop_flip", f"teacher={teacher}", "views=12", "rows_per_shard=100"]
-    command = [sys.executable, "-m", "preceptor", *words, f"out={tmp_path / 'l'}"]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = start([*words, f"out={tmp_path / 'l'}"])
     deadline = time.monotonic() + 60
     while len(list((tmp_path / "l").glob("*.npy"))) < 20:
         assert time.monotonic() < deadline
         assert process.poll() is None
         time.sleep(0.001)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
+    process.kill()
+    process.finish()
     whole = {path.name: path.read_bytes() for path in sorted((tmp_path / "l").glob("view0001*.npy"))}
-    subprocess.run([*command[:-1], f"out={tmp_path / 'm'}", "views=2"], check=True, capture_output=True)
-    again = subprocess.run([*command, "views=2"], check=False, capture_output=True, text=True)  # no fewer than before
-    assert again.returncode == 0, again.stderr
+    run([*words, f"out={tmp_path / 'm'}", "views=2"], check=True)
+    run([*words, f"out={tmp_path / 'l'}", "views=2"], check=True)  # no fewer than before
     assert LabelStore(tmp_path / "l").views == 12
     for name, content in whole.items():
         assert (tmp_path / "l" / name).read_bytes() == content == (tmp_path / "m" / name).read_bytes()

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -21,6 +18,7 @@ from preceptor.data import POLICIES, load
 from preceptor.errors import UsageError
 from preceptor.objectives.base import Objective
 from preceptor.objectives.distill import METHODS
+from started import run, start
 
 DATA = {"name": "digits", "limit": 192, "test_limit": 32, "validation": 0.0}
 SHORT: Any = {"epochs": 2, "batch_size": 32, "engine": "plain", "progress": False, "optim": {"lr": 0.02}}
@@ -165,24 +163,16 @@ SEARCHED = [
 
 def test_a_killed_run_goes_on_to_the_same_bits(teachers: list[Path], tmp_path: Path) -> None:
     """Pool, mixing and search: one run whole, one killed in the middle and resumed."""
-    words = [
-        sys.executable,
-        "-m",
-        "preceptor",
-        "distill",
-        "data=digits",
-        "data.test_limit=32",
-        f"teacher={teachers[0]}",
-    ]
+    words = ["distill", "data=digits", "data.test_limit=32", f"teacher={teachers[0]}"]
     words += ["model=convnet_s", "epochs=4", "engine=plain", "checkpoint_every_steps=3", *SEARCHED]
-    subprocess.run([*words, f"out={tmp_path / 'whole'}"], check=True, capture_output=True)
-    started = subprocess.Popen([*words, f"out={tmp_path / 'cut'}"], stderr=subprocess.PIPE)
+    run([*words, f"out={tmp_path / 'whole'}"], check=True)
+    started = start([*words, f"out={tmp_path / 'cut'}"])
     while started.poll() is None and len(metrics(tmp_path / "cut")) < 2:
-        time.sleep(0.02)
-    started.send_signal(signal.SIGKILL)
-    started.wait()
+        time.sleep(0.001)
+    started.kill()
+    started.finish()
     assert len(metrics(tmp_path / "cut")) < 4, "it ended before it could be killed"
-    subprocess.run([*words, f"out={tmp_path / 'cut'}", "resume=true"], check=True, capture_output=True)
+    run([*words, f"out={tmp_path / 'cut'}", "resume=true"], check=True)
     whole, cut = (load_file(tmp_path / name / "model.safetensors") for name in ("whole", "cut"))
     assert all(torch.equal(whole[name], cut[name]) for name in whole)
     assert [row["region"] for row in history(tmp_path / "whole")] == [

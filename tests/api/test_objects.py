@@ -29,7 +29,7 @@ PAIR = (torch.randn(20, 3), torch.arange(20) % 2)
 
 
 def a_result(path: Path) -> Result:
-    metrics = Metrics(samples=1, accuracy=1.0, nll=0.0, brier=0.0, ece=0.0)
+    metrics = Metrics(samples=1, accuracy=1.0, top5=None, nll=0.0, brier=0.0, ece=0.0, truth=None)
     return Result(metrics, nn.Identity(), path, made_record())
 
 

@@ -15,15 +15,16 @@ from preceptor.artifacts.provenance import command_line, fingerprint, git_commit
 
 
 def test_a_fingerprint_follows_weights_buffers_and_names() -> None:
-    network = nn.Sequential(nn.Linear(3, 2), nn.BatchNorm1d(2))
+    linear, norm = nn.Linear(3, 2), nn.BatchNorm1d(2)
+    network = nn.Sequential(linear, norm)
     before = fingerprint(network)
     assert len(before) == 16
     assert fingerprint(copy.deepcopy(network).eval().requires_grad_(False)) == before
-    network[1].running_mean += 1
+    network.state_dict()["1.num_batches_tracked"].add_(1)
     moved = fingerprint(network)
     with torch.no_grad():
-        network[0].weight[0, 0] += 1
-    renamed = nn.ModuleDict({"a": network[0], "b": network[1]})
+        linear.weight[0, 0] += 1
+    renamed = nn.ModuleDict({"a": linear, "b": norm})
     assert len({before, moved, fingerprint(network), fingerprint(renamed)}) == 4
 
 

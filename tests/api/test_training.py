@@ -166,9 +166,9 @@ def test_a_run_made_again_from_its_own_configuration_is_the_same(tmp_path: Path)
 def test_what_is_wrong_is_named_and_nothing_is_left_behind(
     tmp_path: Path, arguments: dict[str, object], message: str
 ) -> None:
-    given: dict[str, object] = {"data": "digits", "model": "convnet_s", "out": tmp_path / "run", "progress": False}
+    settings: dict[str, object] = {"data": "digits", "model": "convnet_s", "out": tmp_path / "run", "progress": False}
     with pytest.raises(UsageError, match=message) as caught:
-        preceptor.teach(**{**given, **arguments})  # type: ignore[arg-type]
+        preceptor.teach(**{**settings, **arguments})  # type: ignore[arg-type]
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "run").exists()
 
@@ -196,11 +196,11 @@ def test_what_is_hardly_meant_is_said(
     teacher: preceptor.Result, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def said(verb: str, objective: str | dict[str, object]) -> str:
-        given = {"data": "digits", "model": "convnet_s", "epochs": 1, "out": tmp_path / "run", "overwrite": True}
+        settings = {"data": "digits", "model": "convnet_s", "epochs": 1, "out": tmp_path / "run", "overwrite": True}
         if verb == "distill":
-            preceptor.distill(teacher=teacher, method=objective, **given)  # type: ignore[arg-type]
+            preceptor.distill(teacher=teacher, method=objective, **settings)  # type: ignore[arg-type]
         else:
-            preceptor.teach(objective=objective, start_from=teacher, **{**given, "model": "convnet_m"})  # type: ignore[arg-type]
+            preceptor.teach(objective=objective, start_from=teacher, **{**settings, "model": "convnet_m"})  # type: ignore[arg-type]
         return " ".join(capsys.readouterr().err.split())
 
     assert "warning: no term looks at the teacher (brier)" in said("distill", "brier")
@@ -240,8 +240,8 @@ def test_a_teacher_that_does_not_fit(teacher: preceptor.Result, tmp_path: Path) 
     data = {"name": "gaussian", "samples": 400, "num_classes": 3}
 
     def distil(**arguments: object) -> None:
-        given: dict[str, object] = {"data": SMALL, "model": "convnet_s", "out": tmp_path / "run", "progress": False}
-        preceptor.distill(**{**given, **arguments})  # type: ignore[arg-type]
+        settings: dict[str, object] = {"data": SMALL, "model": "convnet_s", "out": tmp_path / "run", "progress": False}
+        preceptor.distill(**{**settings, **arguments})  # type: ignore[arg-type]
 
     with pytest.raises(UsageError, match=re.escape(f"run {teacher.path} has 10 classes, data gaussian has 3")):
         distil(teacher=teacher.path, data=data, model="mlp")

@@ -40,9 +40,10 @@ def test_words_go_over_a_file_and_a_bare_name_starts_its_section_anew(tmp_path: 
     assert make_recipe(DistillRecipe, values, ["method=dkd"]).method.hyperparameters == {}
 
 
-def test_a_run_folders_configuration_is_a_configuration() -> None:
-    recipe = make_recipe(TeachRecipe, overrides=NEEDED)
-    assert make_recipe(TeachRecipe, {"kind": "teach", **recipe.model_dump(mode="json")}) == recipe
+@pytest.mark.parametrize("kind", [TeachRecipe, DistillRecipe])
+def test_a_run_folders_configuration_is_a_configuration(kind: type[TeachRecipe | DistillRecipe]) -> None:
+    recipe = make_recipe(kind, overrides=NEEDED)
+    assert make_recipe(kind, {"kind": kind.kind, **recipe.model_dump(mode="json")}) == recipe
 
 
 @pytest.mark.parametrize(

@@ -126,6 +126,8 @@ def _parse(key: str, value: str) -> object:
 
 
 def _spread(key: str, value: object) -> object:
+    if key == "unlabelled" and value is None:  # the one section that a recipe may leave out
+        return None
     section = {SHORT_FOR[key]: value} if key in SHORT_FOR and not isinstance(value, Mapping) else value
     if key in PROTOCOL_KEYS and isinstance(section, Mapping):  # None leaves a key open
         return {name: each for name, each in section.items() if each is not None or name not in PROTOCOL_KEYS[key]}

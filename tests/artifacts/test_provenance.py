@@ -1,0 +1,73 @@
+"""Where a result comes from: versions, commit, command, and the fingerprint of weights."""
+
+from __future__ import annotations
+
+import copy
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from preceptor.artifacts.provenance import command_line, fingerprint, git_commit, versions
+
+
+def test_a_fingerprint_follows_weights_buffers_and_names() -> None:
+    linear, norm = nn.Linear(3, 2), nn.BatchNorm1d(2)
+    network = nn.Sequential(linear, norm)
+    before = fingerprint(network)
+    assert len(before) == 16
+    assert fingerprint(copy.deepcopy(network).eval().requires_grad_(False)) == before
+    network.state_dict()["1.num_batches_tracked"].add_(1)
+    moved = fingerprint(network)
+    with torch.no_grad():
+        linear.weight[0, 0] += 1
+    renamed = nn.ModuleDict({"a": linear, "b": norm})
+    assert len({before, moved, fingerprint(network), fingerprint(renamed)}) == 4
+
+
+def test_a_fingerprint_is_the_same_everywhere() -> None:
+    network = nn.Linear(2, 1)
+    with torch.no_grad():
+        network.weight.copy_(torch.tensor([[1.0, 2.0]]))
+        network.bias.zero_()
+    # sha256 over b"weight" + float32 bytes + b"bias" + float32 bytes
+    assert fingerprint(network) == "091d44d3c8623806"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "command"),
+    [
+        (["/usr/bin/preceptor", "teach", "data=my digits"], "preceptor teach 'data=my digits'"),
+        (["/x/preceptor/__main__.py", "list", "data"], "python -m preceptor list data"),
+        ([""], "python"),
+    ],
+)
+def test_the_command_is_as_one_would_type_it(
+    arguments: list[str], command: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "argv", arguments)
+    assert command_line() == command
+
+
+def test_the_commit_is_missing_outside_git(monkeypatch: pytest.MonkeyPatch) -> None:
+    def answer(stdout: str) -> Any:
+        return lambda words, **options: subprocess.CompletedProcess(words, 0, stdout, "")
+
+    def fail(words: list[str], **options: Any) -> None:
+        raise subprocess.CalledProcessError(128, words)
+
+    monkeypatch.setattr(subprocess, "run", answer("0123456789ab+\n"))
+    assert git_commit() == "0123456789ab+"
+    monkeypatch.setattr(subprocess, "run", answer("\n"))
+    assert git_commit() is None
+    monkeypatch.setattr(subprocess, "run", fail)
+    assert git_commit() is None
+
+
+def test_versions_name_what_numbers_depend_on() -> None:
+    found = versions()
+    assert set(found) == {"python", "preceptor", "torch", "numpy", "machine"}
+    assert found["torch"] == torch.__version__.split("+")[0] or found["torch"] == torch.__version__

@@ -1,0 +1,29 @@
+"""Wording that messages share."""
+
+from __future__ import annotations
+
+from preceptor.messages import did_you_mean, first_few, first_line
+
+
+def test_near_names_are_suggested_nearest_first_and_in_any_case() -> None:
+    assert did_you_mean("shufflev1", ["vgg8", "ShuffleV2", "ShuffleV1"]) == "; did you mean ShuffleV1 or ShuffleV2?"
+    assert did_you_mean("lrr", ["lr", "lrs", "lrt", "lru"], most=1).count(" or ") == 0
+
+
+def test_without_a_near_name_all_are_listed_or_something_else_is_said() -> None:
+    assert did_you_mean("zzz", ["kd", "at"]) == "; there are: kd, at"
+    assert did_you_mean("zzz", ["kd", "at"], otherwise="see the list") == "; see the list"
+    assert did_you_mean("zzz", []) == "; there are none"
+
+
+def test_lists_end_in_dots_only_where_there_is_more() -> None:
+    assert first_few([1, 2, 3]) == "1, 2, 3"
+    assert first_few([1, 2, 3, 4]) == "1, 2, 3, ..."
+    assert first_few(["a", "b"], 1) == "a, ..."
+    assert first_few([]) == ""
+
+
+def test_an_error_becomes_one_short_line() -> None:
+    assert first_line(RuntimeError("  \n size mismatch \n at layer 3")) == "size mismatch"
+    assert first_line(KeyError()) == "KeyError"
+    assert len(first_line(ValueError("x" * 999))) == 200

@@ -30,6 +30,7 @@ from preceptor.objectives.base import Objective
 from preceptor.runner.label import Labelled
 from preceptor.runner.label import label as run_label
 from preceptor.runner.load import PythonObjects
+from preceptor.runner.progress import show_notes
 from preceptor.runner.result import Result
 from preceptor.runner.run import run
 from preceptor.training import EngineName, Precision
@@ -48,6 +49,7 @@ class Training(TypedDict, total=False):
     schedule: str | Settings
     averaging: str | Settings
     start_from: str | Path | Result
+    weights_key: str
     accumulate: int
     clip_norm: float
     stop_at: Literal["last", "best_val_accuracy", "best_val_nll", "best_val_brier"] | int
@@ -155,7 +157,7 @@ def distill(
     }
     if labels is not None:
         sections["labels"] = str(labels)
-    given = _given(data, model, teacher, method)
+    given = _given(data, model, teacher, method, show=progress)
     if unlabelled is not None:
         sections["unlabelled"] = section_of("unlabelled", unlabelled)
         if not (isinstance(unlabelled, str) or is_section(unlabelled)):
@@ -187,7 +189,7 @@ def label(
         RunError: when the disk refuses.
     """
     sections = {"data": section_of("data", data), "teacher": teacher_section(teacher), "out": str(out), **settings}
-    given = _given(data, "", teacher, "")
+    given = _given(data, "", teacher, "", show=progress)
     return run_label(make_recipe(LabelRecipe, sections), given.data, given.teacher, show=progress)
 
 
@@ -206,13 +208,17 @@ def _given(
     model: AnyModel,
     teacher: AnyTeacher | None,
     objective: str | Settings | Objective,
+    *,
+    show: bool = False,
 ) -> PythonObjects:
     named = isinstance(data, str) or is_section(data)
     given, beside = None if named else loaded(data), module_beside(teacher)
     asked = teacher.model if isinstance(teacher, Result) else teacher if isinstance(teacher, nn.Module) else None
     if beside is not None:
         section = read_teacher(teacher, "teacher")
-        (asked,) = load_teachers(section, given or loaded(data), model=beside)
+        notes: list[str] = []
+        (asked,) = load_teachers(section, given or loaded(data), model=beside, tell=notes.append)
+        show_notes(notes if show else ())
     return PythonObjects(
         data=given,
         model=model if isinstance(model, nn.Module) else None,

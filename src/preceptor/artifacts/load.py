@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from preceptor.artifacts.run_folder import RunFolder
 from preceptor.config.sections import ModelSection
 from preceptor.data import Data
 from preceptor.errors import UsageError
+from preceptor.messages import unheard
 from preceptor.models import (
     DataSpec,
     ModelMetadata,
@@ -146,7 +147,15 @@ def _new(model: ModelSection | nn.Module, samples: DataSpec) -> nn.Module:
     return make_network(model, samples, loads_weights=True)
 
 
-def load_network(path: Path, model: _Model | None, data: Data, *, key: str = "teacher.model") -> nn.Module:
+def load_network(
+    path: Path,
+    model: _Model | None,
+    data: Data,
+    *,
+    key: str = "teacher.model",
+    weights_key: str | None = None,
+    tell: Callable[[str], None] = unheard,
+) -> nn.Module:
     """Return the network of a run folder, of what was exported from one, or of a weights file whose network is named.
 
     Args:
@@ -155,16 +164,21 @@ def load_network(path: Path, model: _Model | None, data: Data, *, key: str = "te
             place of the one that an exported file names.
         data: whose classes it must have.
         key: under which that name is given, for messages.
+        weights_key: which weights of a checkpoint, as for `load_weights`.
+        tell: hears what should be known of those.
 
     Raises:
         UsageError: when it is missing, damaged, unfinished, or has another number of classes.
     """
+    name_of_key = key.replace("model", "weights_key")
     if path.exists() and is_run(path):
+        _check_bare(path, weights_key, name_of_key)
         return checked_run(RunFolder(path), data, model=model, key=key)
     if not path.exists() and key == "teacher.model" and (":" in str(path) or str(path) in names()):
         raise UsageError(f"teacher: {path} is no run folder or file; a network's name is given as {key}={path}")
     weights = weights_of(path, "teacher: ")
     if tells_its_network(weights):
+        _check_bare(path, weights_key, name_of_key)
         network, metadata = load_exported(path, model, data=data, key=key)
         check_compatibility(str(path), TrainingDataInfo.from_metadata(metadata, path), data)
         return network
@@ -172,17 +186,29 @@ def load_network(path: Path, model: _Model | None, data: Data, *, key: str = "te
         hint = f"; of a folder of transformers: {key}=hf:{path}" if path.is_dir() else ""
         raise UsageError(f"teacher: {weights} is a bare weights file; say which network it is with {key}=NAME{hint}")
     network = _new(model if isinstance(model, nn.Module) else named(model), data_spec(data))
-    load_weights(network, weights)
+    for note in load_weights(network, weights, weights_key=weights_key, key=name_of_key):
+        tell(note)
     return network
 
 
-def load_start(network: nn.Module, path: Path, data: Data) -> str:
+def _check_bare(path: Path, weights_key: str | None, key: str) -> None:
+    if weights_key is not None:
+        raise UsageError(
+            f"{key}: {weights_key} is for checkpoints, and {path} holds the weights of one network; leave it out"
+        )
+
+
+def load_start(
+    network: nn.Module, path: Path, data: Data, *, weights_key: str | None = None, tell: Callable[[str], None] = unheard
+) -> str:
     """Load the weights that training starts from into a network, and return their fingerprint.
 
     Args:
         network: of the architecture that the weights are of.
         path: of a run folder, of what was exported from one, or of a weights file.
         data: whose classes a run must have had.
+        weights_key: which weights of a checkpoint, as for `load_weights`.
+        tell: hears what should be known of those.
 
     Raises:
         UsageError: when it is missing, damaged, unfinished, does not fit, or has other classes.
@@ -190,8 +216,10 @@ def load_start(network: nn.Module, path: Path, data: Data) -> str:
     weights = weights_of(path, "start_from: ")
     learned = learned_at(path)
     if learned is not None:
+        _check_bare(path, weights_key, "weights_key")
         check_compatibility(f"start_from: {path}", learned, data)
-    load_weights(network, RunFolder(path).weights if is_run(path) else weights)
+    for note in load_weights(network, RunFolder(path).weights if is_run(path) else weights, weights_key=weights_key):
+        tell(note)
     return fingerprint(network)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -17,6 +17,7 @@ from preceptor.config.resolve import ResolvedRecipe
 from preceptor.data import Data, PlainInputs, plain_batches
 from preceptor.errors import UsageError
 from preceptor.labels import LabelStore
+from preceptor.messages import unheard
 from preceptor.models import feature_names, observe
 from preceptor.objectives.base import BuildContext, FeatureShapes, Taps
 from preceptor.objectives.distill import METHODS
@@ -74,13 +75,19 @@ class RunComponents:
     notes: tuple[str, ...]
 
 
-def find_teachers(resolved: ResolvedRecipe, inputs: LoadedInputs, teacher: nn.Module | None) -> TeacherSet:
+def find_teachers(
+    resolved: ResolvedRecipe,
+    inputs: LoadedInputs,
+    teacher: nn.Module | None,
+    tell: Callable[[str], None] = unheard,
+) -> TeacherSet:
     """Return the teachers of a recipe, or their outputs where they are stored.
 
     Args:
         resolved: names them.
         inputs: data and stored labels.
         teacher: the one teacher, where it was passed from Python.
+        tell: hears which weights of a checkpoint were taken.
 
     Raises:
         UsageError: when one cannot be used.
@@ -99,7 +106,7 @@ def find_teachers(resolved: ResolvedRecipe, inputs: LoadedInputs, teacher: nn.Mo
     if inputs.store is not None:
         return TeacherSet(store=inputs.store)
     anchors = () if teacher is not None else load_anchors(section, data)
-    return TeacherSet(load_teachers(section, data, passed=teacher), anchors)
+    return TeacherSet(load_teachers(section, data, passed=teacher, tell=tell), anchors)
 
 
 def build(

@@ -14,6 +14,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from preceptor.distributed.processes import Processes, join_processes
 from preceptor.distributed.sharding import Sharding, shard
 from preceptor.errors import UsageError
+from preceptor.messages import unheard
 from preceptor.models import Observed
 from preceptor.types import Outputs
 
@@ -27,10 +28,6 @@ Forward = Callable[[Tensor], Outputs]
 # What a machine does a second without compilation, to within a factor of a few: it decides which runs are compiled.
 _TYPICAL_FLOPS = {"cpu": 1e11, "cuda": 1e13, "mps": 1e12}
 _WORTH_SECONDS = 600.0  # compiling two networks takes one or two minutes and saves a share of the rest
-
-
-def _unheard(line: str) -> None:
-    """Tell nobody."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +46,7 @@ class Engine:
     device: torch.device
     precision: Literal["fp32", "bf16"] = "fp32"
     compiles: bool | None = False
-    tell: Callable[[str], None] = _unheard
+    tell: Callable[[str], None] = unheard
     processes: Processes = Processes()
     sharding: Sharding = "none"
 
@@ -135,7 +132,7 @@ def choose_engine(
     device: str = "auto",
     precision: Precision = "auto",
     name: EngineName = "plain",
-    tell: Callable[[str], None] = _unheard,
+    tell: Callable[[str], None] = unheard,
     sharding: Sharding = "none",
 ) -> Engine:
     """Return the engine for a run.

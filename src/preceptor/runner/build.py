@@ -18,7 +18,7 @@ from preceptor.data import Data, PlainInputs, plain_batches
 from preceptor.errors import UsageError
 from preceptor.labels import LabelStore
 from preceptor.messages import unheard
-from preceptor.models import feature_names, observe
+from preceptor.models import feature_names, heads_in_training, observe
 from preceptor.objectives.base import BuildContext, FeatureShapes, Taps
 from preceptor.objectives.distill import METHODS
 from preceptor.objectives.teacher import OBJECTIVES
@@ -126,6 +126,11 @@ def build(
             work with.
     """
     data, objective, recipe = inputs.data, resolved.objective, resolved.stated
+    half = [each.dtype for each in model.parameters() if each.dtype in {torch.float16, torch.bfloat16}]
+    if half:
+        raise UsageError(
+            f"model: its weights are {half[0]}, too coarse to train; pass model.float() (precision=bf16 is faster)"
+        )
     if data.task == "multilabel":
         _check_multilabel(objective)
     sample = next(plain_batches(data.train, data.normalisation, 2, engine.device)).inputs
@@ -134,6 +139,8 @@ def build(
     student = objective.wrap_student(model, context)
     if student is not model:
         context = _context(resolved, inputs, student, teachers, sample, engine)
+    with engine.autocast():
+        heads = heads_in_training(student, sample)
     if engine.compiles is None:
         engine = engine.decide(_work(student, teachers, resolved, data, sample))
     if teachers.store is not None:
@@ -149,6 +156,7 @@ def build(
     engine.shard(student, "student")
     notes = (
         *reading_notes("model", [model]),
+        *([f"model: returns {heads} outputs like logits in training; only the first is trained"] if heads > 1 else []),
         *reading_notes("teacher", teachers.networks),
         *objective.notes(),
         *_compared_in_passes(objective, recipe.accumulate),

@@ -15,7 +15,7 @@ from preceptor.distributed.processes import Processes, join_processes
 from preceptor.distributed.sharding import Sharding, shard
 from preceptor.errors import UsageError
 from preceptor.messages import unheard
-from preceptor.models import Observed
+from preceptor.models import Observed, observe
 from preceptor.types import Outputs
 
 __all__ = ["Engine", "EngineName", "Forward", "Precision", "choose_engine", "forward_flops"]
@@ -176,9 +176,10 @@ def forward_flops(network: nn.Module, sample: Tensor) -> float:
     """
     was_training = network.training
     network.eval()
+    observed = observe(network, ())
     try:
         with torch.no_grad(), FlopCounterMode(display=False) as counter:
-            network(sample)
+            observed(sample)
     finally:
         network.train(was_training)
     return float(counter.get_total_flops()) / len(sample)

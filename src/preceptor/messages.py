@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Sequence
 
-__all__ = ["did_you_mean", "first_few", "first_line"]
+__all__ = ["did_you_mean", "first_few", "first_line", "unheard"]
 
 
 def did_you_mean(name: str, known: Iterable[str], *, most: int = 3, otherwise: str | None = None) -> str:
@@ -42,6 +42,10 @@ def first_few(names: Sequence[object], most: int = 3) -> str:
         'cat, dog, cow, ...'
     """
     return ", ".join(map(str, names[:most])) + ", ..." * (len(names) > most)
+
+
+def unheard(line: str) -> None:
+    """Tell nobody."""
 
 
 def first_line(error: BaseException) -> str:

@@ -170,3 +170,66 @@ def test_what_is_maximised_is_stopped_when_it_runs_away(trained: preceptor.Resul
     assert not (tmp_path / "run" / "result.json").exists()
     unwatched = tuned(trained.path, tmp_path / "unwatched", data={**SMALL, "validation": 0.0}, **{**keys, "epochs": 1})
     assert unwatched.record.validation == {}
+
+
+@pytest.fixture
+def checkpoint(trained: preceptor.Result, tmp_path: Path) -> Path:
+    """A file of a network's weights after training, and of an average that is another network's."""
+    torch.manual_seed(7)
+    average = {f"module.{name}": value for name, value in create_like(trained).state_dict().items()}
+    torch.save({"state_dict": trained.model.state_dict(), "state_dict_ema": average, "epoch": 8}, tmp_path / "a.pth")
+    return tmp_path / "a.pth"
+
+
+def create_like(trained: preceptor.Result) -> nn.Module:
+    return create("convnet_m", num_classes=10, input_shape=(1, 8, 8))
+
+
+def test_a_key_chooses_the_teachers_weights_and_a_note_says_which_were_taken(
+    trained: preceptor.Result, checkpoint: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    torch.manual_seed(7)
+    prints = {"state_dict": fingerprint(trained.model), "state_dict_ema": fingerprint(create_like(trained))}
+    words = ["data=digits", "data.limit=300", "data.test_limit=80", "epochs=1", "model=convnet_s", "engine=plain"]
+    words += [f"teacher={checkpoint}", "teacher.model=convnet_m"]
+    for number, more in enumerate(([], ["teacher.weights_key=state_dict_ema"])):
+        assert main(["distill", *words, *more, f"out={tmp_path / str(number)}"]) == 0
+        shown = capfd.readouterr().err
+        note = "a.pth: took state_dict, not state_dict_ema.module; teacher.weights_key=state_dict_ema.module takes that"
+        assert (note in shown) == (not more)
+        record = json.loads((tmp_path / str(number) / "result.json").read_text())
+        assert record["teacher_fingerprint"] == prints["state_dict_ema" if more else "state_dict"]
+    assert main(["label", *words[:3], *words[-2:], f"out={tmp_path / 'l'}"]) == 0
+    assert "took state_dict, not" in capfd.readouterr().err
+    assert main(["assess", str(checkpoint), *words[:3], "model=convnet_m", "weights_key=state_dict_ema"]) == 0
+    assert "took" not in capfd.readouterr().out
+    assert main(["assess", str(checkpoint), *words[:3], "model=convnet_m"]) == 0
+    assert "took state_dict, not" in " ".join(capfd.readouterr().out.split())
+    assert main(["evaluate", str(checkpoint), *words[:3], "model=convnet_m"]) == 0
+    assert "not state_dict_ema.module; weights_key=state_dict_ema.module takes" in capfd.readouterr().err
+
+
+def test_a_key_chooses_the_weights_that_training_starts_from(
+    trained: preceptor.Result, checkpoint: Path, tmp_path: Path
+) -> None:
+    assert tuned(checkpoint, tmp_path / "0").record.start_fingerprint == fingerprint(trained.model)
+    started = tuned(checkpoint, tmp_path / "1", weights_key="state_dict_ema").record.start_fingerprint
+    torch.manual_seed(7)
+    assert started == fingerprint(create_like(trained))
+
+
+def test_a_key_without_a_checkpoint_is_refused(trained: preceptor.Result, tmp_path: Path) -> None:
+    with pytest.raises(
+        UsageError, match=r"^weights_key: ema is for checkpoints, and \S+trained holds the weights of one"
+    ):
+        tuned(trained, tmp_path / "r", weights_key="ema")
+    with pytest.raises(UsageError, match=r"^weights_key: ema chooses from a checkpoint; name it: start_from=FILE$"):
+        preceptor.teach(data=SMALL, model="convnet_m", weights_key="ema", out=tmp_path / "r", progress=False)
+    keys: dict[str, Any] = {"data": SMALL, "model": "convnet_s", "out": tmp_path / "r", "progress": False}
+    for teacher in ({"path": str(trained.path)}, {"path": str(trained.path), "epoch": 1}, {"model": "convnet_m"}):
+        with pytest.raises(
+            UsageError, match=r"^teacher\.weights_key: ema (is for checkpoints|chooses from a checkpoint)"
+        ):
+            preceptor.distill(teacher={**teacher, "weights_key": "ema"}, **keys)
+    with pytest.raises(UsageError, match=r"^weights_key: ema is for checkpoints"):
+        preceptor.evaluate(trained.path, weights_key="ema")

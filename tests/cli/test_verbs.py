@@ -61,11 +61,12 @@ def test_help_says_which_sections_may_stand_alone(capsys: pytest.CaptureFixture[
 
 
 def test_sections_that_words_set() -> None:
-    data, model = read_sections("evaluate", ["data=digits", "data.limit=5"])
+    data, model, _ = read_sections("evaluate", ["data=digits", "data.limit=5"])
     assert data is not None
     assert (data["name"], data["limit"], model) == ("digits", 5, None)
-    assert read_sections("evaluate", []) == (None, None)
-    _, model = read_sections("evaluate", ["model.widths=[4]", "model=mlp"])
+    assert read_sections("evaluate", []) == (None, None, None)
+    _, model, key = read_sections("evaluate", ["model.widths=[4]", "model=mlp", "weights_key=ema"])
+    assert key == "ema"
     assert model is not None
     assert (model["name"], model["widths"]) == ("mlp", [4])
     with pytest.raises(UsageError, match=r"^seed: assess takes data=\.\.\."):

@@ -92,7 +92,7 @@ def test_another_class_count_is_said_in_so_many_words(tmp_path: Path) -> None:
 
 def test_another_network_is_told_by_its_keys(tmp_path: Path) -> None:
     save_weights(create("resnet14", num_classes=10), tmp_path / "a.safetensors")
-    with pytest.raises(UsageError, match=r"36 unexpected \(layer1\.1\.bn1\.bias, .*, \.\.\.\)"):
+    with pytest.raises(UsageError, match=r"30 unexpected \(layer1\.1\.bn1\.bias, .*, \.\.\.\)"):
         load_weights(create("resnet8", num_classes=10), tmp_path / "a.safetensors")
     with pytest.raises(UsageError, match=r"missing .* unexpected"):
         load_weights(create("vgg8", num_classes=10), tmp_path / "a.safetensors")
@@ -169,7 +169,9 @@ def test_a_file_with_changed_bytes_loads_or_is_refused_in_one_line(tmp_path: Pat
 
 def test_a_whole_pickled_network_and_a_folder_are_refused(tmp_path: Path) -> None:
     torch.save({"model": nn.Linear(2, 2)}, tmp_path / "a.pth")
-    with pytest.raises(UsageError, match=r"refused, .* save the state dict alone"):
+    with pytest.raises(
+        UsageError, match=r"a.pth: holds no state dict; save one: torch.save\(network.state_dict\(\), FILE\)$"
+    ):
         load_weights(nn.Linear(2, 2), tmp_path / "a.pth")
     with pytest.raises(UsageError, match="cannot be read"):
         load_weights(nn.Linear(2, 2), tmp_path)

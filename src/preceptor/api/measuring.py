@@ -31,6 +31,7 @@ def evaluate(
     *,
     data: AnyData | None = None,
     model: AnyModel | None = None,
+    weights_key: str | None = None,
     device: str = "auto",
     workers: int = 0,
     progress: bool = True,
@@ -41,7 +42,8 @@ def evaluate(
         path: a finished run's folder, a `.safetensors` file or a folder for the Hub that `export` wrote.
         data: what to test on; by default the run's own; needed for an exported file. Data without a test split, other than
             those that the network was trained on, are tested on all their samples.
-        model: as for `load`.
+        model: as for `load`; of a weights file, its network.
+        weights_key: which weights of a checkpoint: the key, or the prefix, that they are under.
         device: "auto" or a torch device.
         workers: processes that read ahead, where samples are not in memory.
         progress: show notes on the data on standard error.
@@ -54,9 +56,10 @@ def evaluate(
         raise UsageError(f"evaluate: {path} is no run folder that knows its data; say data=...")
     tested = _measured_on(data, [learned_at(place)], RunFolder(place), holds_out=False)
     engine = choose_engine(device)
-    network = load_network(place, model, tested, key="model")
+    notes = list(tested.notes)
+    network = load_network(place, model, tested, key="model", weights_key=weights_key, tell=notes.append)
     if progress and engine.processes.is_first:
-        show_notes(tested.notes)
+        show_notes(notes)
     rows = 256 * engine.processes.world_size
     return score(engine.place(network), tested.test, tested, engine, rows, workers=workers)[0]
 
@@ -171,7 +174,8 @@ def _candidate(network: AnyTeacher, number: int, data: Data) -> Candidate:
     if not isinstance(section.path, str):
         raise UsageError(f"assess: a candidate is one network, got path {section.path}")
     beside = module_beside(network)
-    return load_candidate(section.path, section.model if beside is None else beside, data)
+    model = section.model if beside is None else beside
+    return load_candidate(section.path, model, data, weights_key=section.weights_key)
 
 
 def _first_data(candidates: Sequence[AnyTeacher]) -> Data | RunFolder:

@@ -30,6 +30,7 @@ from preceptor.objectives.base import Objective
 from preceptor.runner.label import Labelled
 from preceptor.runner.label import label as run_label
 from preceptor.runner.load import PythonObjects
+from preceptor.runner.progress import show_notes
 from preceptor.runner.result import Result
 from preceptor.runner.run import run
 from preceptor.training import EngineName, Precision
@@ -48,6 +49,7 @@ class Training(TypedDict, total=False):
     schedule: str | Settings
     averaging: str | Settings
     start_from: str | Path | Result
+    weights_key: str
     accumulate: int
     clip_norm: float
     stop_at: Literal["last", "best_val_accuracy", "best_val_nll", "best_val_brier"] | int
@@ -155,7 +157,7 @@ def distill(
     }
     if labels is not None:
         sections["labels"] = str(labels)
-    objects = _objects(data, model=model, teacher=teacher, objective=method)
+    objects = _objects(data, model=model, teacher=teacher, objective=method, show=progress)
     if unlabelled is not None:
         sections["unlabelled"] = section_of("unlabelled", unlabelled)
         if not (isinstance(unlabelled, str) or is_section(unlabelled)):
@@ -186,7 +188,7 @@ def label(
         RunError: when the disk refuses.
     """
     sections = {"data": section_of("data", data), "teacher": teacher_section(teacher), "out": str(out), **settings}
-    objects = _objects(data, teacher=teacher)
+    objects = _objects(data, teacher=teacher, show=progress)
     return run_label(make_recipe(LabelRecipe, sections), objects.data, objects.teacher, show=progress)
 
 
@@ -206,12 +208,16 @@ def _objects(
     model: AnyModel | None = None,
     teacher: AnyTeacher | None = None,
     objective: str | Settings | Objective | None = None,
+    show: bool = False,
 ) -> PythonObjects:
     is_named, beside = isinstance(data, str) or is_section(data), module_beside(teacher)
     samples = None if is_named else loaded(data)
     network = teacher.model if isinstance(teacher, Result) else teacher if isinstance(teacher, nn.Module) else None
     if beside is not None:
-        (network,) = load_teachers(read_teacher(teacher, "teacher"), samples or loaded(data), model=beside)
+        notes: list[str] = []
+        section, data_of = read_teacher(teacher, "teacher"), loaded(data) if samples is None else samples
+        (network,) = load_teachers(section, data_of, model=beside, tell=notes.append)
+        show_notes(notes if show else ())
     return PythonObjects(
         data=samples,
         model=model if isinstance(model, nn.Module) else None,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from preceptor.artifacts.run_folder import RunFolder
 from preceptor.config.sections import ModelSection
 from preceptor.data import Data
 from preceptor.errors import UsageError
+from preceptor.messages import unheard
 from preceptor.models import DataSpec, ModelMetadata, adapt, load_weights, names, read_model_metadata, wrap_as_stated
 
 __all__ = ["load_exported", "load_network", "load_run_network", "load_start"]
@@ -26,7 +27,15 @@ __all__ = ["load_exported", "load_network", "load_run_network", "load_start"]
 _Model = AnyModel | ModelSection
 
 
-def load_network(path: Path, model: _Model | None, data: Data, *, key: str = "teacher.model") -> nn.Module:
+def load_network(
+    path: Path,
+    model: _Model | None,
+    data: Data,
+    *,
+    key: str = "teacher.model",
+    weights_key: str | None = None,
+    tell: Callable[[str], None] = unheard,
+) -> nn.Module:
     """Return the network of a run folder, of an exported file or Hub folder, or of a bare weights file.
 
     Args:
@@ -35,23 +44,36 @@ def load_network(path: Path, model: _Model | None, data: Data, *, key: str = "te
             Python, or in place of the one that an exported file names.
         data: that it will run on; classes, task and the columns of a table are checked against it.
         key: the key of `model`, for messages.
+        weights_key: which weights of a checkpoint, as for `load_weights`.
+        tell: hears which were taken.
 
     Raises:
         UsageError: when it is missing, damaged or unfinished, or does not fit the data.
     """
+    name_of_key = key.replace("model", "weights_key")
     if path.exists() and is_run(path):
+        _check_bare(path, weights_key, name_of_key)
         return load_run_network(RunFolder(path), model=model, data=data, key=key)
     if not path.exists() and key == "teacher.model" and (":" in str(path) or str(path) in names()):
         raise UsageError(f"teacher: {path} is no run folder or file; a network's name is given as {key}={path}")
     weights = weights_of(path, "teacher: ")
     if tells_its_network(weights):
+        _check_bare(path, weights_key, name_of_key)
         return load_exported(path, model=model, data=data, key=key)
     if model is None:
         hint = f"; of a folder of transformers: {key}=hf:{path}" if path.is_dir() else ""
         raise UsageError(f"teacher: {weights} is a bare weights file; say which network it is with {key}=NAME{hint}")
     network = _new(model if isinstance(model, nn.Module) else model_section(model), data_spec(data))
-    load_weights(network, weights)
+    for note in load_weights(network, weights, weights_key=weights_key, key=name_of_key):
+        tell(note)
     return network
+
+
+def _check_bare(path: Path, weights_key: str | None, key: str) -> None:
+    if weights_key is not None:
+        raise UsageError(
+            f"{key}: {weights_key} is for checkpoints, and {path} holds the weights of one network; leave it out"
+        )
 
 
 def load_run_network(
@@ -102,13 +124,17 @@ def load_exported(
     return _load(str(path), weights, read_model_metadata(weights), model, data, key)
 
 
-def load_start(network: nn.Module, path: Path, data: Data) -> str:
+def load_start(
+    network: nn.Module, path: Path, data: Data, *, weights_key: str | None = None, tell: Callable[[str], None] = unheard
+) -> str:
     """Load the weights that training starts from into a network, and return their fingerprint.
 
     Args:
         network: of the architecture that the weights belong to.
         path: of a run folder, an exported file or Hub folder, or a weights file.
         data: of the new run; a run or exported file must have been trained on the same classes.
+        weights_key: which weights of a checkpoint, as for `load_weights`.
+        tell: hears which were taken.
 
     Raises:
         UsageError: when it is missing, damaged, unfinished, does not fit, or has other classes.
@@ -116,8 +142,10 @@ def load_start(network: nn.Module, path: Path, data: Data) -> str:
     weights = weights_of(path, "start_from: ")
     learned = learned_at(path)
     if learned is not None:
+        _check_bare(path, weights_key, "weights_key")
         check_compatibility(f"start_from: {path}", learned, data)
-    load_weights(network, RunFolder(path).weights if is_run(path) else weights)
+    for note in load_weights(network, RunFolder(path).weights if is_run(path) else weights, weights_key=weights_key):
+        tell(note)
     return fingerprint(network)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from torch import nn
@@ -14,13 +15,19 @@ from preceptor.artifacts.run_folder import RunFolder
 from preceptor.config.sections import ModelSection, TeacherSection
 from preceptor.data import Data
 from preceptor.errors import UsageError
+from preceptor.messages import unheard
 from preceptor.models import Adapted
 
 __all__ = ["load_anchors", "load_teachers"]
 
 
 def load_teachers(
-    section: TeacherSection, data: Data, *, teacher: nn.Module | None = None, model: nn.Module | None = None
+    section: TeacherSection,
+    data: Data,
+    *,
+    teacher: nn.Module | None = None,
+    model: nn.Module | None = None,
+    tell: Callable[[str], None] = unheard,
 ) -> list[nn.Module]:
     """Return the teachers that a section names, checked against the data's classes.
 
@@ -29,6 +36,7 @@ def load_teachers(
         data: that they will run on.
         teacher: the one teacher, where it was passed from Python; the section may name the run that it comes from.
         model: a module like the one teacher's network, in place of its name.
+        tell: hears which weights of a checkpoint were taken.
 
     Raises:
         UsageError: when one is missing, damaged, unfinished, or has other classes.
@@ -39,6 +47,8 @@ def load_teachers(
         return [teacher]
     if model is not None and (not isinstance(section.path, str) or section.anchors is not None):
         raise UsageError("teacher.model: a network passed from Python goes with one path, and without anchors")
+    if section.weights_key is not None and (section.path is None or section.epoch is not None):
+        raise UsageError(f"teacher.weights_key: {section.weights_key} chooses from a checkpoint; name it: teacher=FILE")
     if section.path is None and section.model is not None:
         return [_with_own_weights(section.model, data)]
     if section.path is None:
@@ -46,7 +56,8 @@ def load_teachers(
     if section.epoch is not None:
         return _load_epochs(section, [section.epoch], data, "teacher.epoch", model)
     paths = (section.path,) if isinstance(section.path, str) else section.path
-    return [load_network(Path(path), section.model if model is None else model, data) for path in paths]
+    made_of = section.model if model is None else model
+    return [load_network(Path(path), made_of, data, weights_key=section.weights_key, tell=tell) for path in paths]
 
 
 def load_anchors(section: TeacherSection, data: Data) -> list[nn.Module]:

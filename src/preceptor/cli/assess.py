@@ -26,13 +26,15 @@ def assess_verb(
 ) -> None:
     """Carry out `preceptor assess`."""
     paths = [word for word in words if "=" not in word]
-    data, model = read_sections("assess", [word for word in words if "=" in word])
+    data, model, weights_key = read_sections("assess", [word for word in words if "=" in word])
     if not paths:  # before data are loaded
         raise UsageError("assess: no network given; preceptor assess RUN_FOLDER ...")
     candidates = [
-        {"path": path, "model": model}
-        if model is not None and (Path(path).is_file() or is_from_python(Path(path)))
-        else {"path": path}
+        {
+            "path": path,
+            **({"model": model} if model is not None and (_is_file(path) or is_from_python(Path(path))) else {}),
+            **({"weights_key": weights_key} if _is_file(path) or not any(map(_is_file, paths)) else {}),
+        }
         for path in paths
     ]
     assessments = assess(*candidates, data=data, against=against, workers=workers)
@@ -47,3 +49,7 @@ def assess_verb(
         subtitle = f"{len(records)} candidates, {records[0]['test']['samples']:,} test samples"
         write_assessment_page(records, page, subtitle=subtitle)
         Console().print(f"Page: {page}", highlight=False)
+
+
+def _is_file(path: str) -> bool:
+    return Path(path).is_file()

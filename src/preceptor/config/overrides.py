@@ -35,6 +35,7 @@ SHORT_FOR = {  # the key that a bare section stands for
     "averaging": "name",
     "teacher": "path",
 }
+_INNER = "teacher.model"  # the section within a section that a bare name stands for
 
 
 def make_recipe(
@@ -68,6 +69,7 @@ def make_recipe(
     merged = {key: _spread(key, value) for key, value in (values or {}).items() if key != "kind"}
     bare, dotted = split_overrides(overrides)
     merged.update({key: _spread(key, value) for key, value in bare.items()})
+    dotted = _name_inner(dotted, merged)
     try:
         full = OmegaConf.to_container(
             OmegaConf.merge(OmegaConf.create(merged), OmegaConf.from_dotlist(dotted)), resolve=True
@@ -123,6 +125,24 @@ def _parse(key: str, value: str) -> object:
     except (OmegaConfBaseException, yaml.YAMLError) as error:
         raise UsageError(f"{key}: {value!r} cannot be read as a value") from error
     return parsed["value"] if isinstance(parsed, dict) else None
+
+
+def _name_inner(dotted: Sequence[str], merged: dict[str, Any]) -> list[str]:
+    """Return dotted words with `teacher.model=NAME` as `teacher.model.name=NAME`, first, where other words set its keys.
+
+    A name that is in the configuration already becomes the key `name` too.
+    """
+    has_keys = any(word.startswith(f"{_INNER}.") for word in dotted)
+    bare = [word for word in dotted if word.partition("=")[0] == _INNER]
+    section, _, key = _INNER.partition(".")
+    inner = merged.get(section, {})
+    if not has_keys:
+        return list(dotted)
+    if isinstance(inner, Mapping) and (bare or isinstance(inner.get(key), str)):
+        name = {} if bare else {"name": inner[key]}
+        merged[section] = {**inner, key: name}
+    named = [f"{_INNER}.name={word.partition('=')[2]}" for word in bare]
+    return [*named, *(word for word in dotted if word not in bare)]
 
 
 def _spread(key: str, value: object) -> object:

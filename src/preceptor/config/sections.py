@@ -103,6 +103,12 @@ class TeacherSection(Settings):
             description="the network, of a bare weights file or with weights of its own; keys: teacher.model.name, ..."
         ),
     ] = None
+    weights_key: Annotated[
+        str | None,
+        Field(
+            description="which weights of a checkpoint: the key, or the prefix, that they are under, e.g. state_dict_ema"
+        ),
+    ] = None
     epoch: Annotated[
         int | None, Field(ge=1, description="a kept epoch of the run (keep_every=N) instead of its result")
     ] = None
@@ -180,6 +186,9 @@ class Recipe(Settings):
     start_from: Annotated[
         str | None,
         Field(description="a run folder, exported or weights file of this network: where training starts from"),
+    ] = None
+    weights_key: Annotated[
+        str | None, Field(description="which weights of the checkpoint in start_from, as teacher.weights_key")
     ] = None
     out: Annotated[str | None, Field(description="run folder (default: runs/ and a name made of the choices)")] = None
     seed: Annotated[int, Field(ge=0, lt=2**31, description="of initial weights, order and augmentation")] = 0

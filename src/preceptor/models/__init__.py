@@ -2,6 +2,7 @@
 
 from preceptor.models.adapters.adapted import Adapted, adapt
 from preceptor.models.adapters.by_name import PREFIXES, make
+from preceptor.models.adapters.heads import heads_in_training
 from preceptor.models.adapters.input_adapter import DataSpec
 from preceptor.models.adapters.reused_classifier import ReusedClassifier, ReuseSpec, wrap_as_stated
 from preceptor.models.adapters.text import TextClassifier, random_texts
@@ -30,6 +31,7 @@ __all__ = [
     "create",
     "feature_names",
     "find_classifier",
+    "heads_in_training",
     "hyperparameters",
     "load_weights",
     "logits_of",

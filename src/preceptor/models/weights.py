@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pickle
 import struct
-from collections.abc import Mapping
+import sys
+from collections import OrderedDict
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,17 +15,14 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load as load_safetensors
 from safetensors.torch import save as to_safetensors
-from torch import Tensor, nn
+from torch import nn
 
 from preceptor.errors import UsageError
 from preceptor.files import write_atomically
-from preceptor.messages import first_few
 from preceptor.models.adapters.adapted import Adapted
+from preceptor.models.state_dicts import NO_STATE_DICT, choose_weights, without_wrappers
 
 __all__ = ["load_weights", "read_metadata", "save_weights"]
-
-_NESTING_KEYS = ("model", "state_dict", "net", "model_state_dict")
-_PARALLEL_PREFIX = "module."
 
 # numbers beside the weights in shared checkpoints (the best accuracy), under numpy 1's and numpy 2's name
 _SCALAR = np.float64(0).__reduce__()[0]
@@ -33,6 +32,19 @@ _NUMPY_SCALARS: list[Any] = [
     *(type(np.dtype(kind)) for kind in (np.float64, np.float32, np.int64)),
 ]
 
+# classes of Python that hold what stands beside the weights in shared checkpoints: arguments, paths, dates, optimisers to be made
+_SETTINGS = {
+    "argparse.Namespace",
+    "collections.defaultdict",
+    "collections.deque",
+    "datetime.datetime",
+    "datetime.timedelta",
+    "functools.partial",
+    "types.SimpleNamespace",
+    "typing.Any",
+    *(f"pathlib.{kind}" for kind in ("Path", "PosixPath", "PurePath", "PurePosixPath", "WindowsPath")),
+}
+
 # what torch's readers raise on damaged files
 _DAMAGE = (
     *(RuntimeError, EOFError, ValueError, LookupError, TypeError, AttributeError, AssertionError),
@@ -40,25 +52,33 @@ _DAMAGE = (
 )
 
 
-def load_weights(model: nn.Module, path: str | Path) -> None:
-    """Load weights into a network; they must fit exactly.
+def load_weights(
+    model: nn.Module, path: str | Path, *, weights_key: str | None = None, key: str = "weights_key"
+) -> list[str]:
+    """Load weights into a network, and return what should be known of the choice; they must fit exactly.
+
+    Numbers of another precision become the network's. Counters of batch norms may be missing.
 
     Args:
         model: the network.
-        path: `.safetensors`, or a torch file holding a state dict, bare or under "model", "state_dict", "net" or
-            "model_state_dict", with or without the "module." of data-parallel training.
+        path: `.safetensors`, or a torch file holding a state dict, bare or in a checkpoint, at any depth, with or without the
+            prefix of data-parallel training, of torch.compile, of an average, or of the Lightning module that held the network.
+        weights_key: the place of the weights in the file, such as "state_dict_ema" or "teacher"; None: the only one where
+            they fit, or the only one that is not called an average.
+        key: under which that is given, for messages.
 
     Raises:
-        UsageError: when the file is missing, damaged or unsafe, or does not fit; the keys that differ are named.
+        UsageError: when the file is missing, damaged or unsafe, holds the network more than once, or does not fit; the keys
+            that differ are named.
     """
     path, model = Path(path), _bare(model)
-    expected = model.state_dict()
-    loaded = _read(path)
-    if not any(name in expected for name in loaded):  # a network may have a child of its own called "module"
-        loaded = {name.removeprefix(_PARALLEL_PREFIX): tensor for name, tensor in loaded.items()}
-    if difference := _difference(loaded, expected):
-        raise UsageError(f"weights {path}: do not fit {type(model).__name__}: {difference}")
-    model.load_state_dict(loaded)
+    content = _read(path)
+    try:
+        tensors, notes = choose_weights(content, model.state_dict(), type(model).__name__, chosen=weights_key, key=key)
+    except UsageError as error:
+        raise UsageError(f"weights {path}: {error}") from error
+    model.load_state_dict(tensors)
+    return [f"weights {path}: {note}" for note in notes]
 
 
 def save_weights(model: nn.Module, path: str | Path, *, metadata: Mapping[str, str] | None = None) -> None:
@@ -79,7 +99,9 @@ def save_weights(model: nn.Module, path: str | Path, *, metadata: Mapping[str, s
         ...     load_weights(nn.Linear(2, 3), Path(folder) / "a.safetensors")
     """
     state = _bare(model).state_dict()
-    tensors = {name: tensor.detach().to("cpu", copy=True).contiguous() for name, tensor in state.items()}
+    tensors = {
+        without_wrappers(name): tensor.detach().to("cpu", copy=True).contiguous() for name, tensor in state.items()
+    }
     content = to_safetensors(tensors, None if metadata is None else dict(metadata))
     write_atomically(Path(path), lambda handle: handle.write(content))
 
@@ -105,13 +127,13 @@ def _bare(model: nn.Module) -> nn.Module:
     return model.bare if isinstance(model, Adapted) else model
 
 
-def _read(path: Path) -> dict[str, Tensor]:
+def _read(path: Path) -> Mapping[object, object]:
     if not path.exists():
         raise UsageError(f"weights {path}: no such file")
     try:
         if path.suffix == ".safetensors":
-            return load_safetensors(path.read_bytes())
-        with torch.serialization.safe_globals(_NUMPY_SCALARS):
+            return dict(load_safetensors(path.read_bytes()))
+        with torch.serialization.safe_globals(_NUMPY_SCALARS), torch.serialization.safe_globals(_stand_ins(path)):
             content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise UsageError(
@@ -122,26 +144,38 @@ def _read(path: Path) -> dict[str, Tensor]:
         raise UsageError(f"weights {path}: cannot be read ({error.strerror or error})") from error
     except _DAMAGE as error:
         raise UsageError(f"weights {path}: cannot be read, it is damaged or no weights file") from error
-    for name in _NESTING_KEYS:
-        if isinstance(content, Mapping) and isinstance(content.get(name), Mapping):
-            content = content[name]
-    if not isinstance(content, Mapping) or not all(isinstance(value, Tensor) for value in content.values()):
-        raise UsageError(f"weights {path}: holds no state dict")
-    return {str(name): tensor for name, tensor in content.items()}
+    if not isinstance(content, dict):
+        raise UsageError(f"weights {path}: {NO_STATE_DICT}")
+    return content
 
 
-def _difference(loaded: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> str:
-    """Say where the weights of a file differ from those that a network expects; empty: they fit."""
-    missing = [name for name in expected if name not in loaded]
-    unexpected = sorted(name for name in loaded if name not in expected)  # files keep no order
-    misshapen = [name for name in expected if name in loaded and loaded[name].shape != expected[name].shape]
-    pairs = [(loaded[name], expected[name]) for name in misshapen]
-    if misshapen and not missing and not unexpected and all(_differ_in_classes(*pair) for pair in pairs):
-        return f"the file has {len(pairs[0][0])} classes, the model {len(pairs[0][1])}"
-    shapes = [f"{name} is {tuple(loaded[name].shape)}, not {tuple(expected[name].shape)}" for name in misshapen]
-    found = {"missing": missing, "unexpected": unexpected, "of another shape": shapes}
-    return "; ".join(f"{len(names)} {what} ({first_few(names)})" for what, names in found.items() if names)
+class _Unread:
+    """In place of an object beside the weights, such as a Namespace of arguments: nothing of it is run, or kept."""
+
+    def __new__(cls, *_args: object) -> _Unread:
+        return super().__new__(cls)
+
+    def __setstate__(self, _state: object) -> None: ...
 
 
-def _differ_in_classes(loaded: Tensor, expected: Tensor) -> bool:
-    return loaded.ndim == expected.ndim and loaded.ndim in {1, 2} and loaded.shape[1:] == expected.shape[1:]
+class _UnreadMapping:
+    """The same in place of a mapping of another kind, which torch's reader then fills."""
+
+    def __new__(cls, *_args: object) -> OrderedDict[object, object]:  # type: ignore[misc]
+        return OrderedDict()
+
+
+def _stand_ins(path: Path) -> list[Any]:
+    """Return what stands in for each class that a file names and torch does not know.
+
+    Functions and classes of Python itself have none, but for some that hold settings: a file that names others is refused.
+    """
+    try:
+        names: Collection[str] = torch.serialization.get_unsafe_globals_in_checkpoint(path)
+    except ValueError:  # a file of an old version
+        names = _SETTINGS
+    return [
+        (_UnreadMapping if "dict" in name.rpartition(".")[2].casefold() else _Unread, name)
+        for name in names
+        if name in _SETTINGS or name.partition(".")[0] not in sys.stdlib_module_names
+    ]

@@ -34,11 +34,13 @@ class Candidate:
         name: in tables.
         network: returns logits.
         data_fingerprint: of the data it was trained on, where its run says so.
+        notes: which weights of a checkpoint were taken.
     """
 
     name: str
     network: nn.Module
     data_fingerprint: str | None = None
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,16 +82,19 @@ class Assessment:
         }
 
 
-def load_candidate(path: str | Path, model: AnyModel | ModelSection | None, data: Data) -> Candidate:
-    """Return the network of a run folder, an export or a weights file; `model` as for `load_network`.
+def load_candidate(
+    path: str | Path, model: AnyModel | ModelSection | None, data: Data, *, weights_key: str | None = None
+) -> Candidate:
+    """Return the network of a run folder, an export or a weights file; arguments as for `load_network`.
 
     Raises:
         UsageError: when it is missing, damaged, unfinished, or a bare weights file without `model`.
     """
     place = Path(path)
-    network = load_network(place, model, data, key="model")
+    notes: list[str] = []
+    network = load_network(place, model, data, key="model", weights_key=weights_key, tell=notes.append)
     if not is_run(place):
-        return Candidate(str(place), network)
+        return Candidate(str(place), network, notes=tuple(notes))
     record = RunFolder(place).read_record()
     if len(record.input_shape) != len(data.input_shape):
         raise UsageError(
@@ -130,7 +135,7 @@ def assess_candidates(
 
 def _assess(candidate: Candidate, data: Data, engine: Engine, reference: Tensor | None, workers: int) -> Assessment:
     validation, temperature, calibrated = None, None, None
-    notes = reading_notes(candidate.name, [candidate.network])
+    notes = [*candidate.notes, *reading_notes(candidate.name, [candidate.network])]
     test_logits = _logits(candidate, data.test, data, engine, workers)
     if len(data.validation):
         logits = _logits(candidate, data.validation, data, engine, workers)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -17,7 +17,8 @@ from preceptor.config.resolve import ResolvedRecipe
 from preceptor.data import Data, PlainInputs, plain_batches
 from preceptor.errors import UsageError
 from preceptor.labels import LabelStore
-from preceptor.models import feature_names, observe
+from preceptor.messages import unheard
+from preceptor.models import feature_names, heads_in_training, observe
 from preceptor.objectives.base import BuildContext, FeatureShapes, Taps
 from preceptor.objectives.distill import METHODS
 from preceptor.objectives.teacher import OBJECTIVES
@@ -81,13 +82,19 @@ class RunComponents:
     notes: tuple[str, ...]
 
 
-def find_teachers(resolved: ResolvedRecipe, inputs: LoadedInputs, teacher: nn.Module | None) -> TeacherSet:
+def find_teachers(
+    resolved: ResolvedRecipe,
+    inputs: LoadedInputs,
+    teacher: nn.Module | None,
+    tell: Callable[[str], None] = unheard,
+) -> TeacherSet:
     """Return the teachers of a recipe, or their outputs where they are stored.
 
     Args:
         resolved: names them.
         inputs: data and stored labels.
         teacher: the one teacher, where it was passed from Python.
+        tell: hears which weights of a checkpoint were taken.
 
     Raises:
         UsageError: when one cannot be used.
@@ -106,7 +113,7 @@ def find_teachers(resolved: ResolvedRecipe, inputs: LoadedInputs, teacher: nn.Mo
     if inputs.store is not None:
         return TeacherSet(store=inputs.store)
     anchors = () if teacher is not None else load_anchors(section, data)
-    return TeacherSet(load_teachers(section, data, teacher=teacher), anchors)
+    return TeacherSet(load_teachers(section, data, teacher=teacher, tell=tell), anchors)
 
 
 def build(
@@ -126,6 +133,11 @@ def build(
             networks without the features that the objective needs.
     """
     data, objective, recipe = inputs.data, resolved.objective, resolved.stated
+    half = [each.dtype for each in model.parameters() if each.dtype in {torch.float16, torch.bfloat16}]
+    if half:
+        raise UsageError(
+            f"model: its weights are {half[0]}, too coarse to train; pass model.float() (precision=bf16 is faster)"
+        )
     if data.task == "multilabel":
         _check_multilabel(objective)
     sample = next(plain_batches(data.train, data.normalisation, 2, engine.device)).inputs
@@ -137,6 +149,8 @@ def build(
     is_unsafe = engine.precision == "bf16" and engine.device.type == "cpu" and strides_over_one_pixel(student, sample)
     if is_unsafe and recipe.precision == "auto":
         engine = engine.in_float32()
+    with engine.autocast():
+        heads = heads_in_training(student, sample)
     if engine.compiles is None:
         engine = engine.decide(_work(student, teachers, resolved, data, sample))
     if teachers.store is not None:
@@ -152,6 +166,7 @@ def build(
     engine.shard(student, "student")
     notes = (
         *reading_notes("model", [model]),
+        *([f"model: returns {heads} outputs like logits in training; only the first is trained"] if heads > 1 else []),
         *reading_notes("teacher", teachers.networks),
         *objective.notes(),
         *_compared_in_passes(objective, recipe.accumulate),

@@ -79,7 +79,8 @@ def label(
     if recipe.top is not None and data.task == "multilabel":
         raise UsageError(f"top: {recipe.top} keeps the largest of classes that exclude each other; leave it out here")
     encoding = Encoding(data.num_classes, recipe.dtype, recipe.top)
-    networks = load_teachers(recipe.teacher, data, teacher=teacher)
+    chosen: list[str] = []
+    networks = load_teachers(recipe.teacher, data, teacher=teacher, tell=chosen.append)
     fingerprints = tuple(fingerprint(network) for network in networks)
     show = show and join_processes().is_first
     with Progress(console=Console(stderr=True, quiet=not show), disable=not show) as progress, left_as_passed(teacher):
@@ -98,6 +99,7 @@ def label(
         wanted = Manifest(label_source, names, recipe.views, recipe.rows_per_shard)
         for note in (
             *data.notes,
+            *chosen,
             *reading_notes("teacher", networks),
             *measure_teachers(TeacherSet(networks), LoadedInputs(data, None, None), engine, recipe.teacher),
             f"engine: {engine}",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +18,7 @@ from preceptor.config.resolve import ResolvedRecipe, resolve
 from preceptor.config.sections import AnyRecipe, ModelSection, TeacherSection
 from preceptor.data import Data
 from preceptor.distributed import join_processes
-from preceptor.errors import RunError
+from preceptor.errors import RunError, UsageError
 from preceptor.runner.build import RunComponents, build, find_teachers
 from preceptor.runner.finish import Origin, finish, now, reopen
 from preceptor.runner.guard import guarded
@@ -69,8 +69,8 @@ def run(
             return reopen(folder, objects.model, inputs.data, engine, recipe.workers)
         engine = replace(engine, tell=display.note)
         check_rows(inputs, resolved.objective, engine.processes)
-        model, start = _student(resolved, inputs.data, objects.model)
-        teachers = find_teachers(resolved, inputs, objects.teacher)
+        model, start = _student(resolved, inputs.data, objects.model, display.note)
+        teachers = find_teachers(resolved, inputs, objects.teacher, display.note)
         frozen = frozen_note(model)
         components = build(resolved, inputs, model, teachers, engine)
         measured = measure_teachers(teachers, inputs, components.engine, resolved.student_inputs.teacher)
@@ -92,14 +92,20 @@ def run(
         return finish(components.learner, fitted, resolved, inputs.data, components.engine, folder, log, origin)
 
 
-def _student(resolved: ResolvedRecipe, data: Data, passed: nn.Module | None) -> tuple[nn.Module, str | None]:
+def _student(
+    resolved: ResolvedRecipe, data: Data, passed: nn.Module | None, tell: Callable[[str], None]
+) -> tuple[nn.Module, str | None]:
     """Return the network that is trained, and the fingerprint of the weights it starts from, if those are named."""
     recipe, start = resolved.stated, resolved.stated.start_from
+    if recipe.weights_key is not None and start is None:
+        raise UsageError(f"weights_key: {recipe.weights_key} chooses from a checkpoint; name it: start_from=FILE")
     torch.manual_seed(recipe.seed)
     model = passed
     if model is None:
         model = make_network(recipe.model, data_spec(data), loads_weights=start is not None)
-    return model, None if start is None else load_start(model, Path(start), data)
+    if start is None:
+        return model, None
+    return model, load_start(model, Path(start), data, weights_key=recipe.weights_key, tell=tell)
 
 
 def _fit(
@@ -155,7 +161,13 @@ def _distil_assistants(
     section, paths = teacher.model_copy(update={"assistants": ()}), []
     for number, name in enumerate(teacher.assistants, start=1):
         path = f"{recipe.out}-assistant{number}"
-        update = {"model": ModelSection(name=name), "teacher": section, "out": path, "start_from": None}
+        update = {
+            "model": ModelSection(name=name),
+            "teacher": section,
+            "out": path,
+            "start_from": None,
+            "weights_key": None,
+        }
         own = replace(objects, model=None, teacher=objects.teacher if number == 1 else None)
         run(recipe.model_copy(update=update), own, show=show, title=f"assistant {name} seed {recipe.seed}")
         section = TeacherSection(path=path)

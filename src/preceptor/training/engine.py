@@ -14,7 +14,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from preceptor.distributed.processes import Processes, join_processes
 from preceptor.distributed.sharding import Sharding, shard
 from preceptor.errors import UsageError
-from preceptor.models import Observed
+from preceptor.messages import unheard
+from preceptor.models import Observed, observe
 from preceptor.types import Outputs
 
 __all__ = ["Engine", "EngineName", "Forward", "Precision", "choose_engine", "forward_flops", "strides_over_one_pixel"]
@@ -27,10 +28,6 @@ Forward = Callable[[Tensor], Outputs]
 # What a machine does a second without compilation, to within a factor of a few: it decides which runs are compiled.
 _TYPICAL_FLOPS = {"cpu": 1e11, "cuda": 1e13, "mps": 1e12}
 _WORTH_SECONDS = 600.0  # compiling two networks takes one or two minutes and saves a share of the rest
-
-
-def _unheard(line: str) -> None:
-    """Tell nobody."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +46,7 @@ class Engine:
     device: torch.device
     precision: Literal["fp32", "bf16"] = "fp32"
     compiles: bool | None = False
-    tell: Callable[[str], None] = _unheard
+    tell: Callable[[str], None] = unheard
     processes: Processes = Processes()
     sharding: Sharding = "none"
 
@@ -139,7 +136,7 @@ def choose_engine(
     device: str = "auto",
     precision: Precision = "auto",
     name: EngineName = "plain",
-    tell: Callable[[str], None] = _unheard,
+    tell: Callable[[str], None] = unheard,
     sharding: Sharding = "none",
 ) -> Engine:
     """Return the engine for a run.
@@ -183,9 +180,10 @@ def forward_flops(network: nn.Module, sample: Tensor) -> float:
     """
     was_training = network.training
     network.eval()
+    observed = observe(network, ())
     try:
         with torch.no_grad(), FlopCounterMode(display=False) as counter:
-            network(sample)
+            observed(sample)
     finally:
         network.train(was_training)
     return float(counter.get_total_flops()) / len(sample)

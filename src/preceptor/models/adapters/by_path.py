@@ -21,7 +21,7 @@ from preceptor.extras import with_torchvision
 from preceptor.messages import did_you_mean, first_line
 from preceptor.models.adapters.adapted import REFUSALS, wrap_network
 from preceptor.models.adapters.input_adapter import DataSpec
-from preceptor.models.adapters.preprocessing import NativePreprocessing, split_preprocessing
+from preceptor.models.adapters.preprocessing import NativePreprocessing, check_outputs, split_preprocessing
 from preceptor.models.adapters.text import TextClassifier, reads_texts
 
 __all__ = ["make"]
@@ -53,6 +53,8 @@ def make(name: str, data_spec: DataSpec, options: Mapping[str, Any], *, loads_we
         "input_shape": data_spec.shape,
         **({} if data_spec.vocabulary is None else {"vocabulary_size": data_spec.vocabulary.size}),
     }
+    if "num_classes" in parameters:
+        rest = check_outputs(rest, "num_classes", data_spec.num_classes)
     arguments = {**{key: value for key, value in from_data.items() if key in parameters}, **rest}
     try:
         network = with_torchvision(partial(factory, **arguments))

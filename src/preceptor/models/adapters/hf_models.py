@@ -23,7 +23,7 @@ from preceptor.messages import did_you_mean, first_line
 from preceptor.models.adapters.adapted import REFUSALS, wrap_network
 from preceptor.models.adapters.hf_texts import check_tokenizer, fit_texts, wrap_texts
 from preceptor.models.adapters.input_adapter import DataSpec
-from preceptor.models.adapters.preprocessing import NativePreprocessing, image_shape, split_preprocessing
+from preceptor.models.adapters.preprocessing import NativePreprocessing, check_outputs, image_shape, split_preprocessing
 
 __all__ = ["make"]
 
@@ -66,8 +66,7 @@ def make(name: str, data_spec: DataSpec, options: Mapping[str, Any], *, loads_we
     files = _recorded(title, rest) or _find(name, transformers)
     is_pretrained = bool(rest.pop("pretrained", files.weights is not None)) and files.folder is not None
     pretrained = files.folder if is_pretrained and not loads_weights else None
-    if rest.get("num_labels") not in {None, data_spec.num_classes}:
-        raise UsageError(f"model.num_labels: {rest['num_labels']}, and the data have {data_spec.num_classes} classes")
+    rest = check_outputs(rest, "num_labels", data_spec.num_classes)
     config = _config(title, files.config, rest, transformers)
     trained_classes = int(config.num_labels) if is_pretrained else None
     config.num_labels = data_spec.num_classes

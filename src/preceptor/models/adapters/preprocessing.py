@@ -9,7 +9,7 @@ from typing import Any, Literal
 from preceptor.errors import UsageError
 from preceptor.models.adapters.input_adapter import DataSpec
 
-__all__ = ["NativePreprocessing", "PreprocessingOverrides", "image_shape", "split_preprocessing"]
+__all__ = ["NativePreprocessing", "PreprocessingOverrides", "check_outputs", "image_shape", "split_preprocessing"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +58,18 @@ def split_preprocessing(options: Mapping[str, Any]) -> tuple[PreprocessingOverri
     if resolution is not None and (not isinstance(resolution, int) or isinstance(resolution, bool) or resolution < 1):
         raise UsageError(f"model.resolution: {resolution!r} is no number of pixels")
     return PreprocessingOverrides(normalisation, resolution), rest
+
+
+def check_outputs(options: Mapping[str, Any], key: str, num_classes: int) -> dict[str, Any]:
+    """Return the options without the number of outputs, which the data decide.
+
+    Raises:
+        UsageError: when it is another number.
+    """
+    rest = dict(options)
+    if (stated := rest.pop(key, None)) not in {None, num_classes}:
+        raise UsageError(f"model.{key}: {stated}, and the data have {num_classes} classes; leave it out")
+    return rest
 
 
 def image_shape(name: str, data_spec: DataSpec) -> tuple[int, int, int]:

@@ -16,7 +16,7 @@ from preceptor.extras import import_extra, import_torchvision
 from preceptor.messages import did_you_mean, first_line
 from preceptor.models.adapters.adapted import REFUSALS, wrap_network
 from preceptor.models.adapters.input_adapter import DataSpec
-from preceptor.models.adapters.preprocessing import NativePreprocessing, image_shape, split_preprocessing
+from preceptor.models.adapters.preprocessing import NativePreprocessing, check_outputs, image_shape, split_preprocessing
 
 __all__ = ["make"]
 
@@ -39,7 +39,7 @@ def make(name: str, data_spec: DataSpec, options: Mapping[str, Any], *, loads_we
     channels = image_shape(title, data_spec)[0]
     import_torchvision(needed_by=title)
     timm = import_extra("timm", "vision", needed_by=title)
-    overrides, rest = split_preprocessing(options)
+    overrides, rest = split_preprocessing(check_outputs(options, "num_classes", data_spec.num_classes))
     is_pretrained = bool(rest.pop("pretrained", False))
     if ":" not in name and not timm.is_model(name):
         near = did_you_mean(name, timm.list_models(), otherwise="timm.list_models() names them")

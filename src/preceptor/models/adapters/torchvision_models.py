@@ -13,7 +13,7 @@ from preceptor.extras import import_torchvision
 from preceptor.messages import did_you_mean, first_line
 from preceptor.models.adapters.adapted import REFUSALS, wrap_network
 from preceptor.models.adapters.input_adapter import DataSpec
-from preceptor.models.adapters.preprocessing import NativePreprocessing, image_shape, split_preprocessing
+from preceptor.models.adapters.preprocessing import NativePreprocessing, check_outputs, image_shape, split_preprocessing
 
 __all__ = ["make"]
 
@@ -33,7 +33,7 @@ def make(name: str, data_spec: DataSpec, options: Mapping[str, Any], *, loads_we
     title = f"torchvision:{name}"
     image_shape(title, data_spec)
     models = import_torchvision(needed_by=title).models
-    overrides, rest = split_preprocessing(options)
+    overrides, rest = split_preprocessing(check_outputs(options, "num_classes", data_spec.num_classes))
     weights = rest.pop("weights", None)
     known = models.list_models(module=models)
     if name not in known:

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -102,6 +103,9 @@ class Observed(nn.Module):
     Of a module that is called more than once, the last call counts. Features are copied unless the network promises that no
     later layer changes them in place (`nn.ReLU(inplace=True)`).
 
+    Inputs become the type of the network's parameters, where these have one: networks in float64, float16 or bfloat16 run as
+    they are. Their features are returned as float32, which connectors are in.
+
     A network with a single output returns the log-odds z of class 1 against class 0. It is read as the two logits (0, z),
     whose softmax is sigmoid(z): everything that takes two logits takes such networks too.
 
@@ -119,6 +123,8 @@ class Observed(nn.Module):
         self.model = model
         self.names = tuple(names)
         self._store = _Store()
+        kinds = {each.dtype for each in model.parameters() if each.is_floating_point()} or {torch.float32}
+        self._dtype = kinds.pop() if len(kinds) == 1 else torch.float32
         is_copied = not isinstance(model, FeatureNetwork) or model.works_in_place
         modules = {name: _resolve(model, name) for name in self.names}
         self._handles = [
@@ -141,6 +147,8 @@ class Observed(nn.Module):
                 or its module was not called.
         """
         self._store.is_open = True
+        if self._dtype != torch.float32 and inputs.is_floating_point():
+            inputs = inputs.to(self._dtype)
         try:
             logits = logits_of(self.model(inputs), self.model)
             features = dict(self._store.features)
@@ -154,6 +162,8 @@ class Observed(nn.Module):
                 raise UsageError(f"feature {name}: is a {type(features[name]).__name__}, expected a tensor")
         if logits.shape[1] == 1:
             logits = functional.pad(logits, (1, 0))
+        if self._dtype != torch.float32:
+            features = {name: feature.float() for name, feature in features.items()}
         return Outputs(logits, {name: features[name] for name in self.names})
 
     def release(self) -> nn.Module:

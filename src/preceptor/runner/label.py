@@ -94,7 +94,7 @@ def label(
         wanted = Manifest(label_source, names, recipe.views, recipe.rows_per_shard)
         for note in (
             *data.notes,
-            *reading_notes("teacher", networks),
+            *(reading_notes("teacher", networks) or data.normalisation_notes),
             f"engine: {engine}",
             f"labels: {encoding.bytes_per_sample} bytes a sample and view",
         ):

@@ -16,6 +16,7 @@ from preceptor.artifacts.metrics_log import MetricsLog
 from preceptor.artifacts.run_folder import RunFolder
 from preceptor.config.resolve import ResolvedRecipe, resolve
 from preceptor.config.sections import AnyRecipe, ModelSection, TeacherSection
+from preceptor.config.terms import name_of
 from preceptor.data import Data
 from preceptor.distributed import join_processes
 from preceptor.errors import RunError
@@ -69,8 +70,8 @@ def run(
         model, start = _student(resolved, inputs.data, objects.model)
         teachers = find_teachers(resolved, inputs, objects.teacher)
         components = build(resolved, inputs, model, teachers, engine)
-        notes = (*inputs.data.notes, *resolved.notes, *components.notes, f"engine: {components.engine}")
-        for note in notes:
+        data_notes = (*inputs.data.notes, *inputs.data.normalisation_notes)
+        for note in (*data_notes, *resolved.notes, *components.notes, f"engine: {components.engine}"):
             shown.note(note)
         before = teachers.fingerprints
         origin = Origin(now(), before[-1] if before else None, start, assistants)
@@ -156,9 +157,9 @@ def _config(resolved: ResolvedRecipe) -> dict[str, object]:
 
 
 def _title(recipe: AnyRecipe) -> str:
-    return f"{recipe.role} {str(recipe.terms.name).rsplit('.', 1)[-1]} seed {recipe.seed}"
+    return f"{recipe.role} {name_of(recipe.terms).rsplit('.', 1)[-1]} seed {recipe.seed}"
 
 
 def _default_out(recipe: AnyRecipe) -> str:
-    words = [recipe.kind, recipe.data.name, recipe.model.name, str(recipe.terms.name), f"seed{recipe.seed}"]
-    return "runs/" + "-".join("".join(c if c.isalnum() or c in "_." else "_" for c in word) for word in words)
+    words = [recipe.kind, recipe.data.name, recipe.model.name, name_of(recipe.terms), f"seed{recipe.seed}"]
+    return "runs/" + "-".join("".join(c if c.isalnum() or c in "_.+" else "_" for c in word) for word in words)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Collection, Mapping
 from functools import partial
-from typing import Any, get_type_hints
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
-from pydantic import BaseModel, ConfigDict, ValidationError, create_model
+from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, create_model, field_validator
+from pydantic_core import PydanticCustomError
 
 from preceptor.errors import UsageError
 from preceptor.messages import did_you_mean
@@ -19,6 +20,11 @@ class Settings(BaseModel):
     """A section of the configuration: frozen, and strict about its keys."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, protected_namespaces=())
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _tell_booleans_from_numbers(cls, value: object, info: ValidationInfo) -> object:
+        return _checked_booleans(value, cls.model_fields[str(info.field_name)].annotation)
 
 
 def default_hyperparameters(make: Callable[..., object], *, hidden: Collection[str] = ()) -> dict[str, Any]:
@@ -69,7 +75,12 @@ def check_hyperparameters(
         protected_namespaces=(),
         coerce_numbers_to_str=numbers_as_text,
     )
-    model: type[BaseModel] = create_model("Hyperparameters", __config__=config, **fields)
+
+    def tell_booleans_from_numbers(value: object, info: ValidationInfo) -> object:
+        return _checked_booleans(value, hints[str(info.field_name)])
+
+    validators: dict[str, Any] = {"booleans": field_validator("*", mode="before")(tell_booleans_from_numbers)}
+    model: type[BaseModel] = create_model("Hyperparameters", __config__=config, __validators__=validators, **fields)
     try:
         checked = model.model_validate(dict(values))
     except ValidationError as error:
@@ -90,6 +101,34 @@ def explain(error: ValidationError, model: type[BaseModel], where: str = "") -> 
         else:
             lines.append(f"{key}: {problem['msg'][0].lower()}{problem['msg'][1:]}, got {problem['input']!r}")
     return "\n".join(dict.fromkeys(lines))
+
+
+def _checked_booleans(value: object, annotation: object) -> object:
+    """Return a value, if it holds no boolean in a number's place, nor a number in a boolean's; pydantic takes both."""
+    kinds = _kinds_in(annotation)
+    if kinds <= {bool, int, float, str, type(None)}:
+        for leaf in _leaves(value):
+            if isinstance(leaf, bool) and bool not in kinds and kinds & {int, float}:
+                raise PydanticCustomError("number", "input should be a number, not true or false")
+            if isinstance(leaf, int | float) and not isinstance(leaf, bool) and not kinds & {int, float, str}:
+                raise PydanticCustomError("boolean", "input should be true or false")
+    return value
+
+
+def _kinds_in(annotation: object) -> set[object]:
+    """Return the types that an annotation is made of: {float, NoneType} for tuple[float, ...] | None."""
+    if get_origin(annotation) is Literal:
+        return {type(choice) for choice in get_args(annotation)}
+    if get_origin(annotation) is Annotated:
+        return _kinds_in(get_args(annotation)[0])
+    inner = [each for each in get_args(annotation) if each is not Ellipsis]
+    return set().union(*map(_kinds_in, inner)) if inner else {annotation}
+
+
+def _leaves(value: object) -> list[object]:
+    if isinstance(value, Mapping):
+        return [leaf for each in value.values() for leaf in _leaves(each)]
+    return [leaf for each in value for leaf in _leaves(each)] if isinstance(value, list | tuple) else [value]
 
 
 def _named(make: Callable[..., object], hidden: Collection[str]) -> dict[str, inspect.Parameter]:

@@ -9,7 +9,7 @@ from torch import nn
 
 from preceptor.api.objects import AnyData, AnyTeacher, data_section, is_section, module_beside, read_teacher
 from preceptor.artifacts.compatibility import TrainingDataInfo, check_compatibility, place_of
-from preceptor.artifacts.create import AnyModel
+from preceptor.artifacts.create import AnyModel, reading_notes
 from preceptor.artifacts.identify import is_run, learned_at
 from preceptor.artifacts.load import load_exported, load_network, load_run_network
 from preceptor.artifacts.run_folder import RunFolder
@@ -59,7 +59,7 @@ def evaluate(
     notes = list(tested.notes)
     network = load_network(place, model, tested, key="model", weights_key=weights_key, tell=notes.append)
     if progress and engine.processes.is_first:
-        show_notes(notes)
+        show_notes((*notes, *(reading_notes(str(path), [network]) or tested.normalisation_notes)))
     rows = 256 * engine.processes.world_size
     return score(engine.place(network), tested.test, tested, engine, rows, workers=workers)[0]
 
@@ -103,10 +103,11 @@ def assess(
     data, run_of_data = (own, None) if isinstance(own, Data) else (data, own)
     tested = _measured_on(data, [_learned(candidate) for candidate in candidates], run_of_data, holds_out=True)
     engine = choose_engine(device)
-    if progress and engine.processes.is_first:
-        show_notes(tested.notes)
     reference = None if against is None else _candidate(against, 0, tested)
     named = [_candidate(candidate, number, tested) for number, candidate in enumerate(candidates, start=1)]
+    if progress and engine.processes.is_first:
+        adapted = reading_notes("", [candidate.network for candidate in named])  # each assessment says so itself
+        show_notes(tested.notes if adapted else (*tested.notes, *tested.normalisation_notes))
     return assess_candidates(named, tested, engine, against=reference, workers=workers)
 
 
@@ -186,6 +187,8 @@ def _first_data(candidates: Sequence[AnyTeacher]) -> Data | RunFolder:
     if isinstance(first, Result) and first.data is not None:
         return first.data
     path = first.path if isinstance(first, Result) else first.get("path") if isinstance(first, Mapping) else first
+    if isinstance(path, str | Path) and not Path(path).exists():
+        raise UsageError(f"assess: {path}: no such run folder or file")
     if not isinstance(path, str | Path) or not Path(path).is_dir() or not is_run(Path(path)):
         raise UsageError("assess: give data=..., for the first network is not a run that knows its own")
     return RunFolder(path)

@@ -173,6 +173,7 @@ class RunFolder:
             UsageError: when it is missing (the run has not finished) or damaged.
         """
         if not self.is_finished:
+            self.read_config()  # a folder without a run is said to be one
             raise UsageError(f"{self.path}: the run has not finished (no result.json)")
         return read_record(self.result)
 

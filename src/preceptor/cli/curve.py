@@ -13,6 +13,7 @@ from preceptor.artifacts.provenance import command_line
 from preceptor.artifacts.run_folder import RunFolder
 from preceptor.config.overrides import make_recipe
 from preceptor.config.sections import DistillRecipe
+from preceptor.config.terms import name_of
 from preceptor.distributed import join_processes
 from preceptor.errors import UsageError
 from preceptor.files import write_text
@@ -40,6 +41,6 @@ def curve_verb(teacher: str, words: Sequence[str]) -> None:
     assert recipe.out is not None
     out = Path(recipe.out)
     write_text(out / "curve.json", json.dumps({"command": command_line(), "points": points}, indent=1) + "\n")
-    subtitle = f"teacher {teacher}, students {recipe.model.name} by {recipe.method.name}"
+    subtitle = f"teacher {teacher}, students {recipe.model.name} by {name_of(recipe.method)}"
     write_curve_page(points, out / "curve.html", subtitle=subtitle)
     Console().print(f"Page: {out / 'curve.html'}", highlight=False)

@@ -24,7 +24,7 @@ from preceptor.errors import UsageError
 from preceptor.runner.label import label
 from preceptor.runner.run import run
 
-__all__ = ["config_verb", "evaluate_verb", "label_verb", "read_sections", "run_verb"]
+__all__ = ["config_verb", "evaluate_verb", "key_called", "label_verb", "read_sections", "run_verb"]
 
 Verb = Literal["teach", "distill", "label"]
 _RUNS: dict[str, type[TeachRecipe] | type[DistillRecipe]] = {"teach": TeachRecipe, "distill": DistillRecipe}
@@ -98,6 +98,28 @@ def config_verb(verb: Verb, words: Sequence[str]) -> None:
     console.print(f"# preceptor {verb} --config FILE.yaml; null means: as the data's protocol says", highlight=False)
     for line in _yaml_lines(recipe, recipe.model_dump(mode="json")):
         console.print(line, markup=False, highlight=False)
+
+
+def key_called(name: str, words: Sequence[str]) -> str | None:
+    """Return the setting that an option's name stands for, whole or its last part; None where the verb takes no such one.
+
+    Args:
+        name: of the option, without dashes.
+        words: of the command line, the verb first.
+
+    Example:
+        >>> key_called("lr", ["distill"]), key_called("model", ["evaluate"]), key_called("seed", ["evaluate"])
+        ('optim.lr', 'model', None)
+    """
+    verb = {"curve": "distill", "evaluate": "teach", "assess": "teach"}.get(words[0], words[0])
+    verb = words[1] if verb == "config" and len(words) > 1 else verb
+    recipe = next((kind for known, kind in _RECIPES.items() if known == verb), None)
+    if recipe is None:
+        return None
+    keys = [*(key for key in SHORT_FOR if key in recipe.model_fields), *(key for key, _ in _leaves(recipe))]
+    if words[0] in {"evaluate", "assess"}:
+        keys = [key for key in keys if key.partition(".")[0] in {"data", "model"}]
+    return next((key for key in keys if key == name), next((key for key in keys if key.endswith(f".{name}")), None))
 
 
 def _print_metrics(metrics: Metrics) -> None:

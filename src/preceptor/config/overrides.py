@@ -6,7 +6,9 @@ nothing of the file's other choice lingers; `section.key=value` then changes sin
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
+from itertools import groupby
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -18,6 +20,7 @@ from pydantic import ValidationError
 from preceptor.config.presets import NetworkOf, complete
 from preceptor.config.sections import PROTOCOL_KEYS, Recipe
 from preceptor.errors import UsageError
+from preceptor.messages import first_few
 from preceptor.signature import Settings, explain
 
 __all__ = ["SHORT_FOR", "make_recipe", "read_yaml", "split_overrides"]
@@ -78,6 +81,7 @@ def make_recipe(
         raise UsageError(f"configuration: {str(error).splitlines()[0]}") from error
     if not isinstance(full, dict):
         raise UsageError("configuration: is not a mapping of keys")
+    _check_colons(full)
     sections = {str(key): _spread(str(key), value) for key, value in full.items()}
     try:
         return kind.model_validate(complete(sections, is_student="method" in kind.model_fields, network_of=network_of))
@@ -104,19 +108,52 @@ def split_overrides(words: Sequence[str]) -> tuple[dict[str, Any], list[str]]:
     """Split `key=value` words into bare top-level ones, parsed, and dotted ones, as they are.
 
     Raises:
-        UsageError: for a word without "=".
+        UsageError: for a word without "=", or one that the shell has cut or multiplied.
     """
+    _check_quotes(words)
     bare: dict[str, Any] = {}
     dotted = []
     for word in words:
         key, equals, value = word.partition("=")
         if not equals or not key:
-            raise UsageError(f"{word}: expected key=value")
+            raise UsageError(f"{word}: expected key=value, without spaces")
         if "." in key:
             dotted.append(word)
         else:
             bare[key] = _parse(key, value)
     return bare, dotted
+
+
+def _check_quotes(words: Sequence[str]) -> None:
+    """Check that no value with braces or brackets came through the shell without quotes."""
+    for number, word in enumerate(words):
+        key, equals, _ = word.partition("=")
+        if not equals or _open_brackets(word) <= 0:
+            continue
+        for end in range(number + 2, len(words) + 1):
+            value = " ".join(words[number:end])
+            if _open_brackets(value) == 0:
+                raise UsageError(f"{key}: its value was cut at a space; put quotes around the word: {shlex.quote(value)}")
+    for key, group in groupby(words, lambda word: word.partition("=")[0]):
+        values = list(dict.fromkeys(word.partition("=")[2] for word in group))
+        if len(values) > 1:
+            raise UsageError(
+                f"{key}: has {len(values)} values in a row ({first_few(values)}); of a word with braces the shell makes several: "
+                "put quotes around it"
+            )
+
+
+def _open_brackets(text: str) -> int:
+    return sum((c in "{[") - (c in "}]") for c in text)
+
+
+def _check_colons(values: Mapping[Any, Any], where: str = "") -> None:
+    """Check that no key of a mapping in braces swallowed its value: {schedule:fade_in}."""
+    for key, value in values.items():
+        if value is None and ":" in str(key):
+            raise UsageError(f"{where}{key}: needs a space after the colon: {{{str(key).replace(':', ': ', 1)}, ...}}")
+        if isinstance(value, Mapping):
+            _check_colons(value, f"{where}{key}.")
 
 
 def _parse(key: str, value: str) -> object:

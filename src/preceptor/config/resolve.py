@@ -15,6 +15,7 @@ from preceptor.objectives.base import Objective
 from preceptor.objectives.weighted import Sum
 from preceptor.signature import check_hyperparameters
 from preceptor.training import Plan
+from preceptor.types import Progress
 
 __all__ = ["ResolvedRecipe", "make_policy", "resolve"]
 
@@ -80,6 +81,7 @@ def resolve(
     assert recipe.batch_size is not None
     assert recipe.data.view is not None
     plan = make_plan(recipe, recipe.epochs, policy, has_validation=len(data.validation) > 0)
+    _check_weights(recipe, total, policy, plan)
     return ResolvedRecipe(
         recipe, total, policy, plan, recipe.epochs, recipe.data.view, recipe.batch_size, recipe.student_inputs, notes
     )
@@ -110,6 +112,25 @@ def _objective(recipe: AnyRecipe, objective: Objective | None) -> tuple[AnyRecip
     return recipe.model_copy(update={recipe.terms_key: section}), build_sum(terms)
 
 
+def _check_weights(recipe: AnyRecipe, objective: Sum, policy: Policy, plan: Plan) -> None:
+    """Check that some term has a weight at every moment of the run, on every kind of batch.
+
+    Raises:
+        UsageError: when there is nothing to minimise.
+    """
+    left_out = _idle(objective, has_teacher=recipe.has_teacher) if policy.replaces_samples else []
+    names = [name for name in objective.running if name not in left_out]
+    for epoch in range(1, plan.last_epoch + 1):
+        for tenth in range(10):
+            weights = objective.weights(Progress(epoch, plan.epochs, (epoch - 1 + tenth / 10) / plan.epochs))
+            if names and not any(weights[name] for name in names):
+                where, other = recipe.terms_key, "kd" if recipe.has_teacher and left_out else "cross_entropy"
+                raise UsageError(
+                    f"{where}: the weight of {', '.join(names)} is 0 in epoch {epoch} of {plan.epochs}, where nothing else is "
+                    f"minimised; add a term, e.g. {where}.{other}.weight=1, or choose another schedule"
+                )
+
+
 def _terms_left_out(objective: Sum, policy: Policy, *, has_teacher: bool) -> tuple[str, ...]:
     """Return a line for the user on the terms that cannot be applied to inputs beyond the samples, if there are any.
 
@@ -118,12 +139,17 @@ def _terms_left_out(objective: Sum, policy: Policy, *, has_teacher: bool) -> tup
     """
     if isinstance(policy, PlainInputs):
         return ()
-    running = [(name, term) for name, term in objective.named_terms() if name in objective.running]
-    idle = [name for name, term in running if term.needs_samples or (term.needs_labels and has_teacher)]
+    idle = _idle(objective, has_teacher=has_teacher)
     why = "which show no sample of the training split" + (" and have no label" if has_teacher else "")
-    if policy.replaces_samples and len(idle) == len(running):
+    if policy.replaces_samples and len(idle) == len(objective.running):
         raise UsageError(
             f"inputs: none of the terms {', '.join(idle)} can be applied to inputs beyond the samples, {why}"
             + ("; add one, e.g. method.kd.weight=1" if has_teacher else "")
         )
     return (f"inputs: {', '.join(idle)} cannot be applied to inputs beyond the samples, {why}",) if idle else ()
+
+
+def _idle(objective: Sum, *, has_teacher: bool) -> list[str]:
+    """Return the terms that cannot be applied to inputs beyond the samples."""
+    running = [(name, term) for name, term in objective.named_terms() if name in objective.running]
+    return [name for name, term in running if term.needs_samples or (term.needs_labels and has_teacher)]

@@ -24,7 +24,7 @@ from preceptor.objectives.teacher import OBJECTIVES, SUMS
 from preceptor.objectives.weighted import Sum, Weight
 from preceptor.signature import check_hyperparameters, default_hyperparameters
 
-__all__ = ["build_sum", "resolve_terms", "unlikely"]
+__all__ = ["build_sum", "name_of", "resolve_terms", "unlikely"]
 
 _NUMBER = TypeAdapter(float)
 _ALL: Mapping[str, Entry] = {**OBJECTIVES, **METHODS, **PROCEDURES}
@@ -78,6 +78,16 @@ def build_sum(terms: Mapping[str, Mapping[str, Any]]) -> Sum:
     if all(weight == 0.0 for weight, _ in built.values()):
         raise UsageError(f"every term has weight 0: {', '.join(terms)}")
     return Sum(**built)
+
+
+def name_of(section: ObjectiveSection) -> str:
+    """Return what a section is called: the name of its objective or, of a sum without a name, those of its terms.
+
+    Example:
+        >>> name_of(ObjectiveSection(brier={"weight": 1}, lipschitz={"weight": 1e-5}))
+        'brier+lipschitz'
+    """
+    return section.name or "+".join(section.hyperparameters) or "none"
 
 
 def unlikely(objective: Sum, *, has_teacher: bool) -> tuple[str, ...]:
@@ -143,7 +153,7 @@ def _weight(value: object, where: str) -> Weight:
         kind = SCHEDULES[shape]
         return kind(**check_hyperparameters(kind, settings, f"{where}.weight"))
     try:
-        return _NUMBER.validate_python(value)
+        return _NUMBER.validate_python(None if isinstance(value, bool) else value)
     except ValidationError as error:
         raise UsageError(f"{where}.weight: expected a number or a schedule, got {value!r}") from error
 

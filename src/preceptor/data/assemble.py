@@ -93,6 +93,7 @@ def assemble(
         class_names=source.class_names,
         input_shape=tuple(train.inputs(torch.tensor([0])).shape[1:]),
         normalisation=source.normalisation,
+        normalised_by=source.normalised_by,
         view=source.view,
         protocol=source.protocol,
         validation_share=share,

@@ -44,6 +44,7 @@ class Source:
         class_names: one per class.
         validation: validation samples that come with the data, or None: they are split from train.
         normalisation: of inputs.
+        normalised_by: whose mean and std those are, in words; empty: not worth a note.
         view: default augmentation of training samples.
         protocol: which default training settings fit.
         validation_share: default share of train to hold out.
@@ -68,6 +69,7 @@ class Source:
     test_name: str = "test"
     table: TableFit | None = None
     is_cut: bool = False
+    normalised_by: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +86,7 @@ class Data:
         class_names: one per class.
         input_shape: of one sample.
         normalisation: of inputs.
+        normalised_by: whose mean and std those are, in words; empty: not worth a note.
         view: default augmentation of training samples.
         protocol: which default training settings fit.
         validation_share: share of train that was held out; 0 where validation came with the data.
@@ -114,6 +117,12 @@ class Data:
     test_name: str = "test"
     source_fingerprint: str | None = None
     table: TableFit | None = None
+    normalised_by: str = ""
+
+    @property
+    def normalisation_notes(self) -> tuple[str, ...]:
+        """A note on the normalisation of inputs, for networks that have none of their own."""
+        return (f"inputs are normalised by {self.normalised_by}",) if self.normalised_by else ()
 
     @property
     def task(self) -> Task:

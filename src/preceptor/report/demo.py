@@ -21,19 +21,11 @@ __all__ = ["BASELINE", "DemoRow", "DemoSummary", "print_summary", "summarise_dem
 BASELINE = "cross_entropy"
 TRUTH = "true_distribution"
 _CONVERGED = 0.95
-_COLUMNS = (
-    "teacher",
-    "train acc",
-    "test acc",
-    "to truth",
-    "ECE",
-    "student acc",
-    "gain [95 %]",
-)
+_COLUMNS = ("teacher", "train acc", "test acc", "to truth", "ECE", "student acc")
 _NOTE = (
-    "Accuracies in %; mean ± standard deviation over seeds. To truth: mean squared distance of the teacher's test "
+    "Accuracies in %{over_seeds}. To truth: mean squared distance of the teacher's test "
     "output to the true label distribution, summed over classes. ECE: expected calibration error, 15 bins. Gain: student "
-    "accuracy over that of the cross-entropy teacher's students, paired by seed, Student's t. Students see the teacher at "
+    "accuracy over that of the cross-entropy teacher's students{paired}. Students see the teacher at "
     "temperature 4; the true distribution, which is no teacher's output, at 1."
 )
 
@@ -61,6 +53,16 @@ class DemoSummary:
     finding: str
     teachers: Runs
     students: Runs
+
+    @property
+    def seeds(self) -> int:
+        """How many there are; of one there are no deviations and no intervals."""
+        return self.rows[0].student_accuracy.n
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The headings of the table."""
+        return (*_COLUMNS, "gain" if self.seeds == 1 else "gain [95 %]")
 
 
 def summarise_demo(folder: Path) -> DemoSummary:
@@ -93,7 +95,7 @@ def summarise_demo(folder: Path) -> DemoSummary:
 def print_summary(summary: DemoSummary, console: Console) -> None:
     """Print the table and the sentence."""
     table = Table(box=None, padding=(0, 1, 0, 0))
-    for number, column in enumerate(_COLUMNS):
+    for number, column in enumerate(summary.columns):
         table.add_column(column, justify="right" if number else "left", no_wrap=True)
     for row in summary.rows:
         table.add_row(*_cells(row))
@@ -113,6 +115,10 @@ def write_demo_page(summary: DemoSummary, folder: Path) -> Path:
         for line in run.history
     ]
     names = [*summary.teachers]
+    over_seeds, paired, bands = "", "", ""
+    if summary.seeds > 1:
+        over_seeds, paired = "; mean ± standard deviation over seeds", ", paired by seed, Student's t"
+        bands = "; bands are one standard deviation over seeds"
     content = {
         "title": "Which teacher is best for its student?",
         "subtitle": _subtitle(summary),
@@ -122,9 +128,9 @@ def write_demo_page(summary: DemoSummary, folder: Path) -> Path:
         "small_note": "Accuracy over confidence on test, 15 bins, first seed; dots on the dashed line are calibrated.",
         "runs_title": "Every run",
         "has_runs": True,
-        "columns": _COLUMNS,
+        "columns": summary.columns,
         "rows": [_cells(row) for row in summary.rows],
-        "table_note": _NOTE,
+        "table_note": _NOTE.format(over_seeds=over_seeds, paired=paired),
         "figures": [
             {
                 "svg": _student_scatter(points, "teacher distance to truth", names),
@@ -137,7 +143,7 @@ def write_demo_page(summary: DemoSummary, folder: Path) -> Path:
             },
             {
                 "svg": figures.lines(curves, x="epoch", y="validation accuracy", colour="teacher", order=names),
-                "caption": "Teachers while they train; bands are one standard deviation over seeds.",
+                "caption": f"Teachers while they train{bands}.",
             },
         ],
         "small_figures": [
@@ -174,19 +180,20 @@ def _finding(rows: Sequence[DemoRow]) -> str:
     students = max(teachers, key=lambda row: row.student_accuracy.mean)
     better = [r.name for r in teachers if r.gain is not None and r.gain.low is not None and r.gain.low > 0]
     worse = [r.name for r in teachers if r.gain is not None and r.gain.high is not None and r.gain.high < 0]
-    clauses = [
-        f"The teacher nearest to the true label distribution is {nearest.name}; the best students on average are those of "
-        f"{students.name}",
-        f"beyond the 95 % interval, students are better than the cross-entropy teacher's under {' and '.join(better)}"
-        if better
-        else "no gain over the cross-entropy teacher's students is beyond its 95 % interval",
-    ]
+    seeds = rows[0].student_accuracy.n
+    best = "the best students on average are those" if seeds > 1 else "the best student is that"
+    clauses = [f"The teacher nearest to the true label distribution is {nearest.name}; {best} of {students.name}"]
+    if better:
+        clauses.append(
+            f"beyond the 95 % interval, students are better than the cross-entropy teacher's under {' and '.join(better)}"
+        )
+    elif seeds > 1:
+        clauses.append("no gain over the cross-entropy teacher's students is beyond its 95 % interval")
     if worse:
         clauses.append(f"they are worse under {' and '.join(worse)}")
     unconverged = [r.name for r in teachers if r.train_accuracy and r.train_accuracy.mean < _CONVERGED]
     if unconverged:
         clauses.append(f"not converged (training accuracy under 95 %): {' and '.join(unconverged)}")
-    seeds = rows[0].student_accuracy.n
     return f"{'; '.join(clauses)}. {seeds} seed{'s' * (seeds != 1)}, small images, one data set: a demonstration, not evidence."
 
 
@@ -258,7 +265,7 @@ def _listed(kind: str, runs: Runs) -> list[dict[str, Any]]:
 def _subtitle(summary: DemoSummary) -> str:
     run = next(iter(summary.teachers[BASELINE].values()))
     return (
-        f"{len(summary.teachers)} teachers x {len(summary.teachers[BASELINE])} seeds and a student of each, on handwritten "
+        f"{len(summary.teachers)} teachers x {summary.seeds} seed{'s' * (summary.seeds != 1)} and a student of each, on handwritten "
         f"digits blended pairwise so that the true label distribution of every image is known; {run.test['samples']:,} "
         f"test images, Bayes accuracy {100 * run.test['truth_bayes_accuracy']:.1f} %."
     )

@@ -100,7 +100,7 @@ def label(
         for note in (
             *data.notes,
             *chosen,
-            *reading_notes("teacher", networks),
+            *(reading_notes("teacher", networks) or data.normalisation_notes),
             *measure_teachers(TeacherSet(networks), LoadedInputs(data, None, None), engine, recipe.teacher),
             f"engine: {engine}",
             f"labels: {encoding.bytes_per_sample} bytes per sample and view",

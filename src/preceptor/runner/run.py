@@ -16,6 +16,7 @@ from preceptor.artifacts.metrics_log import MetricsLog
 from preceptor.artifacts.run_folder import RunFolder
 from preceptor.config.resolve import ResolvedRecipe, resolve
 from preceptor.config.sections import AnyRecipe, ModelSection, TeacherSection
+from preceptor.config.terms import name_of
 from preceptor.data import Data
 from preceptor.distributed import join_processes
 from preceptor.errors import RunError, UsageError
@@ -74,15 +75,9 @@ def run(
         frozen = frozen_note(model)
         components = build(resolved, inputs, model, teachers, engine)
         measured = measure_teachers(teachers, inputs, components.engine, resolved.student_inputs.teacher)
-        notes = (
-            *inputs.data.notes,
-            *resolved.notes,
-            *components.notes,
-            *frozen,
-            *measured,
-            f"engine: {components.engine}",
-        )
-        for note in notes:
+        data_notes = (*inputs.data.notes, *inputs.data.normalisation_notes)
+        model_notes = (*components.notes, *frozen, *measured)
+        for note in (*data_notes, *resolved.notes, *model_notes, f"engine: {components.engine}"):
             display.note(note)
         before = teachers.fingerprints
         origin = Origin(now(), before[-1] if before else None, start, assistants)
@@ -180,9 +175,9 @@ def _config(resolved: ResolvedRecipe) -> dict[str, object]:
 
 
 def _title(recipe: AnyRecipe) -> str:
-    return f"{recipe.role} {str(recipe.terms.name).rsplit('.', 1)[-1]} seed {recipe.seed}"
+    return f"{recipe.role} {name_of(recipe.terms).rsplit('.', 1)[-1]} seed {recipe.seed}"
 
 
 def _default_out(recipe: AnyRecipe) -> str:
-    words = [recipe.kind, recipe.data.name, recipe.model.name, str(recipe.terms.name), f"seed{recipe.seed}"]
-    return "runs/" + "-".join("".join(c if c.isalnum() or c in "_." else "_" for c in word) for word in words)
+    words = [recipe.kind, recipe.data.name, recipe.model.name, name_of(recipe.terms), f"seed{recipe.seed}"]
+    return "runs/" + "-".join("".join(c if c.isalnum() or c in "_.+" else "_" for c in word) for word in words)

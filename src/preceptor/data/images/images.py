@@ -190,7 +190,8 @@ def image_source(
         normalisation=PHOTOGRAPHS,
         view=RESIZED_CROP,
         protocol="photographs",
-        notes=(*notes, f"{kind}: images are decoded as they are needed; normalised by ImageNet's mean and std"),
+        normalised_by="ImageNet's mean and std",
+        notes=(*notes, f"{kind}: images are decoded as they are needed"),
         test_name=test_name,
         is_cut=is_cut,
     )
@@ -206,7 +207,8 @@ def image_source(
         normalisation=Normalisation(tuple(mean.tolist()), tuple(std.tolist())),
         view="crop_flip",
         protocol="default",
-        notes=(*notes, f"{kind}: normalised by the training images' own mean {_round(mean)} and std {_round(std)}"),
+        normalised_by=f"the training images' own mean {_round(mean)} and std {_round(std)}",
+        notes=notes,
     )
 
 

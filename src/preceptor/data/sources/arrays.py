@@ -154,7 +154,6 @@ def _source(name: str, train: Split, test: Split, validation: Split | None, *, i
     if widths - {num_classes}:
         raise UsageError(f"{name}: p has {min(widths)} classes, the labels and the other splits {num_classes}")
     normalisation, is_vectors = _normalisation(train)
-    notes = ("inputs are normalised by the training samples' own mean and std",) if normalisation.mean else ()
     return Source(
         name=name,
         train=train,
@@ -162,8 +161,9 @@ def _source(name: str, train: Split, test: Split, validation: Split | None, *, i
         validation=validation,
         class_names=tuple(str(k) for k in range(num_classes)),
         normalisation=normalisation,
+        normalised_by="the training samples' own mean and std" if normalisation.mean else "",
         protocol="vectors" if is_vectors else "default",
-        notes=(*_unseen(train, num_classes), *notes),
+        notes=_unseen(train, num_classes),
         is_cut=is_cut,
     )
 

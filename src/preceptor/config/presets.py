@@ -32,7 +32,7 @@ class Preset:
         gentle_lr: that of MobileNetV2, ShuffleV1 and ShuffleV2.
         teach: more keys for teachers.
         methods: keys for students, by method.
-        pairs: keys of the method, by (method, teacher's network, student's network).
+        pairs: further keys for students, by (method, teacher's network, student's network).
     """
 
     description: str
@@ -48,7 +48,7 @@ _CIFAR: Nested = {
     "epochs": 240,
     "batch_size": 64,
     "optim": {"name": "sgd", "momentum": 0.9, "nesterov": False, "weight_decay": 5e-4, "decay_norms_and_biases": True},
-    "schedule": {"name": "step", "milestones": [150, 180, 210], "gamma": 0.1},
+    "schedule": {"name": "step", "milestones": [150 / 240, 180 / 240, 210 / 240], "gamma": 0.1},
 }
 
 # Zhao et al., DKD (CVPR 2022), released configurations
@@ -90,18 +90,33 @@ _STANDARDIZED = {
     ("ResNet50", "MobileNetV2"): (3.0, 1.0),
 }
 _PAIRS: Mapping[tuple[str, str, str], Nested] = {
-    **{("dkd", *pair): {"nontarget_weight": weight} for pair, weight in _DKD.items()},
+    **{("dkd", *pair): {"method": {"nontarget_weight": weight}} for pair, weight in _DKD.items()},
     **{
-        ("reviewkd", *pair): {"weight": {"schedule": "warmup", "peak": weight, "over": 20}}
+        ("reviewkd", *pair): {"method": {"weight": {"schedule": "warmup", "peak": weight, "over": 20 / 240}}}
         for pair, weight in _REVIEW.items()
     },
     **{
-        ("logit_std", *pair): {"temperature": temperature, "weight": weight}
+        ("logit_std", *pair): {"method": {"temperature": temperature, "weight": weight}}
         for pair, (temperature, weight) in _STANDARDIZED.items()
     },
 }
 
-_KD_PLUS: Nested = {"inputs": {"name": "kd_plus", "real_share": 0.3, "match": "real_batches"}}
+# Deng et al., PE-BKD (ECCV 2022), released commands: real_share, alphas of the search, alpha where it starts
+_MIXED: Mapping[tuple[str, str], tuple[float, list[float], float]] = {
+    ("wrn_40_2", "wrn_16_2"): (0.3, [0.1, 0.5, 1.0], 1.0),
+    ("resnet110", "resnet32"): (0.3, [0.1, 0.5, 1.0], 0.1),
+    ("vgg13", "vgg8"): (0.3, [0.1, 1.0], 1.0),
+    ("resnet32x4", "resnet8x4"): (0.3, [0.1, 1.0], 0.1),
+    ("ResNet50", "vgg8"): (0.3, [0.1, 0.5, 1.0], 0.1),
+    ("resnet32x4", "ShuffleV2"): (0.1, [0.1, 1.0], 0.1),
+    ("wrn_40_2", "ShuffleV1"): (0.1, [0.1, 0.5, 1.0], 0.1),
+}
+_MIXED_PAIRS: Mapping[tuple[str, str, str], Nested] = {
+    (method, *pair): {"inputs": {"real_share": share, "alphas": alphas, "alpha": alpha}}
+    for method in ("kd_plus", "pe_bkd")
+    for pair, (share, alphas, alpha) in _MIXED.items()
+}
+_KD_PLUS: Nested = {"inputs": {"name": "kd_plus", "real_share": 0.3, "match": "real_batches", "search_every": 50 / 240}}
 _NESTEROV: Nested = {"optim": {"nesterov": True}}
 
 PRESETS: dict[str, Preset] = {
@@ -131,12 +146,13 @@ PRESETS: dict[str, Preset] = {
         teach={"objective": {"name": "mcmi"}},
     ),
     "pe-bkd-protocol": Preset(
-        "Deng, Zheng, Zhang (ECCV 2022): the same schedule, weight decay 1e-4; kd_plus or pe_bkd, 0.3 of the batches "
-        "real, for 1 / 0.3 times as many epochs",
+        "Deng, Zheng, Zhang (ECCV 2022): the same schedule, weight decay 1e-4; kd_plus or pe_bkd with the share of real "
+        "batches (0.3 or 0.1) and the alphas of the pair, for 1 / share times as many epochs",
         {**_CIFAR, "optim": {**_CIFAR["optim"], "weight_decay": 1e-4}},
         lr=0.05,
         gentle_lr=0.01,
         methods={"kd_plus": _KD_PLUS, "pe_bkd": _KD_PLUS},
+        pairs=_MIXED_PAIRS,
     ),
 }
 
@@ -189,7 +205,7 @@ def _preset(values: Nested, method: str | None, network_of: NetworkOf) -> Nested
         own = preset.teach if "objective" not in values else {}
         return _over(own, _over(rate, preset.both))
     of_pair = preset.pairs.get((method, _teacher_model(values.get("teacher", {}), network_of), model), {})
-    chosen = _over({"method": of_pair} if of_pair else {}, preset.methods.get(method, {}))
+    chosen = _over(of_pair, preset.methods.get(method, {}))
     return _over(chosen, _over(rate, preset.both))
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 
 from preceptor.config.plan import make_plan
 from preceptor.config.protocols import fill
@@ -10,8 +11,9 @@ from preceptor.config.sections import AnyRecipe, InputsSection, ObjectiveSection
 from preceptor.config.terms import build_sum, resolve_terms, unlikely
 from preceptor.data import POLICIES, Data, PlainInputs, Policy
 from preceptor.errors import UsageError
-from preceptor.messages import did_you_mean
+from preceptor.messages import did_you_mean, first_few
 from preceptor.objectives.base import Objective
+from preceptor.objectives.schedules import Schedule
 from preceptor.objectives.weighted import Sum
 from preceptor.signature import check_hyperparameters
 from preceptor.training import Plan
@@ -73,14 +75,16 @@ def resolve(
     recipe, total = _objective(recipe, objective)
     inputs, policy = make_policy(recipe.inputs)
     recipe = recipe.model_copy(update={"inputs": inputs})
-    notes = (
-        *_terms_left_out(total, policy, has_teacher=recipe.has_teacher),
-        *unlikely(total, has_teacher=recipe.has_teacher),
-    )
     assert recipe.epochs is not None
     assert recipe.batch_size is not None
     assert recipe.data.view is not None
     plan = make_plan(recipe, recipe.epochs, policy, has_validation=len(data.validation) > 0)
+    notes = (
+        *_terms_left_out(total, policy, has_teacher=recipe.has_teacher),
+        *unlikely(total, has_teacher=recipe.has_teacher),
+        *_beyond_the_run(recipe, total, policy, plan),
+        *_unlike_published(recipe, data),
+    )
     _check_weights(recipe, total, policy, plan)
     return ResolvedRecipe(
         recipe, total, policy, plan, recipe.epochs, recipe.data.view, recipe.batch_size, recipe.student_inputs, notes
@@ -153,3 +157,37 @@ def _idle(objective: Sum, *, has_teacher: bool) -> list[str]:
     """Return the terms that cannot be applied to inputs beyond the samples."""
     running = [(name, term) for name, term in objective.named_terms() if name in objective.running]
     return [name for name, term in running if term.needs_samples or (term.needs_labels and has_teacher)]
+
+
+def _beyond_the_run(recipe: AnyRecipe, objective: Sum, policy: Policy, plan: Plan) -> tuple[str, ...]:
+    """Return a line for each time that was stated in epochs and comes too late for this run, with its key."""
+    epochs, late = plan.epochs, []
+    for name, weight in objective.weight_of.items():
+        if isinstance(weight, Schedule) and (largest := weight.largest(epochs)) < abs(weight.peak) * (1 - 1e-9):
+            stated = ", ".join(f"{key}: {value}" for key, value in asdict(weight).items())
+            late.append(f"{recipe.terms_key}.{name}.weight: {{{stated}}} comes to {largest:.3g} at most")
+    for name, term in recipe.terms.hyperparameters.items():
+        if isinstance(term, Mapping) and term.get("ramp_epochs", 0) > epochs:
+            late.append(f"{recipe.terms_key}.{name}.ramp_epochs: {term['ramp_epochs']:g} epochs are not reached")
+    milestones = [m for m in plan.learning_rate.schedule.milestones if m >= epochs]
+    if milestones and plan.learning_rate.schedule.name == "step":
+        late.append(
+            f"schedule.milestones: {first_few([f'{m:g}' for m in milestones])} leave no epoch at the lower rate"
+        )
+    lines = [f"warning: {line} in a run of {epochs} epochs; a time below 1 is a share of the run" for line in late]
+    switches = [epoch for epoch in recipe.student_inputs.teacher.switch_epochs or () if epoch > epochs]
+    if switches:
+        lines.append(f"warning: teacher.switch_epochs: {first_few(switches)} come after the last epoch, {epochs}")
+    if recipe.keep_every > plan.last_epoch:
+        lines.append(f"warning: keep_every: {recipe.keep_every} keeps no epoch of a run that ends at {plan.last_epoch}")
+    return (*lines, *policy.notes(epochs))
+
+
+def _unlike_published(recipe: AnyRecipe, data: Data) -> tuple[str, ...]:
+    """Return a line on the samples that a preset's authors trained on and this run holds out, if there are any."""
+    if recipe.preset is None or data.validation_share == 0:
+        return ()
+    return (
+        f"preset {recipe.preset}: the published runs train on all training samples, and this one holds out "
+        f"{data.validation_share:.3g} of them; data.validation=0 reproduces the published runs",
+    )

@@ -151,7 +151,11 @@ def _weight(value: object, where: str) -> Weight:
         if shape not in SCHEDULES:
             raise UsageError(f"{where}.weight.schedule: unknown {shape!r}{did_you_mean(str(shape), SCHEDULES)}")
         kind = SCHEDULES[shape]
-        return kind(**check_hyperparameters(kind, settings, f"{where}.weight"))
+        hyperparameters = check_hyperparameters(kind, settings, f"{where}.weight")
+        try:
+            return kind(**hyperparameters)
+        except ValueError as error:
+            raise UsageError(f"{where}.weight.{error}") from error
     try:
         return _NUMBER.validate_python(None if isinstance(value, bool) else value)
     except ValidationError as error:

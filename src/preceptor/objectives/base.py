@@ -74,7 +74,7 @@ class Stage:
         trains: "network": the student and the objective; "objective": the objective alone. No student runs then, and the
             Step's student holds the teacher's outputs.
         lr: constant learning rate, times `gamma` after each of `milestones`; None: the run's.
-        milestones: epochs after which the rate falls.
+        milestones: epochs after which the rate falls; below 1: shares of the stage.
         gamma: by which factor.
     """
 
@@ -82,7 +82,7 @@ class Stage:
     epochs: int
     trains: Literal["network", "objective"] = "network"
     lr: float | None = None
-    milestones: tuple[int, ...] = ()
+    milestones: tuple[float, ...] = ()
     gamma: float = 0.1
 
 

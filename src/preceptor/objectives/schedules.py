@@ -1,4 +1,7 @@
-"""Weights that change over a run, as data: each schedule is a frozen value, called with the Progress."""
+"""Weights that change over a run, as data: each schedule is a frozen value, called with the Progress.
+
+A time below 1 is a share of the run, so that defaults fit a run of any length; from 1 on it is a number of epochs.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,29 @@ from dataclasses import dataclass
 
 from preceptor.types import Progress
 
-__all__ = ["SCHEDULES", "Constant", "Cosine", "Cycle", "FadeIn", "FadeOut", "Linear", "Schedule", "StepAt", "WarmUp"]
+__all__ = [
+    "SCHEDULES",
+    "Constant",
+    "Cosine",
+    "Cycle",
+    "FadeIn",
+    "FadeOut",
+    "Linear",
+    "Schedule",
+    "StepAt",
+    "WarmUp",
+    "in_epochs",
+]
+
+
+def in_epochs(time: float, epochs: int) -> float:
+    """Return a time in epochs: below 1 it is a share of the run.
+
+    Example:
+        >>> in_epochs(20 / 240, 240), in_epochs(20 / 240, 24), in_epochs(20, 24)
+        (20.0, 2.0, 20)
+    """
+    return round(time * epochs, 6) if time < 1 else time
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +48,11 @@ class Schedule(ABC):
     @abstractmethod
     def __call__(self, progress: Progress) -> float:
         """Return the weight at this moment."""
+
+    def largest(self, epochs: int) -> float:
+        """Return the largest size of the weight in a run of so many epochs."""
+        moments = [(epoch, (epoch - start) / epochs) for epoch in range(1, epochs + 1) for start in (1, 0)]
+        return max(abs(self(Progress(epoch, epochs, fraction))) for epoch, fraction in moments)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +73,12 @@ class Linear(Schedule):
 
 @dataclass(frozen=True, slots=True)
 class StepAt(Schedule):
-    """0 up to and including epoch `start_at`, peak afterwards."""
+    """0 up to and including epoch `start_at`, peak afterwards; below 1 `start_at` is a share of the run."""
 
-    start_at: int = 50
+    start_at: float = 50 / 240
 
     def __call__(self, progress: Progress) -> float:
-        return self.peak if progress.epoch > self.start_at else 0.0
+        return self.peak if progress.epoch > in_epochs(self.start_at, progress.epochs) else 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,12 +99,16 @@ class Cycle(Schedule):
 
 @dataclass(frozen=True, slots=True)
 class WarmUp(Schedule):
-    """peak * min(epoch / over, 1): the warm-up of DKD and ReviewKD, `over` in epochs; 0 is no warm-up."""
+    """peak * min(epoch / over, 1), `over` in epochs or, below 1, a share of the run; 0 is no warm-up.
 
-    over: int = 20
+    The default is that of DKD and ReviewKD: 20 of 240 epochs.
+    """
+
+    over: float = 20 / 240
 
     def __call__(self, progress: Progress) -> float:
-        return self.peak if progress.epoch >= self.over else self.peak * progress.epoch / self.over
+        over = in_epochs(self.over, progress.epochs)
+        return self.peak if progress.epoch >= over else self.peak * progress.epoch / over
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +117,9 @@ class FadeIn(Schedule):
 
     start: float = 0.1
     end: float = 0.2
+
+    def __post_init__(self) -> None:
+        _check_shares(self.start, self.end)
 
     def __call__(self, progress: Progress) -> float:
         return self.peak * _ramp(progress.fraction, self.start, self.end)
@@ -95,8 +132,17 @@ class FadeOut(Schedule):
     start: float = 0.1
     end: float = 0.2
 
+    def __post_init__(self) -> None:
+        _check_shares(self.start, self.end)
+
     def __call__(self, progress: Progress) -> float:
         return self.peak * (1 - _ramp(progress.fraction, self.start, self.end))
+
+
+def _check_shares(start: float, end: float) -> None:
+    for name, value in (("start", start), ("end", end)):
+        if not 0 <= value <= 1:
+            raise ValueError(f"{name}: {value:g} is not in [0, 1]; it is a share of the run")
 
 
 def _ramp(progress: float, start: float, end: float) -> float:

@@ -289,7 +289,7 @@ def _source(
         return None if not live else live[0] if len(live) == 1 else EnsembleTeacher(live, data.task)
     sequence, switches = [*anchors, *live], resolved.student_inputs.teacher.switch_epochs
     if switches is None:
-        switches = tuple(1 + round(resolved.epochs * number / len(sequence)) for number in range(1, len(sequence)))
+        switches = tuple(1 + round(resolved.plan.epochs * number / len(sequence)) for number in range(1, len(sequence)))
     if len(switches) != len(sequence) - 1 or list(switches) != sorted(switches):
         raise UsageError(
             f"teacher.switch_epochs: {list(switches)} must be {len(sequence) - 1} rising epochs, one for each change "

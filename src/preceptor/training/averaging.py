@@ -1,7 +1,8 @@
 """Averages of the weights that a run passes through, whose network is then the result.
 
 Source: Izmailov, Podoprikhin, Garipov, Vetrov, Wilson, "Averaging Weights Leads to Wider Optima and Better Generalization"
-(UAI 2018), algorithm 1, without its cyclic learning rate ("swa"); Polyak, Juditsky (1992), in its exponential form ("ema").
+(UAI 2018), algorithm 1, without its cyclic learning rate ("swa"); Polyak, Juditsky (1992), in its exponential form ("ema"),
+whose decay rises to its value as in TensorFlow's ExponentialMovingAverage, so that it never outlasts the run.
 """
 
 from __future__ import annotations
@@ -35,7 +36,9 @@ class Averaging(Settings):
         "none"
     )
     start: Annotated[float, Field(ge=0, description="the first epoch that counts; below 1: share of the run")] = 0.625
-    decay: Annotated[float, Field(ge=0, lt=1, description="of ema: what is kept of the average at each step")] = 0.999
+    decay: Annotated[
+        float, Field(ge=0, lt=1, description="of ema: what is kept of the average at each step, at most")
+    ] = 0.999
 
     def first_epoch(self, epochs: int) -> int:
         """Return the first epoch that counts in a run of so many.
@@ -45,6 +48,15 @@ class Averaging(Settings):
             (150, 3)
         """
         return max(1, round(self.start * epochs) if self.start < 1 else math.ceil(self.start))
+
+    def decay_after(self, count: int) -> float:
+        """Return what ema keeps of an average of so many weights: at first little, so that the earliest are forgotten.
+
+        Example:
+            >>> [round(Averaging(decay=0.9).decay_after(count), 3) for count in (1, 10, 90)]
+            [0.182, 0.55, 0.9]
+        """
+        return min(self.decay, (1 + count) / (10 + count))
 
 
 class Average:
@@ -72,7 +84,8 @@ class Average:
             return
         current = {name: parameter.detach() for name, parameter in self._network.named_parameters()}
         if self._averaged:
-            ways = {"swa": get_swa_multi_avg_fn(), "ema": get_ema_multi_avg_fn(self._averaging.decay)}
+            decay = self._averaging.decay_after(int(self._count))
+            ways = {"swa": get_swa_multi_avg_fn(), "ema": get_ema_multi_avg_fn(decay)}
             for names in _by_kind(current):
                 averaged = [local_shard(self._averaged[name]) for name in names]
                 ways[self._averaging.name](averaged, [local_shard(current[name]) for name in names], self._count)

@@ -37,7 +37,8 @@ class KDPlus(MixedInputs):
         search: search regularly for the region (alpha, patch_size) where student and teacher disagree most.
         alphas: of the search.
         patch_sizes: of the search; empty: the images' height and half of it.
-        search_every: epochs between two searches; below 1: share of the run. Published: 50 of 240 epochs.
+        search_every: epochs between two searches, the first at the start of this one; below 1: share of the run. As published,
+            50 of 240 epochs, `match` makes it longer like the run, and it is rounded down: 166 of 800.
         search_temperature: at which disagreement is measured, as KL.
         match: what stays the same as without this policy: "total_batches", the number of steps, or, as published,
             "real_batches": the run is 1 / real_share times as long.
@@ -72,6 +73,15 @@ class KDPlus(MixedInputs):
         """Return how many epochs a run of this length has under this policy: more if it has to match the real batches."""
         return int(length / self.real_share) if self.match == "real_batches" else int(length)
 
+    def notes(self, epochs: int) -> tuple[str, ...]:
+        """Say when the run ends before the first search."""
+        if not self.search or self._interval(epochs) <= epochs:
+            return ()
+        return (
+            f"warning: inputs.search_every: the first search would come in epoch {self._interval(epochs)} of {epochs}; "
+            "a time below 1 is a share of the run",
+        )
+
     def region_search(self, loader: PolicyLoader, sample_shape: tuple[int, ...], epochs: int) -> RegionSearch | None:
         """Return the search for the region where student and teacher disagree most, if it was asked for.
 
@@ -91,11 +101,17 @@ class KDPlus(MixedInputs):
         return RegionSearch(
             [*itertools.product(sorted(self.alphas), sizes)][1:],
             (self.alpha, height // 2 if self.patch_size is None else self.patch_size),
-            every=max(1, round(self.search_every * (epochs if self.search_every < 1 else 1))),
+            every=self._interval(epochs),
             temperature=self.search_temperature,
             mixed_batches=mixed_batches,
             mix_in=mix_in,
         )
+
+    def _interval(self, epochs: int) -> int:
+        """Return how many epochs lie between two searches in a run of so many."""
+        if self.search_every < 1:
+            return max(1, int(self.search_every * epochs + 1e-6))
+        return self.epochs(self.search_every)
 
     def draw(self, random: np.random.Generator, inputs: Tensor) -> Mixing:
         """Return how to mix a batch."""

@@ -40,6 +40,10 @@ class Policy(ABC):
         """Return how many epochs a run of this length has under this policy."""
         return int(length)
 
+    def notes(self, epochs: int) -> tuple[str, ...]:
+        """Return what the user should hear about it in a run of so many epochs, a line each."""
+        return ()
+
     def region_search(self, loader: PolicyLoader, sample_shape: tuple[int, ...], epochs: int) -> RegionSearch | None:
         """Return the search that moves the region in which a loader mixes, if this policy asks for one.
 

@@ -22,7 +22,7 @@ class RegionSearch:
     Args:
         candidates: the regions to choose from.
         region: the current one, in which the run starts.
-        every: epochs between two searches.
+        every: epochs between two searches, which come at the start of each epoch that it divides.
         temperature: at which disagreement is measured.
         mixed_batches: returns the batches of an epoch (from 1), all of them mixed in a region.
         mix_in: makes the run mix in a region from now on.
@@ -57,10 +57,10 @@ class RegionSearch:
         """Search before an epoch (from 1) if it is due, move to the best region, and return a line for the user.
 
         Args:
-            epoch: which is about to begin. The first one needs no search.
+            epoch: which is about to begin. The first is mixed in the region given.
             disagreement: measures student and teacher on batches, at a temperature.
         """
-        if epoch == 1 or (epoch - 1) % self.every:
+        if epoch == 1 or epoch % self.every:
             return None
         measured = {
             region: disagreement(self._mixed_batches(region, epoch), self._temperature) for region in self.candidates

@@ -107,7 +107,7 @@ _BLEND: dict[str, Weight] = {"cross_entropy": 0.1, "kd": 0.9}
 
 METHODS: dict[str, Entry] = {
     "kd": Entry(KD, "Distilling the Knowledge in a Neural Network", 2015, "logits", 0.9, _KD),
-    "dkd": Entry(DKD, "Decoupled Knowledge Distillation", 2022, "logits", WarmUp(1.0, 20), _LABELS),
+    "dkd": Entry(DKD, "Decoupled Knowledge Distillation", 2022, "logits", WarmUp(1.0), _LABELS),
     "dist": Entry(DIST, "Knowledge Distillation from A Stronger Teacher", 2022, "logits", 2.0, _LABELS),
     "logit_std": Entry(LogitStd, "Logit Standardization in Knowledge Distillation", 2024, "logits", 9.0, _KD),
     "nkd": Entry(NKD, "From Knowledge Distillation to Self-Knowledge Distillation", 2023, "logits", 1.0, _LABELS),
@@ -135,7 +135,7 @@ METHODS: dict[str, Entry] = {
     "ft": Entry(FT, "Paraphrasing Complex Network: Factor Transfer", 2018, "maps", 200.0, _LABELS),
     "vid": Entry(VID, "Variational Information Distillation for Knowledge Transfer", 2019, "maps", 1.0, _LABELS),
     "ofd": Entry(OFD, "A Comprehensive Overhaul of Feature Distillation", 2019, "maps", 1e-3, _LABELS),
-    "reviewkd": Entry(ReviewKD, "Distilling Knowledge via Knowledge Review", 2021, "maps", WarmUp(5.0, 20), _LABELS),
+    "reviewkd": Entry(ReviewKD, "Distilling Knowledge via Knowledge Review", 2021, "maps", WarmUp(5.0), _LABELS),
     "ickd": Entry(ICKD, "Inter-Channel Correlation for Diversity-Preserved KD", 2021, "maps", 8.0, _LABELS),
     "semckd": Entry(SemCKD, "Cross-Layer Distillation with Semantic Calibration", 2021, "maps", 400.0, _BOTH),
     "sskd": Entry(SSKD, "Knowledge Distillation Meets Self-Supervision", 2020, "self-supervised", 1.0, _BLEND),

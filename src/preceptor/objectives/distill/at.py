@@ -2,7 +2,8 @@
 
 Source: Zagoruyko, Komodakis, "Paying More Attention to Attention" (ICLR 2017, arXiv 1612.03928), equation 2, in the form of
 the CRD benchmark (Tian, Krishnan, Isola, ICLR 2020): squared distances, mean over positions, weight 1000.
-Differs from that code: maps that are not square are pooled by height and width apart.
+Differs from that code: maps that are not square are pooled by height and width apart; where one network has more blocks, they
+are paired by resolution, and there by position.
 """
 
 from __future__ import annotations

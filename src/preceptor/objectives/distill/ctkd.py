@@ -16,7 +16,8 @@ from torch import Tensor, nn
 
 from preceptor.divergences import kl, log_soften, promote
 from preceptor.objectives.base import Objective, teacher_outputs
-from preceptor.objectives.hyperparameters import at_least, positive
+from preceptor.objectives.hyperparameters import positive
+from preceptor.objectives.schedules import in_epochs
 from preceptor.objectives.tensor_checks import check_logits
 from preceptor.types import Progress, Step
 
@@ -75,15 +76,15 @@ class _Reverse(torch.autograd.Function):
 
 
 class CTKD(Objective):
-    """KD with a learned temperature, whose adversary strengthens over `ramp_epochs` along half a cosine."""
+    """KD with a learned temperature, whose adversary strengthens over `ramp_epochs` (below 1: share of the run) along half a cosine."""
 
     multilabel = "one_vs_rest"
 
-    def __init__(self, start: float = 1.0, scale: float = 20.0, ramp_epochs: int = 10) -> None:
+    def __init__(self, start: float = 1.0, scale: float = 20.0, ramp_epochs: float = 10 / 240) -> None:
         super().__init__()
         self.start = positive(start, "start")
         self.scale = positive(scale, "scale")
-        self.ramp_epochs = at_least(ramp_epochs, 1, "ramp_epochs")
+        self.ramp_epochs = positive(ramp_epochs, "ramp_epochs")
         self.raw_temperature = nn.Parameter(torch.ones(1))
 
     @property
@@ -93,7 +94,8 @@ class CTKD(Objective):
 
     def reversal(self, progress: Progress) -> float:
         """Return the adversary's strength: (1 - cos(pi min(epoch, ramp) / ramp)) / 2."""
-        return (1 - math.cos(math.pi * min(progress.epoch, self.ramp_epochs) / self.ramp_epochs)) / 2
+        ramp = max(in_epochs(self.ramp_epochs, progress.epochs), 1)
+        return (1 - math.cos(math.pi * min(progress.epoch, ramp) / ramp)) / 2
 
     def forward(
         self, student_logits: Tensor, teacher_logits: Tensor, labels: Tensor | None = None, reversal: float = 1.0

@@ -98,7 +98,7 @@ class HSAKD(PairedObjective):
     def pretraining(self) -> Stage | None:
         """Train the teacher's classifiers."""
         joint = Joint(self.teacher_heads, [name for _, name in self.pairing.pairs])
-        return Stage(joint, self.stage_epochs, trains="objective", lr=0.05, milestones=(30, 60, 90))
+        return Stage(joint, self.stage_epochs, trains="objective", lr=0.05, milestones=(0.3, 0.6, 0.9))
 
     def loss(self, step: Step) -> Tensor:
         """Return the loss between student and teacher."""

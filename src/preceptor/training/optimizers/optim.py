@@ -116,7 +116,7 @@ def _groups(
 
 
 def _epoch(milestone: float, progress: Progress) -> float:
-    return round(milestone * progress.epochs) if milestone < 1 else milestone
+    return max(1, round(milestone * progress.epochs)) if milestone < 1 else milestone
 
 
 def _one_cycle(fraction: float, warmup: float) -> float:

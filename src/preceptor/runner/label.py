@@ -93,6 +93,7 @@ def label(
         names = {"data": data.name, "teacher": str(recipe.teacher.path)}
         wanted = Manifest(label_source, names, recipe.views, recipe.rows_per_shard)
         for note in (
+            data.summary(view),
             *data.notes,
             *reading_notes("teacher", networks),
             f"engine: {engine}",

@@ -69,7 +69,8 @@ def run(
         model, start = _student(resolved, inputs.data, objects.model)
         teachers = find_teachers(resolved, inputs, objects.teacher)
         components = build(resolved, inputs, model, teachers, engine)
-        notes = (*inputs.data.notes, *resolved.notes, *components.notes, f"engine: {components.engine}")
+        summary = inputs.data.summary(resolved.view)
+        notes = (summary, *inputs.data.notes, *resolved.notes, *components.notes, f"engine: {components.engine}")
         for note in notes:
             shown.note(note)
         before = teachers.fingerprints

@@ -133,14 +133,20 @@ class Data:
 
     def summary(self, view: str) -> str:
         """Return one line on what is read: the splits, the classes, the inputs, the view that training makes of them."""
-        splits = {"train": self.train, "validation": self.validation, self.test_name: self.test, "unlabelled": self.pool}
+        splits = {
+            "train": self.train,
+            "validation": self.validation,
+            self.test_name: self.test,
+            "unlabelled": self.pool,
+        }
         sizes = ", ".join(f"{name} {len(split):,}" for name, split in splits.items() if split is not None)
         are_numbers = self.class_names == tuple(map(str, range(self.num_classes)))
         names = "" if are_numbers else f" ({first_few(self.class_names, _CLASSES_SHOWN)})"
         sample = self.train.inputs(torch.tensor([0]))
         inputs = f"{'x'.join(map(str, self.input_shape))} {str(sample.dtype).removeprefix('torch.')}"
         kind = "labels" if self.task == "multilabel" else "classes"
-        return f"{sizes}; {self.num_classes} {kind}{names}; inputs {inputs}; view {view} ({_IN_WORDS[view]}; data.view=...)"
+        views = f"; view {view} ({_IN_WORDS[view]}; data.view=...)" if sample.dtype == torch.uint8 else ""
+        return f"{sizes}; {self.num_classes} {kind}{names}; inputs {inputs}{views}"
 
     @property
     def truth_fingerprint(self) -> str | None:

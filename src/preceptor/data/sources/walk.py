@@ -55,7 +55,6 @@ def is_hidden(name: str) -> bool:
 
 def files_left_out(kind: str, place: Path, found: Sequence[Walked]) -> tuple[str, ...]:
     """Return a note on the files below a place that are not read, with their number, if there are any."""
-
     kinds = {
         "hidden": [path for each in found for path in each.hidden],
         "no image by the suffix": [path for each in found for path in each.others],

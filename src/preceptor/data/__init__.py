@@ -8,10 +8,10 @@ from preceptor.data.loader import Batches, FixedViews, Loader, LoaderSettings
 from preceptor.data.pool import PooledLoader, pooled_sizes
 from preceptor.data.reader import check_views, plain_batches, view_batches
 from preceptor.data.sources.arrays import Pair
-from preceptor.data.sources.folders import image_files
 from preceptor.data.sources.registry import SOURCES, from_objects, load, names
 from preceptor.data.sources.stream import Stream, StreamLoader
 from preceptor.data.sources.table_fit import TableFit, read_rows
+from preceptor.data.sources.walk import image_files
 from preceptor.data.split import Arrays, Items, Split
 
 __all__ = [

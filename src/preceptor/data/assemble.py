@@ -10,6 +10,7 @@ from preceptor.data.dataset import Data, Source, fingerprint
 from preceptor.data.split import Arrays, Joined, Split
 from preceptor.data.stratify import complement, held_out, stratified
 from preceptor.errors import UsageError
+from preceptor.messages import first_few
 
 __all__ = ["assemble"]
 
@@ -50,7 +51,9 @@ def assemble(
     how = "drawn" if is_multilabel else "stratified"
     if only_measures:
         train = Joined([source.train, source.test])
-    elif source.is_cut:
+    else:
+        notes += _unseen(train, source.class_names)
+    if source.is_cut and not only_measures:
         total = len(train) + len(test)
         notes.append(f"test: {len(test):,} of {total:,} samples, {how}, because {source.name} has no test split")
     if not train.has_rows:
@@ -117,6 +120,15 @@ def _check_rules(
     for key, value in (("limit", limit), ("test_limit", test_limit)):
         if value is not None and value < 1:
             raise UsageError(f"data.{key}: {value} is not at least 1")
+
+
+def _unseen(train: Split, class_names: tuple[str, ...]) -> list[str]:
+    """Return a note on classes without training samples, if there are any: labels may not start at 0."""
+    if train.labels.ndim == 2 or not train.has_rows:
+        return []
+    counts = torch.bincount(train.labels, minlength=len(class_names)).tolist()
+    unseen = [name for name, count in zip(class_names, counts, strict=True) if count == 0]
+    return [f"labels: of {len(class_names)} classes, no training sample has {first_few(unseen, 5)}"] if unseen else []
 
 
 def _check_stream(validation: float | None, limit: int | None, labelled_fraction: float | None) -> None:

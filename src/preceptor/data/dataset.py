@@ -11,9 +11,18 @@ from torch import Tensor
 
 from preceptor.data.sources.table_fit import TableFit
 from preceptor.data.split import Arrays, Split
+from preceptor.messages import first_few
 from preceptor.types import Task, Vocabulary
 
 __all__ = ["Data", "Normalisation", "Source", "fingerprint"]
+
+_CLASSES_SHOWN = 5
+_IN_WORDS = {
+    "none": "samples as they are",
+    "flip": "mirrors images",
+    "crop_flip": "shifts and mirrors images",
+    "random_resized_crop_flip": "crops, scales and mirrors images",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +139,23 @@ class Data:
         if self.train.labels.ndim == 2:
             return "multilabel"
         return "binary" if self.num_classes == 2 else "multiclass"
+
+    def summary(self, view: str) -> str:
+        """Return one line on what is read: the splits, the classes, the inputs, the view that training makes of them."""
+        splits = {
+            "train": self.train,
+            "validation": self.validation,
+            self.test_name: self.test,
+            "unlabelled": self.pool,
+        }
+        sizes = ", ".join(f"{name} {len(split):,}" for name, split in splits.items() if split is not None)
+        are_numbers = self.class_names == tuple(map(str, range(self.num_classes)))
+        names = "" if are_numbers else f" ({first_few(self.class_names, _CLASSES_SHOWN)})"
+        sample = self.train.inputs(torch.tensor([0]))
+        inputs = f"{'x'.join(map(str, self.input_shape))} {str(sample.dtype).removeprefix('torch.')}"
+        kind = "labels" if self.task == "multilabel" else "classes"
+        views = f"; view {view} ({_IN_WORDS[view]}; data.view=...)" if sample.dtype == torch.uint8 else ""
+        return f"{sizes}; {self.num_classes} {kind}{names}; inputs {inputs}{views}"
 
     @property
     def truth_fingerprint(self) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
@@ -18,7 +19,10 @@ from preceptor.data.images.crops import pixels_of
 from preceptor.errors import UsageError
 from preceptor.types import View
 
-__all__ = ["Arrays", "Items", "Joined", "Split", "as_labels", "as_sample"]
+__all__ = ["Arrays", "Items", "Joined", "Split", "as_labels", "stacked"]
+
+_COMPARED = 64  # samples of a Dataset that stand for all where reading all would cost too much
+_WIDE = (torch.uint16, torch.uint32, torch.uint64)
 
 
 class Split(ABC):
@@ -154,7 +158,7 @@ class Items(Split):
     Args:
         dataset: has a length and returns (input, label) pairs; inputs are tensors, arrays or PIL images of one shape.
         rows: which of its samples belong here; all by default.
-        labels: of these rows, if already known.
+        labels: of these rows, if already known; each is compared with that of its sample when that is read.
     """
 
     def __init__(self, dataset: Dataset[Any], rows: Tensor | None = None, labels: Tensor | None = None) -> None:
@@ -166,14 +170,14 @@ class Items(Split):
     def inputs(self, index: Int[Tensor, " rows"]) -> Tensor:
         """Read and stack these rows."""
         items = self._rows[index].tolist()
-        rows = [as_sample(self._pair(item)[0]) for item in items]
-        for item, sample in zip(items, rows, strict=True):
-            if sample.shape != rows[0].shape:
+        pairs = [self._pair(item) for item in items]
+        for item, pair, label in zip(items, pairs, self.labels[index], strict=True):
+            if not _is_label(pair[1], label):
                 raise UsageError(
-                    f"data: item {item} of the Dataset has shape {tuple(sample.shape)}, item {items[0]} has "
-                    f"{tuple(rows[0].shape)}"
+                    f"data: item {item} of the Dataset came with the label {pair[1]}, and with {label.tolist()} before or in "
+                    "its .targets; a sample has one label"
                 )
-        return torch.stack(rows)
+        return stacked([pair[0] for pair in pairs], [f"item {item} of the Dataset" for item in items])
 
     def take(self, index: Int[Tensor, " rows"]) -> Items:
         """Return the split of these rows."""
@@ -182,8 +186,30 @@ class Items(Split):
     def _read_labels(self) -> Tensor:
         is_changed = isinstance(self._dataset, _HasTargetTransform) and self._dataset.target_transform is not None
         if isinstance(self._dataset, _HasTargets) and not is_changed:
-            return as_labels(np.asarray(self._dataset.targets)[self._rows.numpy()], "data")
+            labels = self._targets(self._dataset.targets)
+            if labels is not None:
+                return labels
         return as_labels(np.asarray([self._pair(item)[1] for item in self._rows.tolist()]), "data")
+
+    def _targets(self, targets: Any) -> Tensor | None:
+        """Return the labels in `targets`, or None if they are not those of the samples: other in number, or for some of a few."""
+        try:
+            values = np.asarray(targets)
+        except ValueError:  # rows of several lengths
+            return None
+        if values.ndim == 0 or len(values) != len(self._rows):
+            return None
+        places = torch.linspace(0, len(values) - 1, min(len(values), _COMPARED)).long().tolist()
+        if not all(_is_label(self._pair(place)[1], torch.as_tensor(values[place])) for place in places):
+            return None
+        return as_labels(values, "data")
+
+    def identity_bytes(self) -> bytes:
+        """Return a sha256 of a few samples, evenly spaced."""
+        digest = hashlib.sha256()
+        for row in torch.linspace(0, len(self) - 1, min(len(self), _COMPARED)).long():
+            digest.update(self.inputs(row[None]).contiguous().numpy().tobytes())
+        return digest.digest()
 
     def _pair(self, item: int) -> Sequence[Any]:
         """Return an item, whose input and label come first."""
@@ -196,11 +222,55 @@ class Items(Split):
         return pair
 
 
-def as_sample(value: Any) -> Tensor:
-    """Return an input as a tensor; a PIL image becomes uint8 [channels, height, width]."""
+def stacked(values: Sequence[Any], names: Sequence[str]) -> Tensor:
+    """Return inputs as one tensor; PIL images become uint8 [channels, height, width].
+
+    Args:
+        values: tensors, arrays or images.
+        names: of the samples, in messages.
+
+    Raises:
+        UsageError: when they differ in shape or type, or as for `_sample`.
+    """
+    rows = [_sample(value, name) for value, name in zip(values, names, strict=True)]
+    for row, name in zip(rows, names, strict=True):
+        if row.shape != rows[0].shape:
+            raise UsageError(f"data: {name} has shape {tuple(row.shape)}, {names[0]} has {tuple(rows[0].shape)}")
+        if row.dtype != rows[0].dtype:
+            raise UsageError(f"data: {name} is of type {row.dtype}, {names[0]} of {rows[0].dtype}")
+    return torch.stack(rows)
+
+
+def _sample(value: Any, name: str) -> Tensor:
+    """Return an input as a tensor; a PIL image becomes uint8 [channels, height, width].
+
+    Args:
+        value: a tensor, an array or an image.
+        name: of the sample, in messages.
+
+    Raises:
+        UsageError: for an image with more than 8 bits a channel, whose white and black nobody states.
+    """
+    advice = "; return uint8, or floats scaled as the networks expect them"
     if not isinstance(value, Image.Image):
-        return torch.as_tensor(value if isinstance(value, Tensor) else np.array(value))
+        sample = torch.as_tensor(value if isinstance(value, Tensor) else np.array(value))
+        if sample.dtype in _WIDE or (
+            sample.ndim == 3 and not sample.is_floating_point() and sample.dtype != torch.uint8
+        ):
+            raise UsageError(f"data: {name} is of type {sample.dtype}, not of 8 bits{advice}")
+        return sample
+    if value.mode.startswith(("I", "F")):
+        raise UsageError(f"data: {name} is an image with more than 8 bits a channel ({value.mode}){advice}")
     return pixels_of(value if value.mode in {"L", "RGB"} else value.convert("RGB"))
+
+
+def _is_label(value: Any, label: Tensor) -> bool:
+    """Return whether a sample's label is this one."""
+    try:
+        found = torch.as_tensor(np.asarray(value).astype(np.float64))
+    except (TypeError, ValueError):
+        return False
+    return found.squeeze().equal(label.double().squeeze())
 
 
 def as_labels(values: NDArray[Any] | Tensor, where: str, num_classes: int | None = None) -> Tensor:

@@ -132,7 +132,8 @@ def _read(path: Path) -> Mapping[object, object]:
         raise UsageError(f"weights {path}: no such file")
     try:
         if path.suffix == ".safetensors":
-            return dict[object, object](load_safetensors(path.read_bytes()))
+            tensors: dict[object, object] = dict(load_safetensors(path.read_bytes()))
+            return tensors
         with torch.serialization.safe_globals(_NUMPY_SCALARS), torch.serialization.safe_globals(_stand_ins(path)):
             content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:

@@ -98,6 +98,7 @@ def label(
         names = {"data": data.name, "teacher": str(recipe.teacher.path)}
         wanted = Manifest(label_source, names, recipe.views, recipe.rows_per_shard)
         for note in (
+            data.summary(view),
             *data.notes,
             *chosen,
             *(reading_notes("teacher", networks) or data.normalisation_notes),

@@ -75,7 +75,8 @@ def run(
         frozen = frozen_note(model)
         components = build(resolved, inputs, model, teachers, engine)
         measured = measure_teachers(teachers, inputs, components.engine, resolved.student_inputs.teacher)
-        data_notes = (*inputs.data.notes, *inputs.data.normalisation_notes)
+        summary = inputs.data.summary(resolved.view)
+        data_notes = (summary, *inputs.data.notes, *inputs.data.normalisation_notes)
         model_notes = (*components.notes, *frozen, *measured)
         for note in (*data_notes, *resolved.notes, *model_notes, f"engine: {components.engine}"):
             display.note(note)

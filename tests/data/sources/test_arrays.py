@@ -120,7 +120,7 @@ def test_pulsars(shared_data: Path) -> None:
 
 
 def test_float_images_with_the_colours_last_are_turned_and_normalised_by_channel() -> None:
-    images = np.random.default_rng(0).normal(size=(40, 6, 5, 3)) * np.array([1.0, 2.0, 3.0])
+    images = np.random.default_rng(0).normal(size=(40, 6, 5, 3)) * np.array([1.0, 2.0, 3.0]) + 20
     data = from_objects((images.astype(np.float32), np.arange(40) % 2))
     assert data.input_shape == (3, 6, 5)
     assert data.normalisation.std is not None

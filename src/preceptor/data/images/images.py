@@ -6,11 +6,9 @@ import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import Any
 
 import torch
 from jaxtyping import Int
-from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
@@ -66,7 +64,7 @@ def image_split(
     *,
     name_of: Callable[[int], str],
     is_complete: Callable[[int], bool],
-    identities: NDArray[Any] | None = None,
+    identity: Callable[[Tensor], bytes] | None = None,
     blocks: Tensor | None = None,
 ) -> Split:
     """Return images with labels: in memory, or decoded on demand.
@@ -77,7 +75,7 @@ def image_split(
         cut: how images come to one size.
         name_of: returns the name of an image in messages.
         is_complete: see `LazyImages`.
-        identities: see `LazyImages`.
+        identity: see `LazyImages`.
         blocks: see `LazyImages`.
 
     Raises:
@@ -92,7 +90,7 @@ def image_split(
             size=cut.size,
             centre=cut.centre,
             is_complete=is_complete,
-            identities=identities,
+            identity=identity,
             blocks=blocks,
         )
     images: list[Tensor] = []

@@ -5,11 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 import torch
 from jaxtyping import Int, UInt8
-from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 from torch.utils.data import get_worker_info
@@ -39,7 +37,7 @@ class LazyImages(Split):
         centre: share of the shorter side that the centre crop covers.
         is_complete: whether an image file is certainly not truncated, without decoding it; None: unknown for all.
         numbers: of the images that belong here; all by default.
-        identities: a name per number, by which the fingerprint tells images apart.
+        identity: returns what tells the images of these numbers from others, for the fingerprint; None: nothing does.
         blocks: the storage block (shard) of each image; blocks are read one after another.
     """
 
@@ -54,7 +52,7 @@ class LazyImages(Split):
         centre: float,
         is_complete: Callable[[int], bool] | None = None,
         numbers: Int[Tensor, " samples"] | None = None,
-        identities: NDArray[Any] | None = None,
+        identity: Callable[[Tensor], bytes] | None = None,
         blocks: Int[Tensor, " samples"] | None = None,
     ) -> None:
         self._decode = decode
@@ -64,7 +62,7 @@ class LazyImages(Split):
         self._centre = centre
         self._is_complete = is_complete
         self._numbers = torch.arange(len(labels)) if numbers is None else numbers
-        self._identities = identities
+        self._identity = identity
         self.blocks = blocks
 
     def inputs(self, index: Int[Tensor, " rows"]) -> UInt8[Tensor, "rows channels height width"]:
@@ -96,13 +94,13 @@ class LazyImages(Split):
             centre=self._centre,
             is_complete=self._is_complete,
             numbers=self._numbers[index],
-            identities=self._identities,
+            identity=self._identity,
             blocks=None if self.blocks is None else self.blocks[index],
         )
 
     def identity_bytes(self) -> bytes:
-        """Return the names of these images."""
-        return b"" if self._identities is None else b"\n".join(self._identities[self._numbers.numpy()].tolist())
+        """Return what tells these images from others."""
+        return b"" if self._identity is None else self._identity(self._numbers)
 
     def check(self) -> None:
         """Decode every image that may be truncated, judged by the ends of its file.

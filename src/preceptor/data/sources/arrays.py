@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,23 +12,24 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import Dataset, IterableDataset
+from torch.utils.data import DataLoader, Dataset, IterableDataset
 
 from preceptor.data.dataset import Normalisation, Source
 from preceptor.data.sources.stream import Stream, read_all
 from preceptor.data.split import Arrays, Items, Split, as_labels
 from preceptor.data.stratify import split_off_test
 from preceptor.errors import UsageError
-from preceptor.messages import first_few
 
 __all__ = ["Pair", "npz", "source_of"]
 
 Array = NDArray[Any] | Tensor
 Pair = tuple[Array, Array]
 _VALIDATION_SUFFIXES = ("_val", "_validation")
+_STD_OF_NORMALISED = (0.1, 5.0)  # of each channel, if other data's statistics were used, too
+_MEAN_OF_NORMALISED = 3.0  # at most, either way
 
 
-def npz(*, path: str) -> Source:
+def npz(*, path: str, normalise: bool | None = None) -> Source:
     """Arrays x, y (and p, the true label distribution) in an .npz; or x_train, y_train, x_test, y_test (, x_val, y_val).
 
     Labels are one class per sample, or multi-label: zeros and ones [samples, classes]. Inputs are uint8 images, channels first
@@ -35,6 +37,8 @@ def npz(*, path: str) -> Source:
 
     Args:
         path: the file.
+        normalise: whether inputs are normalised by the training samples' own mean and std; by default uint8 and floats that are
+            not normalised already are.
     """
     file = Path(path).expanduser()
     if file.suffix == ".npy":
@@ -48,22 +52,25 @@ def npz(*, path: str) -> Source:
         raise UsageError(f"data {file}: cannot be read ({' '.join(str(error).split())})") from error
     where = f"npz:{file}"
     if {"x", "y"} <= set(arrays):
-        return _source(where, *split_off_test(_split(arrays, "", where)), None, is_cut=True)
+        source = _source(where, *split_off_test(_split(arrays, "", where)), None, normalise, is_cut=True)
+        return _with_unused(source, arrays, ("",))
     if not {"x_train", "y_train", "x_test", "y_test"} <= set(arrays):
         names = ", ".join(arrays) or "nothing"
         raise UsageError(f"data {file}: needs x, y or x_train, y_train, x_test, y_test; it has {names}")
     suffix = next((suffix for suffix in _VALIDATION_SUFFIXES if f"x{suffix}" in arrays), None)
     validation = None if suffix is None else _split(arrays, suffix, where)
-    return _source(where, _split(arrays, "_train", where), _split(arrays, "_test", where), validation)
+    source = _source(where, _split(arrays, "_train", where), _split(arrays, "_test", where), validation, normalise)
+    return _with_unused(source, arrays, ("_train", "_test", *([suffix] if suffix else [])))
 
 
-def source_of(samples: Dataset[Any] | Pair | Mapping[str, Any]) -> Source:
+def source_of(samples: Dataset[Any] | Pair | Mapping[str, Any], *, normalise: bool | None = None) -> Source:
     """Return the source that objects from Python make.
 
     Args:
         samples: a torch Dataset of (input, label); an (inputs, labels) pair of arrays or tensors; or a mapping of "train",
             "test" and optionally "validation" to these. Without a test split, a fifth is split off. An IterableDataset is
             streamed as "train", and read into memory otherwise.
+        normalise: as for `npz`.
 
     Raises:
         UsageError: for anything else, and for labels that are no classes.
@@ -78,13 +85,23 @@ def source_of(samples: Dataset[Any] | Pair | Mapping[str, Any]) -> Source:
             _split_of(samples["train"], may_stream=True),
             _split_of(samples["test"]),
             None if validation is None else _split_of(validation),
+            normalise,
         )
     if isinstance(samples, IterableDataset | Stream):
         raise UsageError("data: a stream has no test split to split off; pass {'train': stream, 'test': ...}")
-    return _source("python", *split_off_test(_split_of(samples)), None, is_cut=True)
+    return _source("python", *split_off_test(_split_of(samples)), None, normalise, is_cut=True)
+
+
+def _with_unused(source: Source, arrays: Mapping[str, NDArray[Any]], suffixes: Sequence[str]) -> Source:
+    """Return a source with a note on the arrays of its file that are not read, if there are any."""
+    unused = [name for name in arrays if name not in {f"{kind}{suffix}" for kind in "xyp" for suffix in suffixes}]
+    note = f"npz: not used: {', '.join(unused)}"
+    return replace(source, notes=(*source.notes, note)) if unused else source
 
 
 def _split_of(samples: object, *, may_stream: bool = False) -> Split:
+    if isinstance(samples, DataLoader):
+        raise UsageError("data: a DataLoader makes batches of its own; pass what it reads, loader.dataset")
     if isinstance(samples, IterableDataset):
         samples = Stream(samples)
     if isinstance(samples, Stream):
@@ -145,7 +162,9 @@ def _channels_first(values: NDArray[Any]) -> NDArray[Any]:
     return values.transpose(0, 3, 1, 2) if is_last else values
 
 
-def _source(name: str, train: Split, test: Split, validation: Split | None, *, is_cut: bool = False) -> Source:
+def _source(
+    name: str, train: Split, test: Split, validation: Split | None, normalise: bool | None, *, is_cut: bool = False
+) -> Source:
     splits = [split for split in (train, test, validation) if split is not None]
     if min(len(train), len(test)) == 0:
         raise UsageError(f"{name}: {len(train)} training and {len(test)} test samples; both are needed")
@@ -153,7 +172,8 @@ def _source(name: str, train: Split, test: Split, validation: Split | None, *, i
     num_classes = max(*_num_classes(splits, name), *widths, 2)
     if widths - {num_classes}:
         raise UsageError(f"{name}: p has {min(widths)} classes, the labels and the other splits {num_classes}")
-    normalisation, is_vectors = _normalisation(train)
+    normalisation, normalised_by, notes = _normalisation(train, normalise, name)
+    is_vectors = train.inputs(torch.tensor([0])).ndim == 2
     return Source(
         name=name,
         train=train,
@@ -161,9 +181,9 @@ def _source(name: str, train: Split, test: Split, validation: Split | None, *, i
         validation=validation,
         class_names=tuple(str(k) for k in range(num_classes)),
         normalisation=normalisation,
-        normalised_by="the training samples' own mean and std" if normalisation.mean else "",
+        normalised_by=normalised_by,
         protocol="vectors" if is_vectors else "default",
-        notes=_unseen(train, num_classes),
+        notes=notes,
         is_cut=is_cut,
     )
 
@@ -179,20 +199,35 @@ def _num_classes(splits: list[Split], name: str) -> set[int]:
     return {1 + max(int(split.labels.max()) for split in splits if len(split))}
 
 
-def _unseen(train: Split, num_classes: int) -> tuple[str, ...]:
-    """Return a note on classes without training samples, if there are any: labels may not start at 0."""
-    if train.labels.ndim == 2 or not train.has_rows:
-        return ()
-    unseen = torch.nonzero(torch.bincount(train.labels, minlength=num_classes) == 0).flatten().tolist()
-    note = f"labels: of {num_classes} classes, no training sample has {first_few(unseen, 5)}"
-    return (note,) if unseen else ()
-
-
-def _normalisation(train: Split) -> tuple[Normalisation, bool]:
-    """Return per-channel statistics of arrays, none for a Dataset; and whether inputs are vectors."""
+def _normalisation(train: Split, normalise: bool | None, name: str) -> tuple[Normalisation, str, tuple[str, ...]]:
+    """Return per-channel statistics of arrays, none where they are normalised already, whose they are, and notes."""
     if not isinstance(train, Arrays):
-        return Normalisation(), train.inputs(torch.tensor([0])).ndim == 2
-    values = train.values.float() / 255 if train.values.dtype == torch.uint8 else train.values
+        if normalise:
+            raise UsageError("data.normalise: true needs arrays; a Dataset normalises its own samples")
+        return Normalisation(), "", ()
+    is_bytes = train.values.dtype == torch.uint8
+    values = train.values.float() / 255 if is_bytes else train.values
     others = [axis for axis in range(values.ndim) if axis != 1]
     mean, std = values.mean(others), values.std(others)
-    return Normalisation(tuple(mean.tolist()), tuple(std.clamp_min(1e-6).tolist())), values.ndim == 2
+    normalisation = Normalisation(tuple(mean.tolist()), tuple(std.clamp_min(1e-6).tolist()))
+    if normalise is None:
+        normalise = is_bytes or not _look_normalised(values, mean, std)
+        seen = f" (floats in [{values.min():.3g}, {values.max():.3g}]"
+        why = "" if is_bytes else seen + (")" if normalise else ", normalised already)")
+        other = "" if is_bytes else f"; data.normalise={str(not normalise).lower()} changes that"
+        if other and name == "python":
+            other = f"; preceptor.data.from_objects(..., normalise={not normalise}) changes that"
+    else:
+        why = other = ""
+    if normalise:
+        return normalisation, f"the training samples' own mean and std{why}{other}", ()
+    return Normalisation(), "", (f"inputs are used as they are{why}{other}",)
+
+
+def _look_normalised(values: Tensor, mean: Tensor, std: Tensor) -> bool:
+    """Return whether floats were centred and scaled by someone: raw pixels and counts are not negative."""
+    varies = std > 1e-6
+    if not varies.any() or float(values.min()) >= 0:
+        return False
+    (low, high), far = _STD_OF_NORMALISED, _MEAN_OF_NORMALISED
+    return bool((mean[varies].abs() <= far).all() and ((std[varies] >= low) & (std[varies] <= high)).all())

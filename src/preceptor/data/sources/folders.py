@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -10,18 +11,20 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
+from torch import Tensor
 
 from preceptor.data.dataset import Source
 from preceptor.data.images.decoding import ENDS, LEAVE_OUT, decode, is_complete
+from preceptor.data.images.identity import Ends, image_identity
 from preceptor.data.images.images import Cut, image_source, image_split, left_out_note, readable
+from preceptor.data.sources.walk import files_left_out, is_hidden, walk
 from preceptor.data.split import Split
 from preceptor.data.stratify import split_off_test
 from preceptor.errors import UsageError
 from preceptor.messages import first_few
 
-__all__ = ["IMAGE_SUFFIXES", "folder", "image_files"]
+__all__ = ["folder"]
 
-IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".webp", ".gif", ".tif", ".tiff", ".ppm", ".pgm"}
 _VALIDATION_NAMES = ("validation", "val", "valid")
 
 
@@ -64,7 +67,7 @@ def folder(
         raise UsageError(f"data.path: {root} has train/ but no test/")
     train, notes = _read(folders["train"], names, cut, skips=skip_unreadable)
     test, more = _read(folders[test_name], names, cut, skips=skip_unreadable)
-    notes += more
+    notes = (*_beside(root, {"train", test_name, validation_name}, "the splits"), *notes, *more)
     validation = None
     if test_name == validation_name:
         notes += (f"folder: no test/ in {root}, so {test_name}/ is the test split; validation is split from train/",)
@@ -72,11 +75,6 @@ def folder(
         validation, more = _read(folders[validation_name], names, cut, skips=skip_unreadable)
         notes += more
     return image_source("folder", str(root), names, (train, test, validation), notes, test_name=test_name)
-
-
-def image_files(folder: Path) -> list[Path]:
-    """Return the image files in a folder and below it, by their suffix, sorted."""
-    return sorted(file for file in folder.rglob("*") if file.suffix.lower() in IMAGE_SUFFIXES)
 
 
 class _Files:
@@ -97,31 +95,48 @@ class _Files:
         path = self.path(number)
         return decode(path, path, advice=LEAVE_OUT)
 
+    def ends(self, number: int, count: int) -> Ends:
+        """Return the first and the last bytes of a file, up to so many, and its length; no bytes if it cannot be read."""
+        path = Path(self.path(number))
+        try:
+            if count == 0:
+                return b"", b"", path.stat().st_size
+            with path.open("rb", buffering=0) as opened:
+                length = os.fstat(opened.fileno()).st_size
+                first = opened.read(count)
+                opened.seek(max(0, length - count))
+                return first, opened.read(count), length
+        except OSError:
+            return b"", b"", 0
+
     def is_complete(self, number: int) -> bool:
         """Return whether a file is certainly not truncated, judged by its ends."""
-        try:
-            with Path(self.path(number)).open("rb", buffering=0) as opened:
-                length = os.fstat(opened.fileno()).st_size
-                first = opened.read(ENDS)
-                opened.seek(max(0, length - ENDS))
-                return is_complete(first, opened.read(ENDS), length)
-        except OSError:
-            return False
+        return is_complete(*self.ends(number, ENDS))
+
+    def identity(self, numbers: Tensor) -> bytes:
+        """Return what tells these images from others: see `image_identity`."""
+        return image_identity(numbers, self._names, self.ends)
 
 
 def _classes(root: Path) -> tuple[str, ...]:
-    names = tuple(sorted(entry.name for entry in root.iterdir() if entry.is_dir() and not entry.name.startswith(".")))
+    names = tuple(sorted(entry.name for entry in root.iterdir() if entry.is_dir() and not is_hidden(entry.name)))
     if len(names) < 2:
         folders = "class folder" if len(names) == 1 else "class folders"
         raise UsageError(f"data.path: {root} has {len(names)} {folders}, at least 2 are needed")
     return names
 
 
+def _beside(root: Path, used: Collection[str | None], what: str) -> tuple[str, ...]:
+    """Return a note on what lies in a folder beside the folders that are read, if there is anything."""
+    others = sorted(entry.name for entry in root.iterdir() if entry.name not in used)
+    return (f"folder: left out of {root}: {len(others):,} beside {what}: {first_few(others)}",) if others else ()
+
+
 def _read(root: Path, names: tuple[str, ...], cut: Cut, *, skips: bool) -> tuple[Split, tuple[str, ...]]:
-    """Return the images below a folder, and a note on those that were left out."""
-    by_class = {name: image_files(root / name) for name in names}
-    files = [file for name in names for file in by_class[name]]
-    labels = torch.tensor([label for label, name in enumerate(names) for _ in by_class[name]], dtype=torch.int64)
+    """Return the images below a folder, and notes on what was left out."""
+    found = [walk(root / name) for name in names]
+    files = [file for each in found for file in each.files]
+    labels = torch.tensor([label for label, each in enumerate(found) for _ in each.files], dtype=torch.int64)
     file_names = np.array([os.fsencode(file.relative_to(root)) for file in files])
     images = _Files(root, file_names)
     left_out: list[str] = []
@@ -131,7 +146,10 @@ def _read(root: Path, names: tuple[str, ...], cut: Cut, *, skips: bool) -> tuple
         images = _Files(root, file_names)
     for label, name in enumerate(names):
         if not (labels == label).any():
-            bad = f", {len(by_class[name])} unreadable" if by_class[name] else ""
+            bad = f", {len(found[label].files)} unreadable" if found[label].files else ""
             raise UsageError(f"data.path: {root / name} holds no images{bad}")
-    split = image_split(images, labels, cut, name_of=images.path, is_complete=images.is_complete, identities=file_names)
-    return split, left_out_note("folder", str(root), left_out)
+    split = image_split(
+        images, labels, cut, name_of=images.path, is_complete=images.is_complete, identity=images.identity
+    )
+    notes = (*_beside(root, names, "the class folders"), *files_left_out("folder", root, found))
+    return split, (*notes, *left_out_note("folder", str(root), left_out))

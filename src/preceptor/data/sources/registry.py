@@ -107,10 +107,11 @@ def from_objects(
     limit: int | None = None,
     split_seed: int = 0,
     trained_on: Collection[str] | None = None,
+    normalise: bool | None = None,
 ) -> Data:
-    """Return a data set from Python objects: see `source_of` for these, `load` for the rest."""
+    """Return a data set from Python objects: see `source_of` for these and `normalise`, `load` for the rest."""
     return assemble(
-        source_of(samples),
+        source_of(samples, normalise=normalise),
         validation=validation,
         limit=limit,
         test_limit=None,

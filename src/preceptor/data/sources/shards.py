@@ -23,8 +23,9 @@ from torch import Tensor
 
 from preceptor.data.dataset import Source
 from preceptor.data.images.decoding import ENDS, LEAVE_OUT, decode, is_complete
+from preceptor.data.images.identity import Ends, image_identity
 from preceptor.data.images.images import Cut, image_source, image_split, left_out_note, readable
-from preceptor.data.sources.folders import IMAGE_SUFFIXES
+from preceptor.data.sources.walk import IMAGE_SUFFIXES
 from preceptor.data.split import Split
 from preceptor.data.stratify import split_off_test
 from preceptor.errors import UsageError
@@ -75,7 +76,9 @@ def wds(
             left_out += more
     splits = {key: _split(each, cut) for key, each in listed.items()}
     train_split, test_split = _split(train, cut), splits.get("data.test")
+    others = train.num_others + sum(each.num_others for each in listed.values())
     notes = (f"wds: {len(train_split):,} training samples in {len(train.shards)} shards", *left_out)
+    notes += (f"wds: left out: {others:,} files that are neither an image nor its .{target}",) if others else ()
     if test_split is None:
         train_split, test_split = split_off_test(train_split)
     three = (train_split, test_split, splits.get("data.validation_shards"))
@@ -105,7 +108,7 @@ def shard_names(pattern: str, key: str) -> list[Path]:
 
 @dataclass(frozen=True, slots=True)
 class _Listed:
-    """Where the images of some shards lie: arrays, one entry per sample."""
+    """Where the images of some shards lie: arrays, one entry per sample; and how many other files lie there."""
 
     shards: Sequence[Path]
     shard: NDArray[Any]
@@ -113,6 +116,7 @@ class _Listed:
     length: NDArray[Any]
     labels: Tensor
     names: NDArray[Any]
+    num_others: int
 
     def name(self, number: int) -> str:
         """Return the name of a sample in messages."""
@@ -123,14 +127,24 @@ class _Listed:
             opened.seek(int(self.offset[number]))
             return decode(io.BytesIO(opened.read(int(self.length[number]))), self.name(number), advice=LEAVE_OUT)
 
-    def is_complete(self, number: int) -> bool:
-        """Return whether an image is certainly not truncated, judged by the ends of its file."""
+    def ends(self, number: int, count: int) -> Ends:
+        """Return the first and the last bytes of an image file, up to so many, and its length."""
         start, length = int(self.offset[number]), int(self.length[number])
+        if count == 0:
+            return b"", b"", length
         with self.shards[self.shard[number]].open("rb", buffering=0) as opened:
             opened.seek(start)
-            first = opened.read(min(ENDS, length))
-            opened.seek(start + max(0, length - ENDS))
-            return is_complete(first, opened.read(min(ENDS, length)), length)
+            first = opened.read(min(count, length))
+            opened.seek(start + max(0, length - count))
+            return first, opened.read(min(count, length)), length
+
+    def is_complete(self, number: int) -> bool:
+        """Return whether an image is certainly not truncated, judged by the ends of its file."""
+        return is_complete(*self.ends(number, ENDS))
+
+    def identity(self, numbers: Tensor) -> bytes:
+        """Return what tells these images from others: see `image_identity`."""
+        return image_identity(numbers, self.names, self.ends)
 
 
 def _readable(listed: _Listed, pattern: str) -> tuple[_Listed, tuple[str, ...]]:
@@ -156,7 +170,7 @@ def _split(listed: _Listed, cut: Cut) -> Split:
         cut,
         name_of=listed.name,
         is_complete=listed.is_complete,
-        identities=listed.names,
+        identity=listed.identity,
         blocks=None if cut.is_eager else blocks,
     )
 
@@ -166,8 +180,11 @@ def _listed(pattern: str, key: str, target: str) -> _Listed:
     places: list[tuple[int, int, int]] = []
     labels: list[int] = []
     names: list[bytes] = []
+    num_others = 0
     for number, shard in enumerate(shards):
-        for name, image, label_text in _samples(shard, key, target):
+        samples, others = _samples(shard, key, target)
+        num_others += others
+        for name, image, label_text in samples:
             if not label_text.isdecimal():
                 raise UsageError(
                     f"{key}: {shard}: {name}.{target} holds {label_text[:20]!r}, expected a whole number from 0"
@@ -176,11 +193,12 @@ def _listed(pattern: str, key: str, target: str) -> _Listed:
             labels.append(int(label_text))
             names.append(name.encode())
     shard_of, offsets, lengths = (np.array(values, dtype=np.int64) for values in zip(*places, strict=True))
-    return _Listed(shards, shard_of, offsets, lengths, torch.tensor(labels), np.array(names))
+    return _Listed(shards, shard_of, offsets, lengths, torch.tensor(labels), np.array(names), num_others)
 
 
-def _samples(shard: Path, key: str, target: str) -> list[tuple[str, tarfile.TarInfo, str]]:
-    """Return each sample of a shard: its name, the place of its image, and the text of its label file."""
+def _samples(shard: Path, key: str, target: str) -> tuple[list[tuple[str, tarfile.TarInfo, str]], int]:
+    """Return each sample's name, the place of its image and the text of its label file; and the number of other files."""
+    others = 0
     images: dict[str, tarfile.TarInfo] = {}
     texts: dict[str, str] = {}
     try:
@@ -188,14 +206,20 @@ def _samples(shard: Path, key: str, target: str) -> list[tuple[str, tarfile.TarI
             for member in opened:
                 place = Path(member.name)
                 stem, _, suffix = place.name.partition(".")
-                if not member.isfile() or not stem:
+                if not member.isfile():
                     continue
                 name = str(place.parent / stem)
-                if suffix.lower() == target:
+                if stem and suffix.lower() == target:
                     content = opened.extractfile(member)
                     texts[name] = "" if content is None else content.read(64).decode("utf-8", "replace").strip()
-                elif f".{suffix.lower()}" in IMAGE_SUFFIXES:
+                elif stem and f".{suffix.lower()}" in IMAGE_SUFFIXES:
+                    if name in images:
+                        raise UsageError(
+                            f"{key}: {shard}: sample {name} has two images: {images[name].name}, {member.name}"
+                        )
                     images[name] = member
+                else:
+                    others += 1
     except (OSError, tarfile.TarError, EOFError) as error:
         raise UsageError(f"{key}: {shard}: cannot be read ({' '.join(str(error).split())})") from error
     if not images:
@@ -203,4 +227,4 @@ def _samples(shard: Path, key: str, target: str) -> list[tuple[str, tarfile.TarI
     if lonely := sorted(set(images) ^ set(texts)):
         missing = f"no .{target} file" if lonely[0] in images else "no image"
         raise UsageError(f"{key}: {shard}: sample {lonely[0]} has {missing}")
-    return [(name, image, texts[name]) for name, image in images.items()]
+    return [(name, image, texts[name]) for name, image in images.items()], others

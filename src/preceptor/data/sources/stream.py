@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader, IterableDataset
 from preceptor.data.augment.views import VIEWS
 from preceptor.data.loader import LoaderSettings
 from preceptor.data.reader import check_views
-from preceptor.data.split import Arrays, Split, as_labels, as_sample
+from preceptor.data.split import Arrays, Split, as_labels, stacked
 from preceptor.errors import UsageError
 from preceptor.types import Batch
 
@@ -50,6 +50,8 @@ class Stream(Split):
     has_rows = False
 
     def __init__(self, dataset: Iterable[Any], *, samples_per_epoch: int | None = None) -> None:
+        if isinstance(dataset, DataLoader) and dataset.batch_size is not None:
+            raise UsageError("data: a DataLoader makes batches of its own; pass what it reads, loader.dataset")
         length = len(dataset) if isinstance(dataset, Sized) else None
         if samples_per_epoch is None and length is None:
             raise UsageError(
@@ -202,10 +204,6 @@ def _stacked(samples: Sequence[Any], position: int) -> tuple[Tensor, Tensor]:
             raise UsageError(
                 f"data: sample {place} of the stream is of type {type(sample).__name__}, expected (input, label)"
             )
-    inputs = [as_sample(sample[0]) for sample in samples]
-    for place, each in enumerate(inputs, start=position):
-        if each.shape != inputs[0].shape:
-            raise UsageError(
-                f"data: sample {place} of the stream has shape {tuple(each.shape)}, another {tuple(inputs[0].shape)}"
-            )
-    return torch.stack(inputs), as_labels(np.asarray([sample[1] for sample in samples]), "data")
+    names = [f"sample {place} of the stream" for place in range(position, position + len(samples))]
+    labels = as_labels(np.asarray([sample[1] for sample in samples]), "data")
+    return stacked([sample[0] for sample in samples], names), labels

@@ -132,8 +132,7 @@ def _read(path: Path) -> Mapping[object, object]:
         raise UsageError(f"weights {path}: no such file")
     try:
         if path.suffix == ".safetensors":
-            tensors: dict[object, object] = dict(load_safetensors(path.read_bytes()))
-            return tensors
+            return {name: tensor for name, tensor in load_safetensors(path.read_bytes()).items()}  # noqa: C416  (keys of any kind)
         with torch.serialization.safe_globals(_NUMPY_SCALARS), torch.serialization.safe_globals(_stand_ins(path)):
             content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:

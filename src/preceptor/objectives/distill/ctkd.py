@@ -76,7 +76,7 @@ class _Reverse(torch.autograd.Function):
 
 
 class CTKD(Objective):
-    """KD with a learned temperature, whose adversary strengthens over `ramp_epochs` (below 1: share of the run) along half a cosine."""
+    """KD with a learned temperature; its adversary strengthens over `ramp_epochs` (below 1: share of the run)."""
 
     multilabel = "one_vs_rest"
 

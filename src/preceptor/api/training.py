@@ -16,6 +16,7 @@ from preceptor.api.objects import (
     is_section,
     loaded,
     module_beside,
+    passed_teachers,
     read_teacher,
     section_of,
     teacher_section,
@@ -136,8 +137,8 @@ def distill(
         data: as for `teach`.
         teacher: a run folder, what `export` wrote (`.safetensors`, a folder for the Hub), a weights file with its network
             ({"path": "x.pth", "model": "wrn_40_2"}), a network that comes with weights ({"model": "hf:PLACE"}), the Result
-            of `teach`, or any nn.Module that returns logits. It is frozen and in eval mode throughout. The model beside a
-            path may be a module: a copy of it gets the weights.
+            of `teach`, any nn.Module that returns logits, or a list of several. It is frozen and in eval mode throughout. The
+            model beside a path may be a module: a copy of it gets the weights.
         labels: a folder that `label` made, read instead of asking a teacher; a teacher beside it is only compared.
         model: the student, as for `teach`.
         method: a name, a section ({"name": "kd", "temperature": 2.0}), or an Objective.
@@ -213,7 +214,7 @@ def _given(
 ) -> PythonObjects:
     named = isinstance(data, str) or is_section(data)
     given, beside = None if named else loaded(data), module_beside(teacher)
-    asked = teacher.model if isinstance(teacher, Result) else teacher if isinstance(teacher, nn.Module) else None
+    asked = passed_teachers(teacher)
     if beside is not None:
         section = read_teacher(teacher, "teacher")
         notes: list[str] = []

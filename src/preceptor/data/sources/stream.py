@@ -17,7 +17,7 @@ from preceptor.data.augment.extra_views import extra_view
 from preceptor.data.augment.views import VIEWS
 from preceptor.data.dataset import Normalisation
 from preceptor.data.reader import check_views
-from preceptor.data.split import Arrays, Split, as_labels, as_sample
+from preceptor.data.split import Arrays, Split, as_labels, as_sample, on_cpu
 from preceptor.errors import UsageError
 from preceptor.types import Batch, View
 
@@ -238,10 +238,10 @@ def _stacked(samples: Sequence[Any], position: int) -> tuple[Tensor, Tensor]:
             raise UsageError(
                 f"data: sample {place} of the stream is of type {type(sample).__name__}, expected (input, label)"
             )
-    inputs = [as_sample(sample[0]) for sample in samples]
+    inputs = [as_sample(on_cpu(sample[0])) for sample in samples]
     for place, each in enumerate(inputs, start=position):
         if each.shape != inputs[0].shape:
             raise UsageError(
                 f"data: sample {place} of the stream has shape {tuple(each.shape)}, another {tuple(inputs[0].shape)}"
             )
-    return torch.stack(inputs), as_labels(np.asarray([sample[1] for sample in samples]), "data")
+    return torch.stack(inputs), as_labels(np.asarray([on_cpu(sample[1]) for sample in samples]), "data")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from preceptor.artifacts.provenance import fingerprint
 from preceptor.cli import main
 from preceptor.errors import UsageError
 from preceptor.exports.open_model import open_model
+from preceptor.models import create
 
 DATA: dict[str, Any] = {"name": "digits", "limit": 200, "test_limit": 80}
 WORDS = ["data=digits", "data.limit=200", "data.test_limit=80"]
@@ -149,3 +151,71 @@ def test_a_result_is_assessed_on_the_data_of_its_run(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"passed from Python, .* export the Result that teach or distill returned"):
         preceptor.export(tmp_path / "t", tmp_path / "x.onnx", int8=True, model=make())
     assert open_model(tmp_path / "t.onnx").metadata.model["name"].startswith("python:")
+
+
+SHORT: dict[str, Any] = {"data": DATA, "epochs": 1, "engine": "plain", "progress": False}
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float64])
+def test_a_teacher_of_any_precision_teaches_about_the_same(dtype: torch.dtype, tmp_path: Path) -> None:
+    teacher = make()
+    exact = preceptor.distill(teacher=teacher, model="convnet_s", out=tmp_path / "a", **SHORT)
+    cast = preceptor.distill(
+        teacher=copy.deepcopy(teacher).to(dtype), model="convnet_s", method="kd", out=tmp_path / "b", **SHORT
+    )
+    assert cast.metrics.nll == pytest.approx(exact.metrics.nll, rel=0.02)
+
+
+@pytest.mark.parametrize("method", ["kd", "fitnet"])
+def test_a_student_in_float64_is_trained_in_it(method: str, tmp_path: Path) -> None:
+    student, teacher = (create(name, num_classes=10, input_shape=(1, 8, 8)) for name in ("convnet_s", "convnet_m"))
+    single = preceptor.distill(
+        teacher=teacher, model=copy.deepcopy(student), method=method, out=tmp_path / "a", **SHORT
+    )
+    double = preceptor.distill(teacher=teacher, model=student.double(), method=method, out=tmp_path / "b", **SHORT)
+    assert {each.dtype for each in double.model.parameters()} == {torch.float64}
+    assert double.metrics.nll == pytest.approx(single.metrics.nll, rel=1e-3)
+    assert preceptor.export(double, tmp_path / "x.pt2").difference is not None
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_a_student_in_half_precision_is_refused(dtype: torch.dtype, tmp_path: Path) -> None:
+    with pytest.raises(
+        UsageError, match=r"^model: its weights are torch\.\w+, too coarse to train; pass model\.float\(\)"
+    ):
+        preceptor.teach(model=make().to(dtype), out=tmp_path / "a", **SHORT)
+
+
+class Heads(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.one, self.two = make(), make()
+
+    def forward(self, inputs: Tensor) -> Any:
+        return (self.one(inputs), self.two(inputs)) if self.training else self.one(inputs)
+
+
+def test_heads_that_are_not_trained_are_said(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    preceptor.teach(model=Heads(), out=tmp_path / "a", **{**SHORT, "progress": True})
+    assert (
+        "note: model: returns 2 outputs like logits in training; only the first is trained\n" in capfd.readouterr().err
+    )
+    preceptor.teach(model=make(), out=tmp_path / "b", **{**SHORT, "progress": True})
+    assert "outputs like logits" not in capfd.readouterr().err
+
+
+def test_a_list_of_teachers_is_an_ensemble(run: preceptor.Result, tmp_path: Path) -> None:
+    runs = [tmp_path / "r0", tmp_path / "r1"]
+    for seed, out in enumerate(runs):
+        preceptor.teach(model="convnet_s", seed=seed, out=out, **SHORT)
+    keys = {"model": "convnet_s", "method": "ensemble", **SHORT}
+    by_path = preceptor.distill(teacher=runs, out=tmp_path / "a", **keys)
+    by_result = preceptor.distill(teacher=[preceptor.load(each) for each in runs], out=tmp_path / "b", **keys)
+    assert by_path.metrics == by_result.metrics
+    with_result = preceptor.distill(teacher=(run, make()), out=tmp_path / "c", **keys)
+    assert with_result.metrics.samples == by_path.metrics.samples
+    assert preceptor.label(data=DATA, teacher=[make(), make()], out=tmp_path / "l", progress=False).asked == 200
+    with pytest.raises(
+        UsageError, match=r"^teacher: \S+r0 stands beside networks in a list; pass its network: preceptor\.load"
+    ):
+        preceptor.distill(teacher=[make(), runs[0]], out=tmp_path / "d", **keys)

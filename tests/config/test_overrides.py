@@ -96,3 +96,30 @@ def test_files_that_are_no_configuration(tmp_path: Path, content: str | None, me
         path.write_text(content)
     with pytest.raises(UsageError, match=message):
         read_yaml(path)
+
+
+@pytest.mark.parametrize(
+    ("values", "words", "expected"),
+    [
+        ({}, ["teacher.model=mlp", "teacher.model.widths=[7]"], {"name": "mlp", "widths": [7]}),
+        ({}, ["teacher.model.widths=[7]", "teacher.model=mlp"], {"name": "mlp", "widths": [7]}),
+        ({"model": "mlp"}, ["teacher.model.widths=[7]"], {"name": "mlp", "widths": [7]}),
+        (
+            {"model": {"name": "vgg8", "old": 1}},
+            ["teacher.model=mlp", "teacher.model.widths=[7]"],
+            {"name": "mlp", "widths": [7]},
+        ),
+        ({"model": {"name": "mlp", "old": 1}}, ["teacher.model.widths=[7]"], {"name": "mlp", "old": 1, "widths": [7]}),
+        ({}, ["teacher.model.name=mlp", "teacher.model.widths=[7]"], {"name": "mlp", "widths": [7]}),
+        ({"model": {"name": "vgg8", "old": 1}}, ["teacher.model=mlp"], "mlp"),
+    ],
+)
+def test_a_name_within_a_section_may_stand_beside_its_keys(
+    values: dict[str, object], words: list[str], expected: object
+) -> None:
+    recipe = make_recipe(
+        DistillRecipe, {"data": "digits", "model": "convnet_s", "teacher": {"path": "t.pth", **values}}, words
+    )
+    model = recipe.teacher.model
+    assert (model if isinstance(model, str) or model is None else model.model_dump(exclude_none=True)) == expected
+    assert recipe.teacher.path == "t.pth"

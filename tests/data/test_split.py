@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from torch.utils.data import Dataset
+from torch import Tensor
+from torch.utils.data import Dataset, IterableDataset
 
-from preceptor.data import Arrays, Items
+from preceptor.data import Arrays, Items, from_objects
+from preceptor.data.sources.stream import Stream, read_all
 from preceptor.data.split import Joined, as_labels
 from preceptor.errors import UsageError
 
@@ -120,3 +122,62 @@ def test_splits_one_after_another() -> None:
     assert known.truth is not None
     assert known.take(torch.tensor([4])).truth.argmax(1).tolist() == [1]  # type: ignore[union-attr]
     assert split.truth is None
+
+
+class Elsewhere(Tensor):
+    """A tensor of another device: it takes no operation but that it is brought to the CPU, or is indexed."""
+
+    @classmethod
+    def __torch_function__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func.__name__ not in {"detach", "cpu", "__get__", "__getitem__", "unbind", "__len__", "size"}:
+            raise TypeError(f"{func.__name__}: can't convert cuda:0 device type tensor to numpy")
+        with torch._C.DisableTorchFunctionSubclass():
+            result = func(*args, **(kwargs or {}))
+        return result.as_subclass(Tensor if func.__name__ == "cpu" else cls) if isinstance(result, Tensor) else result
+
+    def __array__(self, *args: Any, **keys: Any) -> Any:
+        raise TypeError("can't convert cuda:0 device type tensor to numpy")
+
+
+class ElsewhereItems(Dataset[Any]):
+    def __init__(self, inputs: Tensor, labels: Tensor) -> None:
+        self.inputs, self.labels = inputs.as_subclass(Elsewhere), labels.as_subclass(Elsewhere)
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getitem__(self, item: int) -> tuple[Tensor, Tensor]:
+        return self.inputs[item], self.labels[item]
+
+
+class ElsewhereTargets(ElsewhereItems):
+    @property
+    def targets(self) -> Tensor:
+        return self.labels
+
+
+@pytest.mark.parametrize("kind", [ElsewhereItems, ElsewhereTargets])
+def test_samples_of_another_device_are_brought_to_the_cpu(kind: type[ElsewhereItems]) -> None:
+    inputs, labels = torch.randn(12, 3, requires_grad=True), torch.arange(12) % 3
+    items = Items(kind(inputs, labels))
+    assert torch.equal(items.labels, labels)
+    assert torch.equal(items.inputs(torch.tensor([3, 1])), inputs[[3, 1]])
+    assert type(items.inputs(torch.tensor([0]))) is Tensor
+    pair = from_objects((inputs.as_subclass(Elsewhere), labels.as_subclass(Elsewhere)))
+    assert len(pair.train) + len(pair.validation) + len(pair.test) == 12
+    assert torch.equal(as_labels(labels.as_subclass(Elsewhere), "data"), labels)
+
+
+class ElsewhereStream(IterableDataset[Any]):
+    def __iter__(self) -> Any:
+        items = ElsewhereItems(torch.eye(6), torch.arange(6) % 3)
+        return (items[row] for row in range(6))
+
+    def __len__(self) -> int:
+        return 6
+
+
+def test_a_stream_of_another_device_is_too() -> None:
+    held = read_all(Stream(ElsewhereStream()))
+    assert torch.equal(held.values, torch.eye(6))
+    assert torch.equal(held.labels, torch.arange(6) % 3)

@@ -39,7 +39,7 @@ def test_modes_and_flags_come_back_also_after_an_error() -> None:
     network.layers[1].requires_grad_(False)
     network.layers[2].eval()
     before = flags(network)
-    with contextlib.suppress(RuntimeError), left_as_passed(network, None):
+    with contextlib.suppress(RuntimeError), left_as_passed([network]):
         network.eval().requires_grad_(False)
         raise RuntimeError("stop")
     assert flags(network) == before

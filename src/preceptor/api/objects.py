@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ __all__ = [
     "is_section",
     "loaded",
     "module_beside",
+    "passed_teachers",
     "read_teacher",
     "section_of",
     "teacher_section",
@@ -33,7 +34,7 @@ __all__ = [
 
 Settings = Mapping[str, Any]
 AnyData = str | Settings | Data | Dataset[Any] | Pair
-AnyTeacher = str | Path | Settings | Result | nn.Module
+AnyTeacher = str | Path | Settings | Result | nn.Module | Sequence[Any]
 
 
 def section_of(role: str, value: object, key: str = "name") -> dict[str, Any]:
@@ -58,6 +59,8 @@ def teacher_section(teacher: AnyTeacher | None) -> dict[str, Any]:
         return {}
     if isinstance(teacher, Result):
         return {"path": str(teacher.path)}
+    if isinstance(teacher, list | tuple):
+        return {"path": [str(teacher_section(each).get("path")) for each in teacher]}
     section = section_of("teacher", str(teacher) if isinstance(teacher, Path) else teacher, key="path")
     path, beside = section.get("path"), module_beside(teacher)
     if isinstance(path, Path | Result):
@@ -87,6 +90,27 @@ def module_beside(teacher: object) -> nn.Module | None:
     """Return the module in {"path": RUN, "model": module}."""
     beside = teacher.get("model") if isinstance(teacher, Mapping) else None
     return beside if isinstance(beside, nn.Module) else None
+
+
+def passed_teachers(teacher: AnyTeacher | None) -> nn.Module | tuple[nn.Module, ...] | None:
+    """Return the network that a teacher is, or the networks of a list of them; None: it names files.
+
+    Raises:
+        UsageError: when a list holds both.
+    """
+    if isinstance(teacher, Result):
+        return teacher.model
+    if isinstance(teacher, nn.Module):
+        return teacher
+    if not isinstance(teacher, list | tuple) or not any(isinstance(each, nn.Module) for each in teacher):
+        return None
+    networks = [each.model if isinstance(each, Result) else each for each in teacher]
+    for each in networks:
+        if not isinstance(each, nn.Module):
+            raise UsageError(
+                f"teacher: {each} stands beside networks in a list; pass its network: preceptor.load({str(each)!r})"
+            )
+    return tuple(networks)
 
 
 def loaded(data: AnyData) -> Data:

@@ -16,6 +16,7 @@ from preceptor.api.objects import (
     is_section,
     loaded,
     module_beside,
+    passed_teachers,
     read_teacher,
     section_of,
     teacher_section,
@@ -136,8 +137,8 @@ def distill(
         data: as for `teach`.
         teacher: a run folder, an exported file (`.safetensors`) or Hub folder, a weights file with its network
             ({"path": "x.pth", "model": "wrn_40_2"}), a network that comes with weights ({"model": "hf:PLACE"}), the Result
-            of `teach`, or any nn.Module that returns logits. It is frozen and in eval mode throughout. The model beside a
-            path may be a module: a copy of it gets the weights.
+            of `teach`, any nn.Module that returns logits, or a list of several. It is frozen and in eval mode throughout. The
+            model beside a path may be a module: a copy of it gets the weights.
         labels: a folder that `label` made, read instead of running a teacher; a teacher beside it is only compared.
         model: the student, as for `teach`.
         method: a name, a section ({"name": "kd", "temperature": 2.0}), or an Objective.
@@ -212,7 +213,7 @@ def _objects(
 ) -> PythonObjects:
     is_named, beside = isinstance(data, str) or is_section(data), module_beside(teacher)
     samples = None if is_named else loaded(data)
-    network = teacher.model if isinstance(teacher, Result) else teacher if isinstance(teacher, nn.Module) else None
+    network = passed_teachers(teacher)
     if beside is not None:
         notes: list[str] = []
         section, data_of = read_teacher(teacher, "teacher"), loaded(data) if samples is None else samples

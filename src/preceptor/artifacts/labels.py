@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from torch import nn
 
 from preceptor.artifacts.provenance import fingerprint
@@ -14,7 +16,9 @@ from preceptor.labels import LabelStore
 __all__ = ["open_labels"]
 
 
-def open_labels(recipe: AnyRecipe, inputs: StudentInputs, teacher: nn.Module | None, data: Data) -> LabelStore:
+def open_labels(
+    recipe: AnyRecipe, inputs: StudentInputs, teacher: nn.Module | Sequence[nn.Module] | None, data: Data
+) -> LabelStore:
     """Return the stored labels of a recipe, checked against its data, view and teacher.
 
     Raises:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from torch import nn
@@ -25,7 +25,7 @@ def load_teachers(
     section: TeacherSection,
     data: Data,
     *,
-    teacher: nn.Module | None = None,
+    teacher: nn.Module | Sequence[nn.Module] | None = None,
     model: nn.Module | None = None,
     tell: Callable[[str], None] = unheard,
 ) -> list[nn.Module]:
@@ -34,7 +34,7 @@ def load_teachers(
     Args:
         section: names them.
         data: that they will run on.
-        teacher: the one teacher, where it was passed from Python; the section may name the run that it comes from.
+        teacher: the teacher, or several, where they were passed from Python; the section may name the run of the one.
         model: a module like the one teacher's network, in place of its name.
         tell: hears which weights of a checkpoint were taken.
 
@@ -44,7 +44,7 @@ def load_teachers(
     if teacher is not None:
         if isinstance(section.path, str) and not section.path.startswith(PYTHON):
             check_compatibility(f"run {section.path}", TrainingDataInfo.from_run(RunFolder(section.path)), data)
-        return [teacher]
+        return [teacher] if isinstance(teacher, nn.Module) else list(teacher)
     if model is not None and (not isinstance(section.path, str) or section.anchors is not None):
         raise UsageError("teacher.model: a network passed from Python goes with one path, and without anchors")
     if section.weights_key is not None and (section.path is None or section.epoch is not None):

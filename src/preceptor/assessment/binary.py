@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from preceptor.assessment.devices import on_cpu
 from preceptor.assessment.scores import macro_accuracy
 
 __all__ = ["BinaryMetrics", "measure_binary"]
@@ -33,6 +34,7 @@ class BinaryMetrics:
     prevalence: float
 
 
+@on_cpu
 def measure_binary(logits: Float[Tensor, "samples 2"], labels: Int[Tensor, " samples"]) -> BinaryMetrics:
     """Return the scores of two logits.
 

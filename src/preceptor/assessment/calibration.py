@@ -12,6 +12,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from preceptor.assessment.devices import on_cpu
+
 __all__ = [
     "Bin",
     "binned",
@@ -33,6 +35,7 @@ class Bin:
     accuracy: float
 
 
+@on_cpu
 def reliability(
     logits: Float[Tensor, "samples classes"],
     labels: Int[Tensor, " samples"],
@@ -58,6 +61,7 @@ def reliability(
     return [Bin(int(n), float(c), float(a)) for n, c, a in zip(count, mean, accuracy, strict=True)]
 
 
+@on_cpu
 def expected_calibration_error(
     logits: Float[Tensor, "samples classes"],
     labels: Int[Tensor, " samples"],
@@ -79,6 +83,7 @@ def expected_calibration_error(
     return sum(b.count * abs(b.accuracy - b.confidence) for b in table) / max(sum(b.count for b in table), 1)
 
 
+@on_cpu
 def maximum_calibration_error(
     logits: Float[Tensor, "samples classes"], labels: Int[Tensor, " samples"], *, bins: int = 15
 ) -> float:
@@ -91,6 +96,7 @@ def maximum_calibration_error(
     return max(abs(b.accuracy - b.confidence) for b in reliability(logits, labels, bins=bins) if b.count)
 
 
+@on_cpu
 def classwise_calibration_error(
     logits: Float[Tensor, "samples classes"],
     labels: Int[Tensor, " samples"],

@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from preceptor.assessment.devices import on_cpu
 from preceptor.divergences import kl, log_soften
 
 __all__ = ["Fidelity", "compare"]
@@ -45,6 +46,7 @@ class Fidelity:
     logit_distance: float
 
 
+@on_cpu
 def compare(
     logits: Float[Tensor, "samples classes"],
     reference: Float[Tensor, "samples classes"],

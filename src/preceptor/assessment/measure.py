@@ -15,6 +15,7 @@ from preceptor.assessment.calibration import (
     maximum_calibration_error,
     reliability,
 )
+from preceptor.assessment.devices import on_cpu
 from preceptor.assessment.multilabel import MultilabelMetrics, measure_multilabel
 from preceptor.assessment.scores import (
     BrierDecomposition,
@@ -66,6 +67,7 @@ class Metrics:
         return {name: value for name, value in {**own, **extra, **truth}.items() if value is not None}
 
 
+@on_cpu
 def measure(
     logits: Float[Tensor, "samples classes"],
     labels: Int[Tensor, samples * wide],
@@ -159,6 +161,7 @@ class Profile:
         return {**self.metrics.as_dict(), **brier, **own}
 
 
+@on_cpu
 def profile(
     logits: Float[Tensor, "samples classes"],
     labels: Int[Tensor, " samples"],

@@ -8,6 +8,8 @@ import numpy as np
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from preceptor.assessment.devices import on_cpu
+
 __all__ = ["MultilabelMetrics", "measure_multilabel"]
 
 
@@ -37,6 +39,7 @@ class MultilabelMetrics:
     prevalence: float
 
 
+@on_cpu
 def measure_multilabel(
     logits: Float[Tensor, "samples classes"], labels: Int[Tensor, "samples classes"]
 ) -> MultilabelMetrics:

@@ -8,6 +8,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from preceptor.assessment.devices import on_cpu
+
 __all__ = [
     "BrierDecomposition",
     "accuracy",
@@ -20,6 +22,7 @@ __all__ = [
 ]
 
 
+@on_cpu
 def accuracy(logits: Float[Tensor, "samples classes"], labels: Int[Tensor, " samples"], *, top: int = 1) -> float:
     """Return the share of samples whose label is among the `top` largest logits.
 
@@ -31,6 +34,7 @@ def accuracy(logits: Float[Tensor, "samples classes"], labels: Int[Tensor, " sam
     return float((best == labels[:, None]).any(1).double().mean())
 
 
+@on_cpu
 def macro_accuracy(logits: Float[Tensor, "samples classes"], labels: Int[Tensor, " samples"]) -> float:
     """Return the accuracy of each class that occurs, averaged over these classes.
 
@@ -45,11 +49,13 @@ def macro_accuracy(logits: Float[Tensor, "samples classes"], labels: Int[Tensor,
     )
 
 
+@on_cpu
 def nll(logits: Float[Tensor, "samples classes"], labels: Int[Tensor, " samples"]) -> float:
     """Return the mean negative log-likelihood of the labels in nats."""
     return float(-torch.log_softmax(logits.double(), 1).gather(1, labels[:, None]).mean())
 
 
+@on_cpu
 def brier_score(logits: Float[Tensor, "samples classes"], labels: Int[Tensor, " samples"]) -> float:
     """Return the mean squared distance of softmax to one-hot, summed over classes, in [0, 2]."""
     probability = torch.softmax(logits.double(), 1)
@@ -74,6 +80,7 @@ class BrierDecomposition:
     remainder: float
 
 
+@on_cpu
 def brier_decomposition(
     logits: Float[Tensor, "samples classes"], labels: Int[Tensor, " samples"], *, bins: int = 15
 ) -> BrierDecomposition:
@@ -110,6 +117,7 @@ def brier_decomposition(
     return BrierDecomposition(reliability, resolution, uncertainty, score - (reliability - resolution + uncertainty))
 
 
+@on_cpu
 def entropy(logits: Float[Tensor, "samples classes"]) -> float:
     """Return the mean entropy of the distributions in nats, in [0, log classes].
 
@@ -121,6 +129,7 @@ def entropy(logits: Float[Tensor, "samples classes"]) -> float:
     return float(-(log_probs.exp() * log_probs).sum(1).mean())
 
 
+@on_cpu
 def sharpness(logits: Float[Tensor, "samples classes"]) -> float:
     """Return the mean of sum_c p_c^2, in [1 / classes, 1]: 1 for a network that is always certain.
 

@@ -8,11 +8,14 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional
 
+from preceptor.assessment.devices import on_cpu
+
 __all__ = ["fit_temperature"]
 
 _LOG_RANGE = (math.log(1e-3), math.log(1e3))
 
 
+@on_cpu
 def fit_temperature(logits: Float[Tensor, "samples classes"], labels: Int[Tensor, " samples"]) -> float:
     """Return the temperature t > 0 that minimises the NLL of softmax(logits / t); accuracy is not touched by it.
 

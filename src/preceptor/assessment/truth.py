@@ -13,6 +13,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from preceptor.assessment.calibration import binned
+from preceptor.assessment.devices import on_cpu
 from preceptor.divergences import kl
 
 __all__ = ["TruthMetrics", "distance_to_truth"]
@@ -51,6 +52,7 @@ class TruthMetrics:
     calibration_error: float
 
 
+@on_cpu
 def distance_to_truth(
     logits: Float[Tensor, "samples classes"], truth: Float[Tensor, "samples classes"]
 ) -> TruthMetrics:

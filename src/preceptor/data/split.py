@@ -19,7 +19,7 @@ from preceptor.data.images.crops import pixels_of
 from preceptor.errors import UsageError
 from preceptor.types import View
 
-__all__ = ["Arrays", "Items", "Joined", "Split", "as_labels", "stacked"]
+__all__ = ["Arrays", "Items", "Joined", "Split", "as_labels", "on_cpu", "stacked"]
 
 _COMPARED = 64  # samples of a Dataset that stand for all where reading all would cost too much
 _WIDE = (torch.uint16, torch.uint32, torch.uint64)
@@ -186,7 +186,7 @@ class Items(Split):
     def _read_labels(self) -> Tensor:
         is_changed = isinstance(self._dataset, _HasTargetTransform) and self._dataset.target_transform is not None
         if isinstance(self._dataset, _HasTargets) and not is_changed:
-            labels = self._targets(self._dataset.targets)
+            labels = self._targets(on_cpu(self._dataset.targets))
             if labels is not None:
                 return labels
         return as_labels(np.asarray([self._pair(item)[1] for item in self._rows.tolist()]), "data")
@@ -219,7 +219,12 @@ class Items(Split):
             raise UsageError(
                 f"data: item {item} of the Dataset is of type {type(pair).__name__}{keys}, expected (input, label)"
             )
-        return pair
+        return on_cpu(pair[0]), on_cpu(pair[1])
+
+
+def on_cpu(values: Any) -> Any:
+    """Return a tensor on the CPU, without gradients; anything else as it is."""
+    return values.detach().cpu() if isinstance(values, Tensor) else values
 
 
 def stacked(values: Sequence[Any], names: Sequence[str]) -> Tensor:
@@ -284,7 +289,7 @@ def as_labels(values: NDArray[Any] | Tensor, where: str, num_classes: int | None
     Raises:
         UsageError: for a label that is no whole number or out of range; the message names the first and its row.
     """
-    array = np.asarray(values)
+    array = np.asarray(on_cpu(values))
     if array.ndim == 2 and array.shape[1] > 1 and array.dtype.kind in "iufb" and num_classes is None:
         return _as_multilabels(array, where)
     if array.ndim != 1 or array.dtype.kind not in "iufb":

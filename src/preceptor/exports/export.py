@@ -185,10 +185,10 @@ def _write(network: nn.Module, metadata: ModelMetadata, to: Path) -> Exported:
 def _network(run: str | Path | Result, folder: RunFolder, weights: Path, model: AnyModel | None) -> nn.Module:
     """Return the run's network with these weights, even where a Result's model has been changed since."""
     if not isinstance(run, Result) or model is not None:
-        return load_run_network(folder, weights, model=model, key="--model").eval()
+        return load_run_network(folder, weights, model=model, key="--model").eval().float()
     network = copy.deepcopy(run.model).cpu()
     load_weights(network, weights)
-    return network.eval()
+    return network.eval().float()
 
 
 def _test_data(run: str | Path | Result, folder: RunFolder) -> Split:

@@ -85,7 +85,7 @@ class RunComponents:
 def find_teachers(
     resolved: ResolvedRecipe,
     inputs: LoadedInputs,
-    teacher: nn.Module | None,
+    teacher: nn.Module | Sequence[nn.Module] | None,
     tell: Callable[[str], None] = unheard,
 ) -> TeacherSet:
     """Return the teachers of a recipe, or their outputs where they are stored.

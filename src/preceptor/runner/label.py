@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -50,7 +50,11 @@ class Labelled:
 
 
 def label(
-    recipe: LabelRecipe, data: Data | None = None, teacher: nn.Module | None = None, *, show: bool = True
+    recipe: LabelRecipe,
+    data: Data | None = None,
+    teacher: nn.Module | Sequence[nn.Module] | None = None,
+    *,
+    show: bool = True,
 ) -> Labelled:
     """Store the teacher's outputs for every training sample in `recipe.views` views; several processes share the work.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -26,7 +27,7 @@ class PythonObjects:
 
     data: Data | None = None
     model: nn.Module | None = None
-    teacher: nn.Module | None = None
+    teacher: nn.Module | Sequence[nn.Module] | None = None
     objective: Objective | None = None
     unlabelled: Data | None = None
 

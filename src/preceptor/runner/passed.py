@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from torch import nn
@@ -12,12 +12,15 @@ from preceptor.errors import UsageError
 __all__ = ["check_apart", "frozen_note", "left_as_passed"]
 
 
+Passed = nn.Module | Sequence[nn.Module] | None
+
+
 @contextmanager
-def left_as_passed(*networks: nn.Module | None) -> Iterator[None]:
+def left_as_passed(passed: Passed) -> Iterator[None]:
     """Restore at the end which modules are in training mode and which parameters take gradients."""
-    passed = [network for network in networks if network is not None]
-    modes = [(module, module.training) for network in passed for module in network.modules()]
-    flags = [(parameter, parameter.requires_grad) for network in passed for parameter in network.parameters()]
+    networks = _networks(passed)
+    modes = [(module, module.training) for network in networks for module in network.modules()]
+    flags = [(parameter, parameter.requires_grad) for network in networks for parameter in network.parameters()]
     try:
         yield
     finally:
@@ -27,17 +30,21 @@ def left_as_passed(*networks: nn.Module | None) -> Iterator[None]:
             parameter.requires_grad_(takes_gradient)
 
 
-def check_apart(teacher: nn.Module | None, student: nn.Module | None) -> None:
+def check_apart(teacher: Passed, student: nn.Module | None) -> None:
     """Check that a teacher and a student are two networks.
 
     Raises:
         UsageError: when they share parameters.
     """
-    if teacher is None or student is None:
+    if student is None:
         return
-    shared = {id(parameter) for parameter in teacher.parameters()} & {id(each) for each in student.parameters()}
-    if shared or teacher is student:
+    own = {id(parameter) for parameter in student.parameters()}
+    if any(each is student or own & {id(p) for p in each.parameters()} for each in _networks(teacher)):
         raise UsageError("teacher: shares its parameters with the student; pass copy.deepcopy(teacher) as one of them")
+
+
+def _networks(passed: Passed) -> list[nn.Module]:
+    return [] if passed is None else [passed] if isinstance(passed, nn.Module) else list(passed)
 
 
 def frozen_note(student: nn.Module) -> tuple[str, ...]:

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import re
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
+from urllib.error import URLError
 
 import pytest
 import torch
@@ -112,3 +114,52 @@ def test_dotted_paths_are_those_of_timm_and_a_wrong_one_names_the_nearest() -> N
 def test_what_cannot_be_is_refused(name: str, samples: DataSpec, options: dict[str, object], said: str) -> None:
     with pytest.raises(UsageError, match=re.escape(said)):
         make(name, samples, options)
+
+
+@pytest.mark.parametrize("prefix", ["timm:resnet10t", "torchvision:resnet18"])
+def test_the_number_of_outputs_is_the_datas(prefix: str) -> None:
+    assert adapted(prefix, IMAGES, num_classes=10)(torch.randn(2, 3, 32, 32)).shape == (2, 10)
+    for wrong in (0, 1000):
+        with pytest.raises(
+            UsageError, match=rf"^model\.num_classes: {wrong}, and the data have 10 classes; leave it out$"
+        ):
+            adapted(prefix, IMAGES, num_classes=wrong)
+
+
+class Requests:
+    """The hub's client where there is no network."""
+
+    tried = 0
+
+    def head(self, *_args: object, **_keys: object) -> object:
+        Requests.tried += 1
+        raise OSError("Name or service not known")
+
+
+def test_without_a_network_missing_weights_are_said_after_one_try(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    constants, utils = (import_module(f"huggingface_hub.{name}") for name in ("constants", "utils"))
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(utils, "get_session", Requests)
+    Requests.tried = 0
+    with pytest.raises(
+        UsageError, match=r"^model\.pretrained: the weights of timm:resnet10t are not on this machine, [^\n]*$"
+    ):
+        adapted("timm:resnet10t", IMAGES, pretrained=True)
+    assert Requests.tried == 1
+    assert "Retrying" not in capfd.readouterr().err
+    assert constants.HF_HUB_OFFLINE is False
+
+
+def test_of_torchvision_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*_args: object, **_keys: object) -> object:
+        raise URLError("Name or service not known")
+
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    monkeypatch.setattr("torch.hub.urlopen", refused)
+    with pytest.raises(
+        UsageError, match=r"^model\.weights: those of torchvision:resnet18 are not on this machine, [^\n]*$"
+    ):
+        adapted("torchvision:resnet18", IMAGES, weights="DEFAULT")

@@ -286,3 +286,21 @@ def test_suffixes_of_a_feature_are_applied_to_what_its_module_gives_or_takes() -
 def test_a_named_feature_takes_no_suffix() -> None:
     with pytest.raises(UsageError, match=r"feature block1:4x4: block1 takes no suffix; .* module's path: layer1:4x4"):
         observe(create("resnet8", num_classes=10), ["block1:4x4"])
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float16, torch.bfloat16])
+def test_a_network_of_another_precision_runs_in_it_and_its_features_are_float32(dtype: torch.dtype) -> None:
+    network, inputs = Mine().eval(), torch.randn(5, 4)
+    expected = observe(network, ["body"])(inputs)
+    outputs = observe(copy.deepcopy(network).to(dtype), ["body"])(inputs)
+    assert outputs.logits.dtype == dtype
+    assert outputs.features["body"].dtype == torch.float32
+    tolerance = 1e-5 if dtype == torch.float64 else 0.05
+    assert torch.allclose(outputs.logits.float(), expected.logits, atol=tolerance)
+    assert torch.allclose(outputs.features["body"], expected.features["body"], atol=tolerance)
+
+
+def test_a_network_of_several_precisions_gets_its_inputs_as_they_are() -> None:
+    network = Mine()
+    network.unused.double()
+    assert observe(network, ())(torch.randn(5, 4)).logits.dtype == torch.float32

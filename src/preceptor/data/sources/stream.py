@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader, IterableDataset
 from preceptor.data.augment.views import VIEWS
 from preceptor.data.loader import LoaderSettings
 from preceptor.data.reader import check_views
-from preceptor.data.split import Arrays, Split, as_labels, stacked
+from preceptor.data.split import Arrays, Split, as_labels, on_cpu, stacked
 from preceptor.errors import UsageError
 from preceptor.types import Batch
 
@@ -205,5 +205,5 @@ def _stacked(samples: Sequence[Any], position: int) -> tuple[Tensor, Tensor]:
                 f"data: sample {place} of the stream is of type {type(sample).__name__}, expected (input, label)"
             )
     names = [f"sample {place} of the stream" for place in range(position, position + len(samples))]
-    labels = as_labels(np.asarray([sample[1] for sample in samples]), "data")
-    return stacked([sample[0] for sample in samples], names), labels
+    labels = as_labels(np.asarray([on_cpu(sample[1]) for sample in samples]), "data")
+    return stacked([on_cpu(sample[0]) for sample in samples], names), labels

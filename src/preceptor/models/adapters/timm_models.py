@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import importlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from statistics import fmean
 from typing import Any
 
@@ -45,11 +47,19 @@ def make(name: str, data_spec: DataSpec, options: Mapping[str, Any], *, loads_we
         near = did_you_mean(name, timm.list_models(), otherwise="timm.list_models() names them")
         raise UsageError(f"model: timm has no {name!r}{near}")
     rest.setdefault("in_chans", 3 if is_pretrained and channels == 1 else channels)
+    downloads = is_pretrained and not loads_weights
+    is_offline = downloads and not _reaches_hub()
     try:
-        network: nn.Module = timm.create_model(
-            name, pretrained=is_pretrained and not loads_weights, num_classes=data_spec.num_classes, **rest
-        )
+        with _offline() if is_offline else nullcontext():
+            network: nn.Module = timm.create_model(
+                name, pretrained=downloads, num_classes=data_spec.num_classes, **rest
+            )
     except (*REFUSALS, OSError) as error:
+        if is_offline and isinstance(error, OSError):
+            raise UsageError(
+                f"model.pretrained: the weights of {title} are not on this machine, and the Hugging Face hub, where they are, "
+                "cannot be reached"
+            ) from error
         keys = ", ".join(f"{key}={value}" for key, value in {"pretrained": is_pretrained, **rest}.items())
         raise UsageError(f"model: {title} cannot be made with {keys}: {first_line(error)}") from error
     stated: Mapping[str, Any] = network.pretrained_cfg  # type: ignore[assignment]
@@ -66,6 +76,30 @@ def make(name: str, data_spec: DataSpec, options: Mapping[str, Any], *, loads_we
         trained_classes=int(stated.get("num_classes") or 0) if is_pretrained else None,
     )
     return wrap_network(title, network, data_spec, native, overrides, loads_weights=loads_weights)
+
+
+def _reaches_hub() -> bool:
+    """Try once, where the hub's own client tries ten times, for a minute."""
+    constants, utils = (importlib.import_module(f"huggingface_hub.{name}") for name in ("constants", "utils"))
+    if constants.HF_HUB_OFFLINE:
+        return False
+    try:
+        utils.get_session().head(constants.ENDPOINT, timeout=5)
+    except Exception:  # whatever its HTTP client raises
+        return False
+    return True
+
+
+@contextmanager
+def _offline() -> Iterator[None]:
+    """Let the hub's client look in its cache alone."""
+    constants: Any = importlib.import_module("huggingface_hub.constants")
+    before = constants.HF_HUB_OFFLINE
+    constants.HF_HUB_OFFLINE = True
+    try:
+        yield
+    finally:
+        constants.HF_HUB_OFFLINE = before
 
 
 def _fixed_size(network: nn.Module, patches: type[Any], stated: tuple[int, ...]) -> tuple[int, int] | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
+from urllib.error import URLError
 
 from torch import nn
 
@@ -46,6 +47,10 @@ def make(name: str, data_spec: DataSpec, options: Mapping[str, Any], *, loads_we
         else:
             network = models.get_model(name, weights=str(weights), **rest)
             _set_outputs(network, data_spec.num_classes)
+    except URLError as error:
+        raise UsageError(
+            f"model.weights: those of {title} are not on this machine, and cannot be downloaded ({error.reason})"
+        ) from error
     except (*REFUSALS, OSError) as error:
         keys = ", ".join(f"{key}={value}" for key, value in options.items()) or "no keys"
         raise UsageError(f"model: {title} cannot be made with {keys}: {first_line(error)}") from error

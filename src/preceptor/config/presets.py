@@ -116,9 +116,7 @@ _MIXED_PAIRS: Mapping[tuple[str, str, str], Nested] = {
     for method in ("kd_plus", "pe_bkd")
     for pair, (share, alphas, alpha) in _MIXED.items()
 }
-_BEYOND: Nested = {
-    "inputs": {"name": "kd_plus", "real_share": 0.3, "match": "real_batches", "search_every": 50 / 240}
-}
+_BEYOND: Nested = {"inputs": {"name": "kd_plus", "real_share": 0.3, "match": "real_batches", "search_every": 50 / 240}}
 _NESTEROV: Nested = {"optim": {"nesterov": True}}
 
 PRESETS: dict[str, Preset] = {

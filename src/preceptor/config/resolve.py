@@ -145,7 +145,9 @@ def _beyond_the_run(recipe: AnyRecipe, objective: Sum, policy: Policy, plan: Pla
             late.append(f"{recipe.terms_key}.{name}.ramp_epochs: {term['ramp_epochs']:g} epochs are not reached")
     milestones = [m for m in plan.learning_rate.schedule.milestones if m >= epochs]
     if milestones and plan.learning_rate.schedule.name == "step":
-        late.append(f"schedule.milestones: {first_few([f'{m:g}' for m in milestones])} leave no epoch at the lower rate")
+        late.append(
+            f"schedule.milestones: {first_few([f'{m:g}' for m in milestones])} leave no epoch at the lower rate"
+        )
     lines = [f"warning: {line} in a run of {epochs} epochs; a time below 1 is a share of the run" for line in late]
     switches = [epoch for epoch in recipe.student_inputs.teacher.switch_epochs or () if epoch > epochs]
     if switches:

@@ -11,7 +11,19 @@ from dataclasses import dataclass
 
 from preceptor.types import Progress
 
-__all__ = ["SCHEDULES", "Constant", "Cosine", "Cycle", "FadeIn", "FadeOut", "Linear", "Schedule", "StepAt", "WarmUp", "in_epochs"]
+__all__ = [
+    "SCHEDULES",
+    "Constant",
+    "Cosine",
+    "Cycle",
+    "FadeIn",
+    "FadeOut",
+    "Linear",
+    "Schedule",
+    "StepAt",
+    "WarmUp",
+    "in_epochs",
+]
 
 
 def in_epochs(time: float, epochs: int) -> float:

@@ -36,7 +36,9 @@ class Averaging(Settings):
         "none"
     )
     start: Annotated[float, Field(ge=0, description="the first epoch that counts; below 1: share of the run")] = 0.625
-    decay: Annotated[float, Field(ge=0, lt=1, description="of ema: what is kept of the average at each step, at most")] = 0.999
+    decay: Annotated[
+        float, Field(ge=0, lt=1, description="of ema: what is kept of the average at each step, at most")
+    ] = 0.999
 
     def first_epoch(self, epochs: int) -> int:
         """Return the first epoch that counts in a run of so many.

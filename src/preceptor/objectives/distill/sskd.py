@@ -181,7 +181,9 @@ class SSKD(Objective):
 
     def pretraining(self) -> Stage | None:
         """Train the teacher's head."""
-        return Stage(Matching(self.teacher_head), self.stage_epochs, trains="objective", lr=0.05, milestones=(0.5, 0.75))
+        return Stage(
+            Matching(self.teacher_head), self.stage_epochs, trains="objective", lr=0.05, milestones=(0.5, 0.75)
+        )
 
     def loss(self, step: Step) -> Tensor:
         """Return the weighted sum of both losses; without labels, the teacher's choice for the upright image is used."""

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ from preceptor.config.sections import DistillRecipe, TeachRecipe
 from preceptor.config.terms import resolve_terms
 from preceptor.errors import UsageError
 from preceptor.objectives.distill import METHODS
+from preceptor.training import LearningRate
+from preceptor.types import Progress
 
 
 def student(*words: str) -> DistillRecipe:
@@ -25,11 +28,18 @@ def terms(recipe: DistillRecipe) -> dict[str, dict[str, Any]]:
     return resolve_terms(recipe.method, "method", has_teacher=True)
 
 
+def falls(recipe: DistillRecipe, epochs: int) -> list[int]:
+    """Return the first epochs at a lower rate."""
+    rate = LearningRate(1.0, recipe.schedule)
+    rates = [rate(Progress(epoch, epochs, 0.0)) for epoch in range(1, epochs + 1)]
+    return [epoch for epoch, (before, now) in enumerate(pairwise(rates), start=2) if now < before]
+
+
 def test_the_research_protocol_in_one_word() -> None:
     recipe = student("preset=crd-protocol", "teacher.model=wrn_40_2", "model=wrn_16_2", "method=dkd")
     assert (recipe.epochs, recipe.batch_size, recipe.optim.lr, recipe.optim.weight_decay) == (240, 64, 0.05, 5e-4)
     assert recipe.schedule.name == "step"
-    assert recipe.schedule.milestones == (150, 180, 210)
+    assert falls(recipe, 240) == [151, 181, 211]
     assert terms(recipe)["dkd"]["nontarget_weight"] == 6.0
     assert student("preset=crd-protocol", "model=MobileNetV2").optim.lr == 0.01
 
@@ -39,6 +49,14 @@ def test_ones_own_keys_win() -> None:
     recipe = student(*words, "method.nontarget_weight=3", "epochs=5", "optim.lr=0.2")
     assert terms(recipe)["dkd"]["nontarget_weight"] == 3.0
     assert (recipe.epochs, recipe.optim.lr, recipe.optim.momentum) == (5, 0.2, 0.9)
+
+
+def test_a_protocol_of_another_length_keeps_its_shape() -> None:
+    words = ["preset=crd-protocol", "teacher.model=wrn_40_2", "model=wrn_16_2", "method=reviewkd"]
+    recipe = student(*words, "epochs=24")
+    assert falls(recipe, 24) == [16, 19, 22]
+    weight = terms(recipe)["reviewkd"]["weight"]
+    assert (weight["schedule"], weight["peak"], 24 * weight["over"]) == ("warmup", 5.0, pytest.approx(2))
 
 
 def test_a_pair_without_weights_of_its_own_has_the_methods(tmp_path: Path) -> None:
@@ -87,16 +105,45 @@ def test_kd_plus_and_its_search_by_name_or_as_published() -> None:
     assert searched.inputs.hyperparameters == {"search": True, "alpha": 0.5}
     assert student("model=resnet8", "method=pe_bkd", "inputs=mixup").inputs.hyperparameters == {}
     published = student("model=resnet8", "method=pe_bkd", "preset=pe-bkd-protocol")
-    assert published.inputs.hyperparameters == {"search": True, "real_share": 0.3, "match": "real_batches"}
+    expected = {"search": True, "real_share": 0.3, "match": "real_batches", "search_every": 50 / 240}
+    assert published.inputs.hyperparameters == expected
     assert (published.epochs, published.optim.weight_decay) == (240, 1e-4)
     assert student("model=resnet8", "method=rco").teacher.anchors == "kept"
+
+
+@pytest.mark.parametrize("method", ["kd_plus", "pe_bkd"])
+@pytest.mark.parametrize(
+    ("teacher", "model", "share", "alphas", "alpha"),
+    [
+        ("wrn_40_2", "wrn_16_2", 0.3, [0.1, 0.5, 1.0], 1.0),
+        ("resnet110", "resnet32", 0.3, [0.1, 0.5, 1.0], 0.1),
+        ("vgg13", "vgg8", 0.3, [0.1, 1.0], 1.0),
+        ("resnet32x4", "resnet8x4", 0.3, [0.1, 1.0], 0.1),
+        ("ResNet50", "vgg8", 0.3, [0.1, 0.5, 1.0], 0.1),
+        ("resnet32x4", "ShuffleV2", 0.1, [0.1, 1.0], 0.1),
+        ("wrn_40_2", "ShuffleV1", 0.1, [0.1, 0.5, 1.0], 0.1),
+    ],
+)
+def test_kd_plus_of_a_published_pair(
+    method: str, teacher: str, model: str, share: float, alphas: list[float], alpha: float
+) -> None:
+    words = ["preset=pe-bkd-protocol", f"teacher.model={teacher}", f"model={model}", f"method={method}"]
+    found = student(*words).inputs.hyperparameters
+    assert (found["real_share"], found["alphas"], found["alpha"], found["match"]) == (
+        share,
+        alphas,
+        alpha,
+        "real_batches",
+    )
+    own = student(*words, "inputs.real_share=0.5", "inputs.alpha=0.7").inputs.hyperparameters
+    assert (own["real_share"], own["alpha"], own["alphas"]) == (0.5, 0.7, alphas)
 
 
 def test_presets_name_what_there_is() -> None:
     for preset in PRESETS.values():
         assert set(preset.methods) <= {*METHODS, *PROCEDURES}
         for method, teacher, model in preset.pairs:
-            assert method in METHODS
+            assert method in {*METHODS, *PROCEDURES}
             assert {teacher, model} <= set(models.names())
             words = [f"preset={name}" for name in PRESETS if PRESETS[name] is preset]
             recipe = student(*words, f"teacher.model={teacher}", f"model={model}", f"method={method}")

@@ -56,6 +56,34 @@ def test_every_schedule_stays_between_0_and_its_peak(epochs: int, share: float) 
     assert all(0 <= kind(2.5)(progress) <= 2.5 for kind in SCHEDULES.values())
 
 
+@pytest.mark.parametrize(
+    ("epochs", "expected"), [(240, [0.05, 0.1, 0.15]), (24, [0.5, 1.0, 1.0]), (40, [0.3, 0.6, 0.9]), (2, [1.0, 1.0])]
+)
+def test_times_below_1_are_shares_of_the_run(epochs: int, expected: list[float]) -> None:
+    """By default the warm-up is that of DKD, 20 of 240 epochs, and the step comes after 50 of 240."""
+    weights = [WarmUp(1.0)(Progress(e, epochs, 0.0)) for e in range(1, len(expected) + 1)]
+    assert weights == pytest.approx(expected, rel=1e-5)
+    assert [WarmUp(3.0)(Progress(e, 240, 0.0)) for e in range(1, 241)] == [
+        WarmUp(3.0, 20)(Progress(e, 240, 0.0)) for e in range(1, 241)
+    ]
+    assert next(e for e in range(1, 241) if StepAt()(Progress(e, 240, 0.0))) == 51
+    assert next(e for e in range(1, 101) if StepAt(start_at=0.29)(Progress(e, 100, 0.0))) == 30
+
+
+def test_the_largest_weight_of_a_run() -> None:
+    assert [WarmUp(2.0, 20).largest(epochs) for epochs in (2, 20, 30)] == pytest.approx([0.2, 2.0, 2.0])
+    assert [StepAt(1.0, 5).largest(epochs) for epochs in (5, 6)] == [0.0, 1.0]
+    assert all(kind(-2.5).largest(epochs) == pytest.approx(2.5) for kind in SCHEDULES.values() for epochs in (1, 2, 7))
+
+
+@pytest.mark.parametrize("kind", [FadeIn, FadeOut])
+def test_a_fade_takes_shares_only(kind: type[FadeIn | FadeOut]) -> None:
+    with pytest.raises(ValueError, match=r"end: 10 is not in \[0, 1\]; it is a share of the run"):
+        kind(1.0, 0.5, 10)
+    with pytest.raises(ValueError, match=r"start: -1 is not in \[0, 1\]"):
+        kind(1.0, -1.0, 1.0)
+
+
 def test_a_warm_up_over_no_epochs_is_none() -> None:
     assert WarmUp(2.0, 0)(Progress(1, 10, 0.0)) == 2.0
 

@@ -56,10 +56,36 @@ def test_swa_is_the_mean_of_the_weights_at_the_ends_of_epochs(start: float, firs
 
 def test_ema_is_the_decaying_mean_of_the_weights_after_steps() -> None:
     first, *others = weights(EPOCHS * BATCHES)[BATCHES:]
-    expected = first
-    for weight in others:
-        expected = 0.9 * expected + 0.1 * weight
-    torch.testing.assert_close(averaged(Averaging(name="ema", start=2, decay=0.9)), expected)
+    for decay in (0.5, 0.999):
+        expected = first
+        for count, weight in enumerate(others, start=1):
+            kept = min(decay, (1 + count) / (10 + count))
+            expected = kept * expected + (1 - kept) * weight
+        torch.testing.assert_close(averaged(Averaging(name="ema", start=2, decay=decay)), expected)
+
+
+def test_ema_forgets_the_first_weights_in_a_run_shorter_than_its_memory() -> None:
+    """Of the first of 100 weights less than a millionth is left, and of 10,000 it keeps what `decay` says."""
+    averaging, left = Averaging(name="ema", decay=0.999), 1.0
+    for count in range(1, 100):
+        left *= averaging.decay_after(count)
+    assert left < 1e-6
+    assert averaging.decay_after(10_000) == 0.999
+
+
+@pytest.mark.parametrize("start", [1, 0.625])
+def test_the_ema_of_a_short_run_is_as_good_as_its_last_weights(tmp_path: Path, start: float) -> None:
+    result = preceptor.teach(
+        data="digits",
+        model="mlp",
+        epochs=3,
+        averaging={"name": "ema", "start": start},
+        engine="plain",
+        out=tmp_path / "run",
+        progress=False,
+    )
+    plain = result.record.history[-1]["validation"]
+    assert result.record.validation["accuracy"] > plain["accuracy"] - 0.05
 
 
 def test_without_an_average_the_weights_are_the_last_ones() -> None:

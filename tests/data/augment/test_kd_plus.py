@@ -55,12 +55,44 @@ def test_a_search_changes_the_policy_of_the_run_only() -> None:
         measured.append([each.inputs for each in batches])  # type: ignore[attr-defined]
         return -float(len(measured))
 
-    search.begin(3, disagreement)
+    search.begin(2, disagreement)
     assert isinstance(loader.policy, KDPlus)
     assert (loader.policy.alpha, loader.policy.patch_size, loader.policy.real_share) == (0.1, 2, 0.5)
-    expected = loader.showing(MixPatch(alpha=1.0, patch_size=4)).batches(3)
+    expected = loader.showing(MixPatch(alpha=1.0, patch_size=4)).batches(2)
     assert all(one.equal(other.inputs) for one, other in zip(measured[1], expected, strict=True))
     assert KDPlus().region_search(loader, (30,), 8) is None
+
+
+def searches(policy: KDPlus, length: int) -> list[int]:
+    """Return the epochs that begin with a search in a run whose real batches fill `length` epochs."""
+    epochs = policy.epochs(length)
+    search = policy.region_search(policy_loader(policy), (1, 4, 4), epochs)
+    assert search is not None
+    return [epoch for epoch in range(1, epochs + 1) if search.begin(epoch, lambda batches, temperature: 0.0)]
+
+
+@pytest.mark.parametrize("every", [50, 50 / 240])
+@pytest.mark.parametrize(
+    ("share", "expected"), [(0.3, [166, 332, 498, 664]), (0.1, [500, 1000, 1500, 2000]), (0.7, [71, 142, 213, 284])]
+)
+def test_searches_come_when_the_released_code_makes_them(every: float, share: float, expected: list[int]) -> None:
+    """Their interval is int(50 / share), in a run of int(240 / share) epochs."""
+    policy = KDPlus(real_share=share, search=True, search_every=every, match="real_batches")
+    assert searches(policy, 240) == expected
+
+
+def test_an_interval_in_epochs_grows_only_with_the_run() -> None:
+    assert searches(KDPlus(real_share=0.3, search=True, search_every=5), 24) == [5, 10, 15, 20]
+    assert searches(KDPlus(real_share=0.3, search=True), 24) == [5, 10, 15, 20]
+    assert searches(KDPlus(real_share=0.3, search=True), 2) == [2]
+
+
+def test_a_search_after_the_end_is_told() -> None:
+    late = KDPlus(search=True, search_every=50, match="real_batches")
+    assert late.notes(80) == (
+        "warning: inputs.search_every: the first search would come in epoch 166 of 80; a time below 1 is a share of the run",
+    )
+    assert late.notes(166) == KDPlus(search_every=50).notes(2) == KDPlus(search=True).notes(2) == ()
 
 
 def test_what_cannot_be_is_refused() -> None:

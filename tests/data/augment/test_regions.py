@@ -33,17 +33,21 @@ def test_the_region_with_the_greatest_disagreement_is_mixed_in() -> None:
 
     found = search(moves)
     assert found.region == (0.5, 8)
-    assert found.begin(4, disagreement) == "epoch 4: mixing with alpha 1, patches of 4, where KL is 0.7"
+    assert found.begin(3, disagreement) == "epoch 3: mixing with alpha 1, patches of 4, where KL is 0.7"
     assert moves == [found.region] == [(1.0, 4)]
-    torch.testing.assert_close(torch.tensor(measured), torch.tensor([[*region, 4, 4.0] for region in CANDIDATES]))
+    torch.testing.assert_close(torch.tensor(measured), torch.tensor([[*region, 3, 4.0] for region in CANDIDATES]))
 
 
 def test_a_search_is_due_every_few_epochs_but_not_before_the_first() -> None:
     moves: list[Region] = []
     regions = search(moves)
-    due = [epoch for epoch in range(1, 9) if regions.begin(epoch, lambda batches, temperature: 0.0) is not None]
-    assert due == [4, 7]
-    assert moves == [CANDIDATES[0]] * 2
+    due = [epoch for epoch in range(1, 10) if regions.begin(epoch, lambda batches, temperature: 0.0) is not None]
+    assert due == [3, 6, 9]
+    assert moves == [CANDIDATES[0]] * 3
+    each = RegionSearch(
+        CANDIDATES, (0.5, 8), every=1, temperature=4.0, mixed_batches=lambda *_: [], mix_in=moves.append
+    )
+    assert [epoch for epoch in range(1, 4) if each.begin(epoch, lambda batches, temperature: 0.0)] == [2, 3]
 
 
 def test_a_resumed_run_moves_back_to_its_region() -> None:

@@ -76,6 +76,14 @@ def test_the_adversary_grows_along_half_a_cosine() -> None:
     strengths = [objective.reversal(Progress(epoch, 240, 0.0)) for epoch in (5, 10, 100)]
     assert strengths == pytest.approx([0.5, 1.0, 1.0])
     assert objective.reversal(Progress(1, 240, 0.0)) == pytest.approx(0.0244717, rel=1e-4)
+    assert [CTKD().reversal(Progress(e, 240, 0.0)) for e in range(1, 12)] == [
+        objective.reversal(Progress(e, 240, 0.0)) for e in range(1, 12)
+    ]
+
+
+def test_in_a_short_run_the_adversary_grows_faster() -> None:
+    assert [CTKD().reversal(Progress(epoch, 48, 0.0)) for epoch in (1, 2, 3)] == pytest.approx([0.5, 1.0, 1.0])
+    assert CTKD(ramp_epochs=1e-9).reversal(Progress(1, 2, 0.0)) == pytest.approx(1.0)
 
 
 def test_gradcheck() -> None:
@@ -93,5 +101,5 @@ def test_errors() -> None:
         CTKD(scale=-1)
     with pytest.raises(ValueError, match="start: -1 is not above 0"):
         ctkd_loss(torch.zeros(1, 2), torch.zeros(1, 2), torch.zeros(1), start=-1)
-    with pytest.raises(ValueError, match="ramp_epochs: 0 is below 1"):
+    with pytest.raises(ValueError, match="ramp_epochs: 0 is not above 0"):
         CTKD(ramp_epochs=0)

@@ -87,7 +87,7 @@ def test_the_stage_learns_class_and_rotation_on_the_teachers_maps() -> None:
     objective, step = built()
     stage = objective.pretraining()
     assert stage is not None
-    assert (stage.epochs, stage.trains, stage.lr, stage.milestones) == (4, "objective", 0.05, (30, 60, 90))
+    assert (stage.epochs, stage.trains, stage.lr, stage.milestones) == (4, "objective", 0.05, (0.3, 0.6, 0.9))
     assert step.teacher is not None
     views = [step.teacher, *step.teacher.views.values()]
     heads = objective.teacher_heads.eval()

@@ -171,7 +171,7 @@ def test_the_teachers_head_learns_in_its_stage_and_is_frozen_after_it() -> None:
     objective, step = built()
     stage = objective.pretraining()
     assert stage is not None
-    assert (stage.epochs, stage.trains, stage.lr, stage.milestones) == (4, "objective", 0.05, (30, 45))
+    assert (stage.epochs, stage.trains, stage.lr, stage.milestones) == (4, "objective", 0.05, (0.5, 0.75))
     optimizer = torch.optim.SGD(stage.objective.parameters(), lr=0.5)
     losses = []
     for _ in range(20):

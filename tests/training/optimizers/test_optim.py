@@ -26,6 +26,12 @@ def test_milestones_may_be_epochs() -> None:
     assert [rate(at(epoch, 5)) for epoch in (1, 3, 4, 5)] == [1.0, 1.0, 0.5, 0.5]
 
 
+def test_a_share_of_a_short_run_ends_with_an_epoch() -> None:
+    rate = LearningRate(1.0, RateSchedule(name="step", milestones=(0.3, 0.6, 0.9)))
+    assert [rate(at(epoch, 100)) for epoch in (30, 31, 61, 91)] == pytest.approx([1.0, 0.1, 0.01, 0.001])
+    assert rate(at(1, 1)) == 1.0  # the first epoch is trained at the full rate
+
+
 def test_cosine_is_half_way_down_in_the_middle() -> None:
     rate = LearningRate(2.0, RateSchedule(name="cosine"))
     assert rate(Progress(1, 1, 0.0)) == pytest.approx(2.0)

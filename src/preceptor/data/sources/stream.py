@@ -17,7 +17,8 @@ from preceptor.data.augment.extra_views import extra_view
 from preceptor.data.augment.views import VIEWS
 from preceptor.data.dataset import Normalisation
 from preceptor.data.reader import check_views
-from preceptor.data.split import Arrays, Split, as_labels, stacked
+from preceptor.data.samples import stacked
+from preceptor.data.split import Arrays, Split, as_labels
 from preceptor.errors import UsageError
 from preceptor.types import Batch, View
 

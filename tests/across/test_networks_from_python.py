@@ -214,7 +214,7 @@ def test_a_list_of_teachers_is_an_ensemble(run: preceptor.Result, tmp_path: Path
     assert by_path.metrics == by_result.metrics
     with_result = preceptor.distill(teacher=(run, make()), out=tmp_path / "c", **keys)
     assert with_result.metrics.samples == by_path.metrics.samples
-    assert preceptor.label(data=DATA, teacher=[make(), make()], out=tmp_path / "l", progress=False).asked == 200
+    assert preceptor.label(data=DATA, teacher=[make(), make()], out=tmp_path / "l", progress=False).num_predicted == 200
     with pytest.raises(
         UsageError, match=r"^teacher: \S+r0 stands beside networks in a list; pass its network: preceptor\.load"
     ):

@@ -86,7 +86,7 @@ class Ragged(Dataset[Any]):
 
 
 def test_samples_of_different_shape_are_named() -> None:
-    with pytest.raises(UsageError, match=r"item 1 of the Dataset has shape \(3,\), item 0 has \(2,\)"):
+    with pytest.raises(UsageError, match=r"item 1 of the Dataset has shape \(3,\), item 0 of the Dataset has \(2,\)"):
         Items(Ragged()).inputs(torch.arange(3))
 
 
@@ -107,7 +107,7 @@ def test_items_that_are_no_pairs_are_named() -> None:
 
 def test_an_item_is_named_as_its_owner_counts_it() -> None:
     subset = Items(Ragged()).take(torch.tensor([1, 0]))
-    with pytest.raises(UsageError, match=r"item 0 of the Dataset has shape \(2,\), item 1 has \(3,\)"):
+    with pytest.raises(UsageError, match=r"item 0 of the Dataset has shape \(2,\), item 1 of the Dataset has \(3,\)"):
         subset.inputs(torch.tensor([0, 1]))
 
 

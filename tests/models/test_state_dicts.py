@@ -32,8 +32,8 @@ def state_of(seed: int, *prefixes: str) -> State:
     made = network()
     for module in made.modules():
         if isinstance(module, nn.BatchNorm2d):
-            module.num_batches_tracked += seed
-            module.running_mean.normal_()  # type: ignore[union-attr,operator]
+            module.get_buffer("num_batches_tracked").add_(seed)
+            module.get_buffer("running_mean").normal_()
     return {prefix + name: value for prefix in prefixes or ("",) for name, value in made.state_dict().items()}
 
 

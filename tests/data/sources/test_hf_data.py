@@ -137,7 +137,7 @@ def test_what_is_wrong_is_named(saved: Path, tmp_path: Path) -> None:
         ({"a": ["x", "y"], "label": [0, 1]}, {}, "has no column of images or numbers beside label"),
         ({"a": [[1.0], [2.0, 3.0]], "label": [0, 1]}, {}, "column a of .* lists of several lengths"),
         ({"a": [1.0, float("nan")], "label": [0, 1]}, {}, "column a of .* has no finite number in row 1"),
-        ({"a": [1.0, 2.0], "label": [0, -1]}, {}, r"label -1 of sample 1 is not in whole numbers"),
+        ({"a": [1.0, 2.0], "label": [0, -1]}, {}, r"1 of 2 rows have no label in column label \(-1 in row 1\)"),
     ],
 )
 def test_columns_that_cannot_be_used_are_named(

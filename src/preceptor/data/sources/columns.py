@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import csv
+import json
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from preceptor.errors import UsageError
 from preceptor.extras import import_extra
 
-__all__ = ["Columns", "parse_missing", "read_columns"]
+__all__ = ["Columns", "is_row_index", "parse_classes", "parse_missing", "read_columns", "row_indices"]
 
 Columns = Mapping[str, Sequence[str | None]]
-_MISSING = {"", "na", "n/a", "nan", "null", "none", "?"}
+_MISSING = {"", "na", "n/a", "nan", "null", "none", "?", "#n/a", "#na", "<na>", "nat"}
+_NEVER_CLASSES = {"", "nan", "?", "#n/a", "#na", "<na>", "nat"}  # of those, among classes that are words
+_DECIMAL_COMMA = re.compile(r"[+-]?(\d+|\d{1,3}(\.\d{3})+),\d+(e[+-]?\d+)?", re.IGNORECASE)
+_THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2}(,\d{3})+")
+_WHOLE = re.compile(r"[+-]?\d+(\.0+)?")
+_INDEX_OF_PANDAS = re.compile(r"|unnamed: \d+(\.\d+)*|level_\d+", re.IGNORECASE)
+_STORED_INDEX = re.compile(r"__index_level_\d+__")
+_COUNTERS = {"id", "idx", "index", "row", "row_id", "row_names", "rowid", "rownames"}
 
 
 def read_columns(path: str, key: str, *, quoted: bool = True) -> Columns:
@@ -58,7 +67,26 @@ def _separated(file: Path, key: str, *, quoted: bool) -> Columns:
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise UsageError(f"{key}: {file}: has two columns named {twice[0]!r}")
-    return {name: [row[place].strip() for row in rows] for place, name in enumerate(names)}
+    return {
+        name: _with_points([row[place].strip() for row in rows], is_certain=separator == ";")
+        for place, name in enumerate(names)
+    }
+
+
+def _with_points(cells: list[str], *, is_certain: bool) -> list[str]:
+    """Return a column of numbers with decimal commas with points; any other as it is.
+
+    Args:
+        cells: of the column.
+        is_certain: whether 1,234 has a decimal comma. Otherwise a column of nothing else keeps it, because it may be 1234.
+    """
+    known = [cell for cell in cells if cell.lower() not in _MISSING]
+    with_comma = [cell for cell in known if "," in cell]
+    if not with_comma or not all(_DECIMAL_COMMA.fullmatch(cell) or _WHOLE.fullmatch(cell) for cell in known):
+        return cells
+    if not is_certain and all(_THOUSANDS.fullmatch(cell) for cell in with_comma):
+        return cells
+    return [cell.replace(".", "").replace(",", ".") if "," in cell else cell for cell in cells]
 
 
 def _parquet(file: Path, key: str) -> Columns:
@@ -79,3 +107,45 @@ def parse_missing(columns: Columns) -> Columns:
         name: [None if cell is None or cell.lower() in _MISSING else cell for cell in cells]
         for name, cells in columns.items()
     }
+
+
+def parse_classes(cells: Sequence[str | None]) -> list[str | None]:
+    """Return a column of classes with None for a missing one; among words, None, null and NA are classes, too."""
+    known = [cell for cell in cells if cell is not None and cell.lower() not in _MISSING]
+    missing = _MISSING if all(_is_number(cell) for cell in known) else _NEVER_CLASSES
+    return [None if cell is None or cell.lower() in missing else cell for cell in cells]
+
+
+def row_indices(path: str, columns: Columns) -> list[str]:
+    """Return the columns that number the rows of a file, or name them: an index that pandas wrote, a counter."""
+    file = Path(path).expanduser()
+    stored = _indices_of_pandas(file) if file.suffix.lower() in {".parquet", ".pq"} else []
+    return [name for name, cells in columns.items() if name in stored or is_row_index(name, cells)]
+
+
+def is_row_index(name: str, cells: Sequence[str | None]) -> bool:
+    """Return whether a column numbers or names the rows, judged by its name and its cells."""
+    if _STORED_INDEX.fullmatch(name):
+        return True
+    if _INDEX_OF_PANDAS.fullmatch(name):
+        measures = any(cell is None or (_is_number(cell) and not _WHOLE.fullmatch(cell)) for cell in cells)
+        return not measures and 2 * len(set(cells)) > len(cells)
+    if name.lower() not in _COUNTERS or not all(cell is not None and _WHOLE.fullmatch(cell) for cell in cells):
+        return False
+    numbers = [int(float(cell or 0)) for cell in cells]
+    return numbers[0] in {0, 1} and numbers == list(range(numbers[0], numbers[0] + len(numbers)))
+
+
+def _indices_of_pandas(file: Path) -> list[str]:
+    """Return the columns of a parquet file that pandas wrote as an index."""
+    parquet = import_extra("pyarrow.parquet", "tables", needed_by=str(file))
+    stored = (parquet.read_schema(file).metadata or {}).get(b"pandas")
+    return [name for name in json.loads(stored).get("index_columns", []) if isinstance(name, str)] if stored else []
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return True

@@ -17,18 +17,21 @@ from torch import Tensor
 
 from preceptor.data.dataset import Source
 from preceptor.data.images.decoding import ENDS, LEAVE_OUT, UNREADABLE, UnreadableError, in_colours, is_complete
+from preceptor.data.images.identity import Ends, image_identity
 from preceptor.data.images.images import Cut, image_source, image_split, left_out_note, readable
 from preceptor.data.sources.arrays import source_of
-from preceptor.data.sources.tables import class_labels
-from preceptor.data.split import Arrays, Split, as_labels
+from preceptor.data.sources.columns import is_row_index
+from preceptor.data.sources.hf_labels import VALIDATION_NAMES, check_column, labelled, read_labels
+from preceptor.data.split import Arrays, Split
 from preceptor.data.stratify import split_off_test
 from preceptor.errors import UsageError
 from preceptor.extras import import_extra
+from preceptor.messages import first_few
 
 __all__ = ["hf"]
 
-_VALIDATION_NAMES = ("validation", "val", "valid", "dev")
-_SPLIT_NAMES = ("train", "test", *_VALIDATION_NAMES)
+_SPLIT_NAMES = ("train", "test", *VALIDATION_NAMES)
+_SHOWN = 20  # columns in a note
 _LABEL_NAMES = ("label", "labels", "fine_label", "target")
 
 
@@ -65,20 +68,25 @@ def hf(
         raise UsageError(f"data.path: {path} has {', '.join(tables)} and no train")
     if test is not None and test not in tables:
         raise UsageError(f"data.test: {path} has no split {test!r}; it has {', '.join(tables)}")
-    validation_name = next((name for name in _VALIDATION_NAMES if name in tables), None)
+    target = _target(train, target, path, library)
+    tables, notes = labelled(tables, target, test)
+    validation_name = next((name for name in VALIDATION_NAMES if name in tables), None)
     test_name = test or ("test" if "test" in tables else validation_name)
     used = {"train": train, **{name: tables[name] for name in (test_name, validation_name) if name is not None}}
-    target = _target(train, target, path, library)
-    names, labels = _labels(used, target, path, library)
+    unused = [name for name in tables if name not in used] if len(tables) > 1 else []
+    names, labels = read_labels(used, target, path, library)
+    notes += (f"hf: classes are those of column {target}",)
+    notes += (f"hf: splits not used: {', '.join(unused)}",) if unused else ()
     column = _image_column(train, image, path, library)
     if column is None and skip_unreadable:
         raise UsageError(f"data.skip_unreadable: {path} has no column of images; data.image=COLUMN")
-    notes: tuple[str, ...] = (f"hf: classes are those of column {target}",)
+    chosen = [column] if column is not None else _features(train, features, target, path)
+    notes += (_columns_note(train, chosen, target),)
     splits: dict[str, Split] = {}
     for name, table in used.items():
         where = f"{path}: {name}"
         if column is None:
-            splits[name] = _numbers(table, labels[name], _features(table, features, target, path), path)
+            splits[name] = _numbers(table, labels[name], chosen, where)
         else:
             splits[name], left_out = _images(table, labels[name], column, cut, where, library, skips=skip_unreadable)
             notes += left_out_note("hf", where, left_out)
@@ -93,7 +101,7 @@ def hf(
     if column is not None:
         return image_source("hf", path, names, three, notes, test_name=test_name, is_cut=is_cut)
     pairs = zip(("train", "test", "validation"), three, strict=True)
-    source = source_of({name: split for name, split in pairs if split is not None})
+    source = source_of({name: split for name, split in pairs if split is not None}, normalise=True)
     return replace(
         source,
         name=f"hf:{path}",
@@ -134,7 +142,7 @@ def _split_name(file: Path, root: Path) -> str:
 
 def _target(table: Any, target: str | None, path: str, library: ModuleType) -> str:
     if target is not None:
-        _check_column(table, target, "data.target", path)
+        check_column(table, target, "data.target", path)
         return target
     declared = [name for name, kind in table.features.items() if isinstance(kind, library.ClassLabel)]
     called = [name for name in _LABEL_NAMES if name in table.features]
@@ -145,7 +153,7 @@ def _target(table: Any, target: str | None, path: str, library: ModuleType) -> s
 
 def _image_column(table: Any, image: str | None, path: str, library: ModuleType) -> str | None:
     if image is not None:
-        _check_column(table, image, "data.image", path)
+        check_column(table, image, "data.image", path)
         return image
     return next((str(name) for name, kind in table.features.items() if isinstance(kind, library.Image)), None)
 
@@ -154,38 +162,33 @@ def _features(table: Any, features: str | Sequence[str] | None, target: str, pat
     if features is not None:
         chosen = [features] if isinstance(features, str) else list(features)
         for name in chosen:
-            _check_column(table, name, "data.features", path)
+            check_column(table, name, "data.features", path)
         return chosen
-    sample = table[0]
-    numeric = [name for name in table.features if name != target and np.asarray(sample[name]).dtype.kind in "iufb"]
+    types = import_extra("pyarrow", "hf", needed_by=f"hf:{path}")
+    numeric = [name for name in table.features if name != target and _holds_numbers(table, name, types)]
     if not numeric:
         raise UsageError(f"data.features: {path} has no column of images or numbers beside {target}")
     return numeric
 
 
-def _check_column(table: Any, name: str, key: str, path: str) -> None:
-    if name not in table.features:
-        raise UsageError(f"{key}: {path} has no column {name!r}; it has {', '.join(table.features)}")
+def _holds_numbers(table: Any, name: str, types: ModuleType) -> bool:
+    """Return whether a column is of numbers, or of lists of them, that do not number the rows."""
+    kind = table.features.arrow_schema.field(name).type
+    if isinstance(kind, types.BaseExtensionType):
+        kind = kind.storage_type
+    is_list = False
+    while isinstance(kind, types.ListType | types.LargeListType | types.FixedSizeListType):
+        kind, is_list = kind.value_type, True
+    tests = (types.types.is_integer, types.types.is_floating, types.types.is_boolean)
+    if not any(test(kind) for test in tests):
+        return False
+    return is_list or not is_row_index(name, [None if cell is None else str(cell) for cell in table[name]])
 
 
-def _labels(
-    tables: Mapping[str, Any], target: str, path: str, library: ModuleType
-) -> tuple[tuple[str, ...], dict[str, Tensor]]:
-    """Return the classes, and the labels of each split."""
-    cells: dict[str, list[Any]] = {}
-    for name, table in tables.items():
-        _check_column(table, target, "data.target", f"{path}: {name}")
-        cells[name] = list(table[target])
-    if isinstance(cells["train"][0], str):
-        names, _ = class_labels(cells["train"], f"{path}: train", target)
-        return names, {name: class_labels(words, f"{path}: {name}", target, names)[1] for name, words in cells.items()}
-    declared = tables["train"].features[target]
-    stated = tuple(declared.names) if isinstance(declared, library.ClassLabel) else ()
-    labels = {
-        name: as_labels(np.asarray(values), f"hf:{path}: {name}", len(stated) or None) for name, values in cells.items()
-    }
-    highest = 1 + max(int(each.max()) for each in labels.values())
-    return stated or tuple(str(number) for number in range(max(highest, 2))), labels
+def _columns_note(table: Any, chosen: Sequence[str], target: str) -> str:
+    others = [name for name in table.features if name not in {*chosen, target}]
+    left_out = f"; left out: {', '.join(others)}" if others else ""
+    return f"hf: inputs are the columns {first_few(chosen, _SHOWN)}{left_out}"
 
 
 class _Rows:
@@ -205,9 +208,20 @@ class _Rows:
 
     def is_complete(self, number: int) -> bool:
         """Return whether an image is certainly not truncated, judged by the ends of its stored bytes."""
-        stored = self._stored[int(self._kept[number])][self._column]
+        first, last, length = self.ends(number, ENDS)
+        return length > 0 and is_complete(first, last, length)
+
+    def ends(self, number: int, count: int) -> Ends:
+        """Return the first and the last bytes of a stored image, up to so many, and its length; nothing for 0 bytes."""
+        stored = self._stored[int(self._kept[number])][self._column] if count else None
         content = stored["bytes"] if isinstance(stored, Mapping) else None
-        return content is not None and is_complete(content[:ENDS], content[-ENDS:], len(content))
+        if content is None and isinstance(stored, Mapping) and stored.get("path") and Path(stored["path"]).is_file():
+            content = Path(stored["path"]).read_bytes()
+        return (b"", b"", 0) if content is None else (content[:count], content[-count:], len(content))
+
+    def identity(self, numbers: Tensor) -> bytes:
+        """Return what tells these images from others: see `image_identity`."""
+        return image_identity(numbers, None, self.ends)
 
     def __call__(self, number: int) -> Image.Image:
         name = self.name(number)
@@ -232,7 +246,10 @@ def _images(
     if skips:
         kept, left_out = readable(images, len(labels), name_of=lambda number: f"row {number}")
         labels, images = labels[kept], _Rows(table, column, where, kept.numpy(), library)
-    return image_split(images, labels, cut, name_of=images.name, is_complete=images.is_complete), left_out
+    split = image_split(
+        images, labels, cut, name_of=images.name, is_complete=images.is_complete, identity=images.identity
+    )
+    return split, left_out
 
 
 def _numbers(table: Any, labels: Tensor, columns: Sequence[str], path: str) -> Arrays:
@@ -246,6 +263,9 @@ def _numbers(table: Any, labels: Tensor, columns: Sequence[str], path: str) -> A
             ) from error
         if not np.isfinite(column).all():
             row = int(np.argmin(np.isfinite(column).all(1)))
-            raise UsageError(f"data.features: column {name} of {path} has no finite number in row {row}")
+            raise UsageError(
+                f"data.features: column {name} of {path} has no finite number in row {row}; "
+                "leave it out by naming the others: data.features=[A,B]"
+            )
         values.append(column)
     return Arrays(torch.from_numpy(np.hstack(values)).float(), labels)

@@ -15,7 +15,8 @@ from torch.utils.data import DataLoader, IterableDataset
 from preceptor.data.augment.views import VIEWS
 from preceptor.data.loader import LoaderSettings
 from preceptor.data.reader import check_views
-from preceptor.data.split import Arrays, Split, as_labels, on_cpu, stacked
+from preceptor.data.samples import stacked
+from preceptor.data.split import Arrays, Split, as_labels, on_cpu
 from preceptor.errors import UsageError
 from preceptor.types import Batch
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +14,7 @@ import torch
 from torch import Tensor
 
 from preceptor.data.dataset import Source
-from preceptor.data.sources.columns import parse_missing, read_columns
+from preceptor.data.sources.columns import Columns, parse_classes, parse_missing, read_columns, row_indices
 from preceptor.data.sources.table_fit import Categorical, Numeric, TableFit, number
 from preceptor.data.split import Arrays
 from preceptor.data.stratify import train_and_test_rows
@@ -25,6 +26,8 @@ __all__ = ["class_labels", "table"]
 Cells = Sequence[str | None]
 _FEW = 20  # up to so many categories or classes are never too many
 _FIT_FILES = ("result.json", "config.json")  # of a run folder, of a Hub folder
+_INFINITE = re.compile(r"[+-]?inf(inity)?", re.IGNORECASE)
+_COMMAS = re.compile(r"[+-]?\d[\d.]*(,\d+)+")
 _SHARE_OF_ROWS = 0.5  # beyond that, so many per row are too many: names or measurements, not classes
 
 
@@ -90,8 +93,8 @@ def table(
     target = target or (None if own_fit is None else own_fit.target)
     if target is None:
         raise UsageError("data.target: is needed without data.fit and was not given")
-    train = parse_missing(read_columns(path, "data.path"))
-    test_columns = None if test is None else parse_missing(read_columns(test, "data.test"))
+    train = _read(path, "data.path", target)
+    test_columns = None if test is None else _read(test, "data.test", target)
     left_out = [ignore] if isinstance(ignore, str) else list(ignore)
     for key, name in (("data.target", target), *(("data.ignore", name) for name in left_out)):
         if name not in train:
@@ -100,13 +103,16 @@ def table(
     train_rows, test_rows = (
         train_and_test_rows(labels) if test_columns is None else (torch.arange(len(labels)), torch.arange(0))
     )
-    names = [name for name in train if name != target and name not in left_out]
+    indices = [name for name in row_indices(path, train) if name != target and name not in left_out]
+    dropped = left_out + [name for name in indices if own_fit is None or name not in own_fit.names]
+    names = [name for name in train if name != target and name not in dropped]
     if own_fit is None:
         if not names:
             raise UsageError(f"data.target: {path} has no column beside {target}")
         policy = missing or "refuse"
         encoders = tuple(_encoder(name, [train[name][row] for row in train_rows.tolist()], policy) for name in names)
-        used, notes = TableFit(target, class_names, policy, encoders), _encoder_notes(encoders, policy)
+        used = TableFit(target, class_names, policy, encoders)
+        notes = (*_encoder_notes(encoders, policy), *_dropped_notes(left_out, indices))
     else:
         used = own_fit if missing is None else replace(own_fit, missing=missing)
         notes = (f"table: columns as {fit if isinstance(fit, str) else 'the network'} knows them",)
@@ -121,7 +127,7 @@ def table(
     else:
         _, test_labels = class_labels(test_columns[target], str(test), target, class_names)
         test_split = Arrays(used.inputs(test_columns, str(test)), test_labels)
-        others = {name: cells for name, cells in test_columns.items() if name not in left_out}
+        others = {name: cells for name, cells in test_columns.items() if name not in dropped}
         notes += (f"table: {len(test_labels):,} test rows of {test}", *used.notes(others, str(test)))
     return Source(
         name=f"table:{path}",
@@ -133,6 +139,15 @@ def table(
         is_cut=test is None,
         table=used,
     )
+
+
+def _read(path: str, key: str, target: str) -> Columns:
+    """Return the columns of a file, with None for every missing value."""
+    columns = read_columns(path, key)
+    return {
+        name: parse_classes(columns[name]) if name == target else cells
+        for name, cells in parse_missing(columns).items()
+    }
 
 
 def _read_fit(fit: str | Mapping[str, Any]) -> TableFit:
@@ -161,6 +176,7 @@ def _encoder(name: str, cells: Cells, missing: str) -> Numeric | Categorical:
         values = np.array([number(cell) for cell in known], dtype=np.float64)
         has_indicator = missing == "indicator" and len(known) < len(cells)
         return Numeric(name, float(values.mean()), float(values.std()) or 1.0, has_indicator)
+    _check_words(name, cells)
     categories = sorted(set(cells), key=lambda cell: (cell is None, cell or ""))
     if len(categories) > max(_FEW, _SHARE_OF_ROWS * len(cells)):
         raise UsageError(
@@ -170,10 +186,36 @@ def _encoder(name: str, cells: Cells, missing: str) -> Numeric | Categorical:
     return Categorical(name, tuple(categories))
 
 
+def _check_words(name: str, cells: Cells) -> None:
+    """Check that a column that is not all numbers holds words.
+
+    Raises:
+        UsageError: when it holds infinite numbers among others, or numbers whose commas can be read in two ways.
+    """
+    known = [cell for cell in cells if cell is not None]
+    for what, pattern in (("is no finite number", _INFINITE), ("has commas for decimals or thousands", _COMMAS)):
+        odd = [cell for cell in known if pattern.fullmatch(cell)]
+        if odd and all(number(cell) is not None or pattern.fullmatch(cell) for cell in known):
+            raise UsageError(
+                f"data: column {name}: {odd[0]!r} {what} ({len(odd):,} of {len(cells):,} training rows); write it as 1234.5, "
+                f"leave the cell empty, or leave the column out with data.ignore=[{name}]"
+            )
+
+
+def _dropped_notes(left_out: Sequence[str], indices: Sequence[str]) -> tuple[str, ...]:
+    lines = [f"table: left out, because data.ignore says so: {', '.join(left_out)}"] if left_out else []
+    quoted = ", ".join(name or "the one without a name" for name in indices)
+    lines += (
+        [f"table: left out, because they number or name the rows: {quoted} (rename one to use it)"] if indices else []
+    )
+    return tuple(lines)
+
+
 def _encoder_notes(encoders: Sequence[Numeric | Categorical], missing: str) -> tuple[str, ...]:
-    numeric = sum(isinstance(encoder, Numeric) for encoder in encoders)
+    numeric = [encoder.name for encoder in encoders if isinstance(encoder, Numeric)]
     words = ", ".join(f"{each.name} ({len(each.categories)})" for each in encoders if isinstance(each, Categorical))
-    lines = [f"table: {numeric} numeric columns, standardised by the training rows' mean and std"] if numeric else []
+    how = f"{len(numeric)} numeric columns, standardised by the training rows' mean and std"
+    lines = [f"table: {how}: {first_few(numeric, _FEW)}"] if numeric else []
     lines += [f"table: one-hot, with the number of categories: {words}"] if words else []
     if missing == "indicator":
         lines += [

@@ -11,12 +11,12 @@ from torch import Tensor, nn
 from preceptor.errors import RunError
 from preceptor.exports.deployed import DeployedNetwork, check_outputs, example_inputs
 from preceptor.models import ModelMetadata
+from preceptor.types import Preprocessing
 
-OUTSIDE = ModelMetadata({"name": "own"}, ("a", "b"), (3, 2, 2), "uint8", (0.1, 0.2, 0.3), (2.0, 3.0, 4.0))
+PREPROCESSING = Preprocessing((0.1, 0.2, 0.3), (2.0, 3.0, 4.0))
+OUTSIDE = ModelMetadata({"name": "own"}, ("a", "b"), (3, 2, 2), "uint8", PREPROCESSING)
 INSIDE = ModelMetadata(
-    *({"name": "own"}, ("a", "b"), (3, 2, 2), "uint8", (0.1, 0.2, 0.3), (2.0, 3.0, 4.0)),
-    output="probabilities",
-    normalise="inside",
+    *({"name": "own"}, ("a", "b"), (3, 2, 2), "uint8", PREPROCESSING), output="probabilities", normalise="inside"
 )
 
 

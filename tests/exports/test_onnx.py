@@ -15,9 +15,12 @@ from preceptor.errors import UsageError
 from preceptor.exports.deployed import DeployedNetwork, example_inputs, trace
 from preceptor.exports.onnx import OPSET, open_onnx, quantise, to_onnx
 from preceptor.models import ModelMetadata
+from preceptor.types import Preprocessing
 
 METADATA = ModelMetadata(
-    *({"name": "own"}, ("a", "b"), (1, 4, 4), "uint8", (0.3,), (2.0,)), output="probabilities", normalise="inside"
+    *({"name": "own"}, ("a", "b"), (1, 4, 4), "uint8", Preprocessing((0.3,), (2.0,))),
+    output="probabilities",
+    normalise="inside",
 )
 
 

@@ -13,7 +13,7 @@ from preceptor.artifacts.run_folder import RunFolder
 from preceptor.data import Data, TableFit
 from preceptor.errors import UsageError
 from preceptor.models import ModelMetadata
-from preceptor.types import Task
+from preceptor.types import Preprocessing, Task
 
 __all__ = ["TrainingDataInfo", "check_compatibility", "check_number", "place_of"]
 
@@ -30,6 +30,7 @@ class TrainingDataInfo:
         table: of a table: how its columns became numbers.
         source: `source_fingerprint` of those data.
         place: where they lie, as `place_of` says it.
+        preprocessing: how their samples became what it sees.
     """
 
     class_names: tuple[str, ...]
@@ -37,6 +38,7 @@ class TrainingDataInfo:
     table: TableFit | None
     source: str | None
     place: str | None
+    preprocessing: Preprocessing
 
     @classmethod
     def from_run(cls, folder: RunFolder) -> TrainingDataInfo:
@@ -47,13 +49,15 @@ class TrainingDataInfo:
         """
         record, place = folder.read_record(), place_of(folder.read_config()["data"])
         table = _read_table(record.table, str(folder.path))
-        return cls(record.class_names, record.task, table, record.source_fingerprint, place)
+        return cls(record.class_names, record.task, table, record.source_fingerprint, place, record.preprocessing)
 
     @classmethod
     def from_metadata(cls, metadata: ModelMetadata, path: Path) -> TrainingDataInfo:
         """Return what an exported file tells."""
         table = _read_table(metadata.table, str(path))
-        return cls(metadata.class_names, metadata.task, table, metadata.source_fingerprint, None)
+        return cls(
+            metadata.class_names, metadata.task, table, metadata.source_fingerprint, None, metadata.preprocessing
+        )
 
 
 def check_compatibility(who: str, learned: TrainingDataInfo, data: Data) -> None:

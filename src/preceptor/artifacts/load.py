@@ -62,8 +62,8 @@ def load_run_network(
     trained_on = DataSpec(
         record.num_classes,
         record.input_shape,
-        record.normalisation["mean"],
-        record.normalisation["std"],
+        record.preprocessing.mean,
+        record.preprocessing.std,
         vocabulary=Vocabulary.read(record.vocabulary),
     )
     given, who = None if data is None else data_spec(data), f"run {folder.path}"
@@ -92,7 +92,7 @@ def load_exported(
     weights = weights_of(path)
     metadata = read_model_metadata(weights)
     made_of = _described(metadata.model, model, str(path), key)
-    shape, mean, std = metadata.input_shape, metadata.mean, metadata.std
+    shape, mean, std = metadata.input_shape, metadata.preprocessing.mean, metadata.preprocessing.std
     trained_on = DataSpec(len(metadata.class_names), shape, mean, std, metadata.vocabulary)
     given = None if data is None else data_spec(data)
     return _filled(made_of, metadata.model, weights, trained_on, given, str(path)), metadata

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from preceptor.data.sources.table_fit import TableFit
 from preceptor.data.split import Arrays, Split
-from preceptor.types import Task, Vocabulary
+from preceptor.types import Preprocessing, Task, Vocabulary
 
 __all__ = ["Data", "Normalisation", "Source", "fingerprint"]
 
@@ -43,7 +43,7 @@ class Source:
         test: the test samples.
         class_names: one per class.
         validation: validation samples that come with the data, or None: they are split from train.
-        normalisation: of inputs.
+        preprocessing: how samples become what a network sees.
         view: default augmentation of training samples.
         protocol: which default training settings fit.
         validation_share: default share of train to hold out.
@@ -59,7 +59,7 @@ class Source:
     test: Split
     class_names: tuple[str, ...]
     validation: Split | None = None
-    normalisation: Normalisation = Normalisation()
+    preprocessing: Preprocessing = Preprocessing()
     view: str = "none"
     protocol: str = "default"
     validation_share: float = 0.1
@@ -83,7 +83,7 @@ class Data:
         num_classes: width of the logits.
         class_names: one per class.
         input_shape: of one sample.
-        normalisation: of inputs.
+        preprocessing: how samples become what a network sees.
         view: default augmentation of training samples.
         protocol: which default training settings fit.
         validation_share: share of train that was held out; 0 where validation came with the data.
@@ -103,7 +103,7 @@ class Data:
     num_classes: int
     class_names: tuple[str, ...]
     input_shape: tuple[int, ...]
-    normalisation: Normalisation
+    preprocessing: Preprocessing
     view: str
     protocol: str
     validation_share: float
@@ -114,6 +114,11 @@ class Data:
     test_name: str = "test"
     source_fingerprint: str | None = None
     table: TableFit | None = None
+
+    @property
+    def normalisation(self) -> Normalisation:
+        """Of inputs: the last step of preprocessing."""
+        return Normalisation(self.preprocessing.mean, self.preprocessing.std)
 
     @property
     def task(self) -> Task:

@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from preceptor.data.images.crops import pixels_of
+from preceptor.data.images.decoding import upright
 from preceptor.errors import UsageError
 from preceptor.types import View
 
@@ -197,10 +198,11 @@ class Items(Split):
 
 
 def as_sample(value: Any) -> Tensor:
-    """Return an input as a tensor; a PIL image becomes uint8 [channels, height, width]."""
+    """Return an input as a tensor; a PIL image becomes uint8 [channels, height, width], upright."""
     if not isinstance(value, Image.Image):
         return torch.as_tensor(value if isinstance(value, Tensor) else np.array(value))
-    return pixels_of(value if value.mode in {"L", "RGB"} else value.convert("RGB"))
+    image = upright(value)
+    return pixels_of(image if image.mode in {"L", "RGB"} else image.convert("RGB"))
 
 
 def as_labels(values: NDArray[Any] | Tensor, where: str, num_classes: int | None = None) -> Tensor:

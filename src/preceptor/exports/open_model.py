@@ -39,7 +39,7 @@ class OpenModel:
     def outputs(self, samples: Shaped[Tensor, "rows ..."]) -> Float[Tensor, "rows classes"]:
         """Return the outputs for samples as the data hold them: uint8 pixels, or numbers."""
         if self.metadata.normalise == "outside":
-            samples = Normalisation(self.metadata.mean, self.metadata.std)(samples)
+            samples = Normalisation(self.metadata.preprocessing.mean, self.metadata.preprocessing.std)(samples)
         elif self.metadata.input_dtype != "uint8":
             samples = samples.float()
         return self.forward(samples)
@@ -96,8 +96,7 @@ def run_metadata(folder: RunFolder) -> ModelMetadata:
         input_shape=record.input_shape,
         input_dtype=record.input_dtype,
         task=record.task,
-        mean=record.normalisation["mean"],
-        std=record.normalisation["std"],
+        preprocessing=record.preprocessing,
         vocabulary=Vocabulary.read(record.vocabulary),
         table=record.table,
         source_fingerprint=record.source_fingerprint,

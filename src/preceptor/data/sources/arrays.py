@@ -13,12 +13,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset, IterableDataset
 
-from preceptor.data.dataset import Normalisation, Source
+from preceptor.data.dataset import Source
 from preceptor.data.sources.stream import Stream, read_all
 from preceptor.data.split import Arrays, Items, Split, as_labels
 from preceptor.data.stratify import split_off_test
 from preceptor.errors import UsageError
 from preceptor.messages import first_few
+from preceptor.types import Preprocessing
 
 __all__ = ["Pair", "npz", "source_of"]
 
@@ -153,15 +154,15 @@ def _source(name: str, train: Split, test: Split, validation: Split | None, *, i
     num_classes = max(*_num_classes(splits, name), *widths, 2)
     if widths - {num_classes}:
         raise UsageError(f"{name}: p has {min(widths)} classes, the labels and the other splits {num_classes}")
-    normalisation, is_vectors = _normalisation(train)
-    notes = ("inputs are normalised by the training samples' own mean and std",) if normalisation.mean else ()
+    preprocessing, is_vectors = _preprocessing(train)
+    notes = ("inputs are normalised by the training samples' own mean and std",) if preprocessing.mean else ()
     return Source(
         name=name,
         train=train,
         test=test,
         validation=validation,
         class_names=tuple(str(k) for k in range(num_classes)),
-        normalisation=normalisation,
+        preprocessing=preprocessing,
         protocol="vectors" if is_vectors else "default",
         notes=(*_unseen(train, num_classes), *notes),
         is_cut=is_cut,
@@ -188,11 +189,11 @@ def _unseen(train: Split, num_classes: int) -> tuple[str, ...]:
     return (note,) if unseen else ()
 
 
-def _normalisation(train: Split) -> tuple[Normalisation, bool]:
+def _preprocessing(train: Split) -> tuple[Preprocessing, bool]:
     """Return per-channel statistics of arrays, none for a Dataset; and whether inputs are vectors."""
     if not isinstance(train, Arrays):
-        return Normalisation(), train.inputs(torch.tensor([0])).ndim == 2
+        return Preprocessing(), train.inputs(torch.tensor([0])).ndim == 2
     values = train.values.float() / 255 if train.values.dtype == torch.uint8 else train.values
     others = [axis for axis in range(values.ndim) if axis != 1]
     mean, std = values.mean(others), values.std(others)
-    return Normalisation(tuple(mean.tolist()), tuple(std.clamp_min(1e-6).tolist())), values.ndim == 2
+    return Preprocessing(tuple(mean.tolist()), tuple(std.clamp_min(1e-6).tolist())), values.ndim == 2

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from preceptor.data.dataset import Source
-from preceptor.data.images.decoding import ENDS, LEAVE_OUT, decode, is_complete
-from preceptor.data.images.images import Cut, image_source, image_split, left_out_note, readable
+from preceptor.data.images.decoding import ENDS, LEAVE_OUT, decode, is_complete, is_turned
+from preceptor.data.images.images import Cut, image_source, image_split, left_out_note, readable, turned_note
 from preceptor.data.split import Split
 from preceptor.data.stratify import split_off_test
 from preceptor.errors import UsageError
@@ -51,7 +51,7 @@ def folder(
     if "train" not in folders:
         names = _classes(root)
         images, notes = _read(root, names, cut, skips=skip_unreadable)
-        return image_source("folder", str(root), names, (*split_off_test(images), None), notes, is_cut=True)
+        return image_source("folder", str(root), names, (*split_off_test(images), None), notes, cut=cut, is_cut=True)
     names = _classes(folders["train"])
     for name, each in folders.items():
         if (others := _classes(each)) != names:
@@ -71,7 +71,7 @@ def folder(
     elif validation_name is not None:
         validation, more = _read(folders[validation_name], names, cut, skips=skip_unreadable)
         notes += more
-    return image_source("folder", str(root), names, (train, test, validation), notes, test_name=test_name)
+    return image_source("folder", str(root), names, (train, test, validation), notes, cut=cut, test_name=test_name)
 
 
 def image_files(folder: Path) -> list[Path]:
@@ -97,6 +97,10 @@ class _Files:
         path = self.path(number)
         return decode(path, path, advice=LEAVE_OUT)
 
+    def is_turned(self, number: int) -> bool:
+        """Return whether an image is turned upright as its EXIF says."""
+        return is_turned(self.path(number))
+
     def is_complete(self, number: int) -> bool:
         """Return whether a file is certainly not truncated, judged by its ends."""
         try:
@@ -118,7 +122,7 @@ def _classes(root: Path) -> tuple[str, ...]:
 
 
 def _read(root: Path, names: tuple[str, ...], cut: Cut, *, skips: bool) -> tuple[Split, tuple[str, ...]]:
-    """Return the images below a folder, and a note on those that were left out."""
+    """Return the images below a folder, and notes on those that are turned upright or left out."""
     by_class = {name: image_files(root / name) for name in names}
     files = [file for name in names for file in by_class[name]]
     labels = torch.tensor([label for label, name in enumerate(names) for _ in by_class[name]], dtype=torch.int64)
@@ -134,4 +138,5 @@ def _read(root: Path, names: tuple[str, ...], cut: Cut, *, skips: bool) -> tuple
             bad = f", {len(by_class[name])} unreadable" if by_class[name] else ""
             raise UsageError(f"data.path: {root / name} holds no images{bad}")
     split = image_split(images, labels, cut, name_of=images.path, is_complete=images.is_complete, identities=file_names)
-    return split, left_out_note("folder", str(root), left_out)
+    turned = turned_note("folder", str(root), images.is_turned, len(labels))
+    return split, (*turned, *left_out_note("folder", str(root), left_out))

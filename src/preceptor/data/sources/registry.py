@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
+from dataclasses import replace
 from os import PathLike
 from typing import Any
 
@@ -26,6 +27,7 @@ from preceptor.data.sources.texts import text
 from preceptor.errors import UsageError
 from preceptor.messages import did_you_mean
 from preceptor.signature import check_hyperparameters, default_hyperparameters
+from preceptor.types import Preprocessing
 
 __all__ = ["SOURCES", "from_objects", "load", "names"]
 
@@ -55,6 +57,7 @@ def load(
     labelled_fraction: float | None = None,
     options: Mapping[str, Any] | None = None,
     fit: TableFit | None = None,
+    preprocessing: Preprocessing | None = None,
     trained_on: Collection[str] | None = None,
 ) -> Data:
     """Return a data set by name, cut into train, validation and test.
@@ -68,6 +71,8 @@ def load(
         labelled_fraction: share of the training samples whose labels are known; the others become `Data.pool`.
         options: of the source.
         fit: default of the option `fit`, for a source that has it.
+        preprocessing: of a network; default of the options `size` and `centre`, for a source that has them, so that the
+            network sees images as in training.
         trained_on: as for `assemble`.
 
     Raises:
@@ -84,13 +89,20 @@ def load(
     if colon and not path:
         raise UsageError(f"data: {name!r} names no path; write {kind}:PATH")
     make = SOURCES[kind]
-    fitted = {"fit": fit.as_dict()} if fit is not None and "fit" in default_hyperparameters(make) else {}
-    values = {**fitted, **(options or {}), **({"path": path} if colon else {})}
+    own = default_hyperparameters(make)
+    fitted = {"fit": fit.as_dict()} if fit is not None and "fit" in own else {}
+    cropped = _crop(preprocessing) if preprocessing is not None and {"size", "centre"} <= set(own) else {}
+    added = {key: value for key, value in cropped.items() if (options or {}).get(key) is None}
+    values = {**fitted, **(options or {}), **added, **({"path": path} if colon else {})}
     plain = {key: _plain(value) for key, value in values.items()}
     # a column or a folder may be called 5
     checked = check_hyperparameters(make, plain, "data", numbers_as_text=True)
+    source = make(**checked)
+    if added and source.preprocessing.channels is not None:
+        words = ", ".join(f"data.{key}={value}" for key, value in added.items())
+        source = replace(source, notes=(*source.notes, f"{words}, as the network was trained"))
     return assemble(
-        make(**checked),
+        source,
         validation=validation,
         limit=limit,
         test_limit=test_limit,
@@ -117,6 +129,14 @@ def from_objects(
         split_seed=split_seed,
         trained_on=trained_on,
     )
+
+
+def _crop(preprocessing: Preprocessing) -> dict[str, Any]:
+    """Return the options that make images what a network was trained on; without a size where that is oblong."""
+    if preprocessing.size is None:
+        return {}
+    height, width = preprocessing.size
+    return {**({"size": height} if height == width else {}), "centre": preprocessing.centre}
 
 
 def _plain(value: Any) -> Any:

@@ -91,7 +91,10 @@ class Preprocessing:
             >>> Preprocessing.read({"mean": [0.5], "std": [0.2], "channels": 1, "size": [8, 8]}).size
             (8, 8)
         """
-        return cls(**{key: tuple(value) if isinstance(value, list) else value for key, value in values.items()})
+        plain: dict[str, Any] = {
+            key: tuple(value) if isinstance(value, list) else value for key, value in values.items()
+        }
+        return cls(**plain)
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,7 +29,7 @@ def network() -> nn.Module:
 def test_normalisation_and_softmax_against_their_definitions(network: nn.Module) -> None:
     pixels = example_inputs(INSIDE, 4)
     assert pixels.dtype == torch.uint8
-    mean, std = (torch.tensor(values).reshape(1, 3, 1, 1) for values in (INSIDE.mean, INSIDE.std))
+    mean, std = (torch.tensor(values).reshape(1, 3, 1, 1) for values in (PREPROCESSING.mean, PREPROCESSING.std))
     exponents = network((pixels / 255 - mean) / std).exp()
     torch.testing.assert_close(DeployedNetwork(network, INSIDE)(pixels), exponents / exponents.sum(1, keepdim=True))
     samples = example_inputs(OUTSIDE, 4)

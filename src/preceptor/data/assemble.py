@@ -112,8 +112,10 @@ def assemble(
 
 def _preprocessing(stated: Preprocessing, sample: Tensor) -> Preprocessing:
     """Return a source's preprocessing with the channels and the size of its samples, where they are images."""
-    is_image = sample.dtype == torch.uint8 and sample.ndim == 3 and sample.shape[0] in {1, 3}
-    return replace(stated, channels=sample.shape[0], size=tuple(sample.shape[1:])) if is_image else stated
+    if sample.dtype != torch.uint8 or sample.ndim != 3 or sample.shape[0] not in {1, 3}:
+        return stated
+    channels, height, width = sample.shape
+    return replace(stated, channels=channels, size=(height, width))
 
 
 def _check_rules(

@@ -13,6 +13,7 @@ from torch.utils.data import Dataset
 
 from preceptor.data.assemble import assemble
 from preceptor.data.dataset import Data, Source
+from preceptor.data.images.images import PHOTOGRAPHS
 from preceptor.data.sources.arrays import Pair, npz, source_of
 from preceptor.data.sources.cifar import cifar10, cifar100
 from preceptor.data.sources.digits import ambiguous_digits, digits
@@ -71,8 +72,8 @@ def load(
         labelled_fraction: share of the training samples whose labels are known; the others become `Data.pool`.
         options: of the source.
         fit: default of the option `fit`, for a source that has it.
-        preprocessing: of a network; default of the options `size` and `centre`, for a source that has them, so that the
-            network sees images as in training.
+        preprocessing: of a network; default of the options `size`, `centre` and `in_memory`, for a source that has them, so
+            that the network sees images as in training.
         trained_on: as for `assemble`.
 
     Raises:
@@ -99,7 +100,7 @@ def load(
     checked = check_hyperparameters(make, plain, "data", numbers_as_text=True)
     source = make(**checked)
     if added and source.preprocessing.channels is not None:
-        words = ", ".join(f"data.{key}={value}" for key, value in added.items())
+        words = ", ".join(f"data.{key}={value}".lower() for key, value in added.items())
         source = replace(source, notes=(*source.notes, f"{words}, as the network was trained"))
     return assemble(
         source,
@@ -132,11 +133,12 @@ def from_objects(
 
 
 def _crop(preprocessing: Preprocessing) -> dict[str, Any]:
-    """Return the options that make images what a network was trained on; without a size where that is oblong."""
-    if preprocessing.size is None:
+    """Return the options that make images what a network was trained on; an oblong size has none."""
+    if preprocessing.size is None or len(set(preprocessing.size)) > 1:
         return {}
-    height, width = preprocessing.size
-    return {**({"size": height} if height == width else {}), "centre": preprocessing.centre}
+    was_in_memory = preprocessing.mean != PHOTOGRAPHS[0]  # then by their own mean; so the same images are known again
+    options = {"size": preprocessing.size[0], "centre": preprocessing.centre}
+    return {**options, "in_memory": True} if was_in_memory else options
 
 
 def _plain(value: Any) -> Any:

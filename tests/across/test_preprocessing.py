@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 import tarfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -222,7 +222,7 @@ def test_an_image_from_python_is_turned_upright(orientation: int) -> None:
 class Listed(torch.utils.data.Dataset[Any]):
     """A Dataset of a list."""
 
-    def __init__(self, pairs: list[tuple[Image.Image, int]]) -> None:
+    def __init__(self, pairs: Sequence[tuple[Image.Image, int]]) -> None:
         self._pairs = pairs
 
     def __len__(self) -> int:

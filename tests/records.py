@@ -31,7 +31,7 @@ def made_record(**fields: Any) -> RunRecord:
         "class_names": ("a", "b", "c"),
         "input_shape": (4,),
         "input_dtype": "float32",
-        "normalisation": {"mean": (), "std": ()},
+        "preprocessing": {"mean": (), "std": ()},
         "vocabulary": None,
         "table": None,
         "data_fingerprint": "0" * 16,

@@ -11,7 +11,7 @@ from typing import Any, Literal
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-__all__ = ["Batch", "Outputs", "Progress", "Step", "Task", "View", "Vocabulary"]
+__all__ = ["Batch", "Outputs", "Preprocessing", "Progress", "Step", "Task", "View", "Vocabulary"]
 
 Task = Literal["multiclass", "binary", "multilabel"]  # one of many classes; one of two; each class present or not
 
@@ -54,6 +54,47 @@ class Vocabulary:
     def read(cls, values: Mapping[str, Any] | None) -> Vocabulary | None:
         """Return the vocabulary of plain values; None of None."""
         return None if values is None else cls(**values)
+
+
+@dataclass(frozen=True, slots=True)
+class Preprocessing:
+    """How samples become what a network sees: images from their file on, other samples by mean and std alone.
+
+    An image is turned upright, converted to its channels, scaled until its centre covers `size`, cropped to the middle, and
+    normalised: (pixels / 255 - mean) / std. An image that has `size` already is neither scaled nor cropped.
+
+    Attributes:
+        mean: subtracted from each channel, of pixels in [0, 1] where samples are images; empty: none.
+        std: each channel is then divided by it.
+        channels: of images: 1, grey, or 3, red, green and blue; None: the samples are no images.
+        size: of images: height and width; None: as they are.
+        centre: share of the image, along the side that limits it, that the crop covers; 1: all of it.
+        interpolation: by which images are scaled, antialiased.
+        bit_depth: of each channel of an image.
+        exif_orientation: whether images are turned upright as their EXIF orientation says.
+    """
+
+    mean: tuple[float, ...] = ()
+    std: tuple[float, ...] = ()
+    channels: int | None = None
+    size: tuple[int, int] | None = None
+    centre: float = 1.0
+    interpolation: Literal["bilinear"] = "bilinear"
+    bit_depth: Literal[8] = 8
+    exif_orientation: Literal[True] = True
+
+    @classmethod
+    def read(cls, values: Mapping[str, Any]) -> Preprocessing:
+        """Return the preprocessing that stands somewhere as plain values.
+
+        Example:
+            >>> Preprocessing.read({"mean": [0.5], "std": [0.2], "channels": 1, "size": [8, 8]}).size
+            (8, 8)
+        """
+        plain: dict[str, Any] = {
+            key: tuple(value) if isinstance(value, list) else value for key, value in values.items()
+        }
+        return cls(**plain)
 
 
 @dataclass(frozen=True, slots=True)

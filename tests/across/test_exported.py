@@ -14,7 +14,7 @@ from torch.nn import functional
 
 import preceptor
 from preceptor import data as data_room
-from preceptor.artifacts.provenance import fingerprint
+from preceptor.artifacts.fingerprints import fingerprint
 from preceptor.cli import main
 from preceptor.errors import UsageError
 from preceptor.models import ReusedClassifier

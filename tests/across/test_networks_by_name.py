@@ -19,7 +19,6 @@ from torch.nn import functional
 import preceptor
 from preceptor import data as data_room
 from preceptor.artifacts.run_folder import RunFolder
-from preceptor.data import Normalisation
 from preceptor.errors import UsageError
 from preceptor.extras import import_extra, import_torchvision
 from preceptor.models import Adapted, save_weights
@@ -142,7 +141,7 @@ def test_a_run_reads_data_that_are_normalised_otherwise_as_it_read_its_own(
     name: str, teachers: dict[str, Path]
 ) -> None:
     data = data_room.load("digits", limit=64, test_limit=32, validation=0.0)
-    other = replace(data, normalisation=Normalisation((0.1,), (2.0,)))
+    other = replace(data, preprocessing=replace(data.preprocessing, mean=(0.1,), std=(2.0,)))
     assert other.normalisation != data.normalisation
     expected = preceptor.evaluate(teachers[name], data=data)
     found = preceptor.evaluate(teachers[name], data=other)

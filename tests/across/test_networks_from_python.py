@@ -13,7 +13,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 import preceptor
-from preceptor.artifacts.provenance import fingerprint
+from preceptor.artifacts.fingerprints import fingerprint
 from preceptor.cli import main
 from preceptor.errors import UsageError
 from preceptor.exports.open_model import open_model

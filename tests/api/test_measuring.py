@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 import preceptor
-from preceptor.artifacts.provenance import fingerprint
+from preceptor.artifacts.fingerprints import fingerprint
 from preceptor.data import load as load_data
 from preceptor.errors import UsageError
 

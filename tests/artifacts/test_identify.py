@@ -22,6 +22,7 @@ from preceptor.artifacts.identify import (
 from preceptor.artifacts.run_folder import RunFolder
 from preceptor.errors import UsageError
 from preceptor.models import METADATA_KEY, ModelMetadata, save_weights
+from preceptor.types import Preprocessing
 from records import made_record
 
 NETWORK = nn.Linear(4, 3)
@@ -38,7 +39,7 @@ def a_run(path: Path, name: str = "mlp", epochs: tuple[int, ...] = ()) -> RunFol
 
 
 def an_export(path: Path, name: str = "mlp") -> Path:
-    metadata = ModelMetadata({"name": name}, ("a", "b", "c"), (4,), "float32", (), ())
+    metadata = ModelMetadata({"name": name}, ("a", "b", "c"), (4,), "float32", Preprocessing())
     path.parent.mkdir(exist_ok=True)
     save_weights(NETWORK, path, metadata={METADATA_KEY: metadata.as_json()})
     return path
@@ -72,7 +73,7 @@ def test_each_says_what_it_was_trained_on(tmp_path: Path) -> None:
 def test_a_run_has_the_metadata_of_an_exported_file(tmp_path: Path) -> None:
     metadata = run_metadata(a_run(tmp_path / "run"))
     assert metadata == ModelMetadata(
-        {"name": "mlp"}, ("a", "b", "c"), (4,), "float32", (), (), source_fingerprint="s" * 16
+        {"name": "mlp"}, ("a", "b", "c"), (4,), "float32", Preprocessing(), source_fingerprint="s" * 16
     )
     with pytest.raises(UsageError, match=r"none: the run has not finished \(no result\.json\)$"):
         run_metadata(RunFolder(tmp_path / "none"))

@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from preceptor.artifacts.fingerprints import fingerprint
 from preceptor.artifacts.labels import open_labels
-from preceptor.artifacts.provenance import fingerprint
 from preceptor.config.overrides import make_recipe
 from preceptor.config.sections import DistillRecipe
 from preceptor.data import Data, load

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 import preceptor
-from preceptor.artifacts.provenance import fingerprint
+from preceptor.artifacts.fingerprints import fingerprint
 from preceptor.cli import main
 from preceptor.data import load
 from preceptor.errors import RunError, UsageError

@@ -21,7 +21,7 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
     ("change", "message"),
     [
         ({"seed": "one"}, r"is no record of a run \(seed: input should be a valid integer"),
-        ({"version": 1}, r"\(version: input should be 2\)"),
+        ({"version": 2}, r"\(version: input should be 3\)"),
         ({"reuse": None}, r"\(reuse: extra inputs are not permitted\)"),
     ],
 )

@@ -25,7 +25,7 @@ import copy, sys
 import torch
 from torch import nn
 from preceptor.distributed.dtensors import is_sharded
-from preceptor.artifacts.provenance import fingerprint
+from preceptor.artifacts.fingerprints import fingerprint
 from preceptor.distributed import join_processes
 from preceptor.distributed.sharding import load_full, local_shard, shard, full_state
 

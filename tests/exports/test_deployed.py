@@ -11,12 +11,12 @@ from torch import Tensor, nn
 from preceptor.errors import RunError
 from preceptor.exports.deployed import DeployedNetwork, check_outputs, example_inputs
 from preceptor.models import ModelMetadata
+from preceptor.types import Preprocessing
 
-OUTSIDE = ModelMetadata({"name": "own"}, ("a", "b"), (3, 2, 2), "uint8", (0.1, 0.2, 0.3), (2.0, 3.0, 4.0))
+PREPROCESSING = Preprocessing((0.1, 0.2, 0.3), (2.0, 3.0, 4.0))
+OUTSIDE = ModelMetadata({"name": "own"}, ("a", "b"), (3, 2, 2), "uint8", PREPROCESSING)
 INSIDE = ModelMetadata(
-    *({"name": "own"}, ("a", "b"), (3, 2, 2), "uint8", (0.1, 0.2, 0.3), (2.0, 3.0, 4.0)),
-    output="probabilities",
-    normalise="inside",
+    *({"name": "own"}, ("a", "b"), (3, 2, 2), "uint8", PREPROCESSING), output="probabilities", normalise="inside"
 )
 
 
@@ -29,7 +29,7 @@ def network() -> nn.Module:
 def test_normalisation_and_softmax_against_their_definitions(network: nn.Module) -> None:
     pixels = example_inputs(INSIDE, 4)
     assert pixels.dtype == torch.uint8
-    mean, std = (torch.tensor(values).reshape(1, 3, 1, 1) for values in (INSIDE.mean, INSIDE.std))
+    mean, std = (torch.tensor(values).reshape(1, 3, 1, 1) for values in (PREPROCESSING.mean, PREPROCESSING.std))
     exponents = network((pixels / 255 - mean) / std).exp()
     torch.testing.assert_close(DeployedNetwork(network, INSIDE)(pixels), exponents / exponents.sum(1, keepdim=True))
     samples = example_inputs(OUTSIDE, 4)

@@ -15,7 +15,7 @@ import yaml
 from torch import Tensor, nn
 
 import preceptor
-from preceptor.artifacts.provenance import fingerprint
+from preceptor.artifacts.fingerprints import fingerprint
 from preceptor.artifacts.run_folder import RunFolder
 from preceptor.cli import main
 from preceptor.data import Normalisation
@@ -57,7 +57,7 @@ def pixels(shape: tuple[int, ...], rows: int) -> Tensor:
 
 def probabilities(run: Path, samples: Tensor) -> Tensor:
     record = RunFolder(run).read_record()
-    normalise = Normalisation(tuple(record.normalisation["mean"]), tuple(record.normalisation["std"]))
+    normalise = Normalisation(record.preprocessing.mean, record.preprocessing.std)
     with torch.no_grad():
         outputs: Tensor = preceptor.load(run)(normalise(samples)).softmax(1)
     return outputs
@@ -172,8 +172,8 @@ def test_the_card_tells_the_runs_own_numbers(runs: Path, tmp_path: Path) -> None
     )
     assert "datasets" not in front  # digits are no data set of the Hub
     assert front["tags"] == ["preceptor", "knowledge-distillation", "kd"]
-    teacher, normalisation = RunFolder(runs / "t").read_record().test["accuracy"], record.normalisation
-    scaled = f"(pixels / 255 - {list(normalisation['mean'])}) / {list(normalisation['std'])}, channel by channel"
+    teacher, normalisation = RunFolder(runs / "t").read_record().test["accuracy"], record.preprocessing
+    scaled = f"(pixels / 255 - {list(normalisation.mean)}) / {list(normalisation.std)}, channel by channel"
     takes = f"float32 [batch, 1, 8, 8], normalised: {scaled}"
     for text in (
         f"A student of `convnet_m` (`t`, test accuracy {100 * teacher:.2f} %), distilled by `kd`",
@@ -198,7 +198,7 @@ def test_a_kept_epoch_is_exported(suffix: str, kept: Result, tmp_path: Path) -> 
     assert main(words) == 0
     network = copy.deepcopy(kept.model)
     samples = pixels((1, 8, 8), 5)
-    mean, std = kept.record.normalisation["mean"], kept.record.normalisation["std"]
+    mean, std = kept.record.preprocessing.mean, kept.record.preprocessing.std
     inputs = Normalisation(mean, std)(samples)
     found = open_model(tmp_path / f"k.{suffix}").probabilities(samples)
     for epoch, is_it in ((2, True), (3, False)):

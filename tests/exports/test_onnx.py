@@ -15,9 +15,12 @@ from preceptor.errors import UsageError
 from preceptor.exports.deployed import DeployedNetwork, example_inputs, trace
 from preceptor.exports.onnx import OPSET, open_onnx, quantise, to_onnx
 from preceptor.models import ModelMetadata
+from preceptor.types import Preprocessing
 
 METADATA = ModelMetadata(
-    *({"name": "own"}, ("a", "b"), (1, 4, 4), "uint8", (0.3,), (2.0,)), output="probabilities", normalise="inside"
+    *({"name": "own"}, ("a", "b"), (1, 4, 4), "uint8", Preprocessing((0.3,), (2.0,))),
+    output="probabilities",
+    normalise="inside",
 )
 
 
@@ -42,7 +45,7 @@ def test_a_file_declares_its_inputs_and_carries_its_metadata(content: bytes) -> 
     assert shape.elem_type == onnx.TensorProto.UINT8
     assert [output.name for output in model.graph.output] == ["probabilities"]
     metadata = json.loads({prop.key: prop.value for prop in model.metadata_props}["preceptor"])
-    assert (metadata["class_names"], metadata["mean"]) == (["a", "b"], [0.3])
+    assert (metadata["class_names"], metadata["preprocessing"]["mean"]) == (["a", "b"], [0.3])
 
 
 @pytest.mark.parametrize("rows", [1, 3, 17])
@@ -62,7 +65,9 @@ def test_int8_is_smaller_and_near(content: bytes) -> None:
 
 
 def test_a_network_without_layers_to_quantise() -> None:
-    metadata = replace(METADATA, input_shape=(2,), input_dtype="float32", mean=(), std=(), output="logits")
+    metadata = replace(
+        METADATA, input_shape=(2,), input_dtype="float32", preprocessing=Preprocessing(), output="logits"
+    )
     plain = DeployedNetwork(nn.Hardtanh(), metadata).eval()
     with pytest.raises(UsageError, match="int8: the network has no convolution and no linear layer"):
         quantise(to_onnx(trace(plain, metadata), metadata, "plain"))

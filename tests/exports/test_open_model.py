@@ -14,13 +14,14 @@ from preceptor.artifacts.run_folder import RunFolder
 from preceptor.errors import UsageError
 from preceptor.exports.open_model import OpenModel, open_model
 from preceptor.models import ModelMetadata
+from preceptor.types import Preprocessing
 
 MEAN, STD = (0.1, 0.2, 0.3), (2.0, 3.0, 4.0)
 PIXELS = torch.randint(0, 256, (4, 3, 1, 1), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
 
 
 def opened(**options: Any) -> OpenModel:
-    metadata = ModelMetadata({"name": "own"}, ("a", "b", "c"), (3, 1, 1), "uint8", MEAN, STD, **options)
+    metadata = ModelMetadata({"name": "own"}, ("a", "b", "c"), (3, 1, 1), "uint8", Preprocessing(MEAN, STD), **options)
     return OpenModel(metadata, lambda samples: samples.flatten(1).float())
 
 
@@ -42,7 +43,7 @@ def test_probabilities_are_made_of_logits_and_kept_otherwise() -> None:
 def test_a_run_and_its_metadata(two_runs: Path) -> None:
     metadata, record = run_metadata(RunFolder(two_runs / "a")), RunFolder(two_runs / "a").read_record()
     assert metadata.class_names == tuple(str(digit) for digit in range(10))
-    assert metadata.mean == tuple(record.normalisation["mean"])
+    assert metadata.preprocessing == record.preprocessing
     model = open_model(two_runs / "a")
     assert model.metadata == metadata
     pixels = torch.zeros(2, 1, 8, 8, dtype=torch.uint8)

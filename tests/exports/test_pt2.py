@@ -12,8 +12,9 @@ from preceptor.errors import UsageError
 from preceptor.exports.deployed import DeployedNetwork, example_inputs, trace
 from preceptor.exports.pt2 import open_pt2, to_pt2
 from preceptor.models import ModelMetadata
+from preceptor.types import Preprocessing
 
-METADATA = ModelMetadata({"name": "own"}, ("a", "b"), (3,), "float32", (), ())
+METADATA = ModelMetadata({"name": "own"}, ("a", "b"), (3,), "float32", Preprocessing())
 
 
 @pytest.fixture(scope="module")

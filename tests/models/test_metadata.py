@@ -9,14 +9,14 @@ from torch import nn
 
 from preceptor.errors import UsageError
 from preceptor.models import METADATA_KEY, ModelMetadata, read_metadata, read_model_metadata, save_weights
+from preceptor.types import Preprocessing
 
 ONE = ModelMetadata(
     model={"name": "mlp", "widths": [4]},
     class_names=("a", "b"),
     input_shape=(3,),
     input_dtype="float32",
-    mean=(0.5,),
-    std=(2.0,),
+    preprocessing=Preprocessing((0.5,), (2.0,), channels=1, size=(8, 6), centre=0.6),
     output="probabilities",
 )
 

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 import preceptor
+from preceptor.artifacts.fingerprints import fingerprint
 from preceptor.artifacts.load import load_run_network
-from preceptor.artifacts.provenance import fingerprint
 from preceptor.artifacts.run_folder import RunFolder
 from preceptor.cli import main
 

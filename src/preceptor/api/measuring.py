@@ -154,7 +154,8 @@ def _measured_on(
         section = section.model_copy(update={"validation": 0.0, "limit": None, "labelled_fraction": None})
     is_own = data is None or place_of(section.model_dump()) in {each.place for each in learned}
     fit = next((each.table for each in learned if each.table is not None), None)
-    return load_data(section, fit=fit, trained_on=None if is_own else sources)
+    seen = None if data is None or not learned else learned[0].preprocessing
+    return load_data(section, fit=fit, preprocessing=seen, trained_on=None if is_own else sources)
 
 
 def _learned(candidate: AnyTeacher) -> TrainingDataInfo | None:

@@ -14,7 +14,7 @@ from preceptor.data import Data, TableFit
 from preceptor.errors import UsageError
 from preceptor.messages import first_few
 from preceptor.models import ModelMetadata
-from preceptor.types import Task
+from preceptor.types import Preprocessing, Task
 
 __all__ = ["TrainingDataInfo", "check_compatibility", "check_number", "place_of"]
 
@@ -29,6 +29,7 @@ class TrainingDataInfo:
         table: of a table: how its columns became numbers.
         source: `source_fingerprint` of the data.
         place: of the data, as `place_of` returns it.
+        preprocessing: of their samples.
     """
 
     class_names: tuple[str, ...]
@@ -36,6 +37,7 @@ class TrainingDataInfo:
     table: TableFit | None
     source: str | None
     place: str | None
+    preprocessing: Preprocessing
 
     @classmethod
     def from_run(cls, folder: RunFolder) -> TrainingDataInfo:
@@ -46,13 +48,13 @@ class TrainingDataInfo:
         """
         record, place = folder.read_record(), place_of(folder.read_config()["data"])
         table = _read_table(record.table, str(folder.path))
-        return cls(record.class_names, record.task, table, record.source_fingerprint, place)
+        return cls(record.class_names, record.task, table, record.source_fingerprint, place, record.preprocessing)
 
     @classmethod
     def from_metadata(cls, metadata: ModelMetadata, where: str) -> TrainingDataInfo:
         """Return what a network's metadata say; `where` they come from is for messages."""
-        table = _read_table(metadata.table, where)
-        return cls(metadata.class_names, metadata.task, table, metadata.source_fingerprint, None)
+        table, source = _read_table(metadata.table, where), metadata.source_fingerprint
+        return cls(metadata.class_names, metadata.task, table, source, None, metadata.preprocessing)
 
 
 def check_compatibility(who: str, learned: TrainingDataInfo, data: Data) -> None:

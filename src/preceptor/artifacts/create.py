@@ -25,7 +25,7 @@ def data_spec(data: Data) -> DataSpec:
     example = None
     if len(data.input_shape) != 3 and data.vocabulary is None:
         example = data.normalisation(data.train.inputs(torch.tensor([0])))[0]
-    mean, std = data.normalisation.mean, data.normalisation.std
+    mean, std = data.preprocessing.mean, data.preprocessing.std
     return DataSpec(data.num_classes, data.input_shape, mean, std, data.vocabulary, example)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from torch import nn
 
-from preceptor.artifacts.provenance import fingerprint
+from preceptor.artifacts.fingerprints import fingerprint
 from preceptor.artifacts.teachers import load_teachers
 from preceptor.config.sections import AnyRecipe, StudentInputs
 from preceptor.data import Data

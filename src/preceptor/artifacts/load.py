@@ -12,8 +12,8 @@ from torch import nn
 
 from preceptor.artifacts.compatibility import TrainingDataInfo, check_compatibility
 from preceptor.artifacts.create import AnyModel, data_spec, make_network, model_section
+from preceptor.artifacts.fingerprints import fingerprint
 from preceptor.artifacts.identify import PYTHON, is_run, learned_at, run_metadata, tells_its_network, weights_of
-from preceptor.artifacts.provenance import fingerprint
 from preceptor.artifacts.run_folder import RunFolder
 from preceptor.config.sections import ModelSection
 from preceptor.data import Data
@@ -153,9 +153,8 @@ def _load(
     who: str, weights: Path, metadata: ModelMetadata, model: _Model | None, data: Data | None, key: str
 ) -> nn.Module:
     """Return a network with its weights; where it runs on data unlike those it was trained on, an adapter converts them."""
-    trained_on = DataSpec(
-        len(metadata.class_names), metadata.input_shape, metadata.mean, metadata.std, metadata.vocabulary
-    )
+    mean, std = metadata.preprocessing.mean, metadata.preprocessing.std
+    trained_on = DataSpec(len(metadata.class_names), metadata.input_shape, mean, std, metadata.vocabulary)
     target = trained_on if data is None else data_spec(data)
     made_of = _model_of(metadata.model, model, who, key)
     if trained_on.vocabulary is not None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import platform
 import shlex
@@ -11,13 +10,7 @@ import sys
 from importlib import metadata
 from pathlib import Path
 
-import torch
-from torch import nn
-
-from preceptor.distributed.dtensors import full_tensor
-from preceptor.models.state_dicts import without_wrappers
-
-__all__ = ["command_line", "fingerprint", "git_commit", "versions"]
+__all__ = ["command_line", "git_commit", "versions"]
 
 
 def versions() -> dict[str, str]:
@@ -46,13 +39,3 @@ def command_line() -> str:
     program = Path(sys.argv[0]).name or "python"
     words = ["python", "-m", "preceptor"] if program == "__main__.py" else [program]
     return shlex.join([*words, *sys.argv[1:]])
-
-
-def fingerprint(network: nn.Module) -> str:
-    """Return the first 16 hexadecimal digits of the sha256 over a network's weights and buffers."""
-    digest = hashlib.sha256()
-    for name, tensor in network.state_dict().items():
-        digest.update(without_wrappers(name).encode())
-        values = full_tensor(tensor.detach()).cpu().contiguous().flatten()
-        digest.update(values.view(torch.uint8).numpy().tobytes())  # NumPy has no bfloat16
-    return digest.hexdigest()[:16]

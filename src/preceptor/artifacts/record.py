@@ -7,20 +7,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
-from typing_extensions import TypedDict
 
 from preceptor.errors import UsageError
 from preceptor.files import write_text
-from preceptor.types import Task
+from preceptor.types import Preprocessing, Task
 
 __all__ = ["RunRecord", "read_record", "write_record"]
-
-
-class InputNormalisation(TypedDict):
-    """Mean and standard deviation of inputs, per channel; empty: none."""
-
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
 
 
 Scores = dict[str, Any]  # metrics by name: numbers, or None where one has no meaning
@@ -49,7 +41,7 @@ class RunRecord(BaseModel):
         class_names: one per class.
         input_shape: of one sample.
         input_dtype: of the samples as they are stored.
-        normalisation: mean and std of the inputs.
+        preprocessing: how samples become what the network sees.
         vocabulary: of texts.
         table: how the columns of a table become numbers.
         data_fingerprint: of inputs and labels.
@@ -70,7 +62,7 @@ class RunRecord(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
 
-    version: Literal[2] = 2
+    version: Literal[3] = 3
     kind: Literal["teach", "distill"]
     command: str
     seed: int
@@ -89,7 +81,7 @@ class RunRecord(BaseModel):
     class_names: tuple[str, ...]
     input_shape: tuple[int, ...]
     input_dtype: Literal["uint8", "float32"]
-    normalisation: InputNormalisation
+    preprocessing: Preprocessing
     vocabulary: dict[str, Any] | None
     table: dict[str, Any] | None
     data_fingerprint: str

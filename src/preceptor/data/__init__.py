@@ -3,7 +3,7 @@
 from preceptor.data.augment.policies import POLICIES
 from preceptor.data.augment.policy import PlainInputs, Policy, PolicyLoader
 from preceptor.data.dataset import Data, Normalisation, Source
-from preceptor.data.images.pixels import read_image
+from preceptor.data.images.preprocessing import ImageRead, read_image
 from preceptor.data.loader import Batches, FixedViews, Loader, LoaderSettings
 from preceptor.data.pool import PooledLoader, pooled_sizes
 from preceptor.data.reader import check_views, plain_batches, view_batches
@@ -21,6 +21,7 @@ __all__ = [
     "Batches",
     "Data",
     "FixedViews",
+    "ImageRead",
     "Items",
     "Loader",
     "LoaderSettings",

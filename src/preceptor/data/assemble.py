@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import replace
 
 import torch
+from torch import Tensor
 
 from preceptor.data.dataset import Data, Source, fingerprint
 from preceptor.data.split import Arrays, Joined, Split
 from preceptor.data.stratify import complement, held_out, stratified
 from preceptor.errors import UsageError
 from preceptor.messages import first_few
+from preceptor.types import Preprocessing
 
 __all__ = ["assemble"]
 
@@ -87,6 +90,7 @@ def assemble(
     val, test = _at_most(val, test_limit, split_seed), _at_most(test, test_limit, split_seed)
     for split in (val, test):
         split.check()  # training reads its own samples soon, but these only after an epoch, or at the very end
+    sample = train.inputs(torch.tensor([0]))[0]
     return Data(
         name=source.name,
         train=train,
@@ -94,8 +98,8 @@ def assemble(
         test=test,
         num_classes=len(source.class_names),
         class_names=source.class_names,
-        input_shape=tuple(train.inputs(torch.tensor([0])).shape[1:]),
-        normalisation=source.normalisation,
+        input_shape=tuple(sample.shape),
+        preprocessing=_preprocessing(source.preprocessing, sample),
         normalised_by=source.normalised_by,
         view=source.view,
         protocol=source.protocol,
@@ -108,6 +112,14 @@ def assemble(
         source_fingerprint=source_fingerprint,
         table=source.table,
     )
+
+
+def _preprocessing(stated: Preprocessing, sample: Tensor) -> Preprocessing:
+    """Return a source's preprocessing with the channels and the size of its samples, where they are images."""
+    if sample.dtype != torch.uint8 or sample.ndim != 3 or sample.shape[0] not in {1, 3}:
+        return stated
+    channels, height, width = sample.shape
+    return replace(stated, channels=channels, size=(height, width))
 
 
 def _check_rules(

@@ -12,7 +12,7 @@ from torch import Tensor
 from preceptor.data.sources.table_fit import TableFit
 from preceptor.data.split import Arrays, Split
 from preceptor.messages import first_few
-from preceptor.types import Task, Vocabulary
+from preceptor.types import Preprocessing, Task, Vocabulary
 
 __all__ = ["Data", "Normalisation", "Source", "fingerprint"]
 
@@ -52,7 +52,7 @@ class Source:
         test: the test samples.
         class_names: one per class.
         validation: validation samples that come with the data, or None: they are split from train.
-        normalisation: of inputs.
+        preprocessing: how samples become what a network sees.
         normalised_by: whose mean and std those are, in words; empty: not worth a note.
         view: default augmentation of training samples.
         protocol: which default training settings fit.
@@ -69,7 +69,7 @@ class Source:
     test: Split
     class_names: tuple[str, ...]
     validation: Split | None = None
-    normalisation: Normalisation = Normalisation()
+    preprocessing: Preprocessing = Preprocessing()
     view: str = "none"
     protocol: str = "default"
     validation_share: float = 0.1
@@ -94,7 +94,7 @@ class Data:
         num_classes: width of the logits.
         class_names: one per class.
         input_shape: of one sample.
-        normalisation: of inputs.
+        preprocessing: how samples become what a network sees.
         normalised_by: whose mean and std those are, in words; empty: not worth a note.
         view: default augmentation of training samples.
         protocol: which default training settings fit.
@@ -115,7 +115,7 @@ class Data:
     num_classes: int
     class_names: tuple[str, ...]
     input_shape: tuple[int, ...]
-    normalisation: Normalisation
+    preprocessing: Preprocessing
     view: str
     protocol: str
     validation_share: float
@@ -132,6 +132,11 @@ class Data:
     def normalisation_notes(self) -> tuple[str, ...]:
         """A note on the normalisation of inputs, for networks that have none of their own."""
         return (f"inputs are normalised by {self.normalised_by}",) if self.normalised_by else ()
+
+    @property
+    def normalisation(self) -> Normalisation:
+        """Of inputs: the last step of preprocessing."""
+        return Normalisation(self.preprocessing.mean, self.preprocessing.std)
 
     @property
     def task(self) -> Task:

@@ -11,6 +11,7 @@ from PIL import Image
 from torch import Tensor
 
 from preceptor.data.images.crops import pixels_of
+from preceptor.data.images.decoding import upright
 from preceptor.errors import UsageError
 
 __all__ = ["stacked"]
@@ -38,7 +39,7 @@ def stacked(values: Sequence[Any], names: Sequence[str]) -> Tensor:
 
 
 def _sample(value: Any, name: str) -> Tensor:
-    """Return an input as a tensor; a PIL image becomes uint8 [channels, height, width].
+    """Return an input as a tensor; a PIL image becomes uint8 [channels, height, width], upright.
 
     Args:
         value: a tensor, an array or an image.
@@ -57,4 +58,5 @@ def _sample(value: Any, name: str) -> Tensor:
         return sample
     if value.mode.startswith(("I", "F")):
         raise UsageError(f"data: {name} is an image with more than 8 bits a channel ({value.mode}){advice}")
-    return pixels_of(value if value.mode in {"L", "RGB"} else value.convert("RGB"))
+    image = upright(value)
+    return pixels_of(image if image.mode in {"L", "RGB"} else image.convert("RGB"))

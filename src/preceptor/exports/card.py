@@ -18,6 +18,7 @@ from preceptor.exports.hub import HubFile
 from preceptor.exports.onnx import INPUT
 from preceptor.messages import first_few
 from preceptor.models import ModelMetadata
+from preceptor.types import Preprocessing
 
 __all__ = ["model_card"]
 
@@ -81,6 +82,7 @@ def model_card(
         "remark": scores.remark,
         "head": ("file", "takes", "returns", *(("accuracy of this very file",) if is_measured else ())),
         "files": [_file_row(metadata, file, outputs, is_measured=is_measured) for file in files],
+        "reading": _reading(metadata.preprocessing) if metadata.reads_images else "",
         "classes": first_few(metadata.class_names, 10),
         "model_argument": model_argument,
         "note": note,
@@ -218,13 +220,27 @@ def _takes(metadata: ModelMetadata) -> str:
     if metadata.normalise == "inside":
         return f"uint8 {shape}: pixels 0..255" if is_pixels else f"float32 {shape}: as the data hold them"
     scaled = "pixels / 255" if is_pixels else "inputs"
-    if not metadata.mean:
+    mean_of, std_of = metadata.preprocessing.mean, metadata.preprocessing.std
+    if not mean_of:
         return f"float32 {shape}: {scaled if is_pixels else 'as the data hold them'}"
-    is_short = len(metadata.mean) <= _FEW
-    mean, std = (list(metadata.mean), list(metadata.std)) if is_short else ("mean", "std")
+    is_short = len(mean_of) <= _FEW
+    mean, std = (list(mean_of), list(std_of)) if is_short else ("mean", "std")
     where = "" if is_short else ", mean and std from config.json"
     each = "channel by channel" if len(metadata.input_shape) > 1 else "column by column"
     return f"float32 {shape}, normalised: ({scaled} - {mean}) / {std}, {each}{where}"
+
+
+def _reading(preprocessing: Preprocessing) -> str:
+    """Say how an image file becomes pixels."""
+    height, width = preprocessing.size or (0, 0)
+    colours = {1: "grey", 3: "RGB"}[preprocessing.channels or 1]
+    part = "it" if preprocessing.centre == 1 else f"the centre {preprocessing.centre:g} of its shorter side"
+    return (
+        f"An image file becomes pixels thus: turned upright as its EXIF orientation says, {colours} of "
+        f"{preprocessing.bit_depth} bits a channel, scaled ({preprocessing.interpolation}, antialiased) until {part} just "
+        f"covers {height}x{width} (height x width), and cropped to the middle; one of that size already is left as it is. "
+        "`preprocessing` in config.json and in each file holds this."
+    )
 
 
 def _returns(metadata: ModelMetadata, outputs: int) -> str:

@@ -42,7 +42,8 @@ class DeployedNetwork(nn.Module):
     def __init__(self, network: nn.Module, metadata: ModelMetadata) -> None:
         super().__init__()
         self.network = network
-        self._normalisation = Normalisation(metadata.mean, metadata.std) if metadata.normalise == "inside" else None
+        mean, std = metadata.preprocessing.mean, metadata.preprocessing.std
+        self._normalisation = Normalisation(mean, std) if metadata.normalise == "inside" else None
         self._is_probability = metadata.output == "probabilities"
         self._task = metadata.task
 

@@ -11,9 +11,9 @@ from torch import nn
 
 from preceptor.artifacts.compatibility import TrainingDataInfo
 from preceptor.artifacts.create import AnyModel, model_section
+from preceptor.artifacts.fingerprints import fingerprint
 from preceptor.artifacts.identify import PYTHON, WEIGHTS, kept_weights, run_metadata
 from preceptor.artifacts.load import load_run_network
-from preceptor.artifacts.provenance import fingerprint
 from preceptor.artifacts.run_folder import RunFolder
 from preceptor.config.sections import DataSection
 from preceptor.data import Split

@@ -38,7 +38,7 @@ class OpenModel:
     def outputs(self, samples: Shaped[Tensor, "rows ..."]) -> Float[Tensor, "rows classes"]:
         """Return the outputs for samples as the data hold them: uint8 pixels, or numbers."""
         if self.metadata.normalise == "outside":
-            samples = Normalisation(self.metadata.mean, self.metadata.std)(samples)
+            samples = Normalisation(self.metadata.preprocessing.mean, self.metadata.preprocessing.std)(samples)
         elif self.metadata.input_dtype != "uint8":
             samples = samples.float()
         return self.forward(samples)

@@ -11,11 +11,11 @@ import torch
 from torch import Tensor
 
 from preceptor.artifacts.create import AnyModel
-from preceptor.data import TableFit, image_files, read_image, read_rows
+from preceptor.data import ImageRead, TableFit, image_files, read_image, read_rows
 from preceptor.errors import UsageError
 from preceptor.exports.open_model import OpenModel, open_model
-from preceptor.models import ModelMetadata
 from preceptor.runner.progress import show_notes
+from preceptor.types import Preprocessing
 
 __all__ = ["Prediction", "predict"]
 
@@ -30,7 +30,7 @@ class Prediction:
         image: its file; for a row, the file and the row number, counted from 1.
         classes: the most likely ones, in order; empty where the image could not be read.
         probabilities: of these classes.
-        resized_from: height and width of the image in the file, where the model reads another size.
+        resized_from: height and width of the upright image, where the model reads another size.
         problem: why the image could not be read, or None.
     """
 
@@ -48,9 +48,9 @@ class Prediction:
 def predict(path: str | Path, *images: str | Path, top: int = 1, model: AnyModel | None = None) -> list[Prediction]:
     """Return a model's predictions for image files, in order.
 
-    Images are read in grey or colour, as the model was trained; one of another size is scaled until it just covers the
-    model's input and cropped to the centre. Pixels are normalised as in the run. A table's columns are found by name and
-    encoded as in the run; a column of classes is not needed.
+    Images are read as those of the run's test split: turned upright as their EXIF orientation says, in grey or colour, scaled
+    and cropped to the same centre, normalised by the same mean and std. A table's columns are found by name and encoded as in
+    the run; a column of classes is not needed.
 
     Args:
         path: a `.onnx`, `.pt2` or `.safetensors` file or a folder for the Hub that `export` wrote, or a run folder.
@@ -82,11 +82,17 @@ def predict(path: str | Path, *images: str | Path, top: int = 1, model: AnyModel
     files = [file for image in images for file in _files(Path(image))]
     if not files:
         raise UsageError("predict: needs an image; preceptor predict MODEL IMAGE_OR_FOLDER ...")
-    return [
-        prediction
-        for start in range(0, len(files), _BATCH_SIZE)
-        for prediction in _predict(opened, files[start : start + _BATCH_SIZE], top)
-    ]
+    predictions: list[Prediction] = []
+    turned = 0
+    for start in range(0, len(files), _BATCH_SIZE):
+        batch = files[start : start + _BATCH_SIZE]
+        read = [_read(file, opened.metadata.preprocessing) for file in batch]
+        turned += sum(isinstance(each, ImageRead) and each.was_turned for each in read)
+        predictions += _predict(opened, batch, read, top)
+    if turned:
+        images_are = "image is" if len(files) == 1 else "images are"
+        show_notes([f"{turned:,} of {len(files):,} {images_are} turned upright, as their EXIF orientation says"])
+    return predictions
 
 
 def _predict_rows(opened: OpenModel, fit: TableFit, file: Path, top: int) -> list[Prediction]:
@@ -105,29 +111,23 @@ def _files(path: Path) -> list[Path]:
     return files
 
 
-def _predict(opened: OpenModel, files: Sequence[Path], top: int) -> list[Prediction]:
-    read = [_read(file, opened.metadata) for file in files]
-    pixels = [image for image, _ in read if isinstance(image, Tensor)]
+def _predict(opened: OpenModel, files: Sequence[Path], read: Sequence[ImageRead | str], top: int) -> list[Prediction]:
+    pixels = [image.pixels for image in read if isinstance(image, ImageRead)]
     tops = iter(_top_classes(opened, torch.stack(pixels), top) if pixels else ())
     return [
         Prediction(str(file), problem=image)
         if isinstance(image, str)
-        else Prediction(str(file), *next(tops), resized_from=size)
-        for file, (image, size) in zip(files, read, strict=True)
+        else Prediction(str(file), *next(tops), resized_from=image.resized_from)
+        for file, image in zip(files, read, strict=True)
     ]
 
 
-def _read(file: Path, metadata: ModelMetadata) -> tuple[Tensor | str, tuple[int, int] | None]:
-    """Return an image as the model reads it, or why it cannot be read; and its size where it was resized."""
-    channels, height, width = metadata.input_shape
+def _read(file: Path, preprocessing: Preprocessing) -> ImageRead | str:
+    """Return an image as the model reads it, or why it cannot be read."""
     try:
-        image = read_image(file, channels=channels)
-        size = (int(image.shape[1]), int(image.shape[2]))
-        if size == (height, width):
-            return image, None
-        return read_image(file, channels=channels, size=(height, width)), size
+        return read_image(file, preprocessing)
     except UsageError as error:
-        return str(error), None
+        return str(error)
 
 
 def _top_classes(opened: OpenModel, samples: Tensor, top: int) -> list[tuple[tuple[str, ...], tuple[float, ...]]]:

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from preceptor.errors import UsageError
 from preceptor.models.weights import read_metadata
-from preceptor.types import Task, Vocabulary
+from preceptor.types import Preprocessing, Task, Vocabulary
 
 __all__ = ["METADATA_KEY", "ModelMetadata", "Normalise", "Output", "read_model_metadata"]
 
@@ -29,8 +29,7 @@ class ModelMetadata:
         class_names: one per output, in order.
         input_shape: of one sample.
         input_dtype: of samples before normalisation: "uint8" for images, "float32" for numbers.
-        mean: subtracted from each channel, of pixels in [0, 1] where samples are uint8; empty: none.
-        std: each channel is then divided by it.
+        preprocessing: how samples, image files among them, become what the network sees.
         output: what the file returns.
         task: "multilabel" where each class is present or not; "binary" or "multiclass" where classes exclude each other.
         normalise: "inside" the file, which then takes raw samples, or "outside" it.
@@ -43,8 +42,7 @@ class ModelMetadata:
     class_names: tuple[str, ...]
     input_shape: tuple[int, ...]
     input_dtype: str
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
+    preprocessing: Preprocessing
     output: Output = "logits"
     task: Task = "multiclass"
     normalise: Normalise = "outside"
@@ -55,7 +53,7 @@ class ModelMetadata:
     @property
     def reads_images(self) -> bool:
         """Whether samples are 8-bit images, grey or in colour."""
-        return self.input_dtype == "uint8" and len(self.input_shape) == 3 and self.input_shape[0] in {1, 3}
+        return self.preprocessing.channels is not None
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain values."""
@@ -82,8 +80,10 @@ class ModelMetadata:
             )
         try:
             values = json.loads(text)
-            tuples = {key: tuple(values[key]) for key in ("class_names", "input_shape", "mean", "std")}
-            return cls(**{**values, **tuples, "vocabulary": Vocabulary.read(values.get("vocabulary"))})
+            tuples = {key: tuple(values[key]) for key in ("class_names", "input_shape")}
+            preprocessing = Preprocessing.read(values["preprocessing"])
+            vocabulary = Vocabulary.read(values.get("vocabulary"))
+            return cls(**{**values, **tuples, "preprocessing": preprocessing, "vocabulary": vocabulary})
         except (ValueError, TypeError, KeyError) as error:
             raise UsageError(f"{path}: its description of the network cannot be read ({error})") from error
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from preceptor.artifacts.compatibility import check_number
 from preceptor.artifacts.create import reading_notes
-from preceptor.artifacts.provenance import fingerprint
+from preceptor.artifacts.fingerprints import fingerprint
 from preceptor.artifacts.teachers import load_anchors, load_teachers
 from preceptor.config.resolve import ResolvedRecipe
 from preceptor.data import Data, PlainInputs, plain_batches

@@ -91,7 +91,7 @@ def finish(
         class_names=data.class_names,
         input_shape=data.input_shape,
         input_dtype="uint8" if data.test.inputs(torch.tensor([0])).dtype == torch.uint8 else "float32",
-        normalisation={"mean": data.normalisation.mean, "std": data.normalisation.std},
+        preprocessing=data.preprocessing,
         vocabulary=None if data.vocabulary is None else asdict(data.vocabulary),
         table=None if data.table is None else data.table.as_dict(),
         data_fingerprint=data.fingerprint,

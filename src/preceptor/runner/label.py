@@ -13,7 +13,7 @@ from rich.progress import Progress
 from torch import Tensor, nn
 
 from preceptor.artifacts.create import reading_notes
-from preceptor.artifacts.provenance import fingerprint
+from preceptor.artifacts.fingerprints import fingerprint
 from preceptor.artifacts.teachers import load_teachers
 from preceptor.config.sections import LabelRecipe
 from preceptor.data import Data, check_views, view_batches

@@ -51,9 +51,9 @@ def test_a_crop_is_what_pillow_makes_of_it() -> None:
 
 
 def test_the_centre_is_the_share_asked_for() -> None:
-    assert centre_crop(image(32, 32), 32, 0.5).tobytes() == image(32, 32).tobytes()
+    assert centre_crop(image(32, 32), (32, 32), 0.5).tobytes() == image(32, 32).tobytes()
     ramp = Image.fromarray(np.repeat(np.arange(200, dtype=np.uint8)[None], 200, axis=0))
-    row = np.asarray(centre_crop(ramp, 50, 0.5))[25].astype(float)
+    row = np.asarray(centre_crop(ramp, (50, 50), 0.5))[25].astype(float)
     # the middle half of 0..199, halved in resolution: pixel k shows 50 + 2 k + 0.5
     np.testing.assert_allclose(row, 50.5 + 2 * np.arange(50), atol=1)
 

@@ -2,8 +2,9 @@ from __future__ import annotations
 
 import io
 
+import numpy as np
 import pytest
-from PIL import Image
+from PIL import ExifTags, Image
 
 from preceptor.data.images.decoding import (
     ENDS,
@@ -11,6 +12,7 @@ from preceptor.data.images.decoding import (
     UnreadableError,
     decode,
     is_complete,
+    is_turned,
     unreadable_images_error,
 )
 from preceptor.errors import UsageError
@@ -40,3 +42,39 @@ def test_what_cannot_be_decoded_is_named() -> None:
     Image.new("I;16", (2, 2)).save(buffer, "PNG")
     with pytest.raises(UsageError, match="x: has more than 8 bits a channel"):
         decode(buffer, "x")
+
+
+TURNED = {  # how an upright image is stored under each orientation
+    1: lambda upright: upright,
+    2: np.fliplr,
+    3: lambda upright: np.rot90(upright, 2),
+    4: np.flipud,
+    5: lambda upright: np.swapaxes(upright, 0, 1),
+    6: lambda upright: np.rot90(upright, 1),
+    7: lambda upright: np.rot90(np.swapaxes(upright, 0, 1), 2),
+    8: lambda upright: np.rot90(upright, -1),
+}
+
+
+@pytest.mark.parametrize("orientation", TURNED)
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF"])
+def test_an_image_is_turned_upright(kind: str, orientation: int) -> None:
+    upright = np.zeros((16, 32, 3), dtype=np.uint8)
+    upright[:8, :16], upright[8:, :16], upright[:8, 16:] = (250, 0, 0), (0, 250, 0), (0, 0, 250)
+    exif, buffer = Image.Exif(), io.BytesIO()
+    exif[ExifTags.Base.Orientation] = orientation
+    Image.fromarray(np.ascontiguousarray(TURNED[orientation](upright))).save(buffer, kind, exif=exif, quality=95)
+    buffer.seek(0)
+    assert is_turned(buffer) is (orientation != 1)
+    decoded = np.asarray(decode(buffer, "x")).astype(int)
+    assert decoded.shape == upright.shape
+    assert np.abs(decoded[4::8, 4::8] - upright[4::8, 4::8]).max() < 30
+
+
+def test_damaged_exif_leaves_an_image_as_it_is() -> None:
+    for exif in (b"Exif\x00\x00nonsense", b"Exif\x00\x00MM\x00*\x00\x00\x00\x08\x00\x09"):
+        buffer = io.BytesIO()
+        Image.new("RGB", (4, 2), (9, 9, 9)).save(buffer, "JPEG", exif=exif)
+        assert decode(buffer, "x").size == (4, 2)
+        assert not is_turned(buffer)
+    assert not is_turned(io.BytesIO(b"no image"))

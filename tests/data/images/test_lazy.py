@@ -43,7 +43,7 @@ def test_images_of_any_size_are_read_on_demand(tree: Path, data: Data) -> None:
     assert data.input_shape == (3, 16, 16)
     assert data.view == "random_resized_crop_flip"
     assert data.protocol == "photographs"
-    assert data.normalisation == PHOTOGRAPHS
+    assert data.normalisation == Normalisation(*PHOTOGRAPHS)
     assert (len(data.train), len(data.test)) == (90, 30)
     assert any("so val/ is the test split" in note for note in data.notes)
     assert load(f"folder:{tree}", options={"size": 16, "in_memory": True}).view == "crop_flip"

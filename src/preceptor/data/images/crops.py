@@ -57,18 +57,21 @@ def resized_crop(
     return scaled[0].round().clamp(0, 255).to(torch.uint8)
 
 
-def centre_crop(image: Image.Image, size: int, centre: float) -> Image.Image:
-    """Return the square in the middle of an image: `centre` of its shorter side, scaled to `size` pixels.
+def centre_crop(
+    image: Image.Image, size: tuple[int, int], centre: float, interpolation: str = "bilinear"
+) -> Image.Image:
+    """Return the middle of an image, scaled to (height, width): of a square, `centre` of the image's shorter side.
 
     An image that has this size already is returned as it is.
     """
-    if image.size == (size, size):
+    if image.size == size[::-1]:
         return image
-    scale = round(size / centre) / min(image.size)
-    width, height = (max(size, round(side * scale)) for side in image.size)
-    scaled = image.resize((width, height), Image.Resampling.BILINEAR)
-    left, top = (width - size) // 2, (height - size) // 2
-    return scaled.crop((left, top, left + size, top + size))
+    height, width = size
+    scale = max(round(height / centre) / image.height, round(width / centre) / image.width)
+    wide, high = max(width, round(image.width * scale)), max(height, round(image.height * scale))
+    scaled = image.resize((wide, high), Image.Resampling[interpolation.upper()])
+    left, top = (wide - width) // 2, (high - height) // 2
+    return scaled.crop((left, top, left + width, top + height))
 
 
 def pixels_of(image: Image.Image) -> UInt8[Tensor, "channels height width"]:

@@ -1,11 +1,12 @@
-"""Decoding of images from any file format: three channels of 8 bits, or an error that names the image."""
+"""Decoding of images from any file format: upright, three channels of 8 bits, or an error that names the image."""
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Sequence
 from typing import Any
 
-from PIL import Image, UnidentifiedImageError
+from PIL import ExifTags, Image, UnidentifiedImageError
 
 from preceptor.errors import UsageError
 
@@ -18,7 +19,9 @@ __all__ = [
     "decode",
     "in_colours",
     "is_complete",
+    "is_turned",
     "unreadable_images_error",
+    "upright",
 ]
 
 LEAVE_OUT = "; data.skip_unreadable=true leaves such out"
@@ -27,6 +30,16 @@ ENDS = 32  # bytes from each end of a file by which `is_complete` judges
 _WHERE = "data.path: "
 # what Pillow raises for a file that is no image, or a truncated one
 UNREADABLE = (OSError, UnidentifiedImageError, SyntaxError, ValueError, Image.DecompressionBombError)
+_BAD_EXIF = (*UNREADABLE, LookupError, TypeError, struct.error)  # what Pillow raises for damaged EXIF
+_TURNS = {  # what makes an image upright, by its EXIF orientation; 1 is upright
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 
 
 class UnreadableError(UsageError):
@@ -59,7 +72,7 @@ def is_complete(first: bytes, last: bytes, length: int) -> bool:
 
 
 def decode(file: Any, name: str, *, where: str = "data.path: ", advice: str = "") -> Image.Image:
-    """Return an image in mode RGB.
+    """Return an image in mode RGB, upright.
 
     Args:
         file: a path, or an open file.
@@ -81,11 +94,34 @@ def decode(file: Any, name: str, *, where: str = "data.path: ", advice: str = ""
 
 
 def in_colours(image: Image.Image, name: str, *, where: str = "data.path: ") -> Image.Image:
-    """Return an image of any mode in mode RGB.
+    """Return an image of any mode in mode RGB, upright.
 
     Raises:
         UsageError: when it has more than 8 bits a channel.
     """
     if image.mode.startswith(("I", "F")):
         raise UsageError(f"{where}{name}: has more than 8 bits a channel ({image.mode}); convert it to 8")
-    return image.convert("RGB")
+    return upright(image).convert("RGB")
+
+
+def upright(image: Image.Image) -> Image.Image:
+    """Return an image turned as its EXIF orientation says."""
+    image.load()  # turns a TIFF by itself
+    try:
+        orientation = image.getexif().get(ExifTags.Base.Orientation)
+    except _BAD_EXIF:
+        return image
+    return image.transpose(_TURNS[orientation]) if orientation in _TURNS else image
+
+
+def is_turned(file: Any) -> bool:
+    """Return whether `decode` turns an image, without decoding it; False for a file that is no image.
+
+    Args:
+        file: a path, or an open file.
+    """
+    try:
+        with Image.open(file) as opened:
+            return Image.Image.getexif(opened).get(ExifTags.Base.Orientation) in _TURNS  # PNG's and TIFF's own decode
+    except _BAD_EXIF:
+        return False

@@ -12,18 +12,20 @@ from jaxtyping import Int
 from PIL import Image
 from torch import Tensor
 
-from preceptor.data.dataset import Normalisation, Source
-from preceptor.data.images.crops import centre_crop, pixels_of
+from preceptor.data.dataset import Source
 from preceptor.data.images.decoding import FEW, UnreadableError, unreadable_images_error
 from preceptor.data.images.lazy import RESIZED_CROP, LazyImages
+from preceptor.data.images.preprocessing import prepared
 from preceptor.data.split import Arrays, Split
 from preceptor.errors import UsageError
 from preceptor.messages import first_few
+from preceptor.types import Preprocessing
 
-__all__ = ["PHOTOGRAPHS", "Cut", "image_source", "image_split", "left_out_note", "readable"]
+__all__ = ["PHOTOGRAPHS", "Cut", "image_source", "image_split", "left_out_note", "readable", "turned_note"]
 
-PHOTOGRAPHS = Normalisation((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))  # ImageNet's, which published weights expect
+PHOTOGRAPHS = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # ImageNet's mean and std, which published weights expect
 _AT_ONCE = 1024  # images that wait to be decoded
+_LOOKED_AT = 10_000  # images of a split whose EXIF orientation is looked at
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,13 @@ class Cut:
         """Whether all images are decoded once, into memory."""
         return self.size is None if self.in_memory is None else self.in_memory
 
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """How an image comes to one size."""
+        if self.size is None:
+            return Preprocessing(channels=3)
+        return Preprocessing(channels=3, size=(self.size, self.size), centre=self.centre)
+
 
 def image_split(
     decode: Callable[[int], Image.Image],
@@ -83,12 +92,10 @@ def image_split(
             cannot be decoded (it names the first).
     """
     if not cut.is_eager:
-        assert cut.size is not None
         return LazyImages(
             decode,
             labels,
-            size=cut.size,
-            centre=cut.centre,
+            preprocessing=cut.preprocessing,
             is_complete=is_complete,
             identity=identity,
             blocks=blocks,
@@ -103,7 +110,7 @@ def image_split(
             if len(bad) == FEW:
                 break
             continue
-        pixels = pixels_of(image if cut.size is None else centre_crop(image, cut.size, cut.centre))
+        pixels = prepared(image, cut.preprocessing)
         if images and pixels.shape != images[0].shape:
             raise UsageError(
                 f"data.path: {name_of(number)} is {pixels.shape[2]}x{pixels.shape[1]}, {name_of(0)} is "
@@ -154,6 +161,23 @@ def left_out_note(kind: str, place: str, names: Sequence[str]) -> tuple[str, ...
     return (note,) if names else ()
 
 
+def turned_note(kind: str, place: str, is_turned: Callable[[int], bool], count: int) -> tuple[str, ...]:
+    """Return a note on the images of a place that are turned upright as their EXIF says, if there are any.
+
+    Args:
+        kind: of source.
+        place: where they lie.
+        is_turned: whether an image is turned, by its number.
+        count: of the images; of more than 10,000, as many are looked at, evenly spaced.
+    """
+    numbers = range(0, count, -(-count // _LOOKED_AT) or 1)
+    with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
+        turned = sum(pool.map(is_turned, numbers))
+    some = f"{len(numbers):,} images" if len(numbers) == count else f"{len(numbers):,} images looked at, of {count:,},"
+    note = f"{kind}: {place}: {turned:,} of {some} are turned upright, as their EXIF orientation says"
+    return (note,) if turned else ()
+
+
 def image_source(
     kind: str,
     path: str,
@@ -161,6 +185,7 @@ def image_source(
     splits: tuple[Split, Split, Split | None],
     notes: tuple[str, ...],
     *,
+    cut: Cut,
     test_name: str = "test",
     is_cut: bool = False,
 ) -> Source:
@@ -172,6 +197,7 @@ def image_source(
         class_names: one per class.
         splits: train, test and validation, if there is one.
         notes: what the user should hear about.
+        cut: how the images came to one size.
         test_name: what the data call the test split.
         is_cut: see `Source`.
 
@@ -185,7 +211,7 @@ def image_source(
         test=test,
         validation=validation,
         class_names=class_names,
-        normalisation=PHOTOGRAPHS,
+        preprocessing=replace(cut.preprocessing, mean=PHOTOGRAPHS[0], std=PHOTOGRAPHS[1]),
         view=RESIZED_CROP,
         protocol="photographs",
         normalised_by="ImageNet's mean and std",
@@ -202,7 +228,7 @@ def image_source(
     mean, std = pixels.mean((0, 2, 3)), pixels.std((0, 2, 3)).clamp_min(1e-3)
     return replace(
         source,
-        normalisation=Normalisation(tuple(mean.tolist()), tuple(std.tolist())),
+        preprocessing=replace(cut.preprocessing, mean=tuple(mean.tolist()), std=tuple(std.tolist())),
         view="crop_flip",
         protocol="default",
         normalised_by=f"the training images' own mean {_round(mean)} and std {_round(std)}",

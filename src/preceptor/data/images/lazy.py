@@ -13,10 +13,11 @@ from torch import Tensor
 from torch.utils.data import get_worker_info
 
 from preceptor.data.augment.views import box_draws, is_mirrored
-from preceptor.data.images.crops import centre_crop, pixels_of, random_box, resized_crop
+from preceptor.data.images.crops import pixels_of, random_box, resized_crop
 from preceptor.data.images.decoding import FEW, UnreadableError, unreadable_images_error
+from preceptor.data.images.preprocessing import prepared
 from preceptor.data.split import Split
-from preceptor.types import View
+from preceptor.types import Preprocessing, View
 
 __all__ = ["RESIZED_CROP", "LazyImages"]
 
@@ -33,8 +34,7 @@ class LazyImages(Split):
     Args:
         decode: returns one image by its number, in mode RGB or L, the same for all.
         labels: int64 classes.
-        size: side of the crops in pixels.
-        centre: share of the shorter side that the centre crop covers.
+        preprocessing: how they come to one size.
         is_complete: whether an image file is certainly not truncated, without decoding it; None: unknown for all.
         numbers: of the images that belong here; all by default.
         identity: returns what tells the images of these numbers from others, for the fingerprint; None: nothing does.
@@ -48,8 +48,7 @@ class LazyImages(Split):
         decode: Callable[[int], Image.Image],
         labels: Int[Tensor, " samples"],
         *,
-        size: int,
-        centre: float,
+        preprocessing: Preprocessing,
         is_complete: Callable[[int], bool] | None = None,
         numbers: Int[Tensor, " samples"] | None = None,
         identity: Callable[[Tensor], bytes] | None = None,
@@ -58,8 +57,7 @@ class LazyImages(Split):
         self._decode = decode
         self.labels = labels
         self.truth = None
-        self._size = size
-        self._centre = centre
+        self._preprocessing = preprocessing
         self._is_complete = is_complete
         self._numbers = torch.arange(len(labels)) if numbers is None else numbers
         self._identity = identity
@@ -67,12 +65,14 @@ class LazyImages(Split):
 
     def inputs(self, index: Int[Tensor, " rows"]) -> UInt8[Tensor, "rows channels height width"]:
         """Return the centre crops of these rows."""
-        return _stacked(lambda row: pixels_of(centre_crop(self._image(row), self._size, self._centre)), index)
+        return _stacked(lambda row: prepared(self._image(row), self._preprocessing), index)
 
     def read(self, index: Int[Tensor, " rows"], view: View) -> UInt8[Tensor, "rows channels height width"]:
         """Return these rows: random crops for the view that is made here, centre crops for any other."""
         if view.name not in self.makes:
             return self.inputs(index)
+        size = self._preprocessing.size
+        assert size is not None
         numbers = box_draws(view.seed, view.epoch, index).tolist()
         mirrored = is_mirrored(view.seed, view.epoch, index).tolist()
         place_of = {row: place for place, row in enumerate(index.tolist())}
@@ -80,7 +80,7 @@ class LazyImages(Split):
         def augmented(row: int) -> Tensor:
             image, place = pixels_of(self._image(row)), place_of[row]
             box = random_box(numbers[place], image.shape[1], image.shape[2])
-            crop = resized_crop(image, box, (self._size, self._size))
+            crop = resized_crop(image, box, size)
             return crop.flip(-1) if mirrored[place] else crop
 
         return _stacked(augmented, index)
@@ -90,8 +90,7 @@ class LazyImages(Split):
         return LazyImages(
             self._decode,
             self.labels[index],
-            size=self._size,
-            centre=self._centre,
+            preprocessing=self._preprocessing,
             is_complete=self._is_complete,
             numbers=self._numbers[index],
             identity=self._identity,

@@ -14,11 +14,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, IterableDataset
 
-from preceptor.data.dataset import Normalisation, Source
+from preceptor.data.dataset import Source
 from preceptor.data.sources.stream import Stream, read_all
 from preceptor.data.split import Arrays, Items, Split, as_labels
 from preceptor.data.stratify import split_off_test
 from preceptor.errors import UsageError
+from preceptor.types import Preprocessing
 
 __all__ = ["Pair", "npz", "source_of"]
 
@@ -172,7 +173,7 @@ def _source(
     num_classes = max(*_num_classes(splits, name), *widths, 2)
     if widths - {num_classes}:
         raise UsageError(f"{name}: p has {min(widths)} classes, the labels and the other splits {num_classes}")
-    normalisation, normalised_by, notes = _normalisation(train, normalise, name)
+    preprocessing, normalised_by, notes = _normalisation(train, normalise, name)
     is_vectors = train.inputs(torch.tensor([0])).ndim == 2
     return Source(
         name=name,
@@ -180,7 +181,7 @@ def _source(
         test=test,
         validation=validation,
         class_names=tuple(str(k) for k in range(num_classes)),
-        normalisation=normalisation,
+        preprocessing=preprocessing,
         normalised_by=normalised_by,
         protocol="vectors" if is_vectors else "default",
         notes=notes,
@@ -199,17 +200,17 @@ def _num_classes(splits: list[Split], name: str) -> set[int]:
     return {1 + max(int(split.labels.max()) for split in splits if len(split))}
 
 
-def _normalisation(train: Split, normalise: bool | None, name: str) -> tuple[Normalisation, str, tuple[str, ...]]:
+def _normalisation(train: Split, normalise: bool | None, name: str) -> tuple[Preprocessing, str, tuple[str, ...]]:
     """Return per-channel statistics of arrays, none where they are normalised already, whose they are, and notes."""
     if not isinstance(train, Arrays):
         if normalise:
             raise UsageError("data.normalise: true needs arrays; a Dataset normalises its own samples")
-        return Normalisation(), "", ()
+        return Preprocessing(), "", ()
     is_bytes = train.values.dtype == torch.uint8
     values = train.values.float() / 255 if is_bytes else train.values
     others = [axis for axis in range(values.ndim) if axis != 1]
     mean, std = values.mean(others), values.std(others)
-    normalisation = Normalisation(tuple(mean.tolist()), tuple(std.clamp_min(1e-6).tolist()))
+    preprocessing = Preprocessing(tuple(mean.tolist()), tuple(std.clamp_min(1e-6).tolist()))
     if normalise is None:
         normalise = is_bytes or not _look_normalised(values, mean, std)
         seen = f" (floats in [{values.min():.3g}, {values.max():.3g}]"
@@ -220,8 +221,8 @@ def _normalisation(train: Split, normalise: bool | None, name: str) -> tuple[Nor
     else:
         why = other = ""
     if normalise:
-        return normalisation, f"the training samples' own mean and std{why}{other}", ()
-    return Normalisation(), "", (f"inputs are used as they are{why}{other}",)
+        return preprocessing, f"the training samples' own mean and std{why}{other}", ()
+    return Preprocessing(), "", (f"inputs are used as they are{why}{other}",)
 
 
 def _look_normalised(values: Tensor, mean: Tensor, std: Tensor) -> bool:

@@ -9,12 +9,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from preceptor.data.dataset import Normalisation, Source
+from preceptor.data.dataset import Source
 from preceptor.data.sources.groups import Groups, regrouped
 from preceptor.data.sources.pickles import read_pickle
 from preceptor.data.sources.votes import read_votes
 from preceptor.data.split import Arrays, as_labels
 from preceptor.errors import UsageError
+from preceptor.types import Preprocessing
 
 __all__ = ["cifar10", "cifar100"]
 
@@ -41,7 +42,7 @@ def cifar10(
         _voted(train, train_votes, "data.train_votes"),
         _voted(test, votes, "data.votes"),
         names,
-        Normalisation((0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)),
+        Preprocessing((0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)),
     )
     return regrouped(source, groups)
 
@@ -60,18 +61,18 @@ def cifar100(*, root: str, groups: Groups | None = None) -> Source:
         _read([folder / "train"], "fine_labels", 100),
         _read([folder / "test"], "fine_labels", 100),
         names,
-        Normalisation((0.5071, 0.4867, 0.4408), (0.2675, 0.2565, 0.2761)),
+        Preprocessing((0.5071, 0.4867, 0.4408), (0.2675, 0.2565, 0.2761)),
     )
     return regrouped(source, groups)
 
 
-def _source(name: str, train: Arrays, test: Arrays, names: tuple[str, ...], normalisation: Normalisation) -> Source:
+def _source(name: str, train: Arrays, test: Arrays, names: tuple[str, ...], preprocessing: Preprocessing) -> Source:
     return Source(
         name=name,
         train=train,
         test=test,
         class_names=names,
-        normalisation=normalisation,
+        preprocessing=preprocessing,
         view="crop_flip",
         protocol="cifar",
         validation_share=_VALIDATION_SHARE,

@@ -8,15 +8,16 @@ from sklearn.datasets import load_digits
 from torch import Tensor
 
 from preceptor.data.augment.views import random_bits
-from preceptor.data.dataset import Normalisation, Source
+from preceptor.data.dataset import Source
 from preceptor.data.split import Arrays
 from preceptor.data.stratify import split_off_test, train_and_test_rows
 from preceptor.errors import UsageError
+from preceptor.types import Preprocessing
 
 __all__ = ["ambiguous_digits", "digits"]
 
 _NAMES = tuple(str(digit) for digit in range(10))
-_NORMALISATION = Normalisation((0.305,), (0.376,))  # of all 1,797 images
+_PREPROCESSING = Preprocessing(mean=(0.305,), std=(0.376,))  # of all 1,797 images
 _PARENTS, _AMOUNTS, _LABELS = 16, 17, 18  # streams
 
 
@@ -29,7 +30,7 @@ def digits() -> Source:
         train=train,
         test=test,
         class_names=_NAMES,
-        normalisation=_NORMALISATION,
+        preprocessing=_PREPROCESSING,
         protocol="digits",
         validation_share=0.15,
     )
@@ -61,7 +62,7 @@ def ambiguous_digits(
         train=_blend(images[train], labels[train], samples, clearest, 2 * draw_seed),
         test=_blend(images[test], labels[test], test_samples, clearest, 2 * draw_seed + 1),
         class_names=_NAMES,
-        normalisation=_NORMALISATION,
+        preprocessing=_PREPROCESSING,
         protocol="digits",
         validation_share=1 / 6,
     )

@@ -14,9 +14,9 @@ from PIL import Image
 from torch import Tensor
 
 from preceptor.data.dataset import Source
-from preceptor.data.images.decoding import ENDS, LEAVE_OUT, decode, is_complete
+from preceptor.data.images.decoding import ENDS, LEAVE_OUT, decode, is_complete, is_turned
 from preceptor.data.images.identity import Ends, image_identity
-from preceptor.data.images.images import Cut, image_source, image_split, left_out_note, readable
+from preceptor.data.images.images import Cut, image_source, image_split, left_out_note, readable, turned_note
 from preceptor.data.sources.walk import files_left_out, is_hidden, walk
 from preceptor.data.split import Split
 from preceptor.data.stratify import split_off_test
@@ -54,7 +54,7 @@ def folder(
     if "train" not in folders:
         names = _classes(root)
         images, notes = _read(root, names, cut, skips=skip_unreadable)
-        return image_source("folder", str(root), names, (*split_off_test(images), None), notes, is_cut=True)
+        return image_source("folder", str(root), names, (*split_off_test(images), None), notes, cut=cut, is_cut=True)
     names = _classes(folders["train"])
     for name, each in folders.items():
         if (others := _classes(each)) != names:
@@ -74,7 +74,7 @@ def folder(
     elif validation_name is not None:
         validation, more = _read(folders[validation_name], names, cut, skips=skip_unreadable)
         notes += more
-    return image_source("folder", str(root), names, (train, test, validation), notes, test_name=test_name)
+    return image_source("folder", str(root), names, (train, test, validation), notes, cut=cut, test_name=test_name)
 
 
 class _Files:
@@ -108,6 +108,10 @@ class _Files:
                 return first, opened.read(count), length
         except OSError:
             return b"", b"", 0
+
+    def is_turned(self, number: int) -> bool:
+        """Return whether an image is turned upright as its EXIF says."""
+        return is_turned(self.path(number))
 
     def is_complete(self, number: int) -> bool:
         """Return whether a file is certainly not truncated, judged by its ends."""
@@ -152,4 +156,5 @@ def _read(root: Path, names: tuple[str, ...], cut: Cut, *, skips: bool) -> tuple
         images, labels, cut, name_of=images.path, is_complete=images.is_complete, identity=images.identity
     )
     notes = (*_beside(root, names, "the class folders"), *files_left_out("folder", root, found))
-    return split, (*notes, *left_out_note("folder", str(root), left_out))
+    turned = turned_note("folder", str(root), images.is_turned, len(labels))
+    return split, (*notes, *turned, *left_out_note("folder", str(root), left_out))

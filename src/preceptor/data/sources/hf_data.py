@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -16,9 +17,17 @@ from PIL import Image
 from torch import Tensor
 
 from preceptor.data.dataset import Source
-from preceptor.data.images.decoding import ENDS, LEAVE_OUT, UNREADABLE, UnreadableError, in_colours, is_complete
+from preceptor.data.images.decoding import (
+    ENDS,
+    LEAVE_OUT,
+    UNREADABLE,
+    UnreadableError,
+    in_colours,
+    is_complete,
+    is_turned,
+)
 from preceptor.data.images.identity import Ends, image_identity
-from preceptor.data.images.images import Cut, image_source, image_split, left_out_note, readable
+from preceptor.data.images.images import Cut, image_source, image_split, left_out_note, readable, turned_note
 from preceptor.data.sources.arrays import source_of
 from preceptor.data.sources.columns import is_row_index
 from preceptor.data.sources.hf_labels import VALIDATION_NAMES, check_column, labelled, read_labels
@@ -88,8 +97,8 @@ def hf(
         if column is None:
             splits[name] = _numbers(table, labels[name], chosen, where)
         else:
-            splits[name], left_out = _images(table, labels[name], column, cut, where, library, skips=skip_unreadable)
-            notes += left_out_note("hf", where, left_out)
+            splits[name], more = _images(table, labels[name], column, cut, where, library, skips=skip_unreadable)
+            notes += more
     three: tuple[Split, Split, Split | None]
     if test_name is None:
         three = (*split_off_test(splits["train"]), None)
@@ -99,7 +108,7 @@ def hf(
         notes += (f"hf: tested on the split {test_name}",) if test_name != "test" else ()
     is_cut, test_name = test_name is None, test_name or "test"
     if column is not None:
-        return image_source("hf", path, names, three, notes, test_name=test_name, is_cut=is_cut)
+        return image_source("hf", path, names, three, notes, cut=cut, test_name=test_name, is_cut=is_cut)
     pairs = zip(("train", "test", "validation"), three, strict=True)
     source = source_of({name: split for name, split in pairs if split is not None}, normalise=True)
     return replace(
@@ -206,6 +215,13 @@ class _Rows:
         """Return the name of an image in messages."""
         return f"{self._where}: row {self._kept[number]}"
 
+    def is_turned(self, number: int) -> bool:
+        """Return whether an image is turned upright as its EXIF says."""
+        stored = self._stored[int(self._kept[number])][self._column]
+        if not isinstance(stored, Mapping):
+            return False
+        return is_turned(stored["path"] if stored["bytes"] is None else io.BytesIO(stored["bytes"]))
+
     def is_complete(self, number: int) -> bool:
         """Return whether an image is certainly not truncated, judged by the ends of its stored bytes."""
         first, last, length = self.ends(number, ENDS)
@@ -239,8 +255,8 @@ class _Rows:
 
 def _images(
     table: Any, labels: Tensor, column: str, cut: Cut, where: str, library: ModuleType, *, skips: bool
-) -> tuple[Split, list[str]]:
-    """Return the images of a split, and the names of those that are left out."""
+) -> tuple[Split, tuple[str, ...]]:
+    """Return the images of a split, and notes on those that are turned upright or left out."""
     left_out: list[str] = []
     images = _Rows(table, column, where, np.arange(len(labels)), library)
     if skips:
@@ -249,7 +265,8 @@ def _images(
     split = image_split(
         images, labels, cut, name_of=images.name, is_complete=images.is_complete, identity=images.identity
     )
-    return split, left_out
+    turned = turned_note("hf", where, images.is_turned, len(labels))
+    return split, (*turned, *left_out_note("hf", where, left_out))
 
 
 def _numbers(table: Any, labels: Tensor, columns: Sequence[str], path: str) -> Arrays:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
+from dataclasses import replace
 from os import PathLike
 from typing import Any
 
@@ -12,6 +13,7 @@ from torch.utils.data import Dataset
 
 from preceptor.data.assemble import assemble
 from preceptor.data.dataset import Data, Source
+from preceptor.data.images.images import PHOTOGRAPHS
 from preceptor.data.sources.arrays import Pair, npz, source_of
 from preceptor.data.sources.cifar import cifar10, cifar100
 from preceptor.data.sources.digits import ambiguous_digits, digits
@@ -26,6 +28,7 @@ from preceptor.data.sources.texts import text
 from preceptor.errors import UsageError
 from preceptor.messages import did_you_mean
 from preceptor.signature import check_hyperparameters, default_hyperparameters
+from preceptor.types import Preprocessing
 
 __all__ = ["SOURCES", "from_objects", "load", "names"]
 
@@ -55,6 +58,7 @@ def load(
     labelled_fraction: float | None = None,
     options: Mapping[str, Any] | None = None,
     fit: TableFit | None = None,
+    preprocessing: Preprocessing | None = None,
     trained_on: Collection[str] | None = None,
 ) -> Data:
     """Return a data set by name, cut into train, validation and test.
@@ -68,6 +72,8 @@ def load(
         labelled_fraction: share of the training samples whose labels are known; the others become `Data.pool`.
         options: of the source.
         fit: default of the option `fit`, for a source that has it.
+        preprocessing: of a network; default of the options `size`, `centre` and `in_memory`, for a source that has them, so
+            that the network sees images as in training.
         trained_on: as for `assemble`.
 
     Raises:
@@ -84,13 +90,20 @@ def load(
     if colon and not path:
         raise UsageError(f"data: {name!r} names no path; write {kind}:PATH")
     make = SOURCES[kind]
-    fitted = {"fit": fit.as_dict()} if fit is not None and "fit" in default_hyperparameters(make) else {}
-    values = {**fitted, **(options or {}), **({"path": path} if colon else {})}
+    own = default_hyperparameters(make)
+    fitted = {"fit": fit.as_dict()} if fit is not None and "fit" in own else {}
+    cropped = _crop(preprocessing) if preprocessing is not None and {"size", "centre"} <= set(own) else {}
+    added = {key: value for key, value in cropped.items() if (options or {}).get(key) is None}
+    values = {**fitted, **(options or {}), **added, **({"path": path} if colon else {})}
     plain = {key: _plain(value) for key, value in values.items()}
     # a column or a folder may be called 5
     checked = check_hyperparameters(make, plain, "data", numbers_as_text=True)
+    source = make(**checked)
+    if added and source.preprocessing.channels is not None:
+        words = ", ".join(f"data.{key}={value}".lower() for key, value in added.items())
+        source = replace(source, notes=(*source.notes, f"{words}, as the network was trained"))
     return assemble(
-        make(**checked),
+        source,
         validation=validation,
         limit=limit,
         test_limit=test_limit,
@@ -118,6 +131,15 @@ def from_objects(
         split_seed=split_seed,
         trained_on=trained_on,
     )
+
+
+def _crop(preprocessing: Preprocessing) -> dict[str, Any]:
+    """Return the options that make images what a network was trained on; an oblong size has none."""
+    if preprocessing.size is None or len(set(preprocessing.size)) > 1:
+        return {}
+    was_in_memory = preprocessing.mean != PHOTOGRAPHS[0]  # then by their own mean; so the same images are known again
+    options = {"size": preprocessing.size[0], "centre": preprocessing.centre}
+    return {**options, "in_memory": True} if was_in_memory else options
 
 
 def _plain(value: Any) -> Any:

@@ -22,9 +22,9 @@ from PIL import Image
 from torch import Tensor
 
 from preceptor.data.dataset import Source
-from preceptor.data.images.decoding import ENDS, LEAVE_OUT, decode, is_complete
+from preceptor.data.images.decoding import ENDS, LEAVE_OUT, decode, is_complete, is_turned
 from preceptor.data.images.identity import Ends, image_identity
-from preceptor.data.images.images import Cut, image_source, image_split, left_out_note, readable
+from preceptor.data.images.images import Cut, image_source, image_split, left_out_note, readable, turned_note
 from preceptor.data.sources.walk import IMAGE_SUFFIXES
 from preceptor.data.split import Split
 from preceptor.data.stratify import split_off_test
@@ -79,10 +79,12 @@ def wds(
     others = train.num_others + sum(each.num_others for each in listed.values())
     notes = (f"wds: {len(train_split):,} training samples in {len(train.shards)} shards", *left_out)
     notes += (f"wds: left out: {others:,} files that are neither an image nor its .{target}",) if others else ()
+    for place, each in ((path, train), *((pattern, listed[key]) for key, pattern in patterns.items())):
+        notes += turned_note("wds", place, each.is_turned, len(each.labels))
     if test_split is None:
         train_split, test_split = split_off_test(train_split)
     three = (train_split, test_split, splits.get("data.validation_shards"))
-    return image_source("wds", path, names, three, notes, is_cut=test is None)
+    return image_source("wds", path, names, three, notes, cut=cut, is_cut=test is None)
 
 
 def shard_names(pattern: str, key: str) -> list[Path]:
@@ -123,9 +125,16 @@ class _Listed:
         return f"{self.shards[self.shard[number]]}: {self.names[number].decode()}"
 
     def __call__(self, number: int) -> Image.Image:
+        return decode(self._file(number), self.name(number), advice=LEAVE_OUT)
+
+    def is_turned(self, number: int) -> bool:
+        """Return whether an image is turned upright as its EXIF says."""
+        return is_turned(self._file(number))
+
+    def _file(self, number: int) -> io.BytesIO:
         with self.shards[self.shard[number]].open("rb") as opened:
             opened.seek(int(self.offset[number]))
-            return decode(io.BytesIO(opened.read(int(self.length[number]))), self.name(number), advice=LEAVE_OUT)
+            return io.BytesIO(opened.read(int(self.length[number])))
 
     def ends(self, number: int, count: int) -> Ends:
         """Return the first and the last bytes of an image file, up to so many, and its length."""

@@ -1,8 +1,12 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
+import pytest
 import torch
 
+import preceptor
 from preceptor.data import Arrays, Data, Normalisation, from_objects, load
 from preceptor.data.dataset import fingerprint
 
@@ -44,3 +48,32 @@ def test_the_truth_has_a_fingerprint_of_its_own() -> None:
     found = [each.truth_fingerprint for each in (known, changed, tested)]
     assert len({*found, data(truth, truth).truth_fingerprint}) == 4
     assert data(truth.clone()).truth_fingerprint == found[0]
+
+
+def test_the_summary_tells_what_is_read() -> None:
+    images = (np.zeros((100, 3, 6, 5), np.uint8), np.arange(100) % 2)
+    data = from_objects({"train": images, "test": images}, validation=0.1)
+    assert data.summary("crop_flip") == (
+        "train 90, validation 10, test 100; 2 classes; inputs 3x6x5 uint8; "
+        "view crop_flip (shifts and mirrors images; data.view=...)"
+    )
+    assert load("digits", validation=0.15).summary("none") == (
+        "train 1,222, validation 216, test 359; 10 classes; inputs 1x8x8 uint8; "
+        "view none (samples as they are; data.view=...)"
+    )
+    vectors = (np.ones((20, 3)), np.arange(20) % 2)
+    assert from_objects({"train": vectors, "test": vectors}, validation=0).summary("none") == (
+        "train 20, validation 0, test 20; 2 classes; inputs 3 float32"
+    )
+
+
+def test_the_first_note_of_a_run_is_the_summary(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data = {"name": "digits", "limit": 60, "test_limit": 20, "view": "crop_flip"}
+    run = preceptor.teach(data=data, model="convnet_s", epochs=1, batch_size=30, out=tmp_path / "t")
+    line = (
+        "note: train 60, validation 20, test 20; 10 classes; inputs 1x8x8 uint8; "
+        "view crop_flip (shifts and mirrors images; data.view=...)"
+    )
+    assert next(each for each in capsys.readouterr().err.splitlines() if each.startswith("note: ")) == line
+    preceptor.label(data=data, teacher=run.path, out=tmp_path / "l")
+    assert next(each for each in capsys.readouterr().err.splitlines() if each.startswith("note: ")) == line

@@ -181,3 +181,44 @@ def test_a_stream_of_another_device_is_too() -> None:
     held = read_all(Stream(ElsewhereStream()))
     assert torch.equal(held.values, torch.eye(6))
     assert torch.equal(held.labels, torch.arange(6) % 3)
+
+
+class Stated(Dataset[Any]):
+    """Has `targets`, which need not be the labels of its samples."""
+
+    def __init__(self, labels: list[int], targets: Any) -> None:
+        self.labels, self.targets = labels, targets
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getitem__(self, row: int) -> Any:
+        return torch.full((2,), float(row)), self.labels[row]
+
+
+@pytest.mark.parametrize(
+    "targets", [[0, 1, 1, 0, 1, 1], [1, 0, 0, 1], [[0], [1, 2], [1], [0]], 3, ["a", "b", "b", "a"]]
+)
+def test_targets_are_not_believed_where_samples_have_other_labels(targets: Any) -> None:
+    assert Items(Stated([0, 1, 1, 0], targets)).labels.tolist() == [0, 1, 1, 0]
+
+
+def test_a_sample_whose_label_is_another_than_before_stops_the_run() -> None:
+    dataset = Stated([0] * 1000, [0] * 1000)
+    dataset.labels[501] = 1  # not among the few that are compared at the start
+    items = Items(dataset)
+    assert items.take(torch.tensor([4, 500])).inputs(torch.tensor([0, 1])).tolist() == [[4.0, 4.0], [500.0, 500.0]]
+    with pytest.raises(
+        UsageError, match=r"item 501 of the Dataset came with the label 1, and with 0 before or in its \.targets"
+    ):
+        items.take(torch.tensor([4, 501])).inputs(torch.tensor([0, 1]))
+
+
+def test_swapped_samples_of_a_dataset_are_other_samples() -> None:
+    class Swapped(Stated):
+        def __getitem__(self, row: int) -> Any:
+            return super().__getitem__({5: 6, 6: 5}.get(row, row))
+
+    one, other = (Items(kind([0] * 20, [0] * 20)) for kind in (Stated, Swapped))
+    assert one.identity_bytes() != other.identity_bytes()
+    assert one.identity_bytes() == Items(Stated([0] * 20, [0] * 20)).identity_bytes()

@@ -198,7 +198,7 @@ class Items(Split):
         if values.ndim == 0 or len(values) != len(self._rows):
             return None
         places = torch.linspace(0, len(values) - 1, min(len(values), _COMPARED)).long().tolist()
-        if not all(_is_label(self._pair(place)[1], torch.as_tensor(values[place])) for place in places):
+        if not all(_is_label(self._pair(place)[1], values[place]) for place in places):
             return None
         return as_labels(values, "data")
 
@@ -225,13 +225,13 @@ def on_cpu(values: Any) -> Any:
     return values.detach().cpu() if isinstance(values, Tensor) else values
 
 
-def _is_label(value: Any, label: Tensor) -> bool:
-    """Return whether a sample's label is this one."""
+def _is_label(value: Any, label: Any) -> bool:
+    """Return whether two labels, numbers or rows of zeros and ones, are the same."""
     try:
-        found = torch.as_tensor(np.asarray(value).astype(np.float64))
+        one, other = (np.asarray(each).astype(np.float64).squeeze() for each in (value, label))
     except (TypeError, ValueError):
         return False
-    return found.squeeze().equal(label.double().squeeze())
+    return np.array_equal(one, other)
 
 
 def as_labels(values: NDArray[Any] | Tensor, where: str, num_classes: int | None = None) -> Tensor:

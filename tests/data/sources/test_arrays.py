@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from torch.utils.data import IterableDataset
+from torch.utils.data import DataLoader, IterableDataset, TensorDataset
 
+import preceptor.data
 from preceptor.data import from_objects, load
 from preceptor.errors import UsageError
 
@@ -135,3 +136,45 @@ def test_classes_without_training_samples_are_said() -> None:
 def test_a_limit_says_how_many_classes_it_loses() -> None:
     data = from_objects((np.random.default_rng(0).normal(size=(80, 3)), np.arange(80) % 4), limit=1)
     assert any(note.endswith("training samples, stratified; 3 of 4 classes have none") for note in data.notes)
+
+
+def photographs(mean: float, std: float) -> np.ndarray:
+    pixels = np.random.default_rng(0).uniform(size=(40, 3, 6, 5))
+    return ((pixels - mean) / std).astype(np.float32)
+
+
+@pytest.mark.parametrize(
+    ("inputs", "is_normalised"),
+    [
+        (photographs(0.45, 0.22), False),  # as published weights expect them
+        (photographs(0.5, 0.5), False),  # in [-1, 1]
+        (photographs(0, 1), True),  # in [0, 1]
+        (photographs(0, 1 / 255), True),
+        (photographs(0.45, 0.22)[:, :, 0, 0], False),
+        (1000 * photographs(0.45, 0.22), True),  # centred, not scaled
+        ((255 * photographs(0, 1)).astype(np.uint8), True),
+    ],
+)
+def test_only_what_is_not_normalised_already_is_normalised(inputs: np.ndarray, is_normalised: bool) -> None:
+    pair = (inputs, np.arange(40) % 2)
+    assert bool(from_objects(pair).normalisation.mean) is is_normalised
+    for wanted in (True, False):
+        assert bool(from_objects(pair, normalise=wanted).normalisation.mean) is wanted
+
+
+def test_the_note_on_floats_names_the_key(tmp_path: Path) -> None:
+    name = saved(tmp_path, x=photographs(0.5, 0.5), y=np.arange(40) % 2, extra=np.zeros(3))
+    data = load(name)
+    assert (
+        "inputs are used as they are (floats in [-1, 0.999], normalised already); data.normalise=true changes that"
+        in data.notes
+    )
+    assert "npz: not used: extra" in data.notes
+    assert load(name, options={"normalise": True}).normalisation.mean
+
+
+@pytest.mark.parametrize("wrap", [lambda loader: {"train": loader, "test": (X, Y)}, preceptor.data.Stream])
+def test_a_data_loader_is_refused_with_what_to_pass(wrap: Any) -> None:
+    loader = DataLoader(TensorDataset(torch.zeros(8, 2), torch.arange(8) % 2), batch_size=4)
+    with pytest.raises(UsageError, match=r"a DataLoader makes batches of its own; pass what it reads, loader\.dataset"):
+        from_objects(wrap(loader))

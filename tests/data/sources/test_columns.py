@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from preceptor.data.sources.columns import parse_missing, read_columns
+from preceptor.data.sources.columns import is_row_index, parse_classes, parse_missing, read_columns
 from preceptor.errors import UsageError
 
 
@@ -37,3 +37,46 @@ def test_what_is_wrong_with_a_file_is_named(tmp_path: Path, content: str, messag
     (tmp_path / "t.csv").write_text(content)
     with pytest.raises(UsageError, match=rf"^data\.path: .*t\.csv: {message}"):
         read_columns(str(tmp_path / "t.csv"), "data.path")
+
+
+@pytest.mark.parametrize(
+    ("content", "cells"),
+    [
+        ("a;b\n1,5;x\n-0,25;y\n3;z\n", ["1.5", "-0.25", "3"]),
+        ("a;b\n1.234,5;x\n0,125;y\n;z\n", ["1234.5", "0.125", ""]),
+        ("a;b\n1,250;x\n2,500;y\n", ["1.250", "2.500"]),
+        ('a,b\n"1,5",x\n"2,25",y\n', ["1.5", "2.25"]),
+        ('a,b\n"1,250",x\n"2,500",y\n', ["1,250", "2,500"]),  # 1.25 or 1250: not decided here
+        ("a;b\n1,5;x\nred, blue;y\n", ["1,5", "red, blue"]),
+    ],
+)
+def test_decimal_commas_are_points(tmp_path: Path, content: str, cells: list[str]) -> None:
+    (tmp_path / "t.csv").write_text(content)
+    assert read_columns(str(tmp_path / "t.csv"), "data.path")["a"] == cells
+
+
+def test_none_is_a_class_among_words_and_missing_among_numbers() -> None:
+    assert parse_classes(["None", "mild", "NA", "", "nan", None]) == ["None", "mild", "NA", None, None, None]
+    assert parse_classes(["None", "1", "NA"]) == [None, "1", None]
+
+
+@pytest.mark.parametrize(
+    ("name", "cells", "expected"),
+    [
+        ("Unnamed: 0", ["0", "1", "2"], True),
+        ("Unnamed: 0", ["7", "2", "9"], True),
+        ("Unnamed: 0.1", ["7", "2", "9"], True),
+        ("", ["1", "2", "3"], True),
+        ("", ["Mazda", "Fiat", "Opel"], True),
+        ("level_0", ["3", "1", "2"], True),
+        ("__index_level_0__", ["1", "1", "1"], True),
+        ("index", ["0", "1", "2"], True),
+        ("id", ["1", "2", "3"], True),
+        ("id", ["3", "1", "2"], False),
+        ("age", ["0", "1", "2"], False),
+        ("Unnamed: 3", ["0.5", "1.5", "2.5"], False),
+        ("Unnamed: 3", ["0", "1", "0", "1"], False),
+    ],
+)
+def test_row_numbers_are_told_by_name_and_cells(name: str, cells: list[str], expected: bool) -> None:
+    assert is_row_index(name, cells) is expected

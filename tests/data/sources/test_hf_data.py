@@ -200,3 +200,36 @@ def test_an_image_that_is_cut_off_in_the_test_part_is_named_at_once(broken: Path
     shutil.copy(broken / "test.parquet", tmp_path / "train.parquet")
     with pytest.raises(UsageError, match=r"test: row 2: no readable image .*; .*: test: row 5: .*; .*: test: row 7: "):
         load(f"hf:{tmp_path}", options={"size": 8}, validation=0)
+
+
+def test_columns_are_judged_by_their_type_and_named(tmp_path: Path) -> None:
+    columns = {
+        "__index_level_0__": list(range(20)),
+        "x": [float(row) for row in range(20)],
+        "word": ["w"] * 20,
+        "label": [row % 2 for row in range(20)],
+    }
+    datasets.Dataset.from_dict(columns).save_to_disk(str(tmp_path / "d"))
+    data = load(f"hf:{tmp_path / 'd'}")
+    assert data.input_shape == (1,)
+    assert "hf: inputs are the columns x; left out: __index_level_0__, word" in data.notes
+    datasets.Dataset.from_dict({**columns, "y": [None, *range(19)]}).save_to_disk(str(tmp_path / "gap"))
+    with pytest.raises(
+        UsageError, match=r"column y of .* has no finite number in row 0; leave it out by naming the others"
+    ):
+        load(f"hf:{tmp_path / 'gap'}")
+
+
+def test_swapped_images_of_stored_data_are_other_data(tmp_path: Path) -> None:
+    rows = list(range(40))
+    swapped = [*rows[:10], rows[20], *rows[11:20], rows[10], *rows[21:]]  # 10 and 20 are both zeros
+    table = table_of(range(40))
+    images = [table[row]["image"] for row in swapped]
+    table.save_to_disk(str(tmp_path / "a"))
+    features = table.features
+    datasets.Dataset.from_dict({"image": images, "label": table["label"][:]}, features=features).save_to_disk(
+        str(tmp_path / "b")
+    )
+    one, other = (load(f"hf:{tmp_path / name}", options={"size": 4}) for name in "ab")
+    assert one.train.labels.equal(other.train.labels)
+    assert one.fingerprint != other.fingerprint

@@ -242,3 +242,38 @@ def test_the_first_difference_of_two_fits_is_named(tmp_path: Path) -> None:
     assert first.differs(first) is None
     assert "column age is numbers with mean" in str(first.differs(second))
     assert first.differs(without) == "column age is there only"
+
+
+@pytest.mark.parametrize("name", ["", "Unnamed: 0", "index"])
+def test_row_numbers_are_no_inputs(tmp_path: Path, name: str) -> None:
+    rows = [{name: str(row), "x": str(row * 7 % 5), "kind": "ab"[row >= 20]} for row in range(40)]
+    data = load(f"table:{write(tmp_path / 't.csv', rows)}", options={"target": "kind"})
+    assert data.input_shape == (1,)
+    assert any("left out, because they number or name the rows: " in note for note in data.notes)
+    assert any(note.endswith("standardised by the training rows' mean and std: x") for note in data.notes)
+
+
+@pytest.mark.parametrize("index", ["__index_level_0__", "patient"])
+def test_an_index_that_pandas_stored_is_no_input(tmp_path: Path, index: str) -> None:
+    pyarrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    columns = {"x": [0.5 * row for row in range(40)], "kind": ["ab"[row >= 20] for row in range(40)]}
+    stored = pyarrow.table({**columns, index: list(range(40, 0, -1))})
+    stored = stored.replace_schema_metadata({"pandas": json.dumps({"index_columns": [index]})})
+    parquet.write_table(stored, tmp_path / "t.parquet")
+    assert load(f"table:{tmp_path / 't.parquet'}", options={"target": "kind"}).input_shape == (1,)
+
+
+def test_infinity_and_commas_of_two_meanings_are_refused(tmp_path: Path) -> None:
+    rows = [{"x": str(row), "kind": str(row % 2)} for row in range(10)]
+    rows[0]["x"] = "-inf"
+    with pytest.raises(UsageError, match=r"column x: '-inf' is no finite number \(1 of 8 training rows\)"):
+        load(f"table:{write(tmp_path / 't.csv', rows)}", options={"target": "kind"})
+    rows = [{"x": f"{1 + row},250", "kind": str(row % 2)} for row in range(10)]
+    with pytest.raises(UsageError, match=r"column x: '\d+,250' has commas for decimals or thousands"):
+        load(f"table:{write(tmp_path / 't.csv', rows)}", options={"target": "kind"})
+
+
+def test_a_class_called_none_is_a_class(tmp_path: Path) -> None:
+    rows = [{"x": str(row), "kind": ("None", "mild", "NA")[row % 3]} for row in range(30)]
+    data = load(f"table:{write(tmp_path / 't.csv', rows)}", options={"target": "kind"})
+    assert data.class_names == ("NA", "None", "mild")

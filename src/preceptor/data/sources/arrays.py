@@ -27,7 +27,7 @@ Array = NDArray[Any] | Tensor
 Pair = tuple[Array, Array]
 _VALIDATION_SUFFIXES = ("_val", "_validation")
 _STD_OF_NORMALISED = (0.1, 5.0)  # of each channel, if other data's statistics were used, too
-_MEAN_OF_NORMALISED = 3.0  # at most, either way
+_MEAN_OF_NORMALISED = 2.5  # at most, either way
 
 
 def npz(*, path: str, normalise: bool | None = None) -> Source:

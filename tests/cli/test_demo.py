@@ -55,3 +55,9 @@ def test_a_folder_of_somebody_elses_is_not_replaced(tmp_path: Path, capsys: pyte
     assert main(["demo", "--out", str(tmp_path)]) == 2
     assert "is not empty and holds no demo" in capsys.readouterr().err
     assert (tmp_path / "mine.txt").exists()
+
+
+def test_one_seed_has_no_intervals(demo: Path) -> None:
+    page = (demo / "report.html").read_text()
+    assert "one standard deviation" not in page
+    assert "95 %" not in page.replace("under 95 %", "")

@@ -73,3 +73,49 @@ def test_sections_that_words_set() -> None:
         read_sections("assess", ["data=digits", "seed=1", "lr=2"])
     with pytest.raises(UsageError, match=r"^data: expected key=value"):
         read_sections("evaluate", ["data"])
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (
+            ["teach", "objective.brier.weight={schedule: fade_in, peak: 1.0}", "epochs=3"],
+            "objective: the weight of brier is 0 in epoch 1 of 3, where nothing else is minimised; "
+            "add a term, e.g. objective.cross_entropy.weight=1, or choose another schedule",
+        ),
+        (
+            ["teach", "objective=brier", "objective.weight={schedule: fade_out, end: 0.5}", "epochs=4"],
+            "objective: the weight of brier is 0 in epoch 3 of 4",
+        ),
+        (
+            [
+                "distill",
+                "teacher=t",
+                "method=kd",
+                "method.weight={schedule: step, start_at: 2}",
+                "inputs=mixup",
+                "epochs=2",
+            ],
+            "method: the weight of kd is 0 in epoch 1 of 2, where nothing else is minimised; add a term, e.g. method.kd.weight=1",
+        ),
+    ],
+)
+def test_a_run_that_minimises_nothing_for_a_while_is_refused_before_its_folder_is_claimed(
+    words: list[str],
+    message: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main([words[0], "data=digits", "data.limit=64", "model=convnet_s", *words[1:]]) == 2
+    assert f"error: {message}" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_default_folder_of_a_sum_without_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    words = ["data=digits", "data.limit=64", "model=convnet_s", "epochs=1"]
+    fading = "objective.brier.weight={schedule: fade_in, peak: 1.0}"
+    assert main(["teach", *words, "objective.cross_entropy.weight=1", fading]) == 0
+    assert [path.name for path in (tmp_path / "runs").iterdir()] == ["teach-digits-convnet_s-cross_entropy+brier-seed0"]

@@ -60,6 +60,29 @@ def test_a_run_folders_configuration_is_a_configuration(kind: type[TeachRecipe |
         (["data.validation=1.5", *NEEDED], "data.validation: input should be less than 1, got 1.5"),
         (["stop_at=best", *NEEDED], "stop_at: input should be 'last'"),
         (["epochs={", *NEEDED], "epochs: '{' cannot be read"),
+        (["epochs", "=", "3", *NEEDED], "epochs: expected key=value, without spaces"),
+        (
+            [*NEEDED, "objective.brier.weight={schedule:", "fade_in,", "peak:", "1.0}", "epochs=3"],
+            r"objective.brier.weight: its value was cut at a space; put quotes around the word: "
+            r"'objective.brier.weight=\{schedule: fade_in, peak: 1.0\}'$",
+        ),
+        (
+            ["data.groups=[[0,", "1],", "[2]]", *NEEDED],
+            r"put quotes around the word: 'data.groups=\[\[0, 1\], \[2\]\]'$",
+        ),
+        (
+            ["objective.brier.weight=schedule:fade_in", "objective.brier.weight=peak:1.0", *NEEDED],
+            r"objective.brier.weight: has 2 values in a row \(schedule:fade_in, peak:1.0\); .*: put quotes around it$",
+        ),
+        (
+            ["data=wds:a-0.tar", "data=wds:a-1.tar", "model=mlp"],
+            r"data: has 2 values in a row \(wds:a-0.tar, wds:a-1.tar\)",
+        ),
+        (
+            ["objective.brier.weight={schedule:fade_in,peak:1.0}", *NEEDED],
+            r"^objective.brier.weight.schedule:fade_in: needs a space after the colon: \{schedule: fade_in, ...\}",
+        ),
+        (["schedule={name:step}", *NEEDED], r"schedule.name:step: needs a space after the colon: \{name: step, ...\}"),
     ],
 )
 def test_each_mistake_is_one_line(words: list[str], message: str) -> None:
@@ -123,3 +146,35 @@ def test_a_name_within_a_section_may_stand_beside_its_keys(
     model = recipe.teacher.model
     assert (model if isinstance(model, str) or model is None else model.model_dump(exclude_none=True)) == expected
     assert recipe.teacher.path == "t.pth"
+
+
+def test_a_later_word_still_wins() -> None:
+    assert make_recipe(TeachRecipe, overrides=["epochs=3", *NEEDED, "epochs=4"]).epochs == 4
+
+
+@pytest.mark.parametrize(
+    "word",
+    [
+        "optim.lr=true",
+        "seed=true",
+        "epochs=false",
+        "stop_at=true",
+        "data.validation=false",
+        "data.limit=true",
+        "model.logits=true",
+        "schedule.milestones=[1,true]",
+        "averaging.start=true",
+        "clip_norm=true",
+    ],
+)
+def test_a_boolean_is_no_number(word: str) -> None:
+    with pytest.raises(
+        UsageError, match=rf"^{word.partition('=')[0]}: input should be a number, not true or false, got"
+    ):
+        make_recipe(TeachRecipe, overrides=[*NEEDED, word])
+
+
+@pytest.mark.parametrize("word", ["overwrite=1", "resume=0", "tensorboard=1.0", "optim.nesterov=1"])
+def test_a_number_is_no_boolean(word: str) -> None:
+    with pytest.raises(UsageError, match=rf"^{word.partition('=')[0]}: input should be true or false, got [01]"):
+        make_recipe(TeachRecipe, overrides=[*NEEDED, word])

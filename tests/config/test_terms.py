@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from preceptor.config.sections import ObjectiveSection
-from preceptor.config.terms import build_sum, resolve_terms
+from preceptor.config.terms import build_sum, name_of, resolve_terms
 from preceptor.errors import UsageError
 from preceptor.objectives.distill import AT, KD
 from preceptor.objectives.schedules import Cosine
@@ -115,3 +115,29 @@ def test_a_term_with_a_stage_alone_is_kept_and_does_not_run() -> None:
     objective = build_sum(resolve(name="ab"))
     assert [name for name, _ in objective.named_terms()] == ["cross_entropy", "ab"]
     assert objective.running == ("cross_entropy",)
+
+
+@pytest.mark.parametrize(
+    ("section", "message"),
+    [
+        ({"name": "kd", "temperature": True}, r"^method.kd.temperature: input should be a number, not true or false"),
+        ({"name": "kd", "weight": True}, r"^method.kd.weight: expected a number or a schedule, got True"),
+        ({"name": "at", "kd": False}, r"^method.kd.weight: expected a number or a schedule, got False"),
+        (
+            {"name": "kd", "weight": {"schedule": "cosine", "peak": True}},
+            r"^method.kd.weight.peak: input should be a number",
+        ),
+        (
+            {"name": "rkd", "weight": {"schedule": "warmup", "over": True}},
+            r"^method.rkd.weight.over: input should be a num",
+        ),
+    ],
+)
+def test_a_boolean_is_no_number(section: dict[str, Any], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        resolve(**section)
+
+
+def test_a_sum_without_a_name_is_called_by_its_terms() -> None:
+    assert name_of(ObjectiveSection(name="soteacher", lipschitz=1)) == "soteacher"
+    assert name_of(ObjectiveSection(brier=1, lipschitz=1e-5)) == "brier+lipschitz"

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from io import StringIO
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from preceptor.artifacts.run_folder import RunFolder
 from preceptor.errors import UsageError
-from preceptor.report import Spread, summarise_demo
+from preceptor.report import Spread, print_summary, summarise_demo
 from records import made_record
 
 TEACHERS = {"cross_entropy": (0.75, 0.25), "brier": (0.7, 0.125)}  # accuracy, distance to the truth
@@ -49,3 +51,17 @@ def test_the_sentence_says_what_the_numbers_show(folder: Path) -> None:
 def test_a_report_of_nothing(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="holds no runs"):
         summarise_demo(tmp_path)
+
+
+def test_one_seed_has_no_intervals(tmp_path: Path) -> None:
+    for name, (accuracy, distance) in TEACHERS.items():
+        write(tmp_path / "teachers" / f"{name}-seed0", accuracy, distance)
+        write(tmp_path / "students" / f"{name}-seed0", accuracy, 0.0)
+    summary = summarise_demo(tmp_path)
+    console = Console(record=True, width=200, file=StringIO())
+    print_summary(summary, console)
+    said = console.export_text()
+    assert summary.columns[-1] == "gain"
+    assert "-5.0" in said
+    for word in ("95 %]", "interval", "±", "average"):
+        assert word not in said

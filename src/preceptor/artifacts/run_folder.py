@@ -173,8 +173,8 @@ class RunFolder:
             UsageError: when it is missing (the run has not finished) or damaged.
         """
         if not self.is_finished:
-            self.read_config()  # a folder without a run is said to be one
-            raise UsageError(f"{self.path}: the run has not finished (no result.json)")
+            what = "the run has not finished (no result.json)" if self.path.exists() else "no such run folder"
+            raise UsageError(f"{self.path}: {what}")
         return read_record(self.result)
 
     def write_record(self, record: RunRecord) -> None:

@@ -1,0 +1,276 @@
+"""Every command of the README, of docs/ and of a model card, as bash splits it into words, is run on small data.
+
+A command's own settings are kept; what it names (data, files) is prepared once, and long trainings are cut short.
+"""
+
+from __future__ import annotations
+
+import csv
+import importlib
+import importlib.util
+import os
+import pickle
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tomllib
+import torch
+from _pytest.mark import ParameterSet
+from PIL import Image
+
+import preceptor
+from preceptor.cli import main
+from preceptor.extras import import_extra
+from preceptor.models import create, save_weights
+
+ROOT = Path(__file__).parents[2]
+DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+PROGRAMS = ("preceptor", "torchrun", "python", "make", "pip")
+SETTING = re.compile(r"\"?[a-z_]+(\.\w+)*=")
+
+# a word of a document, and what stands for it here
+SUBSTITUTES: list[tuple[str, str]] = [
+    (r"\.\.\.|data=\.\.\.|teacher=(T|\.\.\.)|model=\.\.\.", ""),  # made whole below
+    (r"(epochs|keep_every|teacher\.epoch|views|workers|seed)=(\d+|[A-Z])", r"\1=1"),
+    (r"data\.limit=\d+", "data.limit=100"),
+    (r"(.*=)?(wrn_\d+_\d|resnet\d+(x4)?|convnet_m)", r"\1convnet_s"),
+    (r"teacher\.assistants=\[.*\]", "teacher.assistants=[convnet_s]"),
+    (r"(data|unlabelled)\.root=PATH", r"\1.root=cifar"),
+    (r"data=NEW", "data=cifar100 data.root=cifar"),
+    (r"data=folder:PATH", "data=folder:photos"),
+    (r"data\.size=224", "data.size=16"),
+    (r"(.*=)hf:(PATH|FOLDER)", r"\1hf:vit"),
+    (r"(.*)pretrained=true", r"\1pretrained=false"),  # needs the network
+    (r"(teacher\.)?model(\.name)?=timm:vit_small_(\w+)", r"\1model\2=timm:vit_tiny_\3 \1model.depth=1"),
+    (r"data=text:SST-2", "data=text:SST-2 optim.lr=1e-3"),
+    (r"IMAGES", "photos"),
+    (r"RUN", "runs/t"),
+    (r"150", "1"),  # of --epoch
+]
+
+# what is not run here, and why
+NOT_RUN = {
+    "pip": "needs the network; the extras are looked up",
+    "make": "builds an environment; the target is looked up",
+    "bench": "takes a minute; tests/cli/test_bench.py runs it",
+    "python": "takes a minute; its words are read by --help",
+}
+
+
+def blocks(text: str) -> Iterator[list[str]]:
+    """Yield the commands of each block of code that is indented or fenced as a shell's, a line each."""
+    lines: list[str] = []
+    fence = None
+    for line in [*text.splitlines(), ""]:
+        if line.startswith("```"):
+            fence = None if fence is not None else line[3:].strip()
+        is_code = fence in {"bash", "sh", "shell", "console"} if fence is not None else line.startswith("    ")
+        word = line.split()[0] if line.split() else ""
+        if is_code and (word in PROGRAMS or SETTING.match(word)):
+            lines.append(line.strip())
+        elif lines and (not is_code or not line.strip()):
+            yield lines
+            lines = []
+
+
+def inline(text: str) -> list[str]:
+    """Return the code within sentences and tables."""
+    outside = re.sub(r"^```.*?^```", "", text, flags=re.M | re.S)
+    found = re.findall(r"(?<!`)`([^`]+)`(?!`)", " ".join(outside.splitlines()))
+    return [code.replace("\\|", "|") for code in found]
+
+
+def commands() -> Iterator[ParameterSet]:
+    for document in DOCUMENTS:
+        text, name = document.read_text(), str(document.relative_to(ROOT))
+        for number, lines in enumerate(blocks(text), start=1):
+            yield pytest.param(lines, id=f"{name}-{number}")
+        whole = [code for code in inline(text) if code.startswith("preceptor ") and len(code.split()) > 2]
+        if whole:
+            yield pytest.param([re.sub(r"\bNAME\b", "", line) for line in whole], id=f"{name}-inline")
+
+
+def split(line: str, folder: Path) -> list[list[str]]:
+    """Return the words of each program that bash starts for a line."""
+    record = folder / "words"
+    record.unlink(missing_ok=True)
+    functions = "".join(f"{name}() {{ printf '%s\\0' {name} \"$@\" '' >> \"$RECORD\"; }}\n" for name in PROGRAMS)
+    script = f'{functions}setting() {{ preceptor "" "$@"; }}\n{line}\n'
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", script],
+        cwd=folder,
+        env={"RECORD": str(record), "PATH": ""},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, ""), f"{line}: {done.stderr}"
+    started = record.read_text().removesuffix("\0\0").split("\0\0")
+    return [words.split("\0") for words in started]
+
+
+def completed(words: list[str]) -> list[str]:
+    """Return a command of `preceptor` with what stands for its names, and made whole and short where it trains."""
+    found: list[str] = []
+    for word in words:
+        pattern = next((pair for pair in SUBSTITUTES if re.fullmatch(pair[0], word)), None)
+        found += [word] if pattern is None else re.sub(f"^(?:{pattern[0]})$", pattern[1], word).split()
+    keys = {word.partition("=")[0] for word in found}
+    verb = found[0]
+    if verb not in {"teach", "distill", "label", "curve"} or "--help" in found:
+        return found
+    if verb != "curve":
+        found += [] if "data" in keys else ["data=cifar100", "data.root=cifar"]
+        found += [word for word in ("data.limit=100", "data.test_limit=50") if word.partition("=")[0] not in keys]
+    if verb in {"teach", "distill"}:
+        found += ["overwrite=true", *([] if "model" in keys else ["model=convnet_s"])]
+        found += (
+            []
+            if keys & {"teacher", "teacher.model", "teacher.truth", "labels"} or verb == "teach"
+            else ["teacher=runs/t"]
+        )
+    if verb != "label" and "epochs" not in keys:
+        found.append("epochs=1")
+    return found
+
+
+def carry_out(line: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run what bash makes of a line of a document."""
+    if SETTING.match(line):
+        if "method.pairs" in line:  # modules of networks that the document does not name
+            return
+        line = f"preceptor {'teach' if line.startswith('objective') else 'distill'} {line}"
+    for program, *words in split(line, folder):
+        if program == "make":
+            assert all(re.search(rf"^{target}:", (ROOT / "Makefile").read_text(), re.M) for target in words), line
+        elif program == "pip":
+            extras = set(re.findall(r"[\w]+", words[-1].partition("[")[2]))
+            assert extras <= set(
+                tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+            )
+        elif program == "python":
+            done = subprocess.run([sys.executable, ROOT / words[0], "--help"], capture_output=True, check=False)
+            assert done.returncode == 0, done.stderr
+        else:  # one process stands for several
+            own = words[words.index("preceptor") + 1 :] if program == "torchrun" else words
+            own = completed(own)
+            if "customers.csv" in own:  # the student of a table, not that of the images above
+                own[1] = "customers.safetensors"
+            monkeypatch.setattr(sys, "argv", ["preceptor", *own])
+            print("$ preceptor", " ".join(own))
+            assert main(own) == 0, f"{line}\n{own}"
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with all that the documents' commands name."""
+    folder = tmp_path_factory.mktemp("prepared")
+    random = np.random.default_rng(0)
+    for name, classes, key, files in (
+        ("cifar-100-python", 100, "fine_label", ("train", "test", "meta")),
+        ("cifar-10-batches-py", 10, "label", (*(f"data_batch_{k}" for k in range(1, 6)), "test_batch", "batches.meta")),
+    ):
+        (folder / "cifar" / name).mkdir(parents=True)
+        for file in files:
+            labels = list(range(classes)) * (400 // classes)
+            part = {"data": random.integers(0, 256, (400, 3072), dtype=np.uint8), f"{key}s": labels}
+            record = {f"{key}_names": [f"class {k}" for k in range(classes)]} if "meta" in file else part
+            (folder / "cifar" / name / file).write_bytes(pickle.dumps(record, 2))
+    for number in range(60):
+        place = folder / "photos" / ("cat", "dog")[number % 2]
+        place.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(random.integers(0, 256, (20, 24, 3), dtype=np.uint8)).save(place / f"{number}.png")
+    shutil.copy(folder / "photos" / "cat" / "0.png", folder / "cat.png")
+    for name in ("train.csv", "test.csv", "customers.csv"):
+        with (folder / name).open("w", newline="") as opened:
+            rows = [[k, float(random.normal()), "ab"[k % 2], ("low", "high")[k // 2 % 2]] for k in range(80)]
+            csv.writer(opened).writerows([["id", "age", "job", "income"], *rows])
+    x, y = random.normal(size=(120, 8)).astype(np.float32), random.integers(0, 2, 120)
+    np.savez(folder / "htru2.npz", x=x, y=y)
+    (folder / "mynets.py").write_text(
+        "from torch import nn\n\n\nclass MyNet(nn.Sequential):\n    def __init__(self):\n"
+        "        super().__init__(nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(12, 100))\n"
+    )
+    save_weights(create("convnet_s", num_classes=100, input_shape=(3, 32, 32)), folder / "FILE.safetensors")
+    torch.save(create("convnet_s", num_classes=100, input_shape=(3, 32, 32)).state_dict(), folder / "FILE.pth")
+    data = "data: {name: cifar100, root: cifar, limit: 100, test_limit: 50}"
+    (folder / "student.yaml").write_text(f"{data}\nmodel: convnet_s\nteacher: runs/t\nepochs: 1\n")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def workplace(prepared: Path) -> Path:
+    """The same with trained networks and what was exported from them."""
+    data = {"name": "cifar100", "root": "cifar", "limit": 100, "test_limit": 50}
+    before = Path.cwd()
+    os.chdir(prepared)
+    try:
+        short = {"data": data, "epochs": 1, "progress": False, "keep_every": 1}
+        preceptor.teach(model="convnet_s", out="runs/t", **short)
+        for name in ("t0", "t1", "t2", "t3", "ce"):
+            shutil.copytree("runs/t", f"runs/{name}")
+        preceptor.distill(teacher="runs/t", model="convnet_s", out="runs/s", **short)
+        preceptor.export("runs/s", "student.safetensors", hub_folder="hub/student")
+        sys.path.insert(0, str(prepared))
+        preceptor.teach(model=importlib.import_module("mynets").MyNet(), out="runs/mine", **short)
+        sys.path.remove(str(prepared))
+        table = {"name": "table:train.csv", "target": "income", "ignore": ["id"]}
+        preceptor.teach(model="mlp", out="runs/table", **{**short, "data": table})
+        preceptor.export("runs/table", "customers.safetensors")
+        assert (
+            main(completed(["label", "data=cifar100", "data.root=PATH", "teacher=runs/t", "views=1", "out=labels/t"]))
+            == 0
+        )
+    finally:
+        os.chdir(before)
+    return prepared
+
+
+def with_libraries(folder: Path) -> None:
+    """Add networks and a tokenizer of other libraries."""
+    if importlib.util.find_spec("transformers") is not None:
+        import transformers  # noqa: PLC0415  (optional)
+
+        from sentences import reviews, save_bert, save_tokenizer, write  # noqa: PLC0415
+
+        save_tokenizer(folder / "FOLDER")
+        for name, width in (("BERT_FOLDER", 16), ("SMALL_BERT_FOLDER", 8)):
+            save_bert(folder / name, width, 1, max_position_embeddings=64)
+        write(folder / "SST-2" / "train.tsv", reviews(100, 0))
+        write(folder / "SST-2" / "dev.tsv", reviews(40, 1))
+        small = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32}
+        config = transformers.ViTConfig(image_size=32, patch_size=8, num_labels=100, **small)
+        transformers.ViTForImageClassification(config).save_pretrained(folder / "vit")
+    if importlib.util.find_spec("timm") is not None:
+        timm = import_extra("timm", "vision", needed_by="tests")
+        network = timm.create_model("vit_tiny_patch16_224", img_size=32, patch_size=4, depth=1, num_classes=100)
+        torch.save(network.state_dict(), folder / "vit.pth")
+
+
+LIBRARIES = {"timm:": "timm", "torchvision:": "torchvision", "hf:": "transformers", ".onnx": "onnxruntime"}
+
+
+@pytest.mark.parametrize("lines", list(commands()))
+def test_commands(lines: list[str], workplace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    missing = [
+        name for text, name in LIBRARIES.items() if text in str(lines) and importlib.util.find_spec(name) is None
+    ]
+    if missing:
+        pytest.skip(f"{missing[0]} is not installed")
+    folder = tmp_path / "here"
+    shutil.copytree(workplace, folder)
+    if any(text in str(lines) for text in LIBRARIES):
+        with_libraries(folder)
+    if any("preceptor label" in line for line in lines):
+        shutil.rmtree(folder / "labels")
+    monkeypatch.chdir(folder)
+    monkeypatch.syspath_prepend(folder)
+    monkeypatch.setattr(importlib.import_module("preceptor.cli.bench"), "bench_verb", lambda *_, **__: None)
+    for line in lines:
+        carry_out(line, folder, monkeypatch)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +11,8 @@ from typing import Any
 
 from torch import nn
 
-from preceptor.artifacts.compatibility import TrainingDataInfo, check_compatibility
+from preceptor.artifacts.classes import copy_classes, order_classifier, order_note, select, select_stated, with_outputs
+from preceptor.artifacts.compatibility import TrainingDataInfo, check_compatibility, selection_ways
 from preceptor.artifacts.create import AnyModel, data_spec, make_network, model_section
 from preceptor.artifacts.identify import PYTHON, is_run, learned_at, run_metadata, tells_its_network, weights_of
 from preceptor.artifacts.provenance import fingerprint
@@ -19,14 +21,18 @@ from preceptor.config.sections import ModelSection
 from preceptor.data import Data
 from preceptor.errors import UsageError
 from preceptor.models import DataSpec, ModelMetadata, adapt, load_weights, names, read_model_metadata, wrap_as_stated
+from preceptor.types import ClassSelection
 
 __all__ = ["load_exported", "load_network", "load_run_network", "load_start"]
 
 
 _Model = AnyModel | ModelSection
+_MORE_CLASSES = re.compile("the file has ([0-9]+) classes")  # as `load_weights` says it
 
 
-def load_network(path: Path, model: _Model | None, data: Data, *, key: str = "teacher.model") -> nn.Module:
+def load_network(
+    path: Path, model: _Model | None, data: Data, *, key: str = "teacher.model", classes: ClassSelection = None
+) -> nn.Module:
     """Return the network of a run folder, of an exported file or Hub folder, or of a bare weights file.
 
     Args:
@@ -35,23 +41,35 @@ def load_network(path: Path, model: _Model | None, data: Data, *, key: str = "te
             Python, or in place of the one that an exported file names.
         data: that it will run on; classes, task and the columns of a table are checked against it.
         key: the key of `model`, for messages.
+        classes: which of its outputs are the data's classes, where it has more or calls them otherwise: see `match_classes`.
 
     Raises:
         UsageError: when it is missing, damaged or unfinished, or does not fit the data.
     """
     if path.exists() and is_run(path):
-        return load_run_network(RunFolder(path), model=model, data=data, key=key)
+        return load_run_network(RunFolder(path), model=model, data=data, key=key, classes=classes)
     if not path.exists() and key == "teacher.model" and (":" in str(path) or str(path) in names()):
         raise UsageError(f"teacher: {path} is no run folder or file; a network's name is given as {key}={path}")
     weights = weights_of(path, "teacher: ")
     if tells_its_network(weights):
-        return load_exported(path, model=model, data=data, key=key)
+        return load_exported(path, model=model, data=data, key=key, classes=classes)
     if model is None:
         hint = f"; of a folder of transformers: {key}=hf:{path}" if path.is_dir() else ""
         raise UsageError(f"teacher: {weights} is a bare weights file; say which network it is with {key}=NAME{hint}")
-    network = _new(model if isinstance(model, nn.Module) else model_section(model), data_spec(data))
-    load_weights(network, weights)
-    return network
+    made_of = model if isinstance(model, nn.Module) else model_section(model)
+    selection_key = _selection_key(key)
+    network = _new(made_of, data_spec(data))
+    try:
+        load_weights(network, weights)
+    except UsageError as error:
+        wider = _MORE_CLASSES.search(str(error))
+        if wider is None or int(wider[1]) <= data.num_classes or isinstance(made_of, nn.Module):
+            raise
+        if classes is None:
+            raise UsageError(f"{error}; {selection_ways(selection_key)}") from error
+        network = _new(made_of, replace(data_spec(data), num_classes=int(wider[1])))
+        load_weights(network, weights)
+    return select_stated(f"teacher {weights}", network, data, classes, selection_key)
 
 
 def load_run_network(
@@ -61,6 +79,7 @@ def load_run_network(
     model: _Model | None = None,
     data: Data | None = None,
     key: str = "model",
+    classes: ClassSelection = None,
 ) -> nn.Module:
     """Return a finished run's network with its weights.
 
@@ -72,6 +91,7 @@ def load_run_network(
         data: that it will run on, where it may differ from the run's own. Classes, task and the columns of a table are checked;
             images of another size or normalisation are converted to those of the run.
         key: the key of `model`, for messages; an option of the command line with its dashes.
+        classes: as for `load_network`.
 
     Raises:
         UsageError: when the folder holds no finished run, or a damaged one; when the data do not fit; when the network is not
@@ -81,11 +101,16 @@ def load_run_network(
     if model is not None and not name.startswith(PYTHON):
         other = type(model).__name__ if isinstance(model, nn.Module) else model_section(model).name
         raise UsageError(f"{key}: {other} is not needed: run folder {folder.path} knows its network")
-    return _load(f"run {folder.path}", weights or folder.weights, metadata, model, data, key)
+    return _load(f"run {folder.path}", weights or folder.weights, metadata, model, data, key, classes)
 
 
 def load_exported(
-    path: Path, *, model: _Model | None = None, data: Data | None = None, key: str = "model"
+    path: Path,
+    *,
+    model: _Model | None = None,
+    data: Data | None = None,
+    key: str = "model",
+    classes: ClassSelection = None,
 ) -> nn.Module:
     """Return the network that was exported as safetensors, into a file or a folder for the Hub.
 
@@ -94,16 +119,20 @@ def load_exported(
         model: another way to make its network than the one that the file names, as for `load_run_network`.
         data: as for `load_run_network`.
         key: likewise.
+        classes: likewise.
 
     Raises:
         UsageError: when it is missing or damaged, or does not say which network it is, or as for `load_run_network`.
     """
     weights = weights_of(path)
-    return _load(str(path), weights, read_model_metadata(weights), model, data, key)
+    return _load(str(path), weights, read_model_metadata(weights), model, data, key, classes)
 
 
-def load_start(network: nn.Module, path: Path, data: Data) -> str:
-    """Load the weights that training starts from into a network, and return their fingerprint.
+def load_start(network: nn.Module, path: Path, data: Data) -> tuple[str, tuple[str, ...]]:
+    """Load the weights that training starts from into a network, and return their fingerprint, and notes on its classes.
+
+    The rows of its classifier are put in the order of the data's classes, by name; where there are more of them, those are
+    left out that the data do not have.
 
     Args:
         network: of the architecture that the weights belong to.
@@ -116,13 +145,36 @@ def load_start(network: nn.Module, path: Path, data: Data) -> str:
     weights = weights_of(path, "start_from: ")
     learned = learned_at(path)
     if learned is not None:
-        check_compatibility(f"start_from: {path}", learned, data)
-    load_weights(network, RunFolder(path).weights if is_run(path) else weights)
-    return fingerprint(network)
+        return _load_start(network, path, RunFolder(path).weights if is_run(path) else weights, learned, data)
+    load_weights(network, weights)
+    notes = order_classifier(network, data)
+    return fingerprint(network), notes
+
+
+def _load_start(
+    network: nn.Module, path: Path, weights: Path, learned: TrainingDataInfo, data: Data
+) -> tuple[str, tuple[str, ...]]:
+    """Load weights whose classes are known."""
+    num_outputs = len(learned.class_names)
+    selection: ClassSelection = "match" if num_outputs > data.num_classes else None
+    order = check_compatibility(f"start_from: {path}", learned, data, selection, key="")
+    if order is None:
+        load_weights(network, weights)
+        return fingerprint(network), ()
+    source = with_outputs(network, num_outputs, data.num_classes)
+    load_weights(source, weights)
+    copy_classes(source, network, order, data)
+    return fingerprint(network), (f"start_from: {order_note(order, data)}",)
 
 
 def _load(
-    who: str, weights: Path, metadata: ModelMetadata, model: _Model | None, data: Data | None, key: str
+    who: str,
+    weights: Path,
+    metadata: ModelMetadata,
+    model: _Model | None,
+    data: Data | None,
+    key: str,
+    classes: ClassSelection,
 ) -> nn.Module:
     """Return a network with its weights; where it runs on data unlike those it was trained on, an adapter converts them."""
     trained_on = DataSpec(
@@ -135,7 +187,12 @@ def _load(
             what = "samples are no texts" if target.vocabulary is None else "texts are of another tokenizer"
             raise UsageError(f"{who} reads texts, and the data's {what}; data=text:PATH data.tokenizer=FOLDER as there")
         trained_on = replace(trained_on, shape=target.shape)  # any length will do
-    is_alike = target.num_classes == trained_on.num_classes and len(target.shape) == len(trained_on.shape)
+    order = None
+    if data is not None:
+        learned = TrainingDataInfo.from_metadata(metadata, who)
+        order = check_compatibility(who, learned, data, classes, _selection_key(key))
+    target = replace(target, num_classes=trained_on.num_classes)
+    is_alike = len(target.shape) == len(trained_on.shape)
     example = target.example if target.shape == trained_on.shape else None
     network = wrap_as_stated(_new(made_of, replace(trained_on, example=example)), metadata.model)
     load_weights(network, weights)
@@ -144,9 +201,12 @@ def _load(
             network = adapt(network, trained_on, target)
         except UsageError as error:
             raise UsageError(f"{who}: {error}") from error
-    if data is not None:
-        check_compatibility(who, TrainingDataInfo.from_metadata(metadata, who), data)
-    return network
+    return network if data is None else select(network, order, trained_on.num_classes, data)
+
+
+def _selection_key(model_key: str) -> str:
+    """Return the key that selects classes beside a key that names a network."""
+    return f"{model_key.removesuffix('model')}classes"
 
 
 def _model_of(stated: Mapping[str, Any], model: _Model | None, who: str, key: str) -> ModelSection | nn.Module:

@@ -26,13 +26,13 @@ def assess_verb(
 ) -> None:
     """Carry out `preceptor assess`."""
     paths = [word for word in words if "=" not in word]
-    data, model = read_sections("assess", [word for word in words if "=" in word])
+    data, model, classes = read_sections("assess", [word for word in words if "=" in word])
     if not paths:  # before data are loaded
         raise UsageError("assess: no network given; preceptor assess RUN_FOLDER ...")
     candidates = [
-        {"path": path, "model": model}
+        {"path": path, "model": model, "classes": classes}
         if model is not None and (Path(path).is_file() or is_from_python(Path(path)))
-        else {"path": path}
+        else {"path": path, "classes": classes}
         for path in paths
     ]
     assessments = assess(*candidates, data=data, against=against, workers=workers)

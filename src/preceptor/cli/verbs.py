@@ -65,26 +65,31 @@ def label_verb(words: Sequence[str], config: Path | None, *, show_help: bool) ->
 
 def evaluate_verb(path: str, words: Sequence[str], *, workers: int) -> None:
     """Carry out `preceptor evaluate`."""
-    data, model = read_sections("evaluate", words)
-    metrics = evaluate(path, data=data, model=model, workers=workers)
+    data, model, classes = read_sections("evaluate", words)
+    metrics = evaluate(path, data=data, model=model, classes=classes, workers=workers)
     if join_processes().is_first:
         _print_metrics(metrics)
 
 
-def read_sections(verb: str, words: Sequence[str]) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
-    """Return the sections `data` and `model` that words set; None for one that they do not mention.
+def read_sections(
+    verb: str, words: Sequence[str]
+) -> tuple[dict[str, Any] | None, dict[str, Any] | None, ClassSelection]:
+    """Return the sections `data` and `model` that words set, None for one that they do not mention, and `classes`.
 
     Raises:
         UsageError: for a word of another section, or one that is no `key=value`.
     """
     keys = [word.partition("=")[0] for word in words]
-    unknown = [key for key in keys if key.partition(".")[0] not in {"data", "model"}]
+    unknown = [key for key in keys if key.partition(".")[0] not in {"data", "model", "classes"}]
     if unknown:
-        raise UsageError(f"{unknown[0]}: {verb} takes data=..., data.KEY=..., model=NAME and model.KEY=... only")
-    recipe = make_recipe(TeachRecipe, {"data": "none", "model": "none"}, words)
+        raise UsageError(
+            f"{unknown[0]}: {verb} takes data=..., data.KEY=..., model=NAME, model.KEY=... and classes=... only"
+        )
+    words = [f"teacher.{word}" if word.startswith("classes=") else word for word in words]
+    recipe = make_recipe(DistillRecipe, {"data": "none", "model": "none"}, words)
     sections = {key.partition(".")[0] for key in keys}
     data, model = recipe.data.model_dump(), recipe.model.model_dump()
-    return data if "data" in sections else None, model if "model" in sections else None
+    return data if "data" in sections else None, model if "model" in sections else None, recipe.teacher.classes
 
 
 def config_verb(verb: Verb, words: Sequence[str]) -> None:

@@ -20,6 +20,7 @@ from preceptor.data import Data, Split
 from preceptor.errors import UsageError
 from preceptor.runner.score import predict_split
 from preceptor.training import Engine
+from preceptor.types import ClassSelection
 
 __all__ = ["Assessment", "Candidate", "assess_candidates", "load_candidate"]
 
@@ -80,14 +81,16 @@ class Assessment:
         }
 
 
-def load_candidate(path: str | Path, model: AnyModel | ModelSection | None, data: Data) -> Candidate:
-    """Return the network of a run folder, an export or a weights file; `model` as for `load_network`.
+def load_candidate(
+    path: str | Path, model: AnyModel | ModelSection | None, data: Data, classes: ClassSelection = None
+) -> Candidate:
+    """Return the network of a run folder, an export or a weights file; the rest as for `load_network`.
 
     Raises:
         UsageError: when it is missing, damaged, unfinished, or a bare weights file without `model`.
     """
     place = Path(path)
-    network = load_network(place, model, data, key="model")
+    network = load_network(place, model, data, key="model", classes=classes)
     if not is_run(place):
         return Candidate(str(place), network)
     record = RunFolder(place).read_record()

@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from preceptor.artifacts.classes import order_classifier, write_names
 from preceptor.artifacts.create import data_spec, make_network
 from preceptor.artifacts.load import load_start
 from preceptor.artifacts.metrics_log import MetricsLog
@@ -69,7 +70,7 @@ def run(
             return reopen(folder, objects.model, inputs.data, engine, recipe.workers)
         engine = replace(engine, tell=display.note)
         check_rows(inputs, resolved.objective, engine.processes)
-        model, start = _student(resolved, inputs.data, objects.model)
+        model, start, started = _student(resolved, inputs.data, objects.model)
         teachers = find_teachers(resolved, inputs, objects.teacher)
         frozen = frozen_note(model)
         components = build(resolved, inputs, model, teachers, engine)
@@ -79,6 +80,7 @@ def run(
             *resolved.notes,
             *components.notes,
             *frozen,
+            *started,
             *measured,
             f"engine: {components.engine}",
         )
@@ -92,14 +94,18 @@ def run(
         return finish(components.learner, fitted, resolved, inputs.data, components.engine, folder, log, origin)
 
 
-def _student(resolved: ResolvedRecipe, data: Data, passed: nn.Module | None) -> tuple[nn.Module, str | None]:
-    """Return the network that is trained, and the fingerprint of the weights it starts from, if those are named."""
+def _student(
+    resolved: ResolvedRecipe, data: Data, passed: nn.Module | None
+) -> tuple[nn.Module, str | None, tuple[str, ...]]:
+    """Return the network that is trained, the fingerprint of the weights it starts from, if those are named, and notes."""
     recipe, start = resolved.stated, resolved.stated.start_from
     torch.manual_seed(recipe.seed)
     model = passed
     if model is None:
         model = make_network(recipe.model, data_spec(data), loads_weights=start is not None)
-    return model, None if start is None else load_start(model, Path(start), data)
+    found, notes = (None, order_classifier(model, data)) if start is None else load_start(model, Path(start), data)
+    write_names(model, data.class_names)
+    return model, found, notes
 
 
 def _fit(

@@ -61,13 +61,15 @@ def test_help_says_which_sections_may_stand_alone(capsys: pytest.CaptureFixture[
 
 
 def test_sections_that_words_set() -> None:
-    data, model = read_sections("evaluate", ["data=digits", "data.limit=5"])
+    data, model, classes = read_sections("evaluate", ["data=digits", "data.limit=5"])
     assert data is not None
     assert (data["name"], data["limit"], model) == ("digits", 5, None)
-    assert read_sections("evaluate", []) == (None, None)
-    _, model = read_sections("evaluate", ["model.widths=[4]", "model=mlp"])
+    assert read_sections("evaluate", []) == (None, None, None)
+    assert classes is None
+    _, model, classes = read_sections("evaluate", ["model.widths=[4]", "model=mlp", "classes=[3, 1]"])
     assert model is not None
-    assert (model["name"], model["widths"]) == ("mlp", [4])
+    assert (model["name"], model["widths"], classes) == ("mlp", [4], (3, 1))
+    assert read_sections("assess", ["classes=match"]) == (None, None, "match")
     with pytest.raises(UsageError, match=r"^seed: assess takes data=\.\.\."):
         read_sections("assess", ["data=digits", "seed=1", "lr=2"])
     with pytest.raises(UsageError, match=r"^data: expected key=value"):

@@ -106,22 +106,20 @@ def copy_classes(source: nn.Module, network: nn.Module, order: Sequence[int], da
     Raises:
         UsageError: when no layer, nor several of one width, are found to be the classifier.
     """
-    expected = _sample_logits(source, data)[:, list(order)]
+    logits = _sample_logits(source, data)
     layers = [(path, layer) for path, layer in source.named_modules() if isinstance(layer, nn.Linear | nn.Conv2d)]
-    width = max(order) + 1
-    widths = [len(layer.weight) for _, layer in layers]
-    outputs = next((each for each in reversed(widths) if each >= width or each == 1), None)
-    heads = [path for (path, _), each in zip(layers, widths, strict=True) if each == outputs]
-    for chosen in (heads[-1:], heads):  # networks with further heads have several layers of that width
+    heads = [path for path, layer in layers if len(layer.weight) == logits.shape[1]]
+    single = [path for path, layer in layers if len(layer.weight) == 1]  # the log-odds of class 1
+    for chosen in (heads[-1:], heads, single[-1:]):  # networks with further heads have several such layers
         state = {name: tensor.clone() for name, tensor in source.state_dict().items()}
-        for path in chosen:
-            for name in (f"{path}.weight", f"{path}.bias"):
-                if name in state:
-                    state[name] = -state[name] if outputs == 1 else state[name][list(order)]
+        for name in (f"{path}.{each}" for path in chosen for each in ("weight", "bias")):
+            if name in state:
+                state[name] = -state[name] if len(state[name]) == 1 else state[name][list(order)]
         if any(tensor.shape != state[name].shape for name, tensor in network.state_dict().items()):
             continue
         network.load_state_dict(state)
-        if torch.allclose(_sample_logits(network, data), expected, rtol=1e-3, atol=1e-4):
+        found, expected = _sample_logits(network, data).log_softmax(1), logits[:, list(order)].log_softmax(1)
+        if torch.allclose(found, expected, rtol=1e-3, atol=1e-4):
             return
     raise UsageError(
         f"start_from: the classifier of {type(network).__name__} is not found, so that its outputs cannot be put in the order "

@@ -131,10 +131,9 @@ def match_classes(
                 f"{who}: {name} is the name of its outputs {first_few(found)}{_say_numbers(key, len(here))}"
             )
     if not all(places):
-        number = next(number for number, found in enumerate(places) if not found)
-        there = (
-            f"is {names[number]!r} there and {here[number]!r} here" if len(names) == len(here) else "is missing there"
-        )
+        is_as_many = len(names) == len(here)
+        number = next(k for k, found in enumerate(places) if (found != [k] if is_as_many else not found))
+        there = f"is {names[number]!r} there and {here[number]!r} here" if is_as_many else "is missing there"
         raise UsageError(
             f"{who} has other classes than data {data.name}: class {number} {there} ({_one_sided(names, here)}); "
             f"call them as there, where they mean the same{_say_numbers(key, len(here))}"

@@ -23,6 +23,7 @@ from preceptor.distributed import join_processes
 from preceptor.errors import UsageError
 from preceptor.runner.label import label
 from preceptor.runner.run import run
+from preceptor.types import ClassSelection
 
 __all__ = ["config_verb", "evaluate_verb", "label_verb", "read_sections", "run_verb"]
 

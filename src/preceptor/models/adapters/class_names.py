@@ -53,7 +53,7 @@ def rename_config(network: nn.Module, names: Sequence[str]) -> None:
     values = vars(network)
     if timm_names(values.get("pretrained_cfg"), values.get("num_classes")):
         values["pretrained_cfg"] = {**values["pretrained_cfg"], "label_names": list(names)}
-    config = values.get("config")
+    config: Any = values.get("config")
     if not config_names(config):
         return
     config.id2label = dict(enumerate(names))

@@ -11,8 +11,10 @@ from typing import Any, Literal
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-__all__ = ["Batch", "Outputs", "Preprocessing", "Progress", "Step", "Task", "View", "Vocabulary"]
+__all__ = ["Batch", "ClassSelection", "Outputs", "Preprocessing", "Progress", "Step", "Task", "View", "Vocabulary"]
 
+# which outputs are the data's classes: by name, or one for each class; None: all of them
+ClassSelection = Literal["match"] | tuple[int, ...] | None
 Task = Literal["multiclass", "binary", "multilabel"]  # one of many classes; one of two; each class present or not
 
 

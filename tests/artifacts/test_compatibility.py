@@ -84,16 +84,18 @@ def test_other_classes_are_refused_everywhere(run: preceptor.Result, tmp_path: P
     assert not (tmp_path / "new").exists()
 
 
-def test_the_same_classes_in_another_order_are_refused(run: preceptor.Result, tmp_path: Path) -> None:
+def test_the_same_classes_in_another_order_are_mapped_by_name(run: preceptor.Result, tmp_path: Path) -> None:
     datasets = pytest.importorskip("datasets")
-    features = datasets.Features(
-        {"image": datasets.Image(), "label": datasets.ClassLabel(names=["bee", "ant", "cow"])},
-    )
-    pictures = [Image.new("RGB", (8, 8), (k, k, k)) for k in range(30)]
-    made = datasets.Dataset.from_dict({"image": pictures, "label": [k % 3 for k in range(30)]}, features=features)
-    made.save_to_disk(str(tmp_path / "hf"))
-    with pytest.raises(UsageError, match=r"in another order: class 0 is 'ant' there and 'bee' here; .*: ant, bee, cow"):
-        preceptor.evaluate(run.path, data=f"hf:{tmp_path / 'hf'}", progress=False)
+    pictures = [Image.new("RGB", (8, 8), (k, 3 * k, 200 - k)) for k in range(30)]
+    found = []
+    for names in (["ant", "bee", "cow"], ["bee", "ant", "cow"]):
+        features = datasets.Features({"image": datasets.Image(), "label": datasets.ClassLabel(names=names)})
+        labels = [names.index(("ant", "bee", "cow")[k % 3]) for k in range(30)]
+        made = datasets.Dataset.from_dict({"image": pictures, "label": labels}, features=features)
+        made.save_to_disk(str(tmp_path / names[0]))
+        section = {"name": f"hf:{tmp_path / names[0]}", "validation": 0.0}
+        found.append(preceptor.evaluate(run.path, data=section, progress=False))
+    assert found[1].as_dict() == pytest.approx(found[0].as_dict(), abs=1e-6)
 
 
 def test_other_numbers_of_classes_are_named(run: preceptor.Result, tmp_path: Path) -> None:

@@ -58,7 +58,10 @@ def test_the_command_line_prints_every_number_of_a_single_one(
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["runs/t", "lr=3"], "error: lr: assess takes data=..., data.KEY=..., model=NAME and model.KEY=... only"),
+        (
+            ["runs/t", "lr=3"],
+            "error: lr: assess takes data=..., data.KEY=..., model=NAME, model.KEY=... and classes=... only",
+        ),
         (["data=digits"], "error: assess: no network given"),
     ],
 )

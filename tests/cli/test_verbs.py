@@ -61,14 +61,16 @@ def test_help_says_which_sections_may_stand_alone(capsys: pytest.CaptureFixture[
 
 
 def test_sections_that_words_set() -> None:
-    data, model, _ = read_sections("evaluate", ["data=digits", "data.limit=5"])
+    data, model, key, classes = read_sections("evaluate", ["data=digits", "data.limit=5"])
     assert data is not None
-    assert (data["name"], data["limit"], model) == ("digits", 5, None)
-    assert read_sections("evaluate", []) == (None, None, None)
-    _, model, key = read_sections("evaluate", ["model.widths=[4]", "model=mlp", "weights_key=ema"])
+    assert (data["name"], data["limit"], model, key, classes) == ("digits", 5, None, None, None)
+    assert read_sections("evaluate", []) == (None, None, None, None)
+    words = ["model.widths=[4]", "model=mlp", "weights_key=ema", "classes=[3, 1]"]
+    _, model, key, classes = read_sections("evaluate", words)
     assert key == "ema"
     assert model is not None
-    assert (model["name"], model["widths"]) == ("mlp", [4])
+    assert (model["name"], model["widths"], classes) == ("mlp", [4], (3, 1))
+    assert read_sections("assess", ["classes=match"]) == (None, None, None, "match")
     with pytest.raises(UsageError, match=r"^seed: assess takes data=\.\.\."):
         read_sections("assess", ["data=digits", "seed=1", "lr=2"])
     with pytest.raises(UsageError, match=r"^data: expected key=value"):

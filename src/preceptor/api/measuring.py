@@ -8,6 +8,7 @@ from pathlib import Path
 from torch import nn
 
 from preceptor.api.objects import AnyData, AnyTeacher, data_section, is_section, module_beside, read_teacher
+from preceptor.artifacts.classes import select, select_stated
 from preceptor.artifacts.compatibility import TrainingDataInfo, check_compatibility, place_of
 from preceptor.artifacts.create import AnyModel, reading_notes
 from preceptor.artifacts.identify import is_run, learned_at
@@ -22,6 +23,7 @@ from preceptor.runner.progress import show_notes
 from preceptor.runner.result import Result
 from preceptor.runner.score import score
 from preceptor.training import choose_engine
+from preceptor.types import ClassSelection
 
 __all__ = ["assess", "evaluate", "load"]
 
@@ -31,6 +33,7 @@ def evaluate(
     *,
     data: AnyData | None = None,
     model: AnyModel | None = None,
+    classes: ClassSelection | list[int] = None,
     weights_key: str | None = None,
     device: str = "auto",
     workers: int = 0,
@@ -43,6 +46,8 @@ def evaluate(
         data: what to test on; by default the run's own; needed for an exported file. Data without a test split, other than
             those that the network was trained on, are tested on all their samples.
         model: as for `load`; of a weights file, its network.
+        classes: which of its outputs are the data's classes, where it has more or calls them otherwise: "match" (by name),
+            or the output of each class.
         weights_key: which weights of a checkpoint: the key, or the prefix, that they are under.
         device: "auto" or a torch device.
         workers: processes that read ahead, where samples are not in memory.
@@ -56,10 +61,12 @@ def evaluate(
         raise UsageError(f"evaluate: {path} is no run folder that knows its data; say data=...")
     tested = _measured_on(data, [learned_at(place)], RunFolder(place), holds_out=False)
     engine = choose_engine(device)
-    notes = list(tested.notes)
-    network = load_network(place, model, tested, key="model", weights_key=weights_key, tell=notes.append)
+    notes, selection = list(tested.notes), tuple(classes) if isinstance(classes, list) else classes
+    network = load_network(
+        place, model, tested, key="model", weights_key=weights_key, tell=notes.append, classes=selection
+    )
     if progress and engine.processes.is_first:
-        show_notes((*notes, *(reading_notes(str(path), [network]) or tested.normalisation_notes)))
+        show_notes((*notes, *(reading_notes("network", [network]) or tested.normalisation_notes)))
     rows = 256 * engine.processes.world_size
     return score(engine.place(network), tested.test, tested, engine, rows, workers=workers)[0]
 
@@ -76,7 +83,8 @@ def assess(
 
     Args:
         candidates: run folders, exported files, weights files with their network ({"path": "x.pth", "model":
-            "wrn_40_2"}), Results, or modules that return logits. The model beside a path may be a module, as for `load`.
+            "wrn_40_2"}), Results, or modules that return logits. The model beside a path may be a module, as for `load`;
+            "classes" beside it is as for `evaluate`.
         data: what to measure on; by default that of the first candidate, which then must be a run or a Result. Data without
             a test split that no candidate was trained on are measured on all samples but those held out for validation.
         against: a reference whose predictions each candidate's are compared with, e.g. a student's teacher.
@@ -168,16 +176,19 @@ def _learned(candidate: AnyTeacher) -> TrainingDataInfo | None:
 
 def _candidate(network: AnyTeacher, number: int, data: Data) -> Candidate:
     if isinstance(network, nn.Module):
-        return Candidate(f"{type(network).__name__} ({number})" if number else type(network).__name__, network)
+        name = f"{type(network).__name__} ({number})" if number else type(network).__name__
+        return Candidate(name, select_stated(f"assess: {name}", network, data, None, "classes"))
     if isinstance(network, Result):
-        check_compatibility(f"run {network.path}", TrainingDataInfo.from_run(RunFolder(network.path)), data)
-        return Candidate(str(network.path), network.model, network.record.data_fingerprint)
+        learned = TrainingDataInfo.from_run(RunFolder(network.path))
+        order = check_compatibility(f"run {network.path}", learned, data, key="classes")
+        model = select(network.model, order, len(learned.class_names), data)
+        return Candidate(str(network.path), model, network.record.data_fingerprint)
     section = read_teacher(network, "assess")
     if not isinstance(section.path, str):
         raise UsageError(f"assess: a candidate is one network, got path {section.path}")
     beside = module_beside(network)
-    model = section.model if beside is None else beside
-    return load_candidate(section.path, model, data, weights_key=section.weights_key)
+    made_of = section.model if beside is None else beside
+    return load_candidate(section.path, made_of, data, weights_key=section.weights_key, classes=section.classes)
 
 
 def _first_data(candidates: Sequence[AnyTeacher]) -> Data | RunFolder:

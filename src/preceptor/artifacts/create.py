@@ -13,7 +13,7 @@ from preceptor.artifacts.identify import PYTHON
 from preceptor.config.sections import ModelSection
 from preceptor.data import Data
 from preceptor.errors import UsageError
-from preceptor.models import Adapted, DataSpec, FeatureNetwork, make
+from preceptor.models import Adapted, DataSpec, FeatureNetwork, SelectedClasses, make
 
 __all__ = ["AnyModel", "data_spec", "make_network", "model_section", "reading_notes", "resolved_section"]
 
@@ -57,11 +57,11 @@ def resolved_section(section: ModelSection, network: nn.Module) -> dict[str, Any
 
 
 def reading_notes(role: str, networks: Sequence[nn.Module]) -> list[str]:
-    """Return a line for each network that converts its inputs first: how."""
+    """Return a line for each network that converts its inputs first, or whose classes are selected: how."""
     return [
         f"{role if len(networks) == 1 else f'{role} {number}'}: {network.note}"
         for number, network in enumerate(networks, start=1)
-        if isinstance(network, Adapted) and network.note
+        if isinstance(network, Adapted | SelectedClasses) and network.note
     ]
 
 

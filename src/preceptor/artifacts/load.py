@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +11,8 @@ from typing import Any
 
 from torch import nn
 
-from preceptor.artifacts.compatibility import TrainingDataInfo, check_compatibility
+from preceptor.artifacts.classes import copy_classes, order_classifier, order_note, select, select_stated, with_outputs
+from preceptor.artifacts.compatibility import TrainingDataInfo, check_compatibility, selection_ways
 from preceptor.artifacts.create import AnyModel, data_spec, make_network, model_section
 from preceptor.artifacts.fingerprints import fingerprint
 from preceptor.artifacts.identify import PYTHON, is_run, learned_at, run_metadata, tells_its_network, weights_of
@@ -20,11 +22,13 @@ from preceptor.data import Data
 from preceptor.errors import UsageError
 from preceptor.messages import unheard
 from preceptor.models import DataSpec, ModelMetadata, adapt, load_weights, names, read_model_metadata, wrap_as_stated
+from preceptor.types import ClassSelection
 
 __all__ = ["load_exported", "load_network", "load_run_network", "load_start"]
 
 
 _Model = AnyModel | ModelSection
+_MORE_CLASSES = re.compile("the file has ([0-9]+) classes")  # as `load_weights` says it
 
 
 def load_network(
@@ -35,6 +39,7 @@ def load_network(
     key: str = "teacher.model",
     weights_key: str | None = None,
     tell: Callable[[str], None] = unheard,
+    classes: ClassSelection = None,
 ) -> nn.Module:
     """Return the network of a run folder, of an exported file or Hub folder, or of a bare weights file.
 
@@ -46,6 +51,7 @@ def load_network(
         key: the key of `model`, for messages.
         weights_key: which weights of a checkpoint, as for `load_weights`.
         tell: hears which were taken.
+        classes: which of its outputs are the data's classes, where it has more or calls them otherwise: see `match_classes`.
 
     Raises:
         UsageError: when it is missing, damaged or unfinished, or does not fit the data.
@@ -53,20 +59,32 @@ def load_network(
     name_of_key = key.replace("model", "weights_key")
     if path.exists() and is_run(path):
         _check_bare(path, weights_key, name_of_key)
-        return load_run_network(RunFolder(path), model=model, data=data, key=key)
+        return load_run_network(RunFolder(path), model=model, data=data, key=key, classes=classes)
     if not path.exists() and key == "teacher.model" and (":" in str(path) or str(path) in names()):
         raise UsageError(f"teacher: {path} is no run folder or file; a network's name is given as {key}={path}")
     weights = weights_of(path, "teacher: ")
     if tells_its_network(weights):
         _check_bare(path, weights_key, name_of_key)
-        return load_exported(path, model=model, data=data, key=key)
+        return load_exported(path, model=model, data=data, key=key, classes=classes)
     if model is None:
         hint = f"; of a folder of transformers: {key}=hf:{path}" if path.is_dir() else ""
         raise UsageError(f"teacher: {weights} is a bare weights file; say which network it is with {key}=NAME{hint}")
-    network = _new(model if isinstance(model, nn.Module) else model_section(model), data_spec(data))
-    for note in load_weights(network, weights, weights_key=weights_key, key=name_of_key):
+    made_of = model if isinstance(model, nn.Module) else model_section(model)
+    selection_key = _selection_key(key)
+    network = _new(made_of, data_spec(data))
+    try:
+        notes = load_weights(network, weights, weights_key=weights_key, key=name_of_key)
+    except UsageError as error:
+        wider = _MORE_CLASSES.search(str(error))
+        if wider is None or int(wider[1]) <= data.num_classes or isinstance(made_of, nn.Module):
+            raise
+        if classes is None:
+            raise UsageError(f"{error}; {selection_ways(selection_key)}") from error
+        network = _new(made_of, replace(data_spec(data), num_classes=int(wider[1])))
+        notes = load_weights(network, weights, weights_key=weights_key, key=name_of_key)
+    for note in notes:
         tell(note)
-    return network
+    return select_stated(f"teacher {weights}", network, data, classes, selection_key)
 
 
 def _check_bare(path: Path, weights_key: str | None, key: str) -> None:
@@ -83,6 +101,7 @@ def load_run_network(
     model: _Model | None = None,
     data: Data | None = None,
     key: str = "model",
+    classes: ClassSelection = None,
 ) -> nn.Module:
     """Return a finished run's network with its weights.
 
@@ -94,6 +113,7 @@ def load_run_network(
         data: that it will run on, where it may differ from the run's own. Classes, task and the columns of a table are checked;
             images of another size or normalisation are converted to those of the run.
         key: the key of `model`, for messages; an option of the command line with its dashes.
+        classes: as for `load_network`.
 
     Raises:
         UsageError: when the folder holds no finished run, or a damaged one; when the data do not fit; when the network is not
@@ -103,11 +123,16 @@ def load_run_network(
     if model is not None and not name.startswith(PYTHON):
         other = type(model).__name__ if isinstance(model, nn.Module) else model_section(model).name
         raise UsageError(f"{key}: {other} is not needed: run folder {folder.path} knows its network")
-    return _load(f"run {folder.path}", weights or folder.weights, metadata, model, data, key)
+    return _load(f"run {folder.path}", weights or folder.weights, metadata, model, data, key, classes)
 
 
 def load_exported(
-    path: Path, *, model: _Model | None = None, data: Data | None = None, key: str = "model"
+    path: Path,
+    *,
+    model: _Model | None = None,
+    data: Data | None = None,
+    key: str = "model",
+    classes: ClassSelection = None,
 ) -> nn.Module:
     """Return the network that was exported as safetensors, into a file or a folder for the Hub.
 
@@ -116,12 +141,13 @@ def load_exported(
         model: another way to make its network than the one that the file names, as for `load_run_network`.
         data: as for `load_run_network`.
         key: likewise.
+        classes: likewise.
 
     Raises:
         UsageError: when it is missing or damaged, or does not say which network it is, or as for `load_run_network`.
     """
     weights = weights_of(path)
-    return _load(str(path), weights, read_model_metadata(weights), model, data, key)
+    return _load(str(path), weights, read_model_metadata(weights), model, data, key, classes)
 
 
 def load_start(
@@ -129,12 +155,16 @@ def load_start(
 ) -> str:
     """Load the weights that training starts from into a network, and return their fingerprint.
 
+    The rows of its classifier are put in the order of the data's classes, by name; where there are more of them, those are
+    left out that the data do not have.
+
+
     Args:
         network: of the architecture that the weights belong to.
         path: of a run folder, an exported file or Hub folder, or a weights file.
         data: of the new run; a run or exported file must have been trained on the same classes.
         weights_key: which weights of a checkpoint, as for `load_weights`.
-        tell: hears which were taken.
+        tell: hears which were taken, and how classes were ordered.
 
     Raises:
         UsageError: when it is missing, damaged, unfinished, does not fit, or has other classes.
@@ -143,14 +173,38 @@ def load_start(
     learned = learned_at(path)
     if learned is not None:
         _check_bare(path, weights_key, "weights_key")
-        check_compatibility(f"start_from: {path}", learned, data)
-    for note in load_weights(network, RunFolder(path).weights if is_run(path) else weights, weights_key=weights_key):
+        notes = _load_start(network, path, RunFolder(path).weights if is_run(path) else weights, learned, data)
+    else:
+        notes = (*load_weights(network, weights, weights_key=weights_key), *order_classifier(network, data))
+    for note in notes:
         tell(note)
     return fingerprint(network)
 
 
+def _load_start(
+    network: nn.Module, path: Path, weights: Path, learned: TrainingDataInfo, data: Data
+) -> tuple[str, ...]:
+    """Load weights whose classes are known, and return notes on them."""
+    num_outputs = len(learned.class_names)
+    selection: ClassSelection = "match" if num_outputs > data.num_classes else None
+    order = check_compatibility(f"start_from: {path}", learned, data, selection, key="")
+    if order is None:
+        load_weights(network, weights)
+        return ()
+    source = with_outputs(network, num_outputs, data.num_classes)
+    load_weights(source, weights)
+    copy_classes(source, network, order, data)
+    return (f"start_from: {order_note(order, data)}",)
+
+
 def _load(
-    who: str, weights: Path, metadata: ModelMetadata, model: _Model | None, data: Data | None, key: str
+    who: str,
+    weights: Path,
+    metadata: ModelMetadata,
+    model: _Model | None,
+    data: Data | None,
+    key: str,
+    classes: ClassSelection,
 ) -> nn.Module:
     """Return a network with its weights; where it runs on data unlike those it was trained on, an adapter converts them."""
     mean, std = metadata.preprocessing.mean, metadata.preprocessing.std
@@ -162,7 +216,12 @@ def _load(
             what = "samples are no texts" if target.vocabulary is None else "texts are of another tokenizer"
             raise UsageError(f"{who} reads texts, and the data's {what}; data=text:PATH data.tokenizer=FOLDER as there")
         trained_on = replace(trained_on, shape=target.shape)  # any length will do
-    is_alike = target.num_classes == trained_on.num_classes and len(target.shape) == len(trained_on.shape)
+    order = None
+    if data is not None:
+        learned = TrainingDataInfo.from_metadata(metadata, who)
+        order = check_compatibility(who, learned, data, classes, _selection_key(key))
+    target = replace(target, num_classes=trained_on.num_classes)
+    is_alike = len(target.shape) == len(trained_on.shape)
     example = target.example if target.shape == trained_on.shape else None
     network = wrap_as_stated(_new(made_of, replace(trained_on, example=example)), metadata.model)
     load_weights(network, weights)
@@ -171,9 +230,12 @@ def _load(
             network = adapt(network, trained_on, target)
         except UsageError as error:
             raise UsageError(f"{who}: {error}") from error
-    if data is not None:
-        check_compatibility(who, TrainingDataInfo.from_metadata(metadata, who), data)
-    return network
+    return network if data is None else select(network, order, trained_on.num_classes, data)
+
+
+def _selection_key(model_key: str) -> str:
+    """Return the key that selects classes beside a key that names a network."""
+    return f"{model_key.removesuffix('model')}classes"
 
 
 def _model_of(stated: Mapping[str, Any], model: _Model | None, who: str, key: str) -> ModelSection | nn.Module:

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from torch import nn
 
-from preceptor.artifacts.compatibility import TrainingDataInfo, check_compatibility, check_number
+from preceptor.artifacts.classes import names_stated_by, select, select_stated
+from preceptor.artifacts.compatibility import check_compatibility, match_classes
 from preceptor.artifacts.create import data_spec, make_network, model_section
-from preceptor.artifacts.identify import PYTHON, kept_weights
+from preceptor.artifacts.identify import PYTHON, kept_weights, learned_at
 from preceptor.artifacts.load import load_network, load_run_network
 from preceptor.artifacts.run_folder import RunFolder
 from preceptor.config.sections import ModelSection, TeacherSection
 from preceptor.data import Data
 from preceptor.errors import UsageError
 from preceptor.messages import unheard
-from preceptor.models import Adapted
+from preceptor.models import Adapted, SelectedClasses
+from preceptor.types import ClassSelection
 
 __all__ = ["load_anchors", "load_teachers"]
 
@@ -41,23 +44,27 @@ def load_teachers(
     Raises:
         UsageError: when one is missing, damaged, unfinished, or has other classes.
     """
+    if teacher is None and section.path is None and section.anchors is None:
+        teacher = model
     if teacher is not None:
-        if isinstance(section.path, str) and not section.path.startswith(PYTHON):
-            check_compatibility(f"run {section.path}", TrainingDataInfo.from_run(RunFolder(section.path)), data)
-        return [teacher] if isinstance(teacher, nn.Module) else list(teacher)
+        passed = [teacher] if isinstance(teacher, nn.Module) else teacher
+        return [_passed(network, section, data) for network in passed]
     if model is not None and (not isinstance(section.path, str) or section.anchors is not None):
         raise UsageError("teacher.model: a network passed from Python goes with one path, and without anchors")
     if section.weights_key is not None and (section.path is None or section.epoch is not None):
         raise UsageError(f"teacher.weights_key: {section.weights_key} chooses from a checkpoint; name it: teacher=FILE")
     if section.path is None and section.model is not None:
-        return [_with_own_weights(section.model, data)]
+        return [_with_own_weights(section.model, data, section.classes)]
     if section.path is None:
         raise UsageError("teacher: none given; teacher=RUN_FOLDER, or teacher=FILE.pth teacher.model=NAME")
     if section.epoch is not None:
         return _load_epochs(section, [section.epoch], data, "teacher.epoch", model)
     paths = (section.path,) if isinstance(section.path, str) else section.path
     made_of = section.model if model is None else model
-    return [load_network(Path(path), made_of, data, weights_key=section.weights_key, tell=tell) for path in paths]
+    return [
+        load_network(Path(path), made_of, data, weights_key=section.weights_key, tell=tell, classes=section.classes)
+        for path in paths
+    ]
 
 
 def load_anchors(section: TeacherSection, data: Data) -> list[nn.Module]:
@@ -73,16 +80,35 @@ def load_anchors(section: TeacherSection, data: Data) -> list[nn.Module]:
     )
 
 
-def _with_own_weights(model: str | ModelSection, data: Data) -> nn.Module:
+def _passed(teacher: nn.Module, section: TeacherSection, data: Data) -> nn.Module:
+    """Return a network that was passed from Python, with logits of the data's classes."""
+    if isinstance(teacher, SelectedClasses):  # the network beside a path, loaded here before
+        return teacher
+    if not isinstance(section.path, str) or section.path.startswith(PYTHON):
+        return select_stated("teacher", teacher, data, section.classes)
+    learned = learned_at(Path(section.path))
+    if learned is None:
+        return select_stated("teacher", teacher, data, section.classes)
+    order = check_compatibility(f"run {section.path}", learned, data, section.classes)
+    return select(teacher, order, len(learned.class_names), data)
+
+
+def _with_own_weights(model: str | ModelSection, data: Data, selection: ClassSelection) -> nn.Module:
     """Return a network that comes with weights of its own."""
     section = model_section(model)
-    network = make_network(section, data_spec(data))
+    spec = data_spec(data)
+    network = make_network(section, spec)
     classes = network.trained_classes if isinstance(network, Adapted) else None
     if not classes:
         missing = "trained weights" if classes is None else "a trained classifier"
         raise UsageError(f"teacher.model: {section.name} comes without {missing}; name a file of them: teacher=FILE")
-    check_number(f"teacher {section.name}", classes, data)
-    return network
+    names = names_stated_by(network)
+    if len(names) != classes:
+        names = tuple(map(str, range(classes)))
+    order = match_classes(f"teacher {section.name}", names, data, selection)
+    if classes != data.num_classes:  # its own classifier in place of a new one
+        network = make_network(section, replace(spec, num_classes=classes))
+    return select(network, order, classes, data)
 
 
 def _load_epochs(
@@ -94,7 +120,12 @@ def _load_epochs(
     folder = RunFolder(section.path)
     return [
         load_run_network(
-            folder, weights, model=section.model if model is None else model, data=data, key="teacher.model"
+            folder,
+            weights,
+            model=section.model if model is None else model,
+            data=data,
+            key="teacher.model",
+            classes=section.classes,
         )
         for weights in kept_weights(folder, epochs, key)
     ]

@@ -26,12 +26,13 @@ def assess_verb(
 ) -> None:
     """Carry out `preceptor assess`."""
     paths = [word for word in words if "=" not in word]
-    data, model, weights_key = read_sections("assess", [word for word in words if "=" in word])
+    data, model, weights_key, classes = read_sections("assess", [word for word in words if "=" in word])
     if not paths:  # before data are loaded
         raise UsageError("assess: no network given; preceptor assess RUN_FOLDER ...")
     candidates = [
         {
             "path": path,
+            "classes": classes,
             **({"model": model} if model is not None and (_is_file(path) or is_from_python(Path(path))) else {}),
             **({"weights_key": weights_key} if _is_file(path) or not any(map(_is_file, paths)) else {}),
         }

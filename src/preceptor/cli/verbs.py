@@ -23,6 +23,7 @@ from preceptor.distributed import join_processes
 from preceptor.errors import UsageError
 from preceptor.runner.label import label
 from preceptor.runner.run import run
+from preceptor.types import ClassSelection
 
 __all__ = ["config_verb", "evaluate_verb", "key_called", "label_verb", "read_sections", "run_verb"]
 
@@ -65,28 +66,33 @@ def label_verb(words: Sequence[str], config: Path | None, *, show_help: bool) ->
 
 def evaluate_verb(path: str, words: Sequence[str], *, workers: int) -> None:
     """Carry out `preceptor evaluate`."""
-    data, model, weights_key = read_sections("evaluate", words)
-    metrics = evaluate(path, data=data, model=model, weights_key=weights_key, workers=workers)
+    data, model, weights_key, classes = read_sections("evaluate", words)
+    metrics = evaluate(path, data=data, model=model, classes=classes, weights_key=weights_key, workers=workers)
     if join_processes().is_first:
         _print_metrics(metrics)
 
 
-def read_sections(verb: str, words: Sequence[str]) -> tuple[dict[str, Any] | None, dict[str, Any] | None, str | None]:
-    """Return the sections `data` and `model`, and the `weights_key`, that words set; None for one that they do not mention.
+def read_sections(
+    verb: str, words: Sequence[str]
+) -> tuple[dict[str, Any] | None, dict[str, Any] | None, str | None, ClassSelection]:
+    """Return `data`, `model`, `weights_key` and `classes` as words set them; None for one that they do not mention.
 
     Raises:
         UsageError: for a word of another section, or one that is no `key=value`.
     """
     keys = [word.partition("=")[0] for word in words]
-    unknown = [key for key in keys if key.partition(".")[0] not in {"data", "model", "weights_key"}]
+    unknown = [key for key in keys if key.partition(".")[0] not in {"data", "model", "weights_key", "classes"}]
     if unknown:
         raise UsageError(
-            f"{unknown[0]}: {verb} takes data=..., data.KEY=..., model=NAME, model.KEY=... and weights_key=... only"
+            f"{unknown[0]}: {verb} takes data=..., data.KEY=..., model=NAME, model.KEY=..., weights_key=... and classes=... "
+            "only"
         )
-    recipe = make_recipe(TeachRecipe, {"data": "none", "model": "none"}, words)
+    words = [f"teacher.{word}" if word.startswith("classes=") else word for word in words]
+    recipe = make_recipe(DistillRecipe, {"data": "none", "model": "none"}, words)
     sections = {key.partition(".")[0] for key in keys}
-    data, model = recipe.data.model_dump(), recipe.model.model_dump()
-    return data if "data" in sections else None, model if "model" in sections else None, recipe.weights_key
+    data = recipe.data.model_dump() if "data" in sections else None
+    model = recipe.model.model_dump() if "model" in sections else None
+    return data, model, recipe.weights_key, recipe.teacher.classes
 
 
 def config_verb(verb: Verb, words: Sequence[str]) -> None:

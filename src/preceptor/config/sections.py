@@ -13,6 +13,7 @@ from pydantic import BeforeValidator, ConfigDict, Field
 from preceptor.distributed import Sharding
 from preceptor.signature import Settings
 from preceptor.training import Averaging, EngineName, OptimizerSettings, Precision, RateSchedule
+from preceptor.types import ClassSelection
 
 __all__ = [
     "PROTOCOL_KEYS",
@@ -125,6 +126,7 @@ class TeacherSection(Settings):
         BeforeValidator(lambda names: (names,) if isinstance(names, str) else names),
         Field(description="networks between teacher and student, largest first, each distilled from the one before"),
     ] = ()
+    classes: Annotated[ClassSelection, Field(description="of a teacher with more: match (by name), or outputs")] = None
     truth: Annotated[bool, Field(description="learn from the true label distribution, where the data know it")] = False
 
 

@@ -2,9 +2,11 @@
 
 from preceptor.models.adapters.adapted import Adapted, adapt
 from preceptor.models.adapters.by_name import PREFIXES, make
+from preceptor.models.adapters.class_names import class_names_of, rename_config
 from preceptor.models.adapters.heads import heads_in_training
 from preceptor.models.adapters.input_adapter import DataSpec
 from preceptor.models.adapters.reused_classifier import ReusedClassifier, ReuseSpec, wrap_as_stated
+from preceptor.models.adapters.selected_classes import SelectedClasses
 from preceptor.models.adapters.text import TextClassifier, random_texts
 from preceptor.models.features.classifier import find_classifier
 from preceptor.models.features.layout import as_map
@@ -25,9 +27,11 @@ __all__ = [
     "Output",
     "ReuseSpec",
     "ReusedClassifier",
+    "SelectedClasses",
     "TextClassifier",
     "adapt",
     "as_map",
+    "class_names_of",
     "create",
     "feature_names",
     "find_classifier",
@@ -42,6 +46,7 @@ __all__ = [
     "random_texts",
     "read_metadata",
     "read_model_metadata",
+    "rename_config",
     "save_weights",
     "wrap_as_stated",
 ]

@@ -20,6 +20,7 @@ from preceptor.data import Data, Split
 from preceptor.errors import UsageError
 from preceptor.runner.score import predict_split
 from preceptor.training import Engine
+from preceptor.types import ClassSelection
 
 __all__ = ["Assessment", "Candidate", "assess_candidates", "load_candidate"]
 
@@ -83,7 +84,12 @@ class Assessment:
 
 
 def load_candidate(
-    path: str | Path, model: AnyModel | ModelSection | None, data: Data, *, weights_key: str | None = None
+    path: str | Path,
+    model: AnyModel | ModelSection | None,
+    data: Data,
+    *,
+    weights_key: str | None = None,
+    classes: ClassSelection = None,
 ) -> Candidate:
     """Return the network of a run folder, an export or a weights file; arguments as for `load_network`.
 
@@ -92,7 +98,7 @@ def load_candidate(
     """
     place = Path(path)
     notes: list[str] = []
-    network = load_network(place, model, data, key="model", weights_key=weights_key, tell=notes.append)
+    network = load_network(place, model, data, key="model", weights_key=weights_key, tell=notes.append, classes=classes)
     if not is_run(place):
         return Candidate(str(place), network, notes=tuple(notes))
     record = RunFolder(place).read_record()

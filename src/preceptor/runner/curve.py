@@ -66,7 +66,14 @@ def curve(recipe: DistillRecipe, *, show: bool = True, tell: Callable[[str], Non
     points: list[Point] = []
     for epoch in kept:
         tell(f"teacher epoch {epoch} ({len(points) + 1} of {len(kept)})")
-        network = load_run_network(folder, kept[epoch], model=recipe.teacher.model, data=data, key="teacher.model")
+        network = load_run_network(
+            folder,
+            kept[epoch],
+            model=recipe.teacher.model,
+            data=data,
+            key="teacher.model",
+            classes=recipe.teacher.classes,
+        )
         teacher = Candidate(f"epoch {epoch}", network)
         (assessment,) = assess_candidates([teacher], data, engine, workers=recipe.workers)
         out = f"{recipe.out}/epoch_{epoch:04d}"

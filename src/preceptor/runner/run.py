@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from preceptor.artifacts.classes import order_classifier, write_names
 from preceptor.artifacts.create import data_spec, make_network
 from preceptor.artifacts.load import load_start
 from preceptor.artifacts.metrics_log import MetricsLog
@@ -99,9 +100,14 @@ def _student(
     model = passed
     if model is None:
         model = make_network(recipe.model, data_spec(data), loads_weights=start is not None)
+    found = None
     if start is None:
-        return model, None
-    return model, load_start(model, Path(start), data, weights_key=recipe.weights_key, tell=tell)
+        for note in order_classifier(model, data):
+            tell(note)
+    else:
+        found = load_start(model, Path(start), data, weights_key=recipe.weights_key, tell=tell)
+    write_names(model, data.class_names)
+    return model, found
 
 
 def _fit(

@@ -36,6 +36,7 @@ class Adapted(FeatureNetwork):
         hint: what else should be known of how it reads.
         trained_classes: see `NativePreprocessing`.
         options: further keys of a model section that make it again without the files it was named by; empty: it needs none.
+        class_names: see `NativePreprocessing`.
 
     Raises:
         UsageError: when the samples cannot be made what it expects.
@@ -50,6 +51,7 @@ class Adapted(FeatureNetwork):
         hint: str = "",
         trained_classes: int | None = None,
         options: Mapping[str, Any] | None = None,
+        class_names: tuple[str, ...] = (),
     ) -> None:
         super().__init__()
         self.network = network
@@ -60,6 +62,7 @@ class Adapted(FeatureNetwork):
         self.hint = hint
         self.trained_classes = trained_classes
         self._options = dict(options or {})
+        self.class_names = class_names
 
     @property
     def note(self) -> str:
@@ -93,6 +96,15 @@ class Adapted(FeatureNetwork):
     def options(self) -> Mapping[str, Any]:
         """Further keys of a model section that make it again without the files it was named by."""
         return self._options
+
+    def rename_classes(self, names: tuple[str, ...]) -> None:
+        """Write down the classes that the network is trained on now, in the order of its outputs."""
+        self.class_names = names
+        config = self._options.get("config")
+        if config is not None:
+            labels = {str(number): name for number, name in enumerate(names)}
+            numbers = {name: number for number, name in enumerate(names)}
+            self._options["config"] = {**config, "id2label": labels, "label2id": numbers}
 
     @property
     def path_prefix(self) -> str:
@@ -143,7 +155,9 @@ def wrap_network(
     hint = "; ".join(hints)
     is_image = len(data_spec.shape) == 3
     try:
-        plain = Adapted(network, Stages({}, {}), data_spec, input_spec, hint, native.trained_classes)
+        plain = Adapted(
+            network, Stages({}, {}), data_spec, input_spec, hint, native.trained_classes, None, native.class_names
+        )
         stages = _stages(network, plain.input_adapter(_probe(data_spec)), data_spec, is_flexible=size is None)
     except UsageError as error:
         raise UsageError(f"model {name}: {error}") from error
@@ -157,7 +171,7 @@ def wrap_network(
     options = native.options
     if options and is_image:
         options = {**options, "normalisation": "own" if is_native else "data"}
-    return Adapted(network, stages, data_spec, input_spec, hint, native.trained_classes, options)
+    return Adapted(network, stages, data_spec, input_spec, hint, native.trained_classes, options, native.class_names)
 
 
 def adapt(network: nn.Module, trained_on: DataSpec, data_spec: DataSpec) -> nn.Module:

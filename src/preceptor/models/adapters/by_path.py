@@ -20,6 +20,7 @@ from preceptor.errors import UsageError
 from preceptor.extras import with_torchvision
 from preceptor.messages import did_you_mean, first_line
 from preceptor.models.adapters.adapted import REFUSALS, wrap_network
+from preceptor.models.adapters.class_names import class_names_of
 from preceptor.models.adapters.input_adapter import DataSpec
 from preceptor.models.adapters.preprocessing import NativePreprocessing, check_outputs, split_preprocessing
 from preceptor.models.adapters.text import TextClassifier, reads_texts
@@ -63,9 +64,11 @@ def make(name: str, data_spec: DataSpec, options: Mapping[str, Any], *, loads_we
         raise UsageError(f"model: {name}({words}) failed: {type(error).__name__}: {first_line(error)}") from error
     if not isinstance(network, nn.Module):
         raise UsageError(f"model: {name} returned a {type(network).__name__}, expected a torch.nn.Module")
+    names = class_names_of(network)
     if data_spec.vocabulary is not None and reads_texts(network):
         network = TextClassifier(network)
-    return wrap_network(name, network, data_spec, NativePreprocessing(), overrides, loads_weights=loads_weights)
+    native = NativePreprocessing(class_names=names if loads_weights else ())
+    return wrap_network(name, network, data_spec, native, overrides, loads_weights=loads_weights)
 
 
 def _find(name: str) -> Any:

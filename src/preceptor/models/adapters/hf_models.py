@@ -21,6 +21,7 @@ from preceptor.errors import UsageError
 from preceptor.extras import fit_torchvision, import_extra
 from preceptor.messages import did_you_mean, first_line
 from preceptor.models.adapters.adapted import REFUSALS, wrap_network
+from preceptor.models.adapters.class_names import config_names
 from preceptor.models.adapters.hf_texts import check_tokenizer, fit_texts, wrap_texts
 from preceptor.models.adapters.input_adapter import DataSpec
 from preceptor.models.adapters.preprocessing import NativePreprocessing, check_outputs, image_shape, split_preprocessing
@@ -69,6 +70,7 @@ def make(name: str, data_spec: DataSpec, options: Mapping[str, Any], *, loads_we
     rest = check_outputs(rest, "num_labels", data_spec.num_classes)
     config = _config(title, files.config, rest, transformers)
     trained_classes = int(config.num_labels) if is_pretrained else None
+    names = config_names(config) if files.folder is not None and (is_pretrained or loads_weights) else ()
     config.num_labels = data_spec.num_classes
     if vocabulary is not None:
         keeps_padding = is_pretrained or "pad_token_id" in rest or files.folder is None
@@ -78,13 +80,13 @@ def make(name: str, data_spec: DataSpec, options: Mapping[str, Any], *, loads_we
     images, texts = transformers.AutoModelForImageClassification, transformers.AutoModelForSequenceClassification
     network, is_complete = _network(title, images if vocabulary is None else texts, config, pretrained)
     if is_pretrained and not is_complete:
-        trained_classes = 0
+        trained_classes, names = 0, ()
     if vocabulary is None:
         native = _native(network, config, files.preprocessor, trained_classes)
     else:
         network, native = wrap_texts(network, config, data_spec, trained_classes)
     recorded = {"config": json.loads(config.to_json_string(use_diff=False)), "preprocessor": files.preprocessor}
-    native = replace(native, options=recorded)
+    native = replace(native, options=recorded, class_names=names)
     return wrap_network(title, network, data_spec, native, overrides, loads_weights=loads_weights)
 
 

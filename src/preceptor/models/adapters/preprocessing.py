@@ -25,6 +25,7 @@ class NativePreprocessing:
         trained_classes: of the classifier in its weights, 0 where they have none; None: it is not pretrained.
         hint: what else should be known of how it reads.
         options: see `Adapted`.
+        class_names: of the classifier in its weights, one per output; empty: not known.
     """
 
     channels: int | None = None
@@ -35,6 +36,7 @@ class NativePreprocessing:
     trained_classes: int | None = None
     hint: str = ""
     options: Mapping[str, Any] = field(default_factory=dict)
+    class_names: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

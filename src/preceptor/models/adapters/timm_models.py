@@ -17,6 +17,7 @@ from preceptor.errors import UsageError
 from preceptor.extras import import_extra, import_torchvision
 from preceptor.messages import did_you_mean, first_line
 from preceptor.models.adapters.adapted import REFUSALS, wrap_network
+from preceptor.models.adapters.class_names import timm_names
 from preceptor.models.adapters.input_adapter import DataSpec
 from preceptor.models.adapters.preprocessing import NativePreprocessing, check_outputs, image_shape, split_preprocessing
 
@@ -74,6 +75,7 @@ def make(name: str, data_spec: DataSpec, options: Mapping[str, Any], *, loads_we
         mean=mean,
         std=std,
         trained_classes=int(stated.get("num_classes") or 0) if is_pretrained else None,
+        class_names=timm_names(stated, stated.get("num_classes")) if is_pretrained else (),
     )
     return wrap_network(title, network, data_spec, native, overrides, loads_weights=loads_weights)
 

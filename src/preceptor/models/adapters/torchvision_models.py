@@ -65,8 +65,10 @@ def _native(models: Any, name: str, weights: str) -> NativePreprocessing:
         raise UsageError(f"model.weights: torchvision:{name} has no {weights}; it has {', '.join(known.__members__)}")
     stated = known[weights].transforms()
     side = int(stated.crop_size[0])
-    classes = len(known[weights].meta["categories"])
-    return NativePreprocessing(3, None, (side, side), tuple(stated.mean), tuple(stated.std), classes)
+    names = tuple(known[weights].meta["categories"])
+    return NativePreprocessing(
+        3, None, (side, side), tuple(stated.mean), tuple(stated.std), len(names), class_names=names
+    )
 
 
 def _fixed_size(models: Any, network: nn.Module) -> tuple[int, int] | None:

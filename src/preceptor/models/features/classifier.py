@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from preceptor.errors import UsageError
+from preceptor.models.adapters.selected_classes import SelectedClasses
 
 __all__ = ["find_classifier"]
 
@@ -20,6 +21,8 @@ def find_classifier(model: nn.Module, num_classes: int) -> nn.Linear:
         >>> find_classifier(nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 3)), 3)
         Linear(in_features=4, out_features=3, bias=True)
     """
+    if isinstance(model, SelectedClasses):
+        return _selected(model)
     layers = [layer for layer in model.modules() if isinstance(layer, nn.Linear)]
     fitting = [layer for layer in layers if layer.out_features == num_classes]
     if fitting:
@@ -28,6 +31,17 @@ def find_classifier(model: nn.Module, num_classes: int) -> nn.Linear:
     if num_classes == 2 and single:
         return _widened(single[-1])
     raise UsageError(f"model {type(model).__name__} has no linear layer with {num_classes} outputs")
+
+
+def _selected(model: SelectedClasses) -> nn.Linear:
+    """Return the classifier of the network inside, with the selected rows only."""
+    inner = find_classifier(model.network, model.num_outputs)
+    rows = model.order.to(inner.weight.device)
+    layer = nn.Linear(inner.in_features, len(rows), device=inner.weight.device, dtype=inner.weight.dtype)
+    with torch.no_grad():
+        layer.weight.copy_(inner.weight[rows])
+        layer.bias.copy_(layer.bias.new_zeros(len(rows)) if inner.bias is None else inner.bias[rows])
+    return layer
 
 
 def _widened(layer: nn.Linear) -> nn.Linear:

@@ -30,7 +30,6 @@ __all__ = [
     "TeacherSection",
 ]
 
-
 # keys of training's own sections that the protocol decides where the recipe leaves them open
 PROTOCOL_KEYS = {"optim": ("name", "lr", "weight_decay"), "schedule": ("name",)}
 
@@ -39,9 +38,7 @@ _ENGINE = Annotated[
     EngineName,
     Field(description="fast: bf16 and compiled; plain: fp32, not compiled; auto: bf16, compiled where that pays"),
 ]
-_WORKERS = Annotated[
-    int, Field(ge=0, description="processes that read ahead, where samples are not in memory; 0: none")
-]
+_WORKERS = Annotated[int, Field(ge=0, description="processes that read ahead, where samples are not in memory")]
 
 
 class OpenSection(Settings):
@@ -70,10 +67,7 @@ class DataSection(OpenSection):
         float | None,
         Field(gt=0, lt=1, description="labelled share of train: teachers train on it, students see the rest too"),
     ] = None
-    view: Annotated[
-        str | None,
-        Field(description="augmentation: none, flip, crop_flip, random_resized_crop_flip (protocol: the source's)"),
-    ] = None
+    view: Annotated[str | None, Field(description="augmentation: none, crop_flip, ... (protocol: the source's)")] = None
 
 
 class ModelSection(OpenSection):
@@ -106,9 +100,7 @@ class TeacherSection(Settings):
     ] = None
     weights_key: Annotated[
         str | None,
-        Field(
-            description="which weights of a checkpoint: the key, or the prefix, that they are under, e.g. state_dict_ema"
-        ),
+        Field(description="which weights of a checkpoint: the key or prefix that they are under, e.g. state_dict_ema"),
     ] = None
     epoch: Annotated[
         int | None, Field(ge=1, description="a kept epoch of the run (keep_every=N) instead of its result")

@@ -87,7 +87,14 @@ def test_sections_that_words_set() -> None:
             "objective: the weight of brier is 0 in epoch 3 of 4",
         ),
         (
-            ["distill", "teacher=t", "method=kd", "method.weight={schedule: step, start_at: 2}", "inputs=mixup", "epochs=2"],
+            [
+                "distill",
+                "teacher=t",
+                "method=kd",
+                "method.weight={schedule: step, start_at: 2}",
+                "inputs=mixup",
+                "epochs=2",
+            ],
             "method: the weight of kd is 0 in epoch 1 of 2, where nothing else is minimised; add a term, e.g. method.kd.weight=1",
         ),
     ],

@@ -65,12 +65,18 @@ def test_a_run_folders_configuration_is_a_configuration() -> None:
             r"objective.brier.weight: its value was cut at a space; put quotes around the word: "
             r"'objective.brier.weight=\{schedule: fade_in, peak: 1.0\}'$",
         ),
-        (["data.groups=[[0,", "1],", "[2]]", *NEEDED], r"put quotes around the word: 'data.groups=\[\[0, 1\], \[2\]\]'$"),
+        (
+            ["data.groups=[[0,", "1],", "[2]]", *NEEDED],
+            r"put quotes around the word: 'data.groups=\[\[0, 1\], \[2\]\]'$",
+        ),
         (
             ["objective.brier.weight=schedule:fade_in", "objective.brier.weight=peak:1.0", *NEEDED],
             r"objective.brier.weight: has 2 values in a row \(schedule:fade_in, peak:1.0\); .*: put quotes around it$",
         ),
-        (["data=wds:a-0.tar", "data=wds:a-1.tar", "model=mlp"], r"data: has 2 values in a row \(wds:a-0.tar, wds:a-1.tar\)"),
+        (
+            ["data=wds:a-0.tar", "data=wds:a-1.tar", "model=mlp"],
+            r"data: has 2 values in a row \(wds:a-0.tar, wds:a-1.tar\)",
+        ),
         (
             ["objective.brier.weight={schedule:fade_in,peak:1.0}", *NEEDED],
             r"^objective.brier.weight.schedule:fade_in: needs a space after the colon: \{schedule: fade_in, ...\}",
@@ -134,7 +140,9 @@ def test_a_later_word_still_wins() -> None:
     ],
 )
 def test_a_boolean_is_no_number(word: str) -> None:
-    with pytest.raises(UsageError, match=rf"^{word.partition('=')[0]}: input should be a number, not true or false, got"):
+    with pytest.raises(
+        UsageError, match=rf"^{word.partition('=')[0]}: input should be a number, not true or false, got"
+    ):
         make_recipe(TeachRecipe, overrides=[*NEEDED, word])
 
 

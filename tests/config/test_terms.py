@@ -123,8 +123,14 @@ def test_a_term_with_a_stage_alone_is_kept_and_does_not_run() -> None:
         ({"name": "kd", "temperature": True}, r"^method.kd.temperature: input should be a number, not true or false"),
         ({"name": "kd", "weight": True}, r"^method.kd.weight: expected a number or a schedule, got True"),
         ({"name": "at", "kd": False}, r"^method.kd.weight: expected a number or a schedule, got False"),
-        ({"name": "kd", "weight": {"schedule": "cosine", "peak": True}}, r"^method.kd.weight.peak: input should be a number"),
-        ({"name": "rkd", "weight": {"schedule": "warmup", "over": True}}, r"^method.rkd.weight.over: input should be a num"),
+        (
+            {"name": "kd", "weight": {"schedule": "cosine", "peak": True}},
+            r"^method.kd.weight.peak: input should be a number",
+        ),
+        (
+            {"name": "rkd", "weight": {"schedule": "warmup", "over": True}},
+            r"^method.rkd.weight.over: input should be a num",
+        ),
     ],
 )
 def test_a_boolean_is_no_number(section: dict[str, Any], message: str) -> None:

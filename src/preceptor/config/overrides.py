@@ -131,7 +131,9 @@ def _check_quotes(words: Sequence[str]) -> None:
         for end in range(number + 2, len(words) + 1):
             value = " ".join(words[number:end])
             if _open_brackets(value) == 0:
-                raise UsageError(f"{key}: its value was cut at a space; put quotes around the word: {shlex.quote(value)}")
+                raise UsageError(
+                    f"{key}: its value was cut at a space; put quotes around the word: {shlex.quote(value)}"
+                )
     for key, group in groupby(words, lambda word: word.partition("=")[0]):
         values = list(dict.fromkeys(word.partition("=")[2] for word in group))
         if len(values) > 1:

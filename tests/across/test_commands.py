@@ -14,9 +14,9 @@ import re
 import shutil
 import subprocess
 import sys
-import tomllib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -150,10 +150,8 @@ def carry_out(line: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         if program == "make":
             assert all(re.search(rf"^{target}:", (ROOT / "Makefile").read_text(), re.M) for target in words), line
         elif program == "pip":
-            extras = set(re.findall(r"[\w]+", words[-1].partition("[")[2]))
-            assert extras <= set(
-                tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
-            )
+            project = (ROOT / "pyproject.toml").read_text()
+            assert all(f"\n{extra} = [" in project for extra in re.findall(r"\w+", words[-1].partition("[")[2])), line
         elif program == "python":
             script = (ROOT / words[0]).read_text()
             assert all(f'"{word}"' in script for word in words[1:] if word.startswith("-")), line
@@ -244,7 +242,12 @@ def with_libraries(folder: Path) -> None:
             save_bert(folder / name, width, 1, max_position_embeddings=64)
         write(folder / "SST-2" / "train.tsv", reviews(100, 0))
         write(folder / "SST-2" / "dev.tsv", reviews(40, 1))
-        small = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32}
+        small: dict[str, Any] = {
+            "hidden_size": 16,
+            "num_hidden_layers": 2,
+            "num_attention_heads": 2,
+            "intermediate_size": 32,
+        }
         config = transformers.ViTConfig(image_size=32, patch_size=8, num_labels=100, **small)
         transformers.ViTForImageClassification(config).save_pretrained(folder / "vit")
     if importlib.util.find_spec("timm") is not None:
@@ -296,7 +299,7 @@ def is_valid(word: str, method: str) -> bool:
         (LabelRecipe, {"data": "digits", "teacher": teacher, "out": "l"}),
     ):
         if key in kind.model_fields:
-            recipe = make_recipe(kind, needed, [*(["teacher.assistants=a"] * ("takd" in word)), word])
+            recipe: Any = make_recipe(kind, needed, [*(["teacher.assistants=a"] * ("takd" in word)), word])
             if not isinstance(recipe, LabelRecipe):
                 resolve_terms(recipe.terms, recipe.terms_key, has_teacher=recipe.has_teacher)
             return True

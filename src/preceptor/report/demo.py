@@ -265,8 +265,8 @@ def _listed(kind: str, runs: Runs) -> list[dict[str, Any]]:
 def _subtitle(summary: DemoSummary) -> str:
     run = next(iter(summary.teachers[BASELINE].values()))
     return (
-        f"{len(summary.teachers)} teachers x {summary.seeds} seed{'s' * (summary.seeds != 1)} and a student of each, on handwritten "
-        f"digits blended pairwise so that the true label distribution of every image is known; {run.test['samples']:,} "
+        f"{len(summary.teachers)} teachers x {summary.seeds} seed{'s' * (summary.seeds != 1)} and a student of each, on "
+        f"handwritten digits blended pairwise so that the true label distribution of every image is known; {run.test['samples']:,} "
         f"test images, Bayes accuracy {100 * run.test['truth_bayes_accuracy']:.1f} %."
     )
 

@@ -112,3 +112,20 @@ def test_a_stopped_run_goes_on_to_the_same_bits_with_any_readers(
     stop_in_mid_epoch([*cut, "workers=2"], tmp_path / "cut")
     run([*cut, "workers=0", "resume=true"], check=True)
     assert all(value.equal(whole[name]) for name, value in preceptor.load(tmp_path / "cut").state_dict().items())
+
+
+def test_a_network_is_said_to_read_by_its_own_mean(
+    tree: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The mean of the data that it is measured on is not used."""
+    small = {"name": f"folder:{tree}", "size": 10, "in_memory": True}
+    done = preceptor.teach(data=small, model="convnet_s", epochs=1, out=tmp_path / "t")
+    assert "note: inputs are normalised by the training images' own mean (" in capsys.readouterr().err
+    other = section(tree)  # of the same files, but normalised by ImageNet's mean
+    preceptor.evaluate(done.path, data=other)
+    preceptor.assess(done.path, data=other)
+    said = capsys.readouterr().err
+    assert "ImageNet" not in said
+    assert said.count("normalised by its own mean") == 1  # each assessment holds it among its notes
+    preceptor.evaluate(done.path)
+    assert "note: inputs are normalised by the training images' own mean (" in capsys.readouterr().err

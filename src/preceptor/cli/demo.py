@@ -37,8 +37,8 @@ def demo_verb(out: Path, seeds: int) -> None:
     torch.set_num_threads(1)  # networks this small lose more to a second thread than they win
     console = Console() if sys.stdout.isatty() else Console(width=120)
     console.print(
-        f"preceptor demo: {len(_TEACHERS)} teachers x {seeds} seed{'s' * (seeds != 1)}, a student of each and of the truth, on "
-        "handwritten digits blended so that the true label distribution is known",
+        f"preceptor demo: {len(_TEACHERS)} teachers x {seeds} seed{'s' * (seeds != 1)}, a student of each and of the truth, "
+        "on handwritten digits blended so that the true label distribution is known",
         highlight=False,
     )
     for name in _TEACHERS:

@@ -26,6 +26,9 @@ from PIL import Image
 
 import preceptor
 from preceptor.cli import main
+from preceptor.config.overrides import make_recipe
+from preceptor.config.sections import DistillRecipe, LabelRecipe, TeachRecipe
+from preceptor.config.terms import resolve_terms
 from preceptor.extras import import_extra
 from preceptor.models import create, save_weights
 
@@ -206,7 +209,7 @@ def workplace(prepared: Path) -> Path:
     before = Path.cwd()
     os.chdir(prepared)
     try:
-        short = {"data": data, "epochs": 1, "progress": False, "keep_every": 1}
+        short: dict[str, Any] = {"data": data, "epochs": 1, "progress": False, "keep_every": 1}
         preceptor.teach(model="convnet_s", out="runs/t", **short)
         for name in ("t0", "t1", "t2", "t3", "ce"):
             shutil.copytree("runs/t", f"runs/{name}")
@@ -240,12 +243,13 @@ def with_libraries(folder: Path) -> None:
         write(folder / "SST-2" / "train.tsv", reviews(100, 0))
         write(folder / "SST-2" / "dev.tsv", reviews(40, 1))
         small: dict[str, Any] = {
+            "num_labels": 100,
             "hidden_size": 16,
             "num_hidden_layers": 2,
             "num_attention_heads": 2,
             "intermediate_size": 32,
         }
-        config = transformers.ViTConfig(image_size=32, patch_size=8, num_labels=100, **small)
+        config = transformers.ViTConfig(image_size=32, patch_size=8, **small)
         transformers.ViTForImageClassification(config).save_pretrained(folder / "vit")
     if importlib.util.find_spec("timm") is not None:
         timm = import_extra("timm", "vision", needed_by="tests")

@@ -139,5 +139,5 @@ def test_a_boolean_is_no_number(section: dict[str, Any], message: str) -> None:
 
 
 def test_a_sum_without_a_name_is_called_by_its_terms() -> None:
-    assert name_of(ObjectiveSection(name="soteacher", lipschitz=1)) == "soteacher"
-    assert name_of(ObjectiveSection(brier=1, lipschitz=1e-5)) == "brier+lipschitz"
+    assert name_of(ObjectiveSection.model_validate({"name": "soteacher", "lipschitz": 1})) == "soteacher"
+    assert name_of(ObjectiveSection.model_validate({"brier": 1, "lipschitz": 1e-5})) == "brier+lipschitz"

@@ -3,7 +3,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from preceptor.artifacts.provenance import fingerprint
+from preceptor.artifacts.fingerprints import fingerprint
 from preceptor.models import SelectedClasses, create, feature_names, find_classifier, observe
 
 

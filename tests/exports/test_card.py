@@ -45,7 +45,7 @@ def test_the_lines_for_images_are_right(two_runs: Path, tmp_path: Path, monkeypa
     torch.testing.assert_close(found["logits"], found["network"](torch.zeros(1, 1, 8, 8)))
 
 
-def test_int8_has_its_accuracy_and_bf16_is_mentioned(two_runs: Path, tmp_path: Path) -> None:
+def test_int8_has_its_accuracy_and_float32_that_of_a_run_in_bf16(two_runs: Path, tmp_path: Path) -> None:
     hub = tmp_path / "hub"
     exported = preceptor.export(two_runs / "b", tmp_path / "b.onnx", int8=True, hub_folder=hub)
     text, front = read_card(hub)
@@ -53,7 +53,8 @@ def test_int8_has_its_accuracy_and_bf16_is_mentioned(two_runs: Path, tmp_path: P
     for name, accuracy in (("b", exported.quantised.accuracy_before), ("b.int8", exported.quantised.accuracy)):
         (row,) = [line for line in text.splitlines() if line.startswith(f"| `{name}.onnx` |")]
         assert row.endswith(f"| {100 * accuracy:.2f} % of 80 test samples |")
-    assert "The run measured it in bf16, and the files are float32" in text
+    (score,) = [each for each in front["model-index"][0]["results"][0]["metrics"] if each["type"] == "accuracy"]
+    assert score["value"] == exported.quantised.accuracy_before
     assert front["model-index"][0]["results"][0]["dataset"] == {"name": "digits", "type": "digits", "split": "test"}
 
 
@@ -93,7 +94,7 @@ def test_the_split_has_its_true_name_and_the_folder_is_no_data_set_of_the_hub(tm
     assert "datasets" not in front
     assert front["model-index"][0]["results"][0]["dataset"] == {"name": "private", "type": "folder", "split": "val"}
     assert "| val metric | value |" in text
-    assert "Read once, after training on the data's split `val`, which serves as test." in text
+    assert "Read once, in float32, after training on the data's split `val`, which serves as test." in text
 
 
 def test_the_card_of_a_network_from_python_says_how_to_pass_it_again(
@@ -147,7 +148,7 @@ def test_the_card_says_which_epoch_and_what_was_measured_of_it(kept: Result, tmp
     front, text = card_of(kept, tmp_path / "third", 3)  # the result's own weights
     assert front["model-index"][0]["results"][0]["dataset"]["split"] == "test"
     assert "The weights are those of epoch 3 of 3." in text
-    assert "Read once, after training." in text
+    assert "Read once, in float32, after training." in text
 
 
 def test_a_kept_epoch_that_was_not_measured_claims_nothing(tmp_path: Path) -> None:

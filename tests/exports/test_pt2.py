@@ -40,5 +40,5 @@ def test_what_is_no_such_file(deployed: DeployedNetwork, tmp_path: Path) -> None
     with pytest.raises(UsageError, match=r"none.pt2: cannot be read \(No such file"):
         open_pt2(tmp_path / "none.pt2", Path("none.pt2"))
     torch.export.save(trace(deployed, METADATA), tmp_path / "other.pt2")
-    with pytest.raises(UsageError, match=r"other.pt2: says nothing of its network"):
+    with pytest.raises(UsageError, match=r"other.pt2: does not describe its network"):
         open_pt2(tmp_path / "other.pt2", tmp_path / "other.pt2")

@@ -85,7 +85,7 @@ def test_without_validation_nothing_is_calibrated(runs: list[Path]) -> None:
     [
         ((), "assess: no network given"),
         ((nn.Linear(1, 1),), r"assess: give data=\.\.\., for the first network is not a run"),
-        (("/nowhere",), r"assess: give data=\.\.\."),
+        (("/nowhere",), "assess: /nowhere: no such run folder or file"),
     ],
 )
 def test_what_cannot_be_assessed(networks: tuple[Any, ...], message: str) -> None:

@@ -74,9 +74,9 @@ class Trial:
             Learner(network, objective, self._engine.accelerate(network, job.batch_size))
         )
         self._source: TeacherSource = LiveTeacher(observe(teacher, ()), self._engine, job.batch_size)
-        shown = None
+        views = None
         if variant == "stored":
-            self._source, shown = self._stored(job, teacher), FixedViews(0, job.views)
+            self._source, views = self._stored(job, teacher), FixedViews(0, job.views)
         self._loader = Loader(
             self._split,
             LoaderSettings(
@@ -85,7 +85,7 @@ class Trial:
                 normalisation=self._normalisation,
                 seed=0,
                 device=self._engine.device,
-                fixed_views=shown,
+                fixed_views=views,
             ),
         )
         self._optimizer = OptimizerSettings(lr=0.05, weight_decay=5e-4).make(self._learner)

@@ -23,19 +23,19 @@ def make_plan(recipe: AnyRecipe, epochs: int, policy: Policy, *, has_validation:
         UsageError: for an end that does not fit the length, or a selection that is impossible.
     """
     epochs = last = policy.epochs(epochs)
-    selection, averaging = Selection(), recipe.averaging
-    if isinstance(recipe.stop_at, int):
-        last = recipe.stop_at
+    stop_at, selection, averaging = recipe.stop_at, Selection(), recipe.averaging
+    if isinstance(stop_at, int):
+        last = stop_at
         if not 1 <= last <= epochs:
             raise UsageError(f"stop_at: epoch {last} is not in 1..{epochs}")
         epochs = last if recipe.stop_mode == "rescaled_schedule" else epochs
-    elif recipe.stop_at != "last":
-        selection = Selection(recipe.stop_at)
+    elif stop_at != "last":
+        selection = Selection(stop_at)
         if not has_validation:
-            raise UsageError(f"stop_at: {recipe.stop_at} needs a validation split, and data.validation is 0")
+            raise UsageError(f"stop_at: {stop_at} needs a validation split, and data.validation is 0")
         if averaging.name != "none":
             raise UsageError(
-                f"stop_at: {recipe.stop_at} cannot be used with averaging={averaging.name}, whose result is an "
+                f"stop_at: {stop_at} cannot be used with averaging={averaging.name}, whose result is an "
                 "average, not one epoch's network"
             )
     if averaging.name != "none" and averaging.first_epoch(epochs) > last:

@@ -116,15 +116,15 @@ class _Scores:
 
 def _weight_scores(config: Mapping[str, Any], record: RunRecord, epoch: int | None) -> _Scores:
     """Return the scores of a run's result, or of a kept epoch, which was measured on validation if at all."""
-    result, epochs, precision = _weights(config, record), len(record.history), _precision(record)
+    result, epochs = _weights(config, record), len(record.history)
     test = record.test_name
     if epoch is None or result == _those_of(epoch, epochs):
         where = "" if test == "test" else f" on the data's split `{test}`, which serves as test"
-        return _Scores(test, record.test, f"Read once, after training{where}. {precision} The weights are {result}.")
+        return _Scores(test, record.test, f"Read once, in float32, after training{where}. The weights are {result}.")
     scores: Mapping[str, float] = next((row["validation"] for row in record.history if row["epoch"] == epoch), {})
     kept = f"The weights are {_those_of(epoch, epochs)}, kept during training."
     remark = f"{kept} Test was read for the run's result alone, {result}."
-    return _Scores("validation", scores, f"{precision} {remark}" if scores else remark)
+    return _Scores("validation", scores, remark)
 
 
 def _weights(config: Mapping[str, Any], record: RunRecord) -> str:
@@ -136,15 +136,6 @@ def _weights(config: Mapping[str, Any], record: RunRecord) -> str:
 
 def _those_of(epoch: int, epochs: int) -> str:
     return f"those of epoch {epoch} of {epochs}"
-
-
-def _precision(record: RunRecord) -> str:
-    if record.precision == "fp32":
-        return "The run measured it in float32, as the files are."
-    return (
-        f"The run measured it in {record.precision}, and the files are float32: their outputs, and so their metrics, "
-        "may differ a little."
-    )
 
 
 def _front(

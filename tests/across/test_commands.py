@@ -209,7 +209,7 @@ def workplace(prepared: Path) -> Path:
     before = Path.cwd()
     os.chdir(prepared)
     try:
-        short = {"data": data, "epochs": 1, "progress": False, "keep_every": 1}
+        short: dict[str, Any] = {"data": data, "epochs": 1, "progress": False, "keep_every": 1}
         preceptor.teach(model="convnet_s", out="runs/t", **short)
         for name in ("t0", "t1", "t2", "t3", "ce"):
             shutil.copytree("runs/t", f"runs/{name}")

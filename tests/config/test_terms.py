@@ -138,6 +138,9 @@ def test_a_boolean_is_no_number(section: dict[str, Any], message: str) -> None:
         resolve(**section)
 
 
-def test_a_sum_without_a_name_is_called_by_its_terms() -> None:
-    assert name_of(ObjectiveSection(name="soteacher", lipschitz=1)) == "soteacher"
-    assert name_of(ObjectiveSection(brier=1, lipschitz=1e-5)) == "brier+lipschitz"
+@pytest.mark.parametrize(
+    ("section", "name"),
+    [({"name": "soteacher", "lipschitz": 1}, "soteacher"), ({"brier": 1, "lipschitz": 1e-5}, "brier+lipschitz")],
+)
+def test_a_sum_without_a_name_is_called_by_its_terms(section: dict[str, Any], name: str) -> None:
+    assert name_of(ObjectiveSection(**section)) == name

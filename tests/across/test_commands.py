@@ -247,8 +247,9 @@ def with_libraries(folder: Path) -> None:
             "num_hidden_layers": 2,
             "num_attention_heads": 2,
             "intermediate_size": 32,
+            "num_labels": 100,
         }
-        config = transformers.ViTConfig(image_size=32, patch_size=8, num_labels=100, **small)
+        config = transformers.ViTConfig(image_size=32, patch_size=8, **small)
         transformers.ViTForImageClassification(config).save_pretrained(folder / "vit")
     if importlib.util.find_spec("timm") is not None:
         timm = import_extra("timm", "vision", needed_by="tests")

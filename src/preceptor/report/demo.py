@@ -266,8 +266,8 @@ def _subtitle(summary: DemoSummary) -> str:
     run = next(iter(summary.teachers[BASELINE].values()))
     return (
         f"{len(summary.teachers)} teachers x {summary.seeds} seed{'s' * (summary.seeds != 1)} and a student of each, on "
-        f"handwritten digits blended pairwise so that the true label distribution of every image is known; {run.test['samples']:,} "
-        f"test images, Bayes accuracy {100 * run.test['truth_bayes_accuracy']:.1f} %."
+        f"handwritten digits blended pairwise so that the true label distribution of every image is known; "
+        f"{run.test['samples']:,} test images, Bayes accuracy {100 * run.test['truth_bayes_accuracy']:.1f} %."
     )
 
 

@@ -1,4 +1,4 @@
-"""Weights parted over two processes, as `torchrun` starts them, over gloo: the same curve as one process, half the memory."""
+"""Weights sharded over two processes, as `torchrun` starts them, over gloo: the same curve as one process, half the memory."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def test_each_process_holds_half_and_whole_blocks_only_while_they_run(tmp_path: 
     assert done.stdout.count("held") == 2
 
 
-def test_a_teacher_whose_weights_are_parted_learns_as_a_whole_one(tmp_path: Path) -> None:
+def test_a_teacher_whose_weights_are_sharded_learns_as_an_unsharded_one(tmp_path: Path) -> None:
     """A penalty on the weights themselves, heavy enough to be seen; clipping, an average, kept epochs."""
     more = ["objective=soteacher", "objective.lipschitz.weight=0.01", "clip_norm=0.5", "keep_every=2"]
     more += ["averaging=ema", "averaging.decay=0.9", "averaging.start=1"]
@@ -89,33 +89,34 @@ def test_a_teacher_whose_weights_are_parted_learns_as_a_whole_one(tmp_path: Path
     preceptor.load(tmp_path / "two")
 
 
-def test_a_student_that_is_told_to_stop_goes_on_with_its_part(tmp_path: Path) -> None:
-    """Both networks parted; connectors and banks are whole. SIGTERM in the middle of a run, as schedulers send it."""
+@pytest.mark.parametrize("first", [2, 1])
+def test_a_student_that_is_told_to_stop_resumes_with_its_shards(first: int, tmp_path: Path) -> None:
+    """Both networks sharded, or begun by one process; connectors and banks are not. SIGTERM in the middle of a run, as schedulers send it."""
     alone("teach", f"out={tmp_path / 'teacher'}")
     more = [f"teacher={tmp_path / 'teacher'}", "method=crd", "method.num_negatives=64", "epochs=40"]
     more += ["optim.decay_norms_and_biases=false", "stop_at=best_val_nll"]
     alone("distill", *more, f"out={tmp_path / 'one'}")
-    parted_run = words("distill", *more, "sharding=all", f"out={tmp_path / 'two'}")
-    started = subprocess.Popen(command(parted_run), env=ENVIRONMENT, stderr=subprocess.PIPE, text=True)
+    sharded_run = words("distill", *more, "sharding=all", f"out={tmp_path / 'two'}")
+    started = subprocess.Popen(command(sharded_run, first), env=ENVIRONMENT, stderr=subprocess.PIPE, text=True)
     metrics = tmp_path / "two" / "metrics.jsonl"
     while started.poll() is None and not (metrics.exists() and len(metrics.read_text().splitlines()) > 2):
         time.sleep(0.01)
     started.send_signal(signal.SIGTERM)
     assert "saved; resume=true continues from here" in started.communicate()[1]
     assert len(curve(tmp_path / "two")) < 40
-    done = torchrun([*parted_run, "resume=true"])
+    done = torchrun([*sharded_run, "resume=true"])
     assert done.returncode == 0, done.stderr
     assert_same_run(tmp_path / "one", tmp_path / "two", 1e-4)
 
 
-def test_one_process_has_nothing_to_part(tmp_path: Path) -> None:
+def test_one_process_has_nothing_to_shard(tmp_path: Path) -> None:
     data = {"name": "gaussian", "samples": 600}
     result = preceptor.teach(data=data, model="mlp", epochs=1, sharding="all", out=tmp_path / "run", progress=False)
     assert not any(is_sharded(parameter) for parameter in result.model.parameters())
     assert choose_engine("cpu", sharding="all").sharding == "none"
 
 
-def test_what_cannot_be_parted_is_said(tmp_path: Path) -> None:
+def test_what_cannot_be_sharded_is_said(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="sharding: all cannot be used with engine=fast"):
         choose_engine("cpu", name="fast", sharding="all")
     with pytest.raises(UsageError, match="sharding: teacher is the network that a student learns from"):

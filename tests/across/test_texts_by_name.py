@@ -134,7 +134,7 @@ def test_kept_epochs_and_files_are_teachers(place: Path, student: Path, tmp_path
 
     kept = teacher("kept", f"teacher={place / 't'}", "teacher.epoch=6")
     file = teacher("file", f"teacher={RunFolder(place / 't').weights}", f"teacher.model=hf:{place / 'teacher'}")
-    assert kept["test"] == file["test"]
+    assert kept.test == file.test
 
 
 def test_a_teacher_that_comes_with_weights(place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -207,7 +207,7 @@ def test_a_factory_reads_token_numbers_of_which_nothing_is_known(place: Path, fa
     [
         ("evaluate", ["{s}", "data=digits"], "s reads texts, and the data's samples are no texts"),
         ("evaluate", ["{s}", "{data}", "data.tokenizer={root}/reversed"], "the data's texts are of another tokenizer"),
-        ("evaluate", ["{s}", "{data}", "data.length=32"], "reads up to 16 tokens, and texts are 32 long"),
+        ("evaluate", ["{s}", "{data 32}"], "reads up to 16 tokens, and texts are 32 long"),
         ("distill", ["{data}", "data.tokenizer={root}/reversed", "{student}", "teacher={root}/t"], "another tokenizer"),
         ("teach", ["{data}", "{student}", "inputs=mixup"], "inputs: mixup mixes numbers, and those of texts are names"),
         ("teach", ["{data}", "model=timm:resnet10t"], "timm:resnet10t is for images"),
@@ -223,6 +223,8 @@ def test_what_cannot_be_done_is_one_line(
         for each in (
             data(place)
             if word == "{data}"
+            else data(place, length=32)
+            if word == "{data 32}"
             else [f"model=hf:{place / 'student'}"]
             if word == "{student}"
             else [word.format(s=student, root=place)]

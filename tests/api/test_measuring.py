@@ -74,7 +74,7 @@ def test_candidates_are_assessed_in_order_under_their_names(run: preceptor.Resul
     [
         ([], r"^assess: no network given$"),
         ([nn.Identity()], r"^assess: give data=\.\.\., for the first network is not a run that knows its own$"),
-        (["nowhere"], r"^assess: give data="),
+        (["nowhere"], r"^assess: nowhere: no such run folder or file$"),
     ],
 )
 def test_data_come_from_the_first_candidate_or_must_be_named(candidates: list[Any], message: str) -> None:

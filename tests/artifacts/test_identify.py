@@ -75,7 +75,7 @@ def test_a_run_has_the_metadata_of_an_exported_file(tmp_path: Path) -> None:
     assert metadata == ModelMetadata(
         {"name": "mlp"}, ("a", "b", "c"), (4,), "float32", Preprocessing(), source_fingerprint="s" * 16
     )
-    with pytest.raises(UsageError, match=r"none: the run has not finished \(no result\.json\)$"):
+    with pytest.raises(UsageError, match=r"none: no such run folder$"):
         run_metadata(RunFolder(tmp_path / "none"))
 
 

@@ -60,7 +60,7 @@ def test_the_command_line_prints_every_number_of_a_single_one(
     [
         (
             ["runs/t", "lr=3"],
-            "error: lr: assess takes data=..., data.KEY=..., model=NAME, model.KEY=... and classes=... only",
+            "error: lr: assess takes data=..., data.KEY=..., model=NAME, model.KEY=..., weights_key=... and classes=... only",
         ),
         (["data=digits"], "error: assess: no network given"),
     ],

@@ -77,5 +77,5 @@ def test_a_file_of_another_program_is_refused(content: bytes, tmp_path: Path) ->
     model = onnx.load_from_string(content)
     del model.metadata_props[:]
     (tmp_path / "other.onnx").write_bytes(model.SerializeToString())
-    with pytest.raises(UsageError, match=r"other.onnx: says nothing of its network"):
+    with pytest.raises(UsageError, match=r"other.onnx: does not describe its network"):
         open_onnx(tmp_path / "other.onnx", tmp_path / "other.onnx")

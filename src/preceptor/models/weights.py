@@ -97,6 +97,7 @@ def save_weights(model: nn.Module, path: str | Path, *, metadata: Mapping[str, s
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     save_weights(nn.Linear(2, 3), Path(folder) / "a.safetensors", metadata={"dataset": "digits"})
         ...     load_weights(nn.Linear(2, 3), Path(folder) / "a.safetensors")
+        []
     """
     state = _bare(model).state_dict()
     tensors = {

@@ -38,8 +38,8 @@ def npz(*, path: str, normalise: bool | None = None) -> Source:
 
     Args:
         path: the file.
-        normalise: whether inputs are normalised by the training samples' own mean and std; by default uint8 and floats that are
-            not normalised already are.
+        normalise: whether inputs are normalised by the training samples' own mean and std; by default uint8, vectors, and
+            floats that are not normalised already are.
     """
     file = Path(path).expanduser()
     if file.suffix == ".npy":
@@ -226,9 +226,12 @@ def _normalisation(train: Split, normalise: bool | None, name: str) -> tuple[Pre
 
 
 def _look_normalised(values: Tensor, mean: Tensor, std: Tensor) -> bool:
-    """Return whether floats were centred and scaled by someone: raw pixels and counts are not negative."""
+    """Return whether floats of maps were centred and scaled by someone: raw pixels and counts are not negative.
+
+    Columns of vectors are always standardised, which leaves those that are already as they are.
+    """
     varies = std > 1e-6
-    if not varies.any() or float(values.min()) >= 0:
+    if values.ndim == 2 or not varies.any() or float(values.min()) >= 0:
         return False
     (low, high), far = _STD_OF_NORMALISED, _MEAN_OF_NORMALISED
     return bool((mean[varies].abs() <= far).all() and ((std[varies] >= low) & (std[varies] <= high)).all())

@@ -248,7 +248,6 @@ def with_libraries(folder: Path) -> None:
             "num_hidden_layers": 2,
             "num_attention_heads": 2,
             "intermediate_size": 32,
-            "num_labels": 100,
         }
         config = transformers.ViTConfig(image_size=32, patch_size=8, **small)
         transformers.ViTForImageClassification(config).save_pretrained(folder / "vit")

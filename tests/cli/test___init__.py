@@ -27,7 +27,8 @@ from preceptor.cli import main
         (
             ["evaluate", "runs/none", "epochs=3"],
             2,
-            "error: epochs: evaluate takes data=..., data.KEY=..., model=NAME, model.KEY=..., weights_key=... and classes=... only",
+            "error: epochs: evaluate takes data=..., data.KEY=..., model=NAME, model.KEY=..., "
+            "weights_key=... and classes=... only",
         ),
         (["teach", "--config", "none.yaml"], 2, "error: config none.yaml: cannot be read"),
         (["tech"], 2, "error: No such command 'tech'; did you mean teach"),

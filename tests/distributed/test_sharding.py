@@ -91,7 +91,7 @@ def test_a_teacher_whose_weights_are_sharded_learns_as_an_unsharded_one(tmp_path
 
 @pytest.mark.parametrize("first", [2, 1])
 def test_a_student_that_is_told_to_stop_resumes_with_its_shards(first: int, tmp_path: Path) -> None:
-    """Both networks sharded, or begun by one process; connectors and banks are not. SIGTERM in the middle of a run, as schedulers send it."""
+    """Both networks sharded, or begun by one process; connectors and banks are not. SIGTERM in mid-run."""
     alone("teach", f"out={tmp_path / 'teacher'}")
     more = [f"teacher={tmp_path / 'teacher'}", "method=crd", "method.num_negatives=64", "epochs=40"]
     more += ["optim.decay_norms_and_biases=false", "stop_at=best_val_nll"]

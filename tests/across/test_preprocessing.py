@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 import tarfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,20 +16,11 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image
 
 import preceptor
+from orientations import TURNED
 from preceptor.cli import main
 
 CLASSES = ("dusk", "night", "noon")
 FORMATS = ("run", "safetensors", "onnx", "pt2", "hub")
-TURN: dict[int, Callable[[NDArray[Any]], NDArray[Any]]] = {  # how an upright image is stored
-    1: lambda upright: upright,
-    2: np.fliplr,
-    3: lambda upright: np.rot90(upright, 2),
-    4: np.flipud,
-    5: lambda upright: np.swapaxes(upright, 0, 1),
-    6: lambda upright: np.rot90(upright, 1),
-    7: lambda upright: np.rot90(np.swapaxes(upright, 0, 1), 2),
-    8: lambda upright: np.rot90(upright, -1),
-}
 
 
 def photograph(label: int, chance: np.random.Generator) -> NDArray[np.uint8]:
@@ -57,7 +48,7 @@ def photographs(root: Path, *, is_grey: bool) -> Path:
                     continue
                 exif = Image.Exif()
                 exif[ExifTags.Base.Orientation] = orientation
-                stored = Image.fromarray(np.ascontiguousarray(TURN[orientation](upright)))
+                stored = Image.fromarray(np.ascontiguousarray(TURNED[orientation](upright)))
                 stored.save(root / split / name / f"{number}.jpg", exif=exif, quality=92)
     return root
 
@@ -166,7 +157,7 @@ def turned_pair(orientation: int) -> tuple[bytes, bytes]:
     upright = np.zeros((8, 8, 3), dtype=np.uint8)
     upright[:3, :5] = (250, 120, 60)
     files = []
-    for each, exif_value in ((upright, 1), (TURN[orientation](upright), orientation)):
+    for each, exif_value in ((upright, 1), (TURNED[orientation](upright), orientation)):
         exif, buffer = Image.Exif(), io.BytesIO()
         exif[ExifTags.Base.Orientation] = exif_value
         Image.fromarray(np.ascontiguousarray(each)).save(buffer, "PNG", exif=exif)

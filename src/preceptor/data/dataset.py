@@ -159,11 +159,7 @@ class Data:
         sample = self.train.inputs(torch.tensor([0]))
         inputs = f"{'x'.join(map(str, self.input_shape))} {str(sample.dtype).removeprefix('torch.')}"
         kind = "labels" if self.task == "multilabel" else "classes"
-        views = (
-            f"; view {view} ({_IN_WORDS[view]}; data.view=...)"
-            if sample.dtype == torch.uint8 and view in _IN_WORDS
-            else ""
-        )
+        views = f"; view {view} ({_IN_WORDS[view]}; data.view=...)" if sample.dtype == torch.uint8 else ""
         return f"{sizes}; {self.num_classes} {kind}{names}; inputs {inputs}{views}"
 
     @property

@@ -18,7 +18,7 @@ from preceptor.artifacts.run_folder import RunFolder
 from preceptor.config.resolve import ResolvedRecipe, resolve
 from preceptor.config.sections import AnyRecipe, ModelSection, TeacherSection
 from preceptor.config.terms import name_of
-from preceptor.data import Data
+from preceptor.data import Data, check_views
 from preceptor.distributed import join_processes
 from preceptor.errors import RunError, UsageError
 from preceptor.runner.build import RunComponents, build, find_teachers
@@ -64,6 +64,7 @@ def run(
     engine = choose_engine(recipe.device, recipe.precision, recipe.engine, sharding=recipe.sharding)
     show = show and engine.processes.is_first
     check_apart(objects.teacher, objects.model)
+    check_views(inputs.data.train, resolved.view)
     with choose_display(title or _title(recipe), show=show) as display, folder, left_as_passed(objects.teacher):
         if recipe.resume and not recipe.overwrite and folder.is_finished:
             folder.check_same(_config(resolved))

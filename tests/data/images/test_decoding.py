@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from PIL import ExifTags, Image
 
+from orientations import TURNED
 from preceptor.data.images.decoding import (
     ENDS,
     LEAVE_OUT,
@@ -42,18 +43,6 @@ def test_what_cannot_be_decoded_is_named() -> None:
     Image.new("I;16", (2, 2)).save(buffer, "PNG")
     with pytest.raises(UsageError, match="x: has more than 8 bits a channel"):
         decode(buffer, "x")
-
-
-TURNED = {  # how an upright image is stored under each orientation
-    1: lambda upright: upright,
-    2: np.fliplr,
-    3: lambda upright: np.rot90(upright, 2),
-    4: np.flipud,
-    5: lambda upright: np.swapaxes(upright, 0, 1),
-    6: lambda upright: np.rot90(upright, 1),
-    7: lambda upright: np.rot90(np.swapaxes(upright, 0, 1), 2),
-    8: lambda upright: np.rot90(upright, -1),
-}
 
 
 @pytest.mark.parametrize("orientation", TURNED)

@@ -121,7 +121,7 @@ def test_a_network_is_said_to_read_by_its_own_mean(
     small = {"name": f"folder:{tree}", "size": 10, "in_memory": True}
     done = preceptor.teach(data=small, model="convnet_s", epochs=1, out=tmp_path / "t")
     assert "note: inputs are normalised by the training images' own mean (" in capsys.readouterr().err
-    other = section(tree)  # of the same files, but normalised by ImageNet's mean
+    other = {**section(tree), "in_memory": False}  # the same files, but normalised by ImageNet's mean
     preceptor.evaluate(done.path, data=other)
     preceptor.assess(done.path, data=other)
     said = capsys.readouterr().err

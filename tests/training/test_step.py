@@ -69,10 +69,13 @@ def test_a_loss_that_is_not_finite_is_named_and_moves_nothing() -> None:
     objective = Sum(cross_entropy=(1.0, CrossEntropy()), broken=(1.0, NotFinite()))
     state = made_state(made_learner(objective))
     before = weight(state)
-    assert train_step(state, made_batch(), None, made_plan(), ENGINE) == "term broken = inf"
+    assert train_step(state, made_batch(), None, made_plan(), ENGINE) == "step 0: term broken = inf is not finite"
     assert torch.equal(weight(state), before)
     weighted = made_state(made_learner(Sum(cross_entropy=(math.inf, CrossEntropy()))))
-    assert train_step(weighted, made_batch(), None, made_plan(), ENGINE) == "the weighted sum of the terms"
+    assert (
+        train_step(weighted, made_batch(), None, made_plan(), ENGINE)
+        == "step 0: the weighted sum of the terms is not finite"
+    )
 
 
 def test_the_teacher_is_run_on_the_same_rows() -> None:

@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor
 
+from preceptor.constants import constant
 from preceptor.data.sources.table_fit import TableFit
 from preceptor.data.split import Arrays, Split
 from preceptor.messages import first_few
@@ -37,9 +38,9 @@ class Normalisation:
         scaled = inputs.float() / 255 if inputs.dtype == torch.uint8 else inputs.float()
         if not self.mean:
             return scaled
+        mean, std = (constant(values, inputs.device) for values in (self.mean, self.std))
         shape = (1, -1, *(1,) * (inputs.ndim - 2))
-        mean = torch.tensor(self.mean, device=inputs.device).reshape(shape)
-        return (scaled - mean) / torch.tensor(self.std, device=inputs.device).reshape(shape)
+        return (scaled - mean.reshape(shape)) / std.reshape(shape)
 
 
 @dataclass(frozen=True, slots=True)

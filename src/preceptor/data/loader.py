@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from itertools import tee
 from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
 
 from preceptor.data.augment.extra_views import extra_view
-from preceptor.data.augment.views import ORDER, random_bits
+from preceptor.data.augment.views import ORDER, VIEWS, random_bits, unchanged
 from preceptor.data.dataset import Normalisation
-from preceptor.data.reader import check_views, make_batch, read_ahead, shard_of
+from preceptor.data.reader import check_views, read_ahead, shard_of
 from preceptor.data.split import Arrays, Split
 from preceptor.errors import UsageError
 from preceptor.types import Batch, View
@@ -22,6 +23,7 @@ __all__ = ["Batches", "FixedViews", "Loader", "LoaderSettings"]
 
 _BLOCK_ORDER = 3  # the stream that shuffles blocks
 _BLOCKS_AT_ONCE = 8  # whose samples are shuffled together
+_ROWS_AT_ONCE = 2**16  # whose random numbers are drawn, and whose labels and rows go to the device, at once
 _RESIDENT_BYTES = 2**30  # splits up to here are moved to the device once
 
 
@@ -94,6 +96,25 @@ class LoaderSettings:
         }
 
 
+@dataclass(frozen=True, slots=True)
+class _KeyedRows:
+    """One process's rows of a batch, and all that is known of them before they are read.
+
+    Attributes:
+        rows: where the split's labels are.
+        share: see `Batch.share`.
+        index: the rows on the batch's device.
+        labels: theirs.
+        numbers: of each view, the random numbers that make it.
+    """
+
+    rows: Tensor
+    share: float
+    index: Tensor
+    labels: Tensor
+    numbers: tuple[Tensor, ...]
+
+
 class Loader:
     """The batches of a training split; order and views are pure functions of (seed, epoch, index).
 
@@ -113,6 +134,8 @@ class Loader:
         check_views(split, settings.view, settings.extra_views)
         self._split = _resident(split, settings.device)
         self._settings = settings
+        own = unchanged if settings.view in split.makes else VIEWS[settings.view]  # or the split makes it while reading
+        self._views = (own, *(extra_view(name, settings.view) for name in settings.extra_views))
         self._rank = rank
         self._world_size = world_size
 
@@ -144,25 +167,48 @@ class Loader:
         """Yield the batches of an epoch (counted from 1), from batch `start` on."""
         settings = self._settings
         view = settings.view_of(epoch)
-        batches = torch.split(self.order(epoch), settings.batch_size)[start : self.num_batches]
-        shards = [shard_of(rows, self._rank, self._world_size) for rows in batches]
+        to_read, to_yield = tee(self._keyed_rows(view, self.order(epoch), start))
         inputs = read_ahead(
             self._split,
-            ((view, rows) for rows, _ in shards),
+            ((view, keyed.rows) for keyed in to_read),
             device=settings.device,
             workers=settings.workers,
             seed=settings.seed + epoch,
             also_raw=bool(settings.extra_views) and view.name in self._split.makes,
         )
-        for (rows, share), (read, raw) in zip(shards, inputs, strict=True):
-            batch = make_batch(read, self._split, rows, view, settings.normalisation)
-            yield replace(
-                batch,
-                extra_views=settings.make_extra_views(read if raw is None else raw, view, batch.index),
-                share=share,
-                labelled_share=share,
-                sample_share=share,
+        for keyed, (read, raw) in zip(to_yield, inputs, strict=True):
+            augmented = self._views[0].apply(read, keyed.numbers[0])
+            extra_inputs = read if raw is None else raw
+            yield Batch(
+                settings.normalisation(augmented),
+                keyed.labels,
+                keyed.index,
+                view,
+                extra_views={
+                    name: settings.normalisation(extra.apply(extra_inputs, numbers))
+                    for name, extra, numbers in zip(
+                        settings.extra_views, self._views[1:], keyed.numbers[1:], strict=True
+                    )
+                },
+                share=keyed.share,
+                labelled_share=keyed.share,
+                sample_share=keyed.share,
             )
+
+    def _keyed_rows(self, view: View, order: Tensor, start: int) -> Iterator[_KeyedRows]:
+        """Yield this process's rows of each batch; what can be known of many batches at once goes to the device at once."""
+        settings, split = self._settings, self._split
+        batches = torch.split(order.to(split.labels.device), settings.batch_size)[start : self.num_batches]
+        at_once = max(1, _ROWS_AT_ONCE // settings.batch_size)
+        for first in range(0, len(batches), at_once):
+            shards = [shard_of(rows, self._rank, self._world_size) for rows in batches[first : first + at_once]]
+            rows, lengths = torch.cat([rows for rows, _ in shards]), [len(rows) for rows, _ in shards]
+            index = rows.to(settings.device)
+            labels = split.labels[rows].to(settings.device)
+            numbers = [each.draw(view.seed, view.epoch, index).split(lengths) for each in self._views]
+            pieces = zip(shards, index.split(lengths), labels.split(lengths), zip(*numbers, strict=True), strict=True)
+            for (own, share), own_index, own_labels, own_numbers in pieces:
+                yield _KeyedRows(own, share, own_index, own_labels, own_numbers)
 
 
 def _turns(blocks: Tensor, seed: int, epoch: int) -> Tensor:

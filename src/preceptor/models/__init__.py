@@ -11,6 +11,7 @@ from preceptor.models.adapters.text import TextClassifier, random_texts
 from preceptor.models.features.classifier import find_classifier
 from preceptor.models.features.layout import as_map
 from preceptor.models.features.observed import FeatureNetwork, Observed, feature_names, logits_of, observe
+from preceptor.models.folding import folded
 from preceptor.models.metadata import METADATA_KEY, ModelMetadata, Normalise, Output, read_model_metadata
 from preceptor.models.weights import load_weights, read_metadata, save_weights
 from preceptor.models.zoo.registry import create, hyperparameters, names, parameter_count
@@ -35,6 +36,7 @@ __all__ = [
     "create",
     "feature_names",
     "find_classifier",
+    "folded",
     "heads_in_training",
     "hyperparameters",
     "load_weights",

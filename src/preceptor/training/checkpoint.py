@@ -8,12 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from preceptor.errors import UsageError
 from preceptor.files import write_atomically
 
-__all__ = ["all_finite", "load_checkpoint", "save_checkpoint"]
+__all__ = ["load_checkpoint", "save_checkpoint"]
 
 
 def save_checkpoint(path: Path, state: Mapping[str, Any]) -> None:
@@ -43,8 +42,3 @@ def load_checkpoint(path: Path, keys: Iterable[str]) -> dict[str, Any]:
         return {key: state[key] for key in keys}
     except (OSError, RuntimeError, EOFError, KeyError, TypeError, ValueError) as error:
         raise UsageError(f"checkpoint {path}: cannot be read ({str(error).splitlines()[0]})") from error
-
-
-def all_finite(tensors: Iterable[Tensor]) -> bool:
-    """Return whether no floating-point entry is NaN or infinite."""
-    return all(bool(torch.isfinite(tensor).all()) for tensor in tensors if tensor.is_floating_point())

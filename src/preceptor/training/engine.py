@@ -15,7 +15,7 @@ from preceptor.distributed.processes import Processes, join_processes
 from preceptor.distributed.sharding import Sharding, shard
 from preceptor.errors import UsageError
 from preceptor.messages import unheard
-from preceptor.models import Observed, observe
+from preceptor.models import Observed, folded, observe
 from preceptor.types import Outputs
 
 __all__ = ["Engine", "EngineName", "Forward", "Precision", "choose_engine", "forward_flops", "strides_over_one_pixel"]
@@ -38,6 +38,7 @@ class Engine:
         device: where tensors live.
         precision: of both networks' forward passes.
         compiles: whether networks are compiled; None until `decide` is called.
+        folds: whether frozen networks that are not compiled have their batch-norms folded.
         tell: is called with a line on what could not be done.
         processes: who else trains the same network.
         sharding: whose weights are sharded over them.
@@ -46,6 +47,7 @@ class Engine:
     device: torch.device
     precision: Literal["fp32", "bf16"] = "fp32"
     compiles: bool | None = False
+    folds: bool = False
     tell: Callable[[str], None] = unheard
     processes: Processes = Processes()
     sharding: Sharding = "none"
@@ -94,6 +96,15 @@ class Engine:
             rows: of the batches that run compiled; any other batch (the last of an epoch) runs the network as it is.
         """
         return _Compiled(network, rows, self.tell) if self.compiles else network
+
+    def fold(self, network: Observed, inputs: Tensor) -> Observed:
+        """Return a frozen network, which nothing will change, as one that runs faster, if this engine folds.
+
+        Args:
+            network: on the device, its weights not sharded.
+            inputs: a few rows, for which the network is run to see what can be folded.
+        """
+        return folded(network, inputs, half=self.precision == "bf16") if self.folds else network
 
     def __str__(self) -> str:
         group = f", {self.processes.world_size} processes" if self.processes.world_size > 1 else ""
@@ -146,7 +157,7 @@ def choose_engine(
         precision: "auto" is fp32 for the plain engine, else bf16 where the device computes in it (CUDA from Ampere on,
             CPUs with AMX or AVX-512 bf16).
         name: "plain" runs networks as they are; "fast" compiles them; "auto" compiles them where that gains something, in
-            runs that are long enough (see `Engine.decide`).
+            runs that are long enough (see `Engine.decide`), and otherwise folds the batch-norms of frozen ones.
         tell: is called with a line on what could not be done.
         sharding: whose weights are sharded over the processes; such networks are not compiled.
 
@@ -168,7 +179,9 @@ def choose_engine(
         precision = "bf16" if name != "plain" and _computes_in_bf16(chosen) else "fp32"
     may_gain = None if _gains_by_compiling(chosen) and sharding == "none" else False
     compiles = {"plain": False, "fast": True, "auto": may_gain}[name]
-    return Engine(chosen, precision, compiles, tell, processes, sharding if processes.world_size > 1 else "none")
+    folds = name != "plain" and sharding == "none"
+    shards = sharding if processes.world_size > 1 else "none"
+    return Engine(chosen, precision, compiles, folds, tell, processes, shards)
 
 
 def forward_flops(network: nn.Module, sample: Tensor) -> float:

@@ -14,8 +14,9 @@ from preceptor.distributed.sharding import load_full, local_shard
 from preceptor.errors import PreceptorError, RunError, UsageError
 from preceptor.models import save_weights
 from preceptor.training.callbacks import Callback, EpochRow
-from preceptor.training.checkpoint import all_finite, load_checkpoint, save_checkpoint
+from preceptor.training.checkpoint import load_checkpoint, save_checkpoint
 from preceptor.training.engine import Engine
+from preceptor.training.finite import all_finite
 from preceptor.training.interrupts import Interrupts
 from preceptor.training.plan import Plan
 from preceptor.training.state import STATE_KEYS, TrainState
@@ -115,9 +116,9 @@ def fit(
             learner.train()
             step_start = time.perf_counter()
             for batch in loader.batches(epoch, start=state.progress.batch):
-                # forward, backward, weight update; it returns a message, and updates nothing, if the loss is not finite
+                # forward, backward, weight update; it returns a message, and updates nothing, if a loss is not finite
                 if not_finite := train_step(state, batch, teacher, plan, engine):
-                    raise RunError(f"step {state.progress.step}: {not_finite} is not finite; {files}")
+                    raise RunError(f"{not_finite}; {files}")
                 now = time.perf_counter()
                 state.count_step(now - step_start)  # progress moves on to the next batch; the weights enter the average
                 step_start = now
@@ -131,6 +132,8 @@ def fit(
                         f"interrupted in epoch {epoch}, step {state.progress.step}: saved; resume=true continues from here",
                         128 + (interrupts.pending or signal.SIGTERM),
                     )
+            if not_finite := state.finite.read():
+                raise RunError(f"{not_finite}; {files}")
             processes.sync_buffers(learner.synced_buffers())  # such as batch-norm statistics
             row = _epoch_row(state, plan, engine, evaluate(), callbacks)
             files.metrics.append(row.as_dict())
@@ -168,6 +171,8 @@ def restore(state: TrainState, files: RunFiles, callbacks: Sequence[Callback] = 
 
 
 def _save_checkpoint(state: TrainState, files: RunFiles, callbacks: Sequence[Callback], engine: Engine) -> None:
+    if not_finite := state.finite.read():
+        raise RunError(f"{not_finite}; {files}")
     is_finite = all_finite(local_shard(tensor) for tensor in state.learner.state_dict().values())
     if engine.processes.any(not is_finite, engine.device):
         advice = "; precision=fp32 may help" if engine.precision == "bf16" else ""

@@ -11,9 +11,13 @@ from preceptor.distributed.processes import Processes
 
 __all__ = ["RunningMetrics"]
 
+_SUMMED_IN = {"mps": torch.float32}  # which knows no float64
+
 
 class RunningMetrics:
     """An epoch's sums so far: rows, seconds, loss, correct predictions and each term's loss.
+
+    What a step finds is added up on its device; the device is waited for only when the sums are looked at.
 
     Args:
         terms: names of the objective's terms.
@@ -24,7 +28,20 @@ class RunningMetrics:
     def __init__(self, terms: Sequence[str], values: Tensor | None = None, num_classes: int = 0) -> None:
         self.terms = tuple(terms)
         self.num_classes = num_classes
-        self.values = torch.zeros(5 + 2 * len(self.terms), dtype=torch.float64) if values is None else values.clone()
+        self._values = torch.zeros(5 + 2 * len(self.terms), dtype=torch.float64) if values is None else values.clone()
+        self._sums: Tensor | None = None  # on the device: correct predictions, loss and terms
+        self._is_ahead = False  # of those in `_values`
+
+    @property
+    def values(self) -> Tensor:
+        """The sums, float64 [5 + 2 terms] on the CPU: rows, seconds, loss, correct, labelled, terms, rows of each term."""
+        if self._sums is not None and self._is_ahead:
+            self._values[self._places()] = self._sums.cpu().double()
+            self._is_ahead = False
+        return self._values
+
+    def _places(self) -> list[int]:
+        return [3, 2, *range(5, 5 + len(self.terms))]
 
     def add(self, logits: Tensor, labels: Tensor | None, loss: Tensor, terms: Mapping[str, Tensor]) -> None:
         """Add one step (its time is added by `add_seconds`)."""
@@ -33,15 +50,20 @@ class RunningMetrics:
         if labels is not None and not labels.is_floating_point():
             labelled = len(labels)
             correct = _rows_correct(logits[:labelled], labels)
-        applied = [place for place, name in enumerate(self.terms) if name in terms]
-        values = [loss, correct, *(terms[self.terms[place]] for place in applied)]
-        # one transfer from the device, so that it waits once
-        mean_loss, num_correct, *term_losses = torch.stack([value.float() for value in values]).tolist()
-        losses, counts = torch.zeros(2, len(self.terms), dtype=torch.float64)
-        losses[applied] = rows * torch.tensor(term_losses, dtype=torch.float64)
-        counts[applied] = rows
-        sums = torch.tensor([rows, 0.0, mean_loss * rows, num_correct, labelled], dtype=torch.float64)
-        self.values += torch.cat([sums, losses, counts])
+        is_applied = [float(name in terms) for name in self.terms]
+        counts = rows * torch.tensor(is_applied, dtype=torch.float64)
+        counted = torch.tensor([rows, 0.0, 0.0, 0.0, labelled, *[0.0] * len(self.terms)], dtype=torch.float64)
+        self._values += torch.cat([counted, counts])
+        found = torch.stack([value.float() for value in (correct, loss, *self._in_order(terms, loss))])
+        found = found.to(_SUMMED_IN.get(logits.device.type, torch.float64))
+        if self._sums is None:
+            self._sums = self._values[self._places()].to(found)
+        self._is_ahead = True
+        self._sums[0] += found[0]
+        self._sums[1:].add_(found[1:], alpha=rows)
+
+    def _in_order(self, terms: Mapping[str, Tensor], loss: Tensor) -> list[Tensor]:
+        return [terms[name] if name in terms else loss.new_zeros(()) for name in self.terms]
 
     def over(self, processes: Processes, device: torch.device) -> RunningMetrics:
         """Return the sums over all processes; seconds are their mean."""
@@ -61,12 +83,12 @@ class RunningMetrics:
 
     def add_seconds(self, seconds: float) -> None:
         """Add training time."""
-        self.values[1] += seconds
+        self._values[1] += seconds
 
     @property
     def images_per_second(self) -> float:
         """Rows per second of training time; 0 before the first step."""
-        return float(self.values[0] / self.values[1]) if self.values[1] > 0 else 0.0
+        return float(self._values[0] / self._values[1]) if self._values[1] > 0 else 0.0
 
     @property
     def loss(self) -> float:
@@ -76,7 +98,7 @@ class RunningMetrics:
     @property
     def num_labelled(self) -> int:
         """Rows whose class was known."""
-        return int(self.values[4])
+        return int(self._values[4])
 
     @property
     def accuracy(self) -> float | None:

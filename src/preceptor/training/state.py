@@ -13,6 +13,7 @@ from torch import Tensor
 from preceptor.distributed import ONE_PROCESS, Processes
 from preceptor.distributed.sharding import full_state, load_full
 from preceptor.training.averaging import Average
+from preceptor.training.finite import FiniteCheck
 from preceptor.training.learner import Learner
 from preceptor.training.metrics import RunningMetrics
 from preceptor.training.optimizers.base import Optimizer
@@ -57,6 +58,8 @@ class TrainState:
         self.average = Average(plan.averaging, learner.network.model, plan.epochs, num_batches)
         self.num_batches = num_batches
         self.metrics = RunningMetrics(learner.objective.running)
+        device = next(learner.parameters()).device
+        self.finite = FiniteCheck(learner.objective.running, optimizer, device, processes)
         self.progress = TrainProgress()
         self.best = Best()
         self.step_seconds = 0.0

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import partial
-
-import torch
-from torch import Tensor
 
 from preceptor.distributed import gather_step
 from preceptor.distributed.sharding import clip_gradients
@@ -24,7 +20,7 @@ __all__ = ["train_step"]
 def train_step(
     state: TrainState, batch: Batch, teacher: TeacherSource | None, plan: Plan, engine: Engine
 ) -> str | None:
-    """Take one step. If the loss is not finite, return a message and leave the weights as they are.
+    """Take one step. If the loss of a step is known not to be finite, return a message; its weights have not moved.
 
     Args:
         state: learner, optimiser and running metrics.
@@ -46,8 +42,8 @@ def train_step(
             if micro_batch.renormalise:  # terms that these rows cannot have leave their weight to the others
                 weights = renormalise(weights, terms)
             loss = total(terms, weights)
-        if processes.any(not bool(torch.isfinite(loss)), engine.device):
-            return _not_finite(terms)
+        if not_finite := state.finite.look(state.progress.step, loss, terms):
+            return not_finite
         # scaled so that the mean over processes is the gradient of the mean over all rows of the batch
         step_loss = StepLoss(loss, terms, weights, learner.objective.teacher_terms)
         optimizer.backward(step_loss, micro_batch.share / len(micro_batches))
@@ -67,8 +63,3 @@ def _micro_batches(batch: Batch, count: int, engine: Engine) -> list[Batch]:
     if count > 1:
         count = min(count, engine.processes.least(len(batch.inputs), engine.device))
     return [batch] if count == 1 else [batch.stride(number, count) for number in range(count)]
-
-
-def _not_finite(terms: Mapping[str, Tensor]) -> str:
-    not_finite = [f"{name} = {float(term.detach())}" for name, term in terms.items() if not torch.isfinite(term)]
-    return "term " + ", ".join(not_finite) if not_finite else "the weighted sum of the terms"

@@ -7,8 +7,21 @@ import numpy as np
 import torch
 from PIL import Image
 
-from preceptor.data.augment.views import VIEWS, box_draws, is_mirrored
-from preceptor.data.images.crops import ATTEMPTS, centre_crop, pixels_of, random_box, resized_crop
+from preceptor.data.augment.views import VIEWS, box_draws, view_words
+from preceptor.data.images.crops import (
+    ATTEMPTS,
+    centre_crop,
+    pixels_of,
+    random_boxes,
+    resized_crop,
+    resized_crops,
+    scaled_by_products,
+)
+
+
+def random_box(numbers: list[list[float]], height: int, width: int) -> tuple[int, ...]:
+    (box,) = random_boxes(torch.tensor([numbers], dtype=torch.float64), torch.tensor([[height, width]])).tolist()
+    return tuple(box)
 
 
 def image(height: int, width: int, seed: int = 0) -> Image.Image:
@@ -69,7 +82,18 @@ def test_the_view_is_keyed_by_seed_epoch_and_row() -> None:
     assert not view(images, 4, 7, index).equal(shown)
     box = random_box(box_draws(3, 7, index)[4].tolist(), 24, 24)
     crop = resized_crop(images[4], box, (24, 24))
-    assert shown[4].equal(crop.flip(-1) if is_mirrored(3, 7, index)[4] else crop)
+    assert shown[4].equal(crop.flip(-1) if view_words(3, 7, index)[4, 0] % 2 else crop)
+
+
+def test_two_matrix_products_scale_all_crops_at_once() -> None:
+    """How a device other than the CPU makes them: antialiased where they shrink, and within a step of 255."""
+    images = torch.randint(0, 256, (40, 3, 30, 25), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    boxes = random_boxes(box_draws(1, 1, torch.arange(40)), torch.tensor([[30, 25]]).expand(40, 2))
+    for size in [(30, 25), (12, 10), (64, 48)]:
+        one_by_one, at_once = resized_crops(images, boxes, size), scaled_by_products(images, boxes, size)
+        difference = (one_by_one.int() - at_once.int()).abs()
+        assert int(difference.max()) <= 1
+        assert float((difference > 0).float().mean()) < 1e-3
 
 
 def test_the_numbers_are_uniform_and_distinct() -> None:

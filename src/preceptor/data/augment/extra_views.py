@@ -17,11 +17,11 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 from torch.nn import functional
 
-from preceptor.data.augment.views import VIEWS, ViewOf, crop, flip, random_bits
+from preceptor.data.augment.views import VIEWS, ViewOf, crop_by, flip_by, random_bits, view_words
 
-__all__ = ["EXTRA_VIEWS", "extra_view", "strengthen"]
+__all__ = ["EXTRA_VIEWS", "OPERATIONS", "extra_view", "strengthen"]
 
-_TURNED, _STRONG, _OPERATIONS = 100, 110, 120  # streams of random numbers; rotations use one each
+_TURNED, _STRONG, _OPERATED = 100, 110, 120  # streams of random numbers; rotations use one each
 _MAGNITUDE = 10 / 30
 _ROUNDS = 2
 
@@ -42,114 +42,104 @@ def strengthen(
 ) -> UInt8[Tensor, "rows channels height width"]:
     """Return each image after two operations chosen by uniform numbers in [0, 1), two numbers per round: which, and its sign.
 
+    Every operation is computed for every image, and each image keeps the one that was chosen: to compute it for the chosen
+    images alone, the host would have to wait for their number.
+
     Args:
         images: any size.
         choices: [rows, 4].
     """
     values = images.float()
     for number in range(_ROUNDS):
-        which = (choices[:, 2 * number] * len(_OPS)).long()
+        which = (choices[:, 2 * number] * len(OPERATIONS)).long()
         sign = torch.where(choices[:, 2 * number + 1] < 0.5, -1.0, 1.0)
-        changed = values
-        for place, operation in enumerate(_OPS):
-            rows = (which == place).nonzero()[:, 0]
-            if len(rows):
-                changed = changed.index_copy(0, rows, operation(values[rows], sign[rows]).clamp(0, 255))
-        values = changed
+        values = _operate(values, which, sign).clamp(0, 255)
     return values.round().to(torch.uint8)
 
 
-def _strong(base: str) -> ViewOf:
-    def view(images: Tensor, seed: int, epoch: int, index: Tensor) -> Tensor:
-        plain = VIEWS[base](images, seed ^ _STRONG, epoch, index)  # a crop and a mirroring of its own
-        words = [random_bits(seed, epoch, index, stream=_OPERATIONS + number) for number in range(_ROUNDS)]
-        return strengthen(plain, torch.cat(words, dim=1).float() / 2**32)
+def _operate(values: Images, which: Tensor, sign: Tensor) -> Images:
+    def chosen(name: str) -> Tensor:
+        return (which == OPERATIONS.index(name))[:, None, None, None]
 
-    return view
+    other = torch.zeros_like(values)  # of brightness
+    other = torch.where(chosen("color"), values.mean(1, keepdim=True), other)
+    other = torch.where(chosen("contrast"), values.mean((1, 2, 3), keepdim=True), other)
+    smooth = functional.avg_pool2d(values, 3, stride=1, padding=1, count_include_pad=False)
+    other = torch.where(chosen("sharpness"), smooth, other)
+    blended = other + (1 + sign * 0.9 * _MAGNITUDE)[:, None, None, None] * (values - other)
+    low, high = values.amin((2, 3), keepdim=True), values.amax((2, 3), keepdim=True)
+    stretched = torch.where(high > low, (values - low) * 255 / (high - low).clamp_min(1), values)
+    changed = torch.where((which >= _FIRST_WARP)[:, None, None, None], _warp(values, which, sign), blended)
+    changed = torch.where(chosen("identity"), values, changed)
+    changed = torch.where(chosen("autocontrast"), stretched, changed)
+    changed = torch.where(chosen("posterize"), values - torch.remainder(values, 2 ** round(4 * _MAGNITUDE)), changed)
+    solarized = torch.where(values >= 255 * (1 - _MAGNITUDE), 255 - values, values)
+    return torch.where(chosen("solarize"), solarized, changed)
+
+
+def _warp(values: Images, which: Tensor, sign: Tensor) -> Images:
+    """Return each image read at an affine map of each pixel's place, that of its operation; outside is black."""
+    one, zero, angle = torch.ones_like(sign), torch.zeros_like(sign), sign * math.radians(30 * _MAGNITUDE)
+    maps = {
+        "rotate": (angle.cos(), -angle.sin(), zero, angle.sin(), angle.cos(), zero),
+        "shear_x": (one, sign * _SHEAR, zero, zero, one, zero),
+        "shear_y": (one, zero, zero, sign * _SHEAR, one, zero),
+        "translate_x": (one, zero, sign * _SHIFT, zero, one, zero),
+        "translate_y": (one, zero, zero, zero, one, sign * _SHIFT),
+    }
+    stacked = torch.stack([torch.stack(entries, dim=1) for entries in maps.values()], dim=1)
+    place = (which - _FIRST_WARP).clamp_min(0)[:, None, None].expand(-1, 1, 6)
+    grid = functional.affine_grid(stacked.gather(1, place).view(-1, 2, 3), list(values.shape), align_corners=False)
+    return functional.grid_sample(values, grid, mode="nearest", align_corners=False)
+
+
+def _strong(base: str) -> ViewOf:
+    plain = VIEWS[base]
+
+    def draw(seed: int, epoch: int, index: Tensor) -> Tensor:
+        own = plain.draw(seed ^ _STRONG, epoch, index)  # a crop and a mirroring of its own
+        words = [random_bits(seed, epoch, index, stream=_OPERATED + number) for number in range(_ROUNDS)]
+        return torch.cat([torch.cat(words, dim=1).double() / 2**32, own.double()], dim=1)
+
+    def apply(images: Tensor, numbers: Tensor) -> Tensor:
+        choices, own = numbers[:, : 2 * _ROUNDS], numbers[:, 2 * _ROUNDS :]
+        own = own if base == "random_resized_crop_flip" else own.long()
+        return strengthen(plain.apply(images, own), choices.float())
+
+    return ViewOf(draw, apply)
 
 
 def _rotated(turns: int, base: str) -> ViewOf:
-    def view(images: Tensor, seed: int, epoch: int, index: Tensor) -> Tensor:
-        if "flip" in base:
-            images = flip(images, seed, epoch, index)
+    def draw(seed: int, epoch: int, index: Tensor) -> Tensor:
+        own = random_bits(seed, epoch, index, stream=_TURNED + turns)
+        return torch.cat([view_words(seed, epoch, index), own], dim=1)
+
+    def apply(images: Tensor, numbers: Tensor) -> Tensor:
+        images = flip_by(images, numbers[:, :2]) if "flip" in base else images
         turned = torch.rot90(images, turns, dims=(2, 3))
-        return crop(turned, random_bits(seed, epoch, index, stream=_TURNED + turns)) if "crop" in base else turned
+        return crop_by(turned, numbers[:, 2:]) if "crop" in base else turned
 
-    return view
-
-
-def _blend(images: Images, other: Tensor, sign: Tensor) -> Images:
-    """Return other + (1 +- 0.9 magnitude) (image - other): more or less of what distinguishes the image."""
-    return other + (1 + sign * 0.9 * _MAGNITUDE)[:, None, None, None] * (images - other)
-
-
-def _brightness(images: Images, sign: Tensor) -> Images:
-    return _blend(images, torch.zeros_like(images), sign)
-
-
-def _color(images: Images, sign: Tensor) -> Images:
-    return _blend(images, images.mean(1, keepdim=True), sign)
-
-
-def _contrast(images: Images, sign: Tensor) -> Images:
-    return _blend(images, images.mean((1, 2, 3), keepdim=True), sign)
-
-
-def _sharpness(images: Images, sign: Tensor) -> Images:
-    return _blend(images, functional.avg_pool2d(images, 3, stride=1, padding=1, count_include_pad=False), sign)
-
-
-def _autocontrast(images: Images, sign: Tensor) -> Images:
-    low, high = images.amin((2, 3), keepdim=True), images.amax((2, 3), keepdim=True)
-    return torch.where(high > low, (images - low) * 255 / (high - low).clamp_min(1), images)
-
-
-def _posterize(images: Images, sign: Tensor) -> Images:
-    step = 2 ** round(4 * _MAGNITUDE)
-    return images - torch.remainder(images, step)
-
-
-def _solarize(images: Images, sign: Tensor) -> Images:
-    return torch.where(images >= 255 * (1 - _MAGNITUDE), 255 - images, images)
-
-
-def _identity(images: Images, sign: Tensor) -> Images:
-    return images
-
-
-def _warp(entries: Callable[[Tensor], tuple[Tensor, ...]]) -> Callable[[Images, Tensor], Images]:
-    """Return an operation that reads each pixel at an affine map (a, b, c, d, e, f) of its place; outside is black."""
-
-    def operation(images: Images, sign: Tensor) -> Images:
-        matrix = torch.stack(entries(sign), dim=1).view(-1, 2, 3)
-        grid = functional.affine_grid(matrix, list(images.shape), align_corners=False)
-        return functional.grid_sample(images, grid, mode="nearest", align_corners=False)
-
-    return operation
-
-
-def _turn(sign: Tensor) -> tuple[Tensor, ...]:
-    angle = sign * math.radians(30 * _MAGNITUDE)
-    return angle.cos(), -angle.sin(), 0 * angle, angle.sin(), angle.cos(), 0 * angle
+    return ViewOf(draw, apply)
 
 
 _SHEAR, _SHIFT = 0.3 * _MAGNITUDE, 2 * 150 / 331 * _MAGNITUDE  # a shift of 2 is a whole side
 
-_OPS: tuple[Callable[[Images, Tensor], Images], ...] = (
-    _identity,
-    _autocontrast,
-    _brightness,
-    _color,
-    _contrast,
-    _sharpness,
-    _posterize,
-    _solarize,
-    _warp(_turn),
-    _warp(lambda sign: (0 * sign + 1, sign * _SHEAR, 0 * sign, 0 * sign, 0 * sign + 1, 0 * sign)),
-    _warp(lambda sign: (0 * sign + 1, 0 * sign, 0 * sign, sign * _SHEAR, 0 * sign + 1, 0 * sign)),
-    _warp(lambda sign: (0 * sign + 1, 0 * sign, sign * _SHIFT, 0 * sign, 0 * sign + 1, 0 * sign)),
-    _warp(lambda sign: (0 * sign + 1, 0 * sign, 0 * sign, 0 * sign, 0 * sign + 1, sign * _SHIFT)),
+OPERATIONS = (
+    "identity",
+    "autocontrast",
+    "brightness",
+    "color",
+    "contrast",
+    "sharpness",
+    "posterize",
+    "solarize",
+    "rotate",
+    "shear_x",
+    "shear_y",
+    "translate_x",
+    "translate_y",
 )
+_FIRST_WARP = OPERATIONS.index("rotate")
 
 _VIEWS: dict[str, Callable[[str], ViewOf]] = {
     "strong": _strong,

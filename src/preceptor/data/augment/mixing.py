@@ -13,14 +13,21 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-__all__ = ["box_weights", "counter_rng", "draw_weights", "lerp_rows", "patch_weights"]
+__all__ = ["box_weights", "counter_rng", "draw_weights", "lerp_rows", "patch_weights", "upload"]
 
 _MIXING = 2  # the stream of random numbers
+_COPIED_AT_ONCE = 2**16  # bytes: more than that must be pinned, or the host waits until the device gets to the copy
 
 
 def counter_rng(seed: int, epoch: int, number: int) -> np.random.Generator:
     """Return a generator that is a pure function of the run's seed, the epoch and the batch's number in it (Philox 4x64)."""
     return np.random.Generator(np.random.Philox(key=(seed << 32) | epoch, counter=(number << 32) | _MIXING))
+
+
+def upload(values: Tensor, device: torch.device) -> Tensor:
+    """Return what was drawn on the CPU on the device of the batch, without waiting for what the device still has to do."""
+    pinned = device.type == "cuda" and values.nbytes > _COPIED_AT_ONCE
+    return (values.pin_memory() if pinned else values).to(device, non_blocking=True)
 
 
 def draw_weights(random: np.random.Generator, alpha: float, count: int) -> Float[Tensor, " count"]:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from preceptor.data.augment.mixed_inputs import MixedInputs, Mixing
-from preceptor.data.augment.mixing import box_weights, draw_weights, lerp_rows, patch_weights
+from preceptor.data.augment.mixing import box_weights, draw_weights, lerp_rows, patch_weights, upload
 from preceptor.errors import UsageError
 
 __all__ = ["CutMix", "FunctionMatching", "MixPatch", "Mixup", "Noise", "check_alpha"]
@@ -37,7 +37,7 @@ class Mixup(MixedInputs):
 
     def draw(self, random: np.random.Generator, inputs: Tensor) -> Mixing:
         """Return how to mix a batch."""
-        weight = draw_weights(random, self.alpha, len(inputs) if self.per_sample else 1).to(inputs.device)
+        weight = upload(draw_weights(random, self.alpha, len(inputs) if self.per_sample else 1), inputs.device)
         partner = _partner(random, inputs)
         return Mixing(
             lambda values: lerp_rows(values, partner, weight.reshape(-1, *(1,) * (values.ndim - 1))),
@@ -56,7 +56,7 @@ class FunctionMatching(MixedInputs):
     def draw(self, random: np.random.Generator, inputs: Tensor) -> Mixing:
         """Return how to mix a batch."""
         uniform = random.random()
-        weight = torch.tensor(max(uniform, 1 - uniform), device=inputs.device)
+        weight = upload(torch.tensor(max(uniform, 1 - uniform)), inputs.device)
         partner = torch.arange(len(inputs), device=inputs.device).roll(1)
 
         def mixed(values: Tensor) -> Tensor:
@@ -92,7 +92,7 @@ class CutMix(MixedInputs):
         """Return how to mix a batch."""
         share = float(draw_weights(random, self.alpha, 1))
         partner = _partner(random, inputs)
-        weights = box_weights(random, share, *inputs.shape[-2:]).to(inputs.device)
+        weights = upload(box_weights(random, share, *inputs.shape[-2:]), inputs.device)
         return _by_pixel(partner, weights)
 
 
@@ -134,7 +134,7 @@ class MixPatch(MixedInputs):
         height, width = inputs.shape[-2:]
         size = self.side(height)
         weights = draw_weights(random, self.alpha, (height // size) * (width // size))
-        return _by_pixel(_partner(random, inputs), patch_weights(weights, size, height, width).to(inputs.device))
+        return _by_pixel(_partner(random, inputs), upload(patch_weights(weights, size, height, width), inputs.device))
 
 
 @dataclass(frozen=True)
@@ -159,13 +159,13 @@ class Noise(MixedInputs):
 
         def noisy(values: Tensor) -> Tensor:
             noise = torch.from_numpy(random.standard_normal(values.shape, dtype=np.float32))
-            return values + self.deviation * noise.to(values.device)
+            return values + self.deviation * upload(noise, values.device)
 
         return Mixing(noisy, lambda labels: labels)
 
 
 def _partner(random: np.random.Generator, inputs: Tensor) -> Tensor:
-    return torch.from_numpy(random.permutation(len(inputs))).to(inputs.device)
+    return upload(torch.from_numpy(random.permutation(len(inputs))), inputs.device)
 
 
 def _by_pixel(partner: Tensor, weights: Tensor) -> Mixing:

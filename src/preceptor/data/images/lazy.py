@@ -12,8 +12,8 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import get_worker_info
 
-from preceptor.data.augment.views import box_draws, is_mirrored
-from preceptor.data.images.crops import pixels_of, random_box, resized_crop
+from preceptor.data.augment.views import box_draws, view_words
+from preceptor.data.images.crops import pixels_of, random_boxes, resized_crop
 from preceptor.data.images.decoding import FEW, UnreadableError, unreadable_images_error
 from preceptor.data.images.preprocessing import prepared
 from preceptor.data.split import Split
@@ -73,13 +73,13 @@ class LazyImages(Split):
             return self.inputs(index)
         size = self._preprocessing.size
         assert size is not None
-        numbers = box_draws(view.seed, view.epoch, index).tolist()
-        mirrored = is_mirrored(view.seed, view.epoch, index).tolist()
+        numbers = box_draws(view.seed, view.epoch, index)
+        mirrored = (view_words(view.seed, view.epoch, index)[:, 0] & 1).tolist()
         place_of = {row: place for place, row in enumerate(index.tolist())}
 
         def augmented(row: int) -> Tensor:
             image, place = pixels_of(self._image(row)), place_of[row]
-            box = random_box(numbers[place], image.shape[1], image.shape[2])
+            (box,) = random_boxes(numbers[place : place + 1], torch.tensor([image.shape[1:]])).tolist()
             crop = resized_crop(image, box, size)
             return crop.flip(-1) if mirrored[place] else crop
 

@@ -15,6 +15,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from preceptor.constants import constant
 from preceptor.divergences import kl, log_soften, promote
 from preceptor.errors import UsageError
 from preceptor.objectives.base import BuildContext, Objective, teacher_outputs
@@ -67,7 +68,7 @@ def ensemble_loss(
         weighted = [share * promote(logits.detach()) for share, logits in zip(shares, teacher_logits, strict=True)]
         return temperature**2 * kl(log_soften(torch.stack(weighted).sum(0), temperature), log_student).mean()
     logs = torch.stack([log_soften(logits.detach(), temperature) for logits in teacher_logits])
-    share = torch.tensor(shares, device=logs.device, dtype=logs.dtype)
+    share = constant(tuple(shares), logs.device, logs.dtype)
     if mode == "loss":
         each = torch.stack([kl(log, log_student).mean() for log in logs])
         return temperature**2 * (share * each).sum()

@@ -18,6 +18,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
+from preceptor.constants import constant
 from preceptor.divergences import kl, log_soften, promote
 from preceptor.errors import UsageError
 from preceptor.objectives.base import Objective, labels_of, teacher_outputs
@@ -68,7 +69,7 @@ def _levels(student: Tensor, teacher: Tensor, temperatures: Sequence[float]) -> 
     ts = [positive(temperature, "temperatures") for temperature in temperatures]
     log_student = torch.stack([log_soften(student, t) for t in ts])
     log_teacher = torch.stack([log_soften(teacher.detach(), t) for t in ts])
-    squares = torch.tensor(ts, device=student.device, dtype=log_student.dtype).square()
+    squares = constant(tuple(ts), student.device, log_student.dtype).square()
     with torch.autocast(student.device.type, enabled=False):
         mine, its = log_student.exp(), log_teacher.exp()
         classes = (its.mT @ its - mine.mT @ mine).square().sum(2)

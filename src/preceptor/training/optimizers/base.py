@@ -77,6 +77,15 @@ class Optimizer(ABC):
         """Return the context in which compiled networks train."""
         return nullcontext()
 
+    @property
+    def takes_found_inf(self) -> bool:
+        """Whether its step can be told, on the device, not to move the weights: all weights take torch's fused step."""
+        return all(group.get("fused") for group in self.inner.param_groups)
+
+    def take_found_inf(self, found_inf: Tensor) -> None:
+        """Let no step move the weights while a number on the device, float32 [], is 1: where torch.amp puts its flag, too."""
+        self.inner.found_inf = found_inf  # type: ignore[attr-defined]
+
     def zero_grad(self) -> None:
         """Clear all gradients."""
         self.inner.zero_grad(set_to_none=True)

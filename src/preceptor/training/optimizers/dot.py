@@ -82,24 +82,33 @@ class DOT(torch.optim.Optimizer):
     def step(self, closure: Callable[[], float] | None = None) -> float | None:
         """Take one step with the gradients of the last `backward`."""
         for group in self.param_groups:
-            for parameter in group["params"]:
-                gradients = {"labels": parameter.grad, "teacher": self._of_teacher.get(parameter)}
-                present = {side: gradient for side, gradient in gradients.items() if gradient is not None}
-                deltas = {"labels": -group["delta"], "teacher": group["delta"]} if len(present) == 2 else {}
-                decayed = "labels" if "labels" in present else "teacher"
-                for side, gradient in present.items():
-                    decay = group["weight_decay"] if side == decayed else 0.0
-                    pull = gradient.add(parameter, alpha=decay) if decay else gradient
-                    self._move(parameter, side, pull, group["momentum"] + deltas.get(side, 0.0), group["lr"])
+            both = [p for p in group["params"] if p.grad is not None and p in self._of_teacher]
+            of_labels = [p for p in group["params"] if p.grad is not None and p not in self._of_teacher]
+            of_teacher = [p for p in group["params"] if p.grad is None and p in self._of_teacher]
+            momentum, delta = group["momentum"], group["delta"]
+            self._move(both, "labels", group, momentum - delta)
+            self._move(both, "teacher", group, momentum + delta, decays=False)
+            self._move(of_labels, "labels", group, momentum)
+            self._move(of_teacher, "teacher", group, momentum)
         return None
 
-    def _move(self, parameter: Tensor, side: str, gradient: Tensor, momentum: float, lr: float) -> None:
-        buffers = self.state[parameter]
-        if side in buffers:
-            buffers[side].mul_(momentum).add_(gradient)
-        else:
-            buffers[side] = gradient.clone()
-        parameter.add_(buffers[side], alpha=-lr)
+    def _move(
+        self, parameters: list[Tensor], side: str, group: dict[str, Any], momentum: float, *, decays: bool = True
+    ) -> None:
+        """Move parameters along one side's momentum, all in a few launches."""
+        if not parameters:
+            return
+        kept = [self._of_teacher[p] if side == "teacher" else p.grad for p in parameters]
+        gradients = [gradient for gradient in kept if gradient is not None]
+        if decays and group["weight_decay"]:
+            gradients = list(torch._foreach_add(gradients, parameters, alpha=group["weight_decay"]))
+        for parameter, gradient in zip(parameters, gradients, strict=True):
+            if side not in self.state[parameter]:
+                self.state[parameter][side] = torch.zeros_like(gradient)
+        buffers = [self.state[parameter][side] for parameter in parameters]
+        torch._foreach_mul_(buffers, momentum)
+        torch._foreach_add_(buffers, gradients)
+        torch._foreach_add_(parameters, buffers, alpha=-group["lr"])
 
 
 class TwoGradients(Optimizer):

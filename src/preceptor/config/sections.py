@@ -207,6 +207,7 @@ class Recipe(Settings):
     ] = "truncate"
     device: _DEVICE = "auto"
     engine: _ENGINE = "auto"
+    graph: Annotated[bool, Field(description="train by CUDA graphs (not yet tested on a GPU)")] = False
     precision: Annotated[
         Precision,
         Field(description="of the networks' forward passes (auto: bf16 where the device computes in it, unless plain)"),

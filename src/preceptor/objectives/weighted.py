@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
 from torch import Tensor, nn
 
@@ -11,7 +11,7 @@ from preceptor.objectives.one_vs_rest import one_vs_rest_context, one_vs_rest_ro
 from preceptor.objectives.schedules import Schedule
 from preceptor.types import Batch, Progress, Step, Task
 
-__all__ = ["Sum", "Weight", "renormalise", "total"]
+__all__ = ["Sum", "Weight", "renormalise", "total", "weighted_sum"]
 
 Weight = float | Schedule
 
@@ -63,6 +63,11 @@ class Sum(Objective):
             name: weight(progress) if isinstance(weight, Schedule) else weight
             for name, weight in self.weight_of.items()
         }
+
+    def present(self, batch: Batch) -> tuple[str, ...]:
+        """Return the names of the terms that apply to some row of a batch."""
+        running = ((name, objective) for name, objective in self.named_terms() if name in self.running)
+        return tuple(name for name, objective in running if _rows_for(objective, batch))
 
     def terms(self, step: Step, gather: Callable[[Step], Step] | None = None) -> dict[str, Tensor]:
         """Return the loss of each term before weighting, on the rows it applies to; a term without rows is left out.
@@ -173,10 +178,15 @@ def total(terms: Mapping[str, Tensor], weights: Mapping[str, float]) -> Tensor:
     Raises:
         ValueError: when every weight is 0: there is nothing to minimise.
     """
-    weighted = [weights[name] * term for name, term in terms.items() if weights[name] != 0.0]
-    if not weighted:
+    counted = [name for name in terms if weights[name] != 0.0]
+    if not counted:
         raise ValueError(f"every term has weight 0: {', '.join(terms)}")
-    result = weighted[0]
-    for term in weighted[1:]:
-        result = result + term
-    return result
+    return weighted_sum([terms[name] for name in counted], [weights[name] for name in counted])
+
+
+def weighted_sum(terms: Sequence[Tensor], weights: Sequence[float | Tensor]) -> Tensor:
+    """Return the sum of weight times term, of at least one."""
+    first, *others = (weight * term for weight, term in zip(weights, terms, strict=True))
+    for term in others:
+        first = first + term
+    return first

@@ -61,7 +61,7 @@ def run(
     inputs = load_inputs(recipe, objects)
     view = None if inputs.store is None else inputs.store.manifest.source.view
     resolved = resolve(recipe, inputs.data, objective=objects.objective, view=view)
-    engine = choose_engine(recipe.device, recipe.precision, recipe.engine, sharding=recipe.sharding)
+    engine = choose_engine(recipe.device, recipe.precision, recipe.engine, sharding=recipe.sharding, graph=recipe.graph)
     show = show and engine.processes.is_first
     check_apart(objects.teacher, objects.model)
     check_views(inputs.data.train, resolved.view)

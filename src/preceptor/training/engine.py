@@ -39,6 +39,7 @@ class Engine:
         precision: of both networks' forward passes.
         compiles: whether networks are compiled; None until `decide` is called.
         folds: whether frozen networks that are not compiled have their batch-norms folded.
+        graphs: whether full batches are trained on by CUDA graphs.
         tell: is called with a line on what could not be done.
         processes: who else trains the same network.
         sharding: whose weights are sharded over them.
@@ -48,6 +49,7 @@ class Engine:
     precision: Literal["fp32", "bf16"] = "fp32"
     compiles: bool | None = False
     folds: bool = False
+    graphs: bool = False
     tell: Callable[[str], None] = unheard
     processes: Processes = Processes()
     sharding: Sharding = "none"
@@ -149,6 +151,8 @@ def choose_engine(
     name: EngineName = "plain",
     tell: Callable[[str], None] = unheard,
     sharding: Sharding = "none",
+    *,
+    graph: bool = False,
 ) -> Engine:
     """Return the engine for a run.
 
@@ -160,9 +164,11 @@ def choose_engine(
             runs that are long enough (see `Engine.decide`), and otherwise folds the batch-norms of frozen ones.
         tell: is called with a line on what could not be done.
         sharding: whose weights are sharded over the processes; such networks are not compiled.
+        graph: whether full batches are trained on by CUDA graphs.
 
     Raises:
-        UsageError: for a device that this machine does not have, or networks that are to be sharded and compiled.
+        UsageError: for a device that this machine does not have, networks that are to be sharded and compiled, or graphs on
+            another device than CUDA.
     """
     processes = join_processes()
     if sharding != "none" and name == "fast":
@@ -178,10 +184,18 @@ def choose_engine(
     if precision == "auto":
         precision = "bf16" if name != "plain" and _computes_in_bf16(chosen) else "fp32"
     may_gain = None if _gains_by_compiling(chosen) and sharding == "none" else False
-    compiles = {"plain": False, "fast": True, "auto": may_gain}[name]
-    folds = name != "plain" and sharding == "none"
-    shards = sharding if processes.world_size > 1 else "none"
-    return Engine(chosen, precision, compiles, folds, tell, processes, shards)
+    if graph and chosen.type != "cuda":
+        raise UsageError(f"graph: needs a CUDA device, and this is {chosen.type}")
+    return Engine(
+        chosen,
+        precision,
+        {"plain": False, "fast": True, "auto": may_gain}[name],
+        folds=name != "plain" and sharding == "none",
+        graphs=graph,
+        tell=tell,
+        processes=processes,
+        sharding=sharding if processes.world_size > 1 else "none",
+    )
 
 
 def forward_flops(network: nn.Module, sample: Tensor) -> float:

@@ -29,6 +29,9 @@ class FiniteCheck:
         device: of the losses.
         processes: that share each step.
         late: whether losses are read only every few steps, if the optimiser takes the flag; None: on CUDA.
+
+    Attributes:
+        is_late: whether they are.
     """
 
     def __init__(
@@ -44,8 +47,8 @@ class FiniteCheck:
         self._device = device
         self._processes = processes
         self._steps: list[int] = []
-        self._is_late = (device.type == "cuda" if late is None else late) and optimizer.takes_found_inf
-        if self._is_late:
+        self.is_late = (device.type == "cuda" if late is None else late) and optimizer.takes_found_inf
+        if self.is_late:
             self._found = torch.zeros((), device=device)
             self._losses = torch.zeros(_STEPS_KEPT, 1 + len(self._terms), device=device)
             optimizer.take_found_inf(self._found)
@@ -58,16 +61,25 @@ class FiniteCheck:
             loss: the weighted sum.
             terms: unweighted, by name.
         """
-        if not self._is_late:
+        if not self.is_late:
             found = self._processes.any(not bool(torch.isfinite(loss)), self._device)
             return _message(step, {name: float(term.detach()) for name, term in terms.items()}) if found else None
-        with torch.no_grad():
-            losses = [loss, *(terms.get(name, loss.new_zeros(())) for name in self._terms)]
-            self._losses[len(self._steps)] = torch.stack([value.detach().float() for value in losses])
-            not_finite = ((loss - loss) != 0).float()  # infinity minus itself is no number, and differs from 0
-            if self._processes.world_size > 1:
-                distributed.all_reduce(not_finite, distributed.ReduceOp.MAX)
-            self._found.copy_(torch.maximum(self._found, not_finite))
+        self.flag(loss)
+        return self.keep(step, loss, terms)
+
+    @torch.no_grad()
+    def flag(self, loss: Tensor) -> None:
+        """Raise the flag if a loss is not finite, on the device."""
+        not_finite = ((loss - loss) != 0).float()  # infinity minus itself is no number, and differs from 0
+        if self._processes.world_size > 1:
+            distributed.all_reduce(not_finite, distributed.ReduceOp.MAX)
+        self._found.copy_(torch.maximum(self._found, not_finite))
+
+    @torch.no_grad()
+    def keep(self, step: int, loss: Tensor, terms: Mapping[str, Tensor]) -> str | None:
+        """Keep the loss of a step, flagged already, and read it with those of others; the message is that of `look`."""
+        losses = [loss, *(terms.get(name, loss.new_zeros(())) for name in self._terms)]
+        self._losses[len(self._steps)] = torch.stack([value.detach().float() for value in losses])
         self._steps.append(step)
         return self.read() if len(self._steps) == _STEPS_KEPT else None
 

@@ -6,6 +6,7 @@ import signal
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -17,11 +18,13 @@ from preceptor.training.callbacks import Callback, EpochRow
 from preceptor.training.checkpoint import load_checkpoint, save_checkpoint
 from preceptor.training.engine import Engine
 from preceptor.training.finite import all_finite
+from preceptor.training.graphs import GraphedSteps
 from preceptor.training.interrupts import Interrupts
 from preceptor.training.plan import Plan
 from preceptor.training.state import STATE_KEYS, TrainState
 from preceptor.training.step import train_step
 from preceptor.training.teachers import TeacherSource
+from preceptor.types import Batch
 
 __all__ = ["FitResult", "Interrupted", "MetricsLog", "RunFiles", "fit", "restore"]
 
@@ -108,6 +111,7 @@ def fit(
         Interrupted: after SIGINT or SIGTERM, once a checkpoint is saved.
     """
     learner, processes = state.learner, engine.processes
+    take_step = _stepper(state, teacher, plan, engine)
     with Interrupts() as interrupts, state.optimizer.compile_context():
         while (epoch := state.progress.epoch) <= plan.last_epoch:
             if state.progress.batch == 0:  # otherwise the run was resumed within an epoch
@@ -116,8 +120,7 @@ def fit(
             learner.train()
             step_start = time.perf_counter()
             for batch in loader.batches(epoch, start=state.progress.batch):
-                # forward, backward, weight update; it returns a message, and updates nothing, if a loss is not finite
-                if not_finite := train_step(state, batch, teacher, plan, engine):
+                if not_finite := take_step(batch):
                     raise RunError(f"{not_finite}; {files}")
                 now = time.perf_counter()
                 state.count_step(now - step_start)  # progress moves on to the next batch; the weights enter the average
@@ -150,6 +153,15 @@ def fit(
     state.average.apply(loader.batches(state.progress.epoch), engine)
     processes.sync_buffers(learner.synced_buffers())
     return FitResult(state.best.epoch or plan.last_epoch, state.progress.seconds, evaluate())
+
+
+def _stepper(
+    state: TrainState, teacher: TeacherSource | None, plan: Plan, engine: Engine
+) -> Callable[[Batch], str | None]:
+    """Return what takes a step: forward, backward, weight update; it returns a message if a loss is not finite."""
+    if engine.graphs:
+        return GraphedSteps(state, teacher, plan, engine)
+    return partial(train_step, state, teacher=teacher, plan=plan, engine=engine)
 
 
 def restore(state: TrainState, files: RunFiles, callbacks: Sequence[Callback] = ()) -> None:

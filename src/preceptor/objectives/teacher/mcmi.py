@@ -114,7 +114,7 @@ class MCMI(Objective):
         sums = _sums(logits, labels, self.centroids)
         rows = sums.sum(1, keepdim=True)
         renewed = self.centroids.lerp(sums / rows.clamp_min(_FLOOR), 1 - self.decay)
-        self.centroids = torch.where(rows > 0, renewed, self.centroids)
+        self.centroids.copy_(torch.where(rows > 0, renewed, self.centroids))
 
 
 def _sums(logits: Tensor, labels: Tensor, centroids: Tensor) -> Tensor:

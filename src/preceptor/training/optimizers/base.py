@@ -90,8 +90,8 @@ class Optimizer(ABC):
         """Clear all gradients."""
         self.inner.zero_grad(set_to_none=True)
 
-    def step(self, lr: float) -> None:
-        """Update the weights."""
+    def step(self, lr: float | Tensor) -> None:
+        """Update the weights; a fused step also takes a rate that lies on the device."""
         for group in self.inner.param_groups:
             group["lr"] = lr
         self.inner.step()

@@ -14,7 +14,16 @@ from preceptor.distributed import ONE_PROCESS, Processes
 from preceptor.models import observe
 from preceptor.objectives.teacher import CrossEntropy
 from preceptor.objectives.weighted import Sum
-from preceptor.training import Engine, Learner, LearningRate, OptimizerSettings, Plan, RunFiles, TrainState
+from preceptor.training import (
+    Engine,
+    Learner,
+    LearningRate,
+    OptimizerSettings,
+    Plan,
+    RunFiles,
+    TrainState,
+    make_optimizer,
+)
 from preceptor.types import Batch
 
 CPU = torch.device("cpu")
@@ -58,7 +67,7 @@ def made_state(
     """Return the state of a new run."""
     learner = learner or made_learner()
     optim = optim or OptimizerSettings(lr=0.1, momentum=0.9)
-    return TrainState(learner, optim.make(learner), plan or made_plan(), BATCHES, processes)
+    return TrainState(learner, make_optimizer(optim, learner), plan or made_plan(), BATCHES, processes)
 
 
 def made_files(folder: Path) -> RunFiles:

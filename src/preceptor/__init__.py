@@ -5,9 +5,10 @@ The names below are imported when first used, so that `import preceptor` and `pr
 
 from __future__ import annotations
 
-from importlib import import_module
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from preceptor.lazy import lazy_names
 
 if TYPE_CHECKING:
     from preceptor.api.measuring import assess, evaluate, load
@@ -35,27 +36,4 @@ __all__ = [
 
 __version__ = version("preceptor")
 
-_HOME = {
-    "PreceptorError": "preceptor.errors",
-    "Result": "preceptor.runner.result",
-    "RunError": "preceptor.errors",
-    "UsageError": "preceptor.errors",
-    "assess": "preceptor.api.measuring",
-    "distill": "preceptor.api.training",
-    "evaluate": "preceptor.api.measuring",
-    "export": "preceptor.exports.export",
-    "label": "preceptor.api.training",
-    "load": "preceptor.api.measuring",
-    "predict": "preceptor.exports.predict",
-    "teach": "preceptor.api.training",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        raise AttributeError(f"module 'preceptor' has no attribute {name!r}")
-    return getattr(import_module(_HOME[name]), name)
-
-
-def __dir__() -> list[str]:
-    return __all__
+__getattr__, __dir__ = lazy_names(__name__)

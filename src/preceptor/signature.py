@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, cre
 from pydantic_core import PydanticCustomError
 
 from preceptor.errors import UsageError
+from preceptor.lazy import LazyImport
 from preceptor.messages import did_you_mean
 
 __all__ = ["Settings", "check_hyperparameters", "default_hyperparameters", "explain"]
@@ -27,11 +28,13 @@ class Settings(BaseModel):
         return _checked_booleans(value, cls.model_fields[str(info.field_name)].annotation)
 
 
-def default_hyperparameters(make: Callable[..., object], *, hidden: Collection[str] = ()) -> dict[str, Any]:
+def default_hyperparameters(
+    make: Callable[..., object] | LazyImport[Any], *, hidden: Collection[str] = ()
+) -> dict[str, Any]:
     """Return the hyperparameters of a callable with their defaults, in order; `inspect.Parameter.empty` for a required one.
 
     Args:
-        make: a class or function.
+        make: a class or function; one that is imported later is not imported for this.
         hidden: parameters that are not hyperparameters.
 
     Example:
@@ -39,6 +42,8 @@ def default_hyperparameters(make: Callable[..., object], *, hidden: Collection[s
         >>> default_hyperparameters(make)
         {'temperature': 4.0}
     """
+    if isinstance(make, LazyImport):
+        return {name: default for name, default in make.defaults().items() if name not in hidden}
     return {name: parameter.default for name, parameter in _named(make, hidden).items()}
 
 

@@ -6,15 +6,28 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from jaxtyping import Float, Int
-from torch import Tensor, nn
+if TYPE_CHECKING:  # annotations alone need them, and the configuration, which needs no torch, imports this file
+    from jaxtyping import Float, Int
+    from torch import Tensor, nn
 
-__all__ = ["Batch", "ClassSelection", "Outputs", "Preprocessing", "Progress", "Step", "Task", "View", "Vocabulary"]
+__all__ = [
+    "Batch",
+    "ClassSelection",
+    "Outputs",
+    "Preprocessing",
+    "Progress",
+    "Sharding",
+    "Step",
+    "Task",
+    "View",
+    "Vocabulary",
+]
 
 # which outputs are the data's classes: by name, or one for each class; None: all of them
 ClassSelection = Literal["match"] | tuple[int, ...] | None
+Sharding = Literal["none", "teacher", "all"]  # with several processes, whose weights are sharded over them
 Task = Literal["multiclass", "binary", "multilabel"]  # one of many classes; one of two; each class present or not
 
 

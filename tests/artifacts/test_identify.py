@@ -14,7 +14,6 @@ from preceptor.artifacts.identify import (
     is_run,
     kept_weights,
     learned_at,
-    network_of,
     run_metadata,
     tells_its_network,
     weights_of,
@@ -50,12 +49,6 @@ def test_a_run_an_export_and_bare_weights_are_told_apart(tmp_path: Path) -> None
     hub = an_export(tmp_path / "hub" / WEIGHTS).parent
     assert [is_run(path) for path in (run.path, file, hub, run.weights)] == [True, False, False, False]
     assert [tells_its_network(path) for path in (file, hub / WEIGHTS, run.weights)] == [True, True, False]
-    assert [network_of(path) for path in (run.path, str(run.path), file, tmp_path / "none")] == [
-        "mlp",
-        "mlp",
-        None,
-        None,
-    ]
     assert [weights_of(path) for path in (file, hub)] == [file, hub / WEIGHTS]
 
 

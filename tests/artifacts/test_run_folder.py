@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from preceptor.artifacts.provenance import git_commit, versions
-from preceptor.artifacts.run_folder import RunFolder
+from preceptor.artifacts.run_folder import RunFolder, network_of
 from preceptor.errors import UsageError
 
 CONFIG = {"kind": "teach", "seed": 0, "optim": {"lr": 0.1}}
@@ -93,3 +93,11 @@ def test_a_folder_in_use_is_refused_and_free_after_its_context(tmp_path: Path) -
         with pytest.raises(UsageError, match="run is in use by another process"):
             RunFolder(tmp_path / "run").claim(CONFIG, resume=True, overwrite=False)
     RunFolder(tmp_path / "run").claim(CONFIG, resume=True, overwrite=False)
+
+
+def test_a_run_says_the_name_of_its_network(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path / "run")
+    run.claim({**CONFIG, "model": {"name": "mlp"}}, resume=False, overwrite=False)
+    (tmp_path / "weights.pth").touch()
+    places = (run.path, tmp_path / "weights.pth", tmp_path / "none")
+    assert [network_of(str(run.path)), *map(network_of, places)] == ["mlp", "mlp", None, None]

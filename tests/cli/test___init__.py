@@ -10,6 +10,11 @@ import pytest
 
 from preceptor import __version__
 from preceptor.cli import main
+from preceptor.config.procedures import PROCEDURES
+from preceptor.data import POLICIES, SOURCES
+from preceptor.models.registry import ZOO
+from preceptor.objectives.distill import METHODS
+from preceptor.objectives.teacher import OBJECTIVES
 
 
 @pytest.mark.parametrize(
@@ -91,6 +96,56 @@ def test_version_and_module_entry() -> None:
     assert done.stdout.strip() == __version__
 
 
-def test_help_does_not_import_torch() -> None:
-    script = "import sys; from preceptor.cli import main; main(['--help']); assert 'torch' not in sys.modules"
-    assert subprocess.run([sys.executable, "-c", script], capture_output=True, check=False).returncode == 0
+QUICK = [
+    ["--version"],
+    ["--help"],
+    *([verb, "--help"] for verb in ("teach", "distill", "label", "curve", "evaluate", "export", "list")),
+    *(["config", verb] for verb in ("teach", "distill", "label")),
+    ["config", "distill", "preset=crd-protocol", "method=dkd"],
+    *(["list", what] for what in ("models", "objectives", "methods", "inputs", "data", "presets")),
+    *(["list", "methods", name] for name in (*METHODS, *PROCEDURES)),
+    *(["list", "objectives", name] for name in OBJECTIVES),
+    *(["list", "inputs", name] for name in POLICIES),
+    *(["list", "data", name] for name in SOURCES),
+    *(["list", "models", name] for name in ZOO),
+    # and what is wrong is told at once
+    ["distill", "modl=resnet8"],
+    ["teach", "data=digits", "model=mlp", "objective=brierr"],
+    ["distill", "data=digits", "model=mlp", "teacher=runs/t", "method=kd", "method.temprature=3"],
+    ["list", "methods", "kdd"],
+    ["distil"],
+    ["teach", "--lr", "3"],
+]
+
+
+def test_help_lists_configurations_and_wrong_keys_need_no_torch() -> None:
+    script = (
+        "import sys; from preceptor.cli import main\n"
+        f"for words in {QUICK}:\n"
+        "    status = main(words)\n"
+        "    assert status in (0, 2), words\n"
+        "    assert not {'torch', 'numpy', 'scipy'} & {*sys.modules}, words"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr.count("error: ")) == (0, 8), done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "completed"),
+    [
+        ("preceptor dist", ["distill"]),
+        ("preceptor list me", ["methods"]),
+        ("preceptor distill optim.l", ["optim.lr="]),
+        ("preceptor config label tea", ["teacher=", "teacher.path="]),
+        ("preceptor curve runs/t averaging.st", ["averaging.start="]),
+    ],
+)
+def test_tab_completes_verbs_and_settings(
+    words: str, completed: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("_PRECEPTOR_COMPLETE", "complete_bash")
+    monkeypatch.setenv("COMP_WORDS", words)
+    monkeypatch.setenv("COMP_CWORD", str(words.count(" ")))
+    with pytest.raises(SystemExit):
+        main([])
+    assert capsys.readouterr().out.split()[: len(completed)] == completed

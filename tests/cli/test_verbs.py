@@ -1,4 +1,4 @@
-"""teach, distill, evaluate and config from the command line: what they print and what they refuse."""
+"""teach, distill and evaluate from the command line: what they print and what they refuse."""
 
 from __future__ import annotations
 
@@ -8,9 +8,6 @@ import pytest
 import yaml
 
 from preceptor.cli import main
-from preceptor.cli.verbs import read_sections
-from preceptor.config.overrides import SHORT_FOR
-from preceptor.errors import UsageError
 
 
 def test_teach_distill_evaluate(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -36,45 +33,6 @@ def test_teach_distill_evaluate(tmp_path: Path, capsys: pytest.CaptureFixture[st
     config = yaml.safe_load((tmp_path / "s" / "config.yaml").read_text())
     assert config["method"]["kd"]["temperature"] == 2.0
     assert config["optim"]["lr"] == 0.1
-
-
-@pytest.mark.parametrize("verb", ["teach", "distill"])
-def test_the_printed_configuration_is_one(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["config", verb, "epochs=7"]) == 0
-    printed = yaml.safe_load(capsys.readouterr().out)
-    assert printed["epochs"] == 7
-    assert {"data", "model", "optim", "schedule", "seed", "out"} <= set(printed)
-
-
-@pytest.mark.parametrize("verb", ["teach", "distill"])
-def test_help_shows_each_key(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main([verb, "--help"]) == 0
-    said = capsys.readouterr().out
-    for key in ("data.name", "optim.lr", "schedule.milestones", "checkpoint_every_steps", "stop_at"):
-        assert key in said
-
-
-def test_help_says_which_sections_may_stand_alone(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["distill", "--help"]) == 0
-    out = " ".join(capsys.readouterr().out.split())
-    assert f"Alone, {', '.join(sorted({*SHORT_FOR} - {'objective'}))} stand for their first keys" in out
-
-
-def test_sections_that_words_set() -> None:
-    data, model, key, classes = read_sections("evaluate", ["data=digits", "data.limit=5"])
-    assert data is not None
-    assert (data["name"], data["limit"], model, key, classes) == ("digits", 5, None, None, None)
-    assert read_sections("evaluate", []) == (None, None, None, None)
-    words = ["model.widths=[4]", "model=mlp", "weights_key=ema", "classes=[3, 1]"]
-    _, model, key, classes = read_sections("evaluate", words)
-    assert key == "ema"
-    assert model is not None
-    assert (model["name"], model["widths"], classes) == ("mlp", [4], (3, 1))
-    assert read_sections("assess", ["classes=match"]) == (None, None, None, "match")
-    with pytest.raises(UsageError, match=r"^seed: assess takes data=\.\.\."):
-        read_sections("assess", ["data=digits", "seed=1", "lr=2"])
-    with pytest.raises(UsageError, match=r"^data: expected key=value"):
-        read_sections("evaluate", ["data"])
 
 
 @pytest.mark.parametrize(

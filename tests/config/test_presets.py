@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from preceptor import models
-from preceptor.artifacts.identify import network_of
+from preceptor.artifacts.run_folder import network_of
 from preceptor.config.overrides import make_recipe
 from preceptor.config.presets import PRESETS
 from preceptor.config.procedures import PROCEDURES

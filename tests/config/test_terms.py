@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 
+from preceptor.config.objective import build_sum
 from preceptor.config.sections import ObjectiveSection
-from preceptor.config.terms import build_sum, name_of, resolve_terms
+from preceptor.config.terms import name_of, resolve_terms
 from preceptor.errors import UsageError
 from preceptor.objectives.distill import AT, KD
 from preceptor.objectives.schedules import Cosine
@@ -89,32 +90,6 @@ def test_mistakes(section: dict[str, Any], message: str) -> None:
 def test_a_method_cannot_train_a_teacher() -> None:
     with pytest.raises(UsageError, match=r"kd learns from a teacher; use it as method=\.\.\. of preceptor distill"):
         resolve(name="kd", has_teacher=False)
-
-
-def test_a_sum_of_nothing() -> None:
-    with pytest.raises(UsageError, match="every term has weight 0: cross_entropy"):
-        build_sum(resolve(name="cross_entropy", weight=0))
-
-
-@pytest.mark.parametrize(
-    ("section", "message"),
-    [
-        ({"name": "kd", "temperature": 0}, r"^kd: temperature: 0\.0 is not above 0$"),
-        (
-            {"name": "fsp", "stage_epochs": 0},
-            "^fsp: with weight 0 and stage_epochs 0 nothing is left of it; give it a weight$",
-        ),
-    ],
-)
-def test_what_cannot_be_built_is_said_in_one_line(section: dict[str, Any], message: str) -> None:
-    with pytest.raises(UsageError, match=message):
-        build_sum(resolve(**section))
-
-
-def test_a_term_with_a_stage_alone_is_kept_and_does_not_run() -> None:
-    objective = build_sum(resolve(name="ab"))
-    assert [name for name, _ in objective.named_terms()] == ["cross_entropy", "ab"]
-    assert objective.running == ("cross_entropy",)
 
 
 @pytest.mark.parametrize(

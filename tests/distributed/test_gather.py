@@ -22,7 +22,7 @@ from preceptor.objectives.distill import KD, PKT, RKD
 from preceptor.objectives.distill.cc import CC
 from preceptor.objectives.teacher import CrossEntropy
 from preceptor.objectives.weighted import Sum
-from preceptor.training import Learner, LearningRate, LiveTeacher, OptimizerSettings, Plan
+from preceptor.training import Learner, LearningRate, LiveTeacher, OptimizerSettings, Plan, make_optimizer
 from preceptor.training.engine import Engine
 from preceptor.training.metrics import RunningMetrics
 from preceptor.training.state import TrainState
@@ -174,7 +174,7 @@ def trained(
     objective.build(BuildContext(24, 3, *probes))
     learner = Learner(student, objective)
     plan = Plan(1, 1, LearningRate(0.05), accumulate=accumulate)
-    optimizer = OptimizerSettings(lr=0.05, momentum=0.0).make(learner)
+    optimizer = make_optimizer(OptimizerSettings(lr=0.05, momentum=0.0), learner)
     state = TrainState(learner, optimizer, plan, num_batches=10**6, processes=processes)
     for batch in kind(processes).batches(1):
         assert train_step(state, batch, LiveTeacher(teacher, engine), plan, engine) is None

@@ -17,7 +17,7 @@ from torch.nn import functional
 import preceptor
 from preceptor.distributed import Processes
 from preceptor.errors import UsageError
-from preceptor.training import OptimizerSettings
+from preceptor.training import OptimizerSettings, make_optimizer
 from preceptor.training.checkpoint import load_checkpoint, save_checkpoint
 from preceptor.training.state import STATE_KEYS
 from small_training import made_state
@@ -135,7 +135,7 @@ def test_a_batch_in_several_passes_is_the_same_step(tmp_path: Path) -> None:
 
 
 def test_two_gradients_are_not_added_up() -> None:
-    dot = OptimizerSettings(name="dot").make(nn.Linear(2, 2))
+    dot = make_optimizer(OptimizerSettings(name="dot"), nn.Linear(2, 2))
     with pytest.raises(UsageError, match="accumulate: 2 cannot be used with optim=dot"):
         dot.check(clip_norm=None, accumulate=2)
 

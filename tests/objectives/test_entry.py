@@ -7,7 +7,7 @@ from dataclasses import FrozenInstanceError
 import pytest
 
 from preceptor.config.procedures import PROCEDURES
-from preceptor.objectives.distill import KD, METHODS
+from preceptor.objectives.distill import METHODS
 from preceptor.objectives.entry import Entry
 from preceptor.objectives.teacher import OBJECTIVES
 from preceptor.signature import default_hyperparameters
@@ -23,7 +23,7 @@ def test_an_entry_changes_defaults_of_hyperparameters_that_exist(key: str) -> No
 
 
 def test_an_entry_alone_is_a_term_of_weight_1_with_the_objectives_own_defaults() -> None:
-    entry = Entry(KD, "title", 2015, "logits")
+    entry = Entry(METHODS["kd"].source, "title", 2015, "logits")
     assert entry.weight == 1.0
     assert not any((entry.companions, entry.hyperparameters, entry.implies, entry.needs))
     with pytest.raises(FrozenInstanceError):

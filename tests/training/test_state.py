@@ -7,8 +7,7 @@ import torch
 
 from preceptor.distributed import Processes
 from preceptor.errors import UsageError
-from preceptor.training import OptimizerSettings, Selection, TrainState
-from preceptor.training.averaging import Averaging
+from preceptor.training import Averaging, OptimizerSettings, Selection, TrainState
 from preceptor.training.state import STATE_KEYS
 from preceptor.training.step import train_step
 from small_training import ENGINE, made_learner, made_loader, made_plan, made_state

@@ -22,11 +22,10 @@ from preceptor.api.objects import (
     teacher_section,
 )
 from preceptor.artifacts.create import AnyModel
-from preceptor.artifacts.identify import network_of
+from preceptor.artifacts.run_folder import network_of
 from preceptor.artifacts.teachers import load_teachers
 from preceptor.config.overrides import make_recipe
 from preceptor.config.sections import DistillRecipe, LabelRecipe, TeachRecipe
-from preceptor.distributed import Sharding
 from preceptor.objectives.base import Objective
 from preceptor.runner.label import Labelled
 from preceptor.runner.label import label as run_label
@@ -34,7 +33,8 @@ from preceptor.runner.load import PythonObjects
 from preceptor.runner.progress import show_notes
 from preceptor.runner.result import Result
 from preceptor.runner.run import run
-from preceptor.training import EngineName, Precision
+from preceptor.training.settings import EngineName, Precision
+from preceptor.types import Sharding
 
 __all__ = ["Training", "distill", "label", "teach"]
 

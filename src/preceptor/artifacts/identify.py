@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from preceptor.artifacts.compatibility import TrainingDataInfo
-from preceptor.artifacts.run_folder import RunFolder
+from preceptor.artifacts.run_folder import RunFolder, network_of
 from preceptor.errors import UsageError
 from preceptor.models import METADATA_KEY, ModelMetadata, read_metadata, read_model_metadata
 from preceptor.types import Vocabulary
@@ -18,7 +18,6 @@ __all__ = [
     "is_run",
     "kept_weights",
     "learned_at",
-    "network_of",
     "run_metadata",
     "tells_its_network",
     "weights_of",
@@ -90,12 +89,6 @@ def kept_weights(folder: RunFolder, epochs: Sequence[int] | None, key: str) -> l
 def is_run(path: Path) -> bool:
     """Return whether a path is read as a run folder, not as something exported."""
     return not path.is_file() and (RunFolder(path).config.exists() or not (path / WEIGHTS).exists())
-
-
-def network_of(path: str | Path) -> str | None:
-    """Return the name of the network of a run folder; None where there is no run."""
-    folder = RunFolder(path)
-    return str(folder.read_config()["model"]["name"]) if folder.config.exists() else None
 
 
 def is_from_python(path: Path) -> bool:

@@ -19,7 +19,7 @@ from preceptor.artifacts.record import RunRecord, read_record, write_record
 from preceptor.errors import UsageError
 from preceptor.files import LOCK, lock_folder, write_text
 
-__all__ = ["RunFolder"]
+__all__ = ["RunFolder", "network_of"]
 
 _OWN = ("config.yaml", "metrics.jsonl", "result.json", "model.safetensors", "checkpoint", "stages", "tensorboard")
 _FREE_TO_CHANGE = {
@@ -192,6 +192,12 @@ class RunFolder:
                 shutil.rmtree(entry)
             else:
                 entry.unlink(missing_ok=True)
+
+
+def network_of(path: str | Path) -> str | None:
+    """Return the name of the network of a run folder; None where there is no run."""
+    folder = RunFolder(path)
+    return str(folder.read_config()["model"]["name"]) if folder.config.exists() else None
 
 
 def _difference(key: str, before: object, after: object) -> tuple[str, object, object]:

@@ -34,6 +34,7 @@ from preceptor.training import (
     choose_engine,
     fit,
     forward_flops,
+    make_optimizer,
     predict,
 )
 from preceptor.training.optimizers.base import Optimizer, StepLoss
@@ -88,7 +89,7 @@ class Trial:
                 fixed_views=views,
             ),
         )
-        self._optimizer = OptimizerSettings(lr=0.05, weight_decay=5e-4).make(self._learner)
+        self._optimizer = make_optimizer(OptimizerSettings(lr=0.05, weight_decay=5e-4), self._learner)
 
     @property
     def engine(self) -> Engine:

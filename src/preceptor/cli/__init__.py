@@ -1,4 +1,4 @@
-"""The command line: `preceptor VERB key=value ...`. Packages are imported inside the verbs, so that help is quick."""
+"""The command line: `preceptor VERB key=value ...`. Packages are imported in the verbs, so that help and wrong keys are quick."""
 
 from __future__ import annotations
 
@@ -21,11 +21,22 @@ app = typer.Typer(
     help="Train teachers for knowledge distillation, and distil students from them.",
     epilog="Every verb takes --debug: show the traceback of an error.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
 )
 
-Words = Annotated[list[str] | None, typer.Argument(metavar="[key=value]...", help="settings, e.g. optim.lr=0.1")]
+
+def _complete_setting(context: typer.Context, incomplete: str) -> list[str]:
+    from preceptor.cli.keys import keys_of  # noqa: PLC0415
+
+    keys = keys_of([str(context.info_name), str(context.params.get("verb"))])
+    return [f"{key}=" for key in keys if key.startswith(incomplete)]
+
+
+Verb = Literal["teach", "distill", "label"]
+Words = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[key=value]...", help="settings, e.g. optim.lr=0.1", autocompletion=_complete_setting),
+]
 Config = Annotated[Path | None, typer.Option("--config", help="a YAML file of settings; key=value words go on top")]
 Workers = Annotated[int, typer.Option(min=0, help="processes that read ahead, where samples are not in memory")]
 Model = Annotated[
@@ -43,25 +54,19 @@ _ELSEWHERE = {  # what other tools call a verb
 @app.command(**_KEYS)  # type: ignore[arg-type]
 def teach(words: Words = None, config: Config = None, show_help: Help = False) -> None:
     """Train a teacher: data=... model=... objective=... out=..."""
-    from preceptor.cli.verbs import run_verb  # noqa: PLC0415
-
-    run_verb("teach", words or [], config, show_help=show_help)
+    _carry_out("teach", words or [], config, show_help=show_help)
 
 
 @app.command(**_KEYS)  # type: ignore[arg-type]
 def distill(words: Words = None, config: Config = None, show_help: Help = False) -> None:
     """Train a student from a teacher: data=... teacher=... model=... method=... out=..."""
-    from preceptor.cli.verbs import run_verb  # noqa: PLC0415
-
-    run_verb("distill", words or [], config, show_help=show_help)
+    _carry_out("distill", words or [], config, show_help=show_help)
 
 
 @app.command(**_KEYS)  # type: ignore[arg-type]
 def label(words: Words = None, config: Config = None, show_help: Help = False) -> None:
     """Store a teacher's outputs for every training sample, for distill labels=...: data=... teacher=... views=... out=..."""
-    from preceptor.cli.verbs import label_verb  # noqa: PLC0415
-
-    label_verb(words or [], config, show_help=show_help)
+    _carry_out("label", words or [], config, show_help=show_help)
 
 
 @app.command()
@@ -185,9 +190,9 @@ def list_(
 
 
 @app.command()
-def config(verb: Annotated[Literal["teach", "distill", "label"], typer.Argument()], words: Words = None) -> None:
+def config(verb: Annotated[Verb, typer.Argument()], words: Words = None) -> None:
     """Print a full configuration as YAML, with what each key means."""
-    from preceptor.cli.verbs import config_verb  # noqa: PLC0415
+    from preceptor.cli.keys import config_verb  # noqa: PLC0415
 
     config_verb(verb, words or [])
 
@@ -255,6 +260,18 @@ def main(arguments: list[str] | None = None) -> int:
     return status if isinstance(status, int) else 0
 
 
+def _carry_out(verb: Verb, words: list[str], config: Path | None, *, show_help: bool) -> None:
+    from preceptor.cli.keys import print_help, read_recipe  # noqa: PLC0415
+
+    if show_help:
+        print_help(verb)
+        return
+    recipe = read_recipe(verb, words, config)
+    from preceptor.cli.verbs import carry_out  # noqa: PLC0415  (imports torch)
+
+    carry_out(recipe)
+
+
 def _explained(message: str, words: list[str]) -> str:
     """Return a message of the parser with the next step: the verb that was meant, a setting without dashes."""
     if command := re.match(r"No such command '(.*?)'", message):
@@ -262,7 +279,7 @@ def _explained(message: str, words: list[str]) -> str:
         hint = f"; {_ELSEWHERE[command[1]]}" if command[1] in _ELSEWHERE else did_you_mean(command[1], known)
         return f"No such command {command[1]!r}{hint}"
     if option := re.match(r"No such option: (--[\w.-]+)", message):
-        from preceptor.cli.verbs import key_called  # noqa: PLC0415
+        from preceptor.cli.keys import key_called  # noqa: PLC0415
 
         key = key_called(option[1].lstrip("-").replace("-", "_"), words)
         if key is not None:

@@ -12,7 +12,7 @@ from rich.console import Console
 from preceptor.api.measuring import assess
 from preceptor.artifacts.identify import is_from_python
 from preceptor.artifacts.provenance import command_line
-from preceptor.cli.verbs import read_sections
+from preceptor.cli.keys import read_sections
 from preceptor.distributed import join_processes
 from preceptor.errors import UsageError
 from preceptor.files import write_text

@@ -8,9 +8,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from preceptor.artifacts.identify import network_of
 from preceptor.artifacts.provenance import command_line
-from preceptor.artifacts.run_folder import RunFolder
+from preceptor.artifacts.run_folder import RunFolder, network_of
 from preceptor.config.overrides import make_recipe
 from preceptor.config.sections import DistillRecipe
 from preceptor.config.terms import name_of

@@ -10,16 +10,18 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from preceptor import data, models
 from preceptor.config.presets import PRESETS
 from preceptor.config.procedures import PROCEDURES
+from preceptor.data.augment.policies import POLICIES
+from preceptor.data.sources import registry as data
 from preceptor.errors import UsageError
+from preceptor.lazy import LazyImport
 from preceptor.messages import did_you_mean
+from preceptor.models import registry as models
 from preceptor.objectives.distill import METHODS
 from preceptor.objectives.entry import Entry
-from preceptor.objectives.schedules import Schedule
+from preceptor.objectives.schedules import Schedule, Weight
 from preceptor.objectives.teacher import OBJECTIVES, SUMS
-from preceptor.objectives.weighted import Weight
 from preceptor.signature import default_hyperparameters
 
 __all__ = ["list_verb"]
@@ -67,13 +69,13 @@ def _explain(what: Registry, name: str) -> None:
         return
     entries: dict[str, Entry] = {"objectives": OBJECTIVES, "methods": {**METHODS, **PROCEDURES}}.get(what, {})
     role = {"objectives": "objective", "methods": "method", "inputs": "inputs", "data": "data"}.get(what)
-    registries: dict[str, Mapping[str, Any]] = {"data": data.SOURCES, "inputs": data.POLICIES}
-    known = registries.get(what, entries)
+    others: dict[str, Mapping[str, LazyImport[Any]]] = {"data": data.SOURCES, "inputs": POLICIES}
+    known = others.get(what, {key: entry.source for key, entry in entries.items()})
     if role is None or name not in known:
         raise UsageError(f"list {what}: no {name!r} with keys{did_you_mean(name, known)}")
     entry = entries.get(name)
-    make = known[name] if entry is None else entry.objective
-    text = inspect.getdoc(make if entry is None else inspect.getmodule(make))
+    source = known[name]
+    text = source.doc() if entry is None else source.module_doc()
     console = Console()
     console.print(f"{text}\n", markup=False, highlight=False)
     table = _table("key", "default")
@@ -82,7 +84,7 @@ def _explain(what: Registry, name: str) -> None:
         for other, weight in entry.companions.items():
             table.add_row(f"{role}.{other}.weight", _weight(weight))
     for hyperparameter, value in {
-        **default_hyperparameters(make),
+        **default_hyperparameters(source),
         **(entry.hyperparameters if entry is not None else {}),
     }.items():
         table.add_row(f"{role}.{hyperparameter}", "(needed)" if value is inspect.Parameter.empty else str(value))
@@ -120,8 +122,8 @@ def _table(*columns: str) -> Table:
 
 def _models() -> Table:
     table = _table("model", "parameters (100 classes)", "what it is")
-    for name, description in models.names().items():
-        table.add_row(name, f"{models.parameter_count(name):,}", Text(description))
+    for name, entry in models.ZOO.items():
+        table.add_row(name, f"{entry.parameters:,}", Text(entry.description))
     for prefix, description in models.PREFIXES.items():
         table.add_row(prefix, "", Text(description))
     return table
@@ -136,8 +138,8 @@ def _data() -> Table:
 
 def _inputs() -> Table:
     table = _table("inputs", "what they are")
-    for name, policy in data.POLICIES.items():
-        table.add_row(name, Text((inspect.getdoc(policy) or "").splitlines()[0]))
+    for name, policy in POLICIES.items():
+        table.add_row(name, Text(policy.doc().splitlines()[0]))
     return table
 
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from preceptor.objectives.distill import KD
+from preceptor.objectives.distill import METHODS
 from preceptor.objectives.entry import Entry
 
 __all__ = ["PROCEDURES"]
 
+_KD = METHODS["kd"].source
 _LABELS = {"cross_entropy": 0.1}
 
 PROCEDURES: dict[str, Entry] = {
     "takd": Entry(
-        KD,
+        _KD,
         "Improved Knowledge Distillation via Teacher Assistant",
         2020,
         "procedure",
@@ -20,7 +21,7 @@ PROCEDURES: dict[str, Entry] = {
         needs={"teacher.assistants": "[NAME, ...], networks between teacher and student"},
     ),
     "rco": Entry(
-        KD,
+        _KD,
         "Knowledge Distillation via Route Constrained Optimization",
         2019,
         "procedure",
@@ -29,7 +30,7 @@ PROCEDURES: dict[str, Entry] = {
         implies={"teacher": {"anchors": "kept"}},
     ),
     "function_matching": Entry(
-        KD,
+        _KD,
         "Knowledge distillation: A good teacher is patient and consistent",
         2022,
         "procedure",
@@ -38,7 +39,7 @@ PROCEDURES: dict[str, Entry] = {
         implies={"inputs": {"name": "function_matching"}},
     ),
     "kd_plus": Entry(
-        KD,
+        _KD,
         "Can Students Outperform Teachers in Knowledge Distillation based Model Compression?",
         2021,
         "procedure",
@@ -47,7 +48,7 @@ PROCEDURES: dict[str, Entry] = {
         implies={"inputs": {"name": "kd_plus"}},
     ),
     "pe_bkd": Entry(
-        KD,
+        _KD,
         "Personalized Education: Blind Knowledge Distillation",
         2022,
         "procedure",
@@ -56,7 +57,7 @@ PROCEDURES: dict[str, Entry] = {
         implies={"inputs": {"name": "kd_plus", "search": True}},
     ),
     "dot": Entry(
-        KD,
+        _KD,
         "DOT: A Distillation-Oriented Trainer",
         2023,
         "procedure",

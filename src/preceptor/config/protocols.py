@@ -9,10 +9,12 @@ random weights want more epochs and a higher rate.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from preceptor.config.sections import AnyRecipe
-from preceptor.data import Data
+
+if TYPE_CHECKING:
+    from preceptor.data import Data
 
 __all__ = ["GENTLE", "PROTOCOLS", "Protocol", "fill"]
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
+from preceptor.config.objective import build_sum, unlikely
 from preceptor.config.plan import make_plan
 from preceptor.config.protocols import fill
 from preceptor.config.sections import AnyRecipe, InputsSection, ObjectiveSection, StudentInputs
-from preceptor.config.terms import build_sum, resolve_terms, unlikely
+from preceptor.config.terms import resolve_terms
 from preceptor.data import POLICIES, Data, PlainInputs, Policy
 from preceptor.errors import UsageError
 from preceptor.messages import did_you_mean, first_few
@@ -99,7 +100,7 @@ def make_policy(section: InputsSection) -> tuple[InputsSection, Policy]:
     """
     if section.name not in POLICIES:
         raise UsageError(f"inputs: unknown name {section.name!r}{did_you_mean(section.name, POLICIES)}")
-    kind = POLICIES[section.name]
+    kind = POLICIES[section.name].load()
     hyperparameters = check_hyperparameters(kind, section.hyperparameters, "inputs")
     try:
         return InputsSection(name=section.name, **hyperparameters), kind(**hyperparameters)

@@ -10,10 +10,9 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, ConfigDict, Field
 
-from preceptor.distributed import Sharding
 from preceptor.signature import Settings
-from preceptor.training import Averaging, EngineName, OptimizerSettings, Precision, RateSchedule
-from preceptor.types import ClassSelection
+from preceptor.training.settings import Averaging, EngineName, OptimizerSettings, Precision, RateSchedule
+from preceptor.types import ClassSelection, Sharding
 
 __all__ = [
     "PROTOCOL_KEYS",

@@ -16,18 +16,16 @@ from preceptor.config.procedures import PROCEDURES
 from preceptor.config.sections import ObjectiveSection
 from preceptor.errors import UsageError
 from preceptor.messages import did_you_mean
-from preceptor.objectives.base import Objective
 from preceptor.objectives.distill import METHODS
 from preceptor.objectives.entry import Entry
-from preceptor.objectives.schedules import SCHEDULES, Schedule
+from preceptor.objectives.schedules import SCHEDULES, Schedule, Weight
 from preceptor.objectives.teacher import OBJECTIVES, SUMS
-from preceptor.objectives.weighted import Sum, Weight
 from preceptor.signature import check_hyperparameters, default_hyperparameters
 
-__all__ = ["build_sum", "name_of", "resolve_terms", "unlikely"]
+__all__ = ["TERMS", "make_weight", "name_of", "resolve_terms", "stated_terms"]
 
 _NUMBER = TypeAdapter(float)
-_ALL: Mapping[str, Entry] = {**OBJECTIVES, **METHODS, **PROCEDURES}
+TERMS: Mapping[str, Entry] = {**OBJECTIVES, **METHODS, **PROCEDURES}
 
 
 def resolve_terms(section: ObjectiveSection, where: str, *, has_teacher: bool) -> dict[str, dict[str, Any]]:
@@ -41,10 +39,26 @@ def resolve_terms(section: ObjectiveSection, where: str, *, has_teacher: bool) -
     Raises:
         UsageError: for an unknown name, hyperparameter or term, or a wrong value.
     """
-    entries = _ALL if has_teacher else OBJECTIVES
+    terms = stated_terms(section, where, has_teacher=has_teacher)
+    entries = TERMS if has_teacher else OBJECTIVES
+    return {name: _resolve_term(name, settings, where, entries) for name, settings in terms.items()}
+
+
+def stated_terms(section: ObjectiveSection, where: str, *, has_teacher: bool) -> dict[str, dict[str, Any]]:
+    """Return the terms of a section, each with its name and what was set of it; no objective's module is imported.
+
+    Args:
+        section: as for `resolve_terms`, and so are the others.
+        where: of it.
+        has_teacher: of the run.
+
+    Raises:
+        UsageError: for the name of no objective, or a key of the section that is none of a term.
+    """
+    entries = TERMS if has_teacher else OBJECTIVES
     terms = _named(section.name, where, entries, has_teacher=has_teacher)
     main = section.name if section.name in terms else None
-    own = {"weight", *default_hyperparameters(entries[main].objective)} if main else set()
+    own = {"weight", *default_hyperparameters(entries[main].source)} if main else set()
     for key, value in section.hyperparameters.items():
         if key in own and main is not None:
             terms[main][key] = value
@@ -55,96 +69,15 @@ def resolve_terms(section: ObjectiveSection, where: str, *, has_teacher: bool) -
             raise UsageError(f"{where}.{key}: unknown key{did_you_mean(key, [*sorted(own), *terms, *entries])}")
     if not terms:
         raise UsageError(f"{where}: names no objective and no term")
-    return {name: _resolve_term(name, settings, where, entries) for name, settings in terms.items()}
+    return terms
 
 
-def build_sum(terms: Mapping[str, Mapping[str, Any]]) -> Sum:
-    """Return the objective that resolved terms describe.
+def make_weight(value: object, where: str) -> Weight:
+    """Return a weight: a number, or a schedule from its plain values.
 
-    A term with the constant weight 0 is left out, unless it has a stage of its own before the run.
+    Raises:
+        UsageError: for anything else.
     """
-    built: dict[str, tuple[Weight, Objective]] = {}
-    for name, settings in terms.items():
-        weight = _weight(settings["weight"], name)
-        hyperparameters = {key: value for key, value in settings.items() if key not in {"name", "weight"}}
-        try:
-            objective = _ALL[settings["name"]].objective(**hyperparameters)
-        except ValueError as error:
-            raise UsageError(f"{name}: {error}") from error
-        if weight != 0.0 or hyperparameters.get("stage_epochs", 0):
-            built[name] = (weight, objective)
-        elif "stage_epochs" in hyperparameters:
-            raise UsageError(f"{name}: with weight 0 and stage_epochs 0 nothing is left of it; give it a weight")
-    if all(weight == 0.0 for weight, _ in built.values()):
-        raise UsageError(f"every term has weight 0: {', '.join(terms)}")
-    return Sum(**built)
-
-
-def name_of(section: ObjectiveSection) -> str:
-    """Return what a section is called: the name of its objective or, of a sum without a name, those of its terms.
-
-    Example:
-        >>> name_of(ObjectiveSection(brier={"weight": 1}, lipschitz={"weight": 1e-5}))
-        'brier+lipschitz'
-    """
-    return section.name or "+".join(section.hyperparameters) or "none"
-
-
-def unlikely(objective: Sum, *, has_teacher: bool) -> tuple[str, ...]:
-    """Return a warning for each setting that is hardly intended: a teacher that no term reads, a loss that is maximised.
-
-    Args:
-        objective: of the run.
-        has_teacher: whether the run has one.
-    """
-    lines = []
-    if has_teacher and not any(term.uses_teacher for _, term in objective.named_terms()):
-        lines.append(
-            f"warning: no term looks at the teacher ({', '.join(objective.weight_of)}): labels alone are learnt"
-        )
-    for name, term in objective.named_terms():
-        weight = objective.weight_of[name]
-        peak = weight.peak if isinstance(weight, Schedule) else weight
-        is_intended = any(type(term) is entry.objective and _is_below(entry.weight) for entry in _ALL.values())
-        if peak < 0 and not is_intended:
-            lines.append(f"warning: term {name} has weight {peak:g}: it is made as large as can be, not small")
-    return tuple(lines)
-
-
-def _is_below(weight: Weight) -> bool:
-    return isinstance(weight, float) and weight < 0
-
-
-def _named(
-    name: str | None, where: str, entries: Mapping[str, Entry], *, has_teacher: bool
-) -> dict[str, dict[str, Any]]:
-    if name is None:
-        return {}
-    if name in SUMS:
-        return {term: {"name": term, "weight": _plain(weight)} for term, weight in SUMS[name].items()}
-    if name in entries:
-        entry = entries[name]
-        weights = {**entry.companions, name: entry.weight}
-        return {term: {"name": term, "weight": _plain(weight)} for term, weight in weights.items()}
-    if name in _ALL and not has_teacher:
-        raise UsageError(f"{where}: {name} learns from a teacher; use it as method=... of preceptor distill")
-    raise UsageError(f"{where}: unknown name {name!r}{did_you_mean(name, [*entries, *SUMS])}")
-
-
-def _resolve_term(name: str, settings: dict[str, Any], where: str, entries: Mapping[str, Entry]) -> dict[str, Any]:
-    key = settings.pop("name")
-    if key not in entries:
-        raise UsageError(f"{where}.{name}.name: unknown name {key!r}{did_you_mean(str(key), entries)}")
-    weight = _plain(_weight(settings.pop("weight", _plain(entries[key].weight)), f"{where}.{name}"))
-    hyperparameters = {**entries[key].hyperparameters, **settings}
-    return {
-        "name": key,
-        "weight": weight,
-        **check_hyperparameters(entries[key].objective, hyperparameters, f"{where}.{name}"),
-    }
-
-
-def _weight(value: object, where: str) -> Weight:
     if isinstance(value, Mapping):
         settings = dict(value)
         shape = settings.pop("schedule", None)
@@ -160,6 +93,45 @@ def _weight(value: object, where: str) -> Weight:
         return _NUMBER.validate_python(None if isinstance(value, bool) else value)
     except ValidationError as error:
         raise UsageError(f"{where}.weight: expected a number or a schedule, got {value!r}") from error
+
+
+def name_of(section: ObjectiveSection) -> str:
+    """Return what a section is called: the name of its objective or, of a sum without a name, those of its terms.
+
+    Example:
+        >>> name_of(ObjectiveSection(brier={"weight": 1}, lipschitz={"weight": 1e-5}))
+        'brier+lipschitz'
+    """
+    return section.name or "+".join(section.hyperparameters) or "none"
+
+
+def _named(
+    name: str | None, where: str, entries: Mapping[str, Entry], *, has_teacher: bool
+) -> dict[str, dict[str, Any]]:
+    if name is None:
+        return {}
+    if name in SUMS:
+        return {term: {"name": term, "weight": _plain(weight)} for term, weight in SUMS[name].items()}
+    if name in entries:
+        entry = entries[name]
+        weights = {**entry.companions, name: entry.weight}
+        return {term: {"name": term, "weight": _plain(weight)} for term, weight in weights.items()}
+    if name in TERMS and not has_teacher:
+        raise UsageError(f"{where}: {name} learns from a teacher; use it as method=... of preceptor distill")
+    raise UsageError(f"{where}: unknown name {name!r}{did_you_mean(name, [*entries, *SUMS])}")
+
+
+def _resolve_term(name: str, settings: dict[str, Any], where: str, entries: Mapping[str, Entry]) -> dict[str, Any]:
+    key = settings.pop("name")
+    if key not in entries:
+        raise UsageError(f"{where}.{name}.name: unknown name {key!r}{did_you_mean(str(key), entries)}")
+    weight = _plain(make_weight(settings.pop("weight", _plain(entries[key].weight)), f"{where}.{name}"))
+    hyperparameters = {**entries[key].hyperparameters, **settings}
+    return {
+        "name": key,
+        "weight": weight,
+        **check_hyperparameters(entries[key].objective, hyperparameters, f"{where}.{name}"),
+    }
 
 
 def _plain(weight: Weight) -> float | dict[str, Any]:

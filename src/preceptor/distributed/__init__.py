@@ -2,6 +2,5 @@
 
 from preceptor.distributed.gather import gather_batch, gather_step
 from preceptor.distributed.processes import ONE_PROCESS, Processes, join_processes
-from preceptor.distributed.sharding import Sharding
 
-__all__ = ["ONE_PROCESS", "Processes", "Sharding", "gather_batch", "gather_step", "join_processes"]
+__all__ = ["ONE_PROCESS", "Processes", "gather_batch", "gather_step", "join_processes"]

@@ -7,7 +7,7 @@ Source: Zhao et al., "PyTorch FSDP: Experiences on Scaling Fully Sharded Data Pa
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -16,7 +16,6 @@ from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 from preceptor.distributed.dtensors import full_tensor, is_sharded
 
 __all__ = [
-    "Sharding",
     "clip_gradients",
     "full_state",
     "load_full",
@@ -25,7 +24,6 @@ __all__ = [
     "shard_like",
 ]
 
-Sharding = Literal["none", "teacher", "all"]
 _BLOCK = 2**20  # parameters from which a block is gathered by itself
 
 

@@ -1,20 +1,28 @@
 """Networks by name: the CIFAR zoo under the names the field shares, and those of other libraries; any with named features."""
 
-from preceptor.models.adapters.adapted import Adapted, adapt
-from preceptor.models.adapters.by_name import PREFIXES, make
-from preceptor.models.adapters.class_names import class_names_of, rename_config
-from preceptor.models.adapters.heads import heads_in_training
-from preceptor.models.adapters.input_adapter import DataSpec
-from preceptor.models.adapters.reused_classifier import ReusedClassifier, ReuseSpec, wrap_as_stated
-from preceptor.models.adapters.selected_classes import SelectedClasses
-from preceptor.models.adapters.text import TextClassifier, random_texts
-from preceptor.models.features.classifier import find_classifier
-from preceptor.models.features.layout import as_map
-from preceptor.models.features.observed import FeatureNetwork, Observed, feature_names, logits_of, observe
-from preceptor.models.folding import folded
-from preceptor.models.metadata import METADATA_KEY, ModelMetadata, Normalise, Output, read_model_metadata
-from preceptor.models.weights import load_weights, read_metadata, save_weights
-from preceptor.models.zoo.registry import create, hyperparameters, names, parameter_count
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from preceptor.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from preceptor.models.adapters.adapted import Adapted, adapt
+    from preceptor.models.adapters.by_name import make
+    from preceptor.models.adapters.class_names import class_names_of, rename_config
+    from preceptor.models.adapters.heads import heads_in_training
+    from preceptor.models.adapters.input_adapter import DataSpec
+    from preceptor.models.adapters.reused_classifier import ReusedClassifier, ReuseSpec, wrap_as_stated
+    from preceptor.models.adapters.selected_classes import SelectedClasses
+    from preceptor.models.adapters.text import TextClassifier, random_texts
+    from preceptor.models.features.classifier import find_classifier
+    from preceptor.models.features.layout import as_map
+    from preceptor.models.features.observed import FeatureNetwork, Observed, feature_names, logits_of, observe
+    from preceptor.models.folding import folded
+    from preceptor.models.metadata import METADATA_KEY, ModelMetadata, Normalise, Output, read_model_metadata
+    from preceptor.models.registry import PREFIXES, hyperparameters, names
+    from preceptor.models.weights import load_weights, read_metadata, save_weights
+    from preceptor.models.zoo.create import create
 
 __all__ = [
     "METADATA_KEY",
@@ -44,7 +52,6 @@ __all__ = [
     "make",
     "names",
     "observe",
-    "parameter_count",
     "random_texts",
     "read_metadata",
     "read_model_metadata",
@@ -52,3 +59,5 @@ __all__ = [
     "save_weights",
     "wrap_as_stated",
 ]
+
+__getattr__, __dir__ = lazy_names(__name__)

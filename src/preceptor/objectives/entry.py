@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from preceptor.objectives.base import Objective
-from preceptor.objectives.weighted import Weight
+from preceptor.lazy import LazyImport
+from preceptor.objectives.schedules import Weight
 
 __all__ = ["Entry"]
 
@@ -17,7 +17,7 @@ class Entry:
     """One objective that a recipe can name.
 
     Attributes:
-        objective: the class; its constructor is its configuration.
+        source: where its class is; the constructor is its configuration.
         paper: short title, or what the loss is called.
         year: of publication.
         kind: what it looks at.
@@ -28,7 +28,7 @@ class Entry:
         needs: dotted keys of the recipe that must be set, each with a description of the value.
     """
 
-    objective: type[Objective]
+    source: LazyImport[Any]
     paper: str
     year: int
     kind: Literal["labels", "weights", "memory", "logits", "embedding", "maps", "self-supervised", "procedure"]
@@ -37,3 +37,9 @@ class Entry:
     hyperparameters: Mapping[str, Any] = field(default_factory=dict)
     implies: Mapping[str, Any] = field(default_factory=dict)
     needs: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def objective(self) -> type[Any]:
+        """The class, imported."""
+        kind: type[Any] = self.source.load()
+        return kind

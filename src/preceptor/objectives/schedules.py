@@ -22,6 +22,7 @@ __all__ = [
     "Schedule",
     "StepAt",
     "WarmUp",
+    "Weight",
     "in_epochs",
 ]
 
@@ -151,6 +152,7 @@ def _ramp(progress: float, start: float, end: float) -> float:
     return min(max((progress - start) / (end - start), 0.0), 1.0)
 
 
+Weight = float | Schedule
 SCHEDULES: dict[str, type[Schedule]] = {
     "constant": Constant,
     "linear": Linear,

@@ -8,12 +8,10 @@ from torch import Tensor, nn
 
 from preceptor.objectives.base import BuildContext, FeatureShapes, Objective, Taps
 from preceptor.objectives.one_vs_rest import one_vs_rest_context, one_vs_rest_rows, one_vs_rest_step
-from preceptor.objectives.schedules import Schedule
+from preceptor.objectives.schedules import Schedule, Weight
 from preceptor.types import Batch, Progress, Step, Task
 
-__all__ = ["Sum", "Weight", "renormalise", "total", "weighted_sum"]
-
-Weight = float | Schedule
+__all__ = ["Sum", "renormalise", "total", "weighted_sum"]
 
 
 class Sum(Objective):

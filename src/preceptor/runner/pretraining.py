@@ -25,6 +25,7 @@ from preceptor.training import (
     RunFiles,
     TrainState,
     fit,
+    make_optimizer,
     restore,
 )
 from preceptor.types import Progress, Step
@@ -69,7 +70,7 @@ def pretrain(
         )
         stage_folder = folder.stage(name)
         files = RunFiles(stage_folder.checkpoints, stage_folder.metrics_log(writes=engine.processes.is_first))
-        optimizer = settings.make(learner if stage.trains == "network" else objective)
+        optimizer = make_optimizer(settings, learner if stage.trains == "network" else objective)
         state = TrainState(learner, optimizer, plan, loader.num_batches, engine.processes)
         if recipe.resume:
             restore(state, files)

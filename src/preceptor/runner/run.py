@@ -32,7 +32,7 @@ from preceptor.runner.progress import Display, TensorBoard, choose_display
 from preceptor.runner.result import Result
 from preceptor.runner.score import score
 from preceptor.runner.teacher_check import measure_teachers
-from preceptor.training import Callback, FitResult, RunFiles, TrainState, choose_engine, fit, restore
+from preceptor.training import Callback, FitResult, RunFiles, TrainState, choose_engine, fit, make_optimizer, restore
 from preceptor.training.callbacks import FaintTerms, NearChance, RegionSearches, SlowFirstStep
 
 __all__ = ["run"]
@@ -146,7 +146,7 @@ def _fit(
             return score(learner.network, data.validation, data, engine, rows, workers=recipe.workers)[0].as_dict()
 
         guard = guarded(evaluate, learner.objective)
-        optimizer = recipe.optim.make(learner)
+        optimizer = make_optimizer(recipe.optim, learner)
         state = TrainState(learner, optimizer, plan, batches.num_batches, engine.processes)
         if recipe.resume:
             restore(state, files, callbacks)

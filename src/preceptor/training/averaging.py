@@ -7,56 +7,22 @@ whose decay rises to its value as in TensorFlow's ExponentialMovingAverage, so t
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Annotated, Literal
 
 import torch
-from pydantic import Field
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim.swa_utils import get_ema_multi_avg_fn, get_swa_multi_avg_fn, update_bn
 
 from preceptor.distributed.sharding import local_shard, shard_like
-from preceptor.signature import Settings
 from preceptor.training.engine import Engine
 from preceptor.training.progress import TrainProgress
+from preceptor.training.settings import Averaging
 from preceptor.types import Batch
 
-__all__ = ["Average", "Averaging", "AveragingName"]
+__all__ = ["Average"]
 
-AveragingName = Literal["none", "swa", "ema"]
 _COUNT = ":count"  # no parameter has such a name
-
-
-class Averaging(Settings):
-    """The weights of the result as an average of those that the run passes through."""
-
-    name: Annotated[AveragingName, Field(description="none, swa (mean over epochs) or ema (decaying, over steps)")] = (
-        "none"
-    )
-    start: Annotated[float, Field(ge=0, description="the first epoch that counts; below 1: share of the run")] = 0.625
-    decay: Annotated[
-        float, Field(ge=0, lt=1, description="of ema: what is kept of the average at each step, at most")
-    ] = 0.999
-
-    def first_epoch(self, epochs: int) -> int:
-        """Return the first epoch that counts in a run of so many.
-
-        Example:
-            >>> Averaging(name="swa").first_epoch(240), Averaging(name="swa", start=3).first_epoch(240)
-            (150, 3)
-        """
-        return max(1, round(self.start * epochs) if self.start < 1 else math.ceil(self.start))
-
-    def decay_after(self, count: int) -> float:
-        """Return what ema keeps of an average of so many weights: at first little, so that the earliest are forgotten.
-
-        Example:
-            >>> [round(Averaging(decay=0.9).decay_after(count), 3) for count in (1, 10, 90)]
-            [0.182, 0.55, 0.9]
-        """
-        return min(self.decay, (1 + count) / (10 + count))
 
 
 class Average:

@@ -12,17 +12,16 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from preceptor.distributed.processes import Processes, join_processes
-from preceptor.distributed.sharding import Sharding, shard
+from preceptor.distributed.sharding import shard
 from preceptor.errors import UsageError
 from preceptor.messages import unheard
 from preceptor.models import Observed, folded, observe
-from preceptor.types import Outputs
+from preceptor.training.settings import EngineName, Precision
+from preceptor.types import Outputs, Sharding
 
-__all__ = ["Engine", "EngineName", "Forward", "Precision", "choose_engine", "forward_flops", "strides_over_one_pixel"]
+__all__ = ["Engine", "Forward", "choose_engine", "forward_flops", "strides_over_one_pixel"]
 
 Module = TypeVar("Module", bound=nn.Module)
-Precision = Literal["auto", "fp32", "bf16"]
-EngineName = Literal["auto", "fast", "plain"]
 Forward = Callable[[Tensor], Outputs]
 
 # What a machine does a second without compilation, to within a factor of a few: it decides which runs are compiled.

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from preceptor.training.averaging import Averaging
 from preceptor.training.optimizers.optim import LearningRate
 from preceptor.training.selection import Selection
+from preceptor.training.settings import Averaging
 
 __all__ = ["Plan"]
 

@@ -7,7 +7,8 @@ import pytest
 import torch
 from torch import nn
 
-from preceptor.training.optimizers.optim import LearningRate, OptimizerSettings, RateSchedule
+from preceptor.training.optimizers.optim import LearningRate, make_optimizer
+from preceptor.training.settings import OptimizerSettings, RateSchedule
 from preceptor.types import Progress
 
 
@@ -56,14 +57,16 @@ def test_warm_up_is_linear() -> None:
 @pytest.mark.parametrize(("decay_all", "groups"), [(True, [6]), (False, [2, 4])])
 def test_norms_and_biases_can_be_spared_weight_decay(decay_all: bool, groups: list[int]) -> None:
     network = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.Linear(4, 2))
-    optimizer = OptimizerSettings(lr=0.1, weight_decay=0.5, decay_norms_and_biases=decay_all).make(network).inner
+    optimizer = make_optimizer(
+        OptimizerSettings(lr=0.1, weight_decay=0.5, decay_norms_and_biases=decay_all), network
+    ).inner
     assert [len(group["params"]) for group in optimizer.param_groups] == groups
     assert [group["weight_decay"] for group in optimizer.param_groups] == ([0.5] if decay_all else [0.5, 0.0])
 
 
 def test_adamw_is_torchs() -> None:
     network = nn.Linear(3, 2)
-    optimizer = OptimizerSettings(name="adamw", lr=1e-3, weight_decay=0.1).make(network).inner
+    optimizer = make_optimizer(OptimizerSettings(name="adamw", lr=1e-3, weight_decay=0.1), network).inner
     assert isinstance(optimizer, torch.optim.AdamW)
 
 
@@ -73,7 +76,7 @@ def test_sgd_takes_a_gradient_that_first_comes_after_others(nesterov: bool) -> N
     first, second = nn.Linear(3, 3), nn.Linear(3, 3)
     both = nn.ModuleList([first, second])
     twins = copy.deepcopy(both)
-    optimizer = OptimizerSettings(lr=0.1, weight_decay=0.1, nesterov=nesterov).make(both)
+    optimizer = make_optimizer(OptimizerSettings(lr=0.1, weight_decay=0.1, nesterov=nesterov), both)
     plain = torch.optim.SGD(
         twins.parameters(), lr=0.1, momentum=0.9, weight_decay=0.1, nesterov=nesterov, foreach=False
     )

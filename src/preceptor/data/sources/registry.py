@@ -2,153 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
-from dataclasses import replace
-from os import PathLike
-from typing import Any
+from typing import TYPE_CHECKING
 
-import numpy as np
-from torch import Tensor
-from torch.utils.data import Dataset
+from preceptor.lazy import LazyImport
 
-from preceptor.data.assemble import assemble
-from preceptor.data.dataset import Data, Source
-from preceptor.data.images.images import PHOTOGRAPHS
-from preceptor.data.sources.arrays import Pair, npz, source_of
-from preceptor.data.sources.cifar import cifar10, cifar100
-from preceptor.data.sources.digits import ambiguous_digits, digits
-from preceptor.data.sources.folders import folder
-from preceptor.data.sources.gaussian import gaussian
-from preceptor.data.sources.hf_data import hf
-from preceptor.data.sources.mixed_features import mixed_features
-from preceptor.data.sources.shards import wds
-from preceptor.data.sources.table_fit import TableFit
-from preceptor.data.sources.tables import table
-from preceptor.data.sources.texts import text
-from preceptor.errors import UsageError
-from preceptor.messages import did_you_mean
-from preceptor.signature import check_hyperparameters, default_hyperparameters
-from preceptor.types import Preprocessing
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
-__all__ = ["SOURCES", "from_objects", "load", "names"]
+    from preceptor.data.dataset import Source
 
-SOURCES: dict[str, Callable[..., Source]] = {
-    "digits": digits,
-    "ambiguous_digits": ambiguous_digits,
-    "gaussian": gaussian,
-    "mixed_features": mixed_features,
-    "cifar10": cifar10,
-    "cifar100": cifar100,
-    "folder": folder,
-    "npz": npz,
-    "table": table,
-    "hf": hf,
-    "wds": wds,
-    "text": text,
+__all__ = ["SOURCES", "names"]
+
+SOURCES: dict[str, LazyImport[Callable[..., Source]]] = {
+    "digits": LazyImport("preceptor.data.sources.digits:digits"),
+    "ambiguous_digits": LazyImport("preceptor.data.sources.digits:ambiguous_digits"),
+    "gaussian": LazyImport("preceptor.data.sources.gaussian:gaussian"),
+    "mixed_features": LazyImport("preceptor.data.sources.mixed_features:mixed_features"),
+    "cifar10": LazyImport("preceptor.data.sources.cifar:cifar10"),
+    "cifar100": LazyImport("preceptor.data.sources.cifar:cifar100"),
+    "folder": LazyImport("preceptor.data.sources.folders:folder"),
+    "npz": LazyImport("preceptor.data.sources.arrays:npz"),
+    "table": LazyImport("preceptor.data.sources.tables:table"),
+    "hf": LazyImport("preceptor.data.sources.hf_data:hf"),
+    "wds": LazyImport("preceptor.data.sources.shards:wds"),
+    "text": LazyImport("preceptor.data.sources.texts:text"),
 }
-
-
-def load(
-    name: str,
-    *,
-    validation: float | None = None,
-    limit: int | None = None,
-    test_limit: int | None = None,
-    split_seed: int = 0,
-    labelled_fraction: float | None = None,
-    options: Mapping[str, Any] | None = None,
-    fit: TableFit | None = None,
-    preprocessing: Preprocessing | None = None,
-    trained_on: Collection[str] | None = None,
-) -> Data:
-    """Return a data set by name, cut into train, validation and test.
-
-    Args:
-        name: one of `names()`; `folder:PATH`, `npz:PATH`, ... are short for their option `path`.
-        validation: share of train to hold out, stratified; None: the source's own share.
-        limit: train on this many samples.
-        test_limit: validate and test on at most this many.
-        split_seed: of all these choices.
-        labelled_fraction: share of the training samples whose labels are known; the others become `Data.pool`.
-        options: of the source.
-        fit: default of the option `fit`, for a source that has it.
-        preprocessing: of a network; default of the options `size`, `centre` and `in_memory`, for a source that has them, so
-            that the network sees images as in training.
-        trained_on: as for `assemble`.
-
-    Raises:
-        UsageError: for an unknown name or option, and for anything wrong with the files.
-
-    Example:
-        >>> data = load("digits", limit=100)
-        >>> len(data.train), data.num_classes, data.input_shape
-        (100, 10, (1, 8, 8))
-    """
-    kind, colon, path = name.partition(":")
-    if kind not in SOURCES:
-        raise UsageError(f"data: unknown name {name!r}{did_you_mean(kind, SOURCES)}")
-    if colon and not path:
-        raise UsageError(f"data: {name!r} names no path; write {kind}:PATH")
-    make = SOURCES[kind]
-    own = default_hyperparameters(make)
-    fitted = {"fit": fit.as_dict()} if fit is not None and "fit" in own else {}
-    cropped = _crop(preprocessing) if preprocessing is not None and {"size", "centre"} <= set(own) else {}
-    added = {key: value for key, value in cropped.items() if (options or {}).get(key) is None}
-    values = {**fitted, **(options or {}), **added, **({"path": path} if colon else {})}
-    plain = {key: _plain(value) for key, value in values.items()}
-    # a column or a folder may be called 5
-    checked = check_hyperparameters(make, plain, "data", numbers_as_text=True)
-    source = make(**checked)
-    if added and source.preprocessing.channels is not None:
-        words = ", ".join(f"data.{key}={value}".lower() for key, value in added.items())
-        source = replace(source, notes=(*source.notes, f"{words}, as the network was trained"))
-    return assemble(
-        source,
-        validation=validation,
-        limit=limit,
-        test_limit=test_limit,
-        split_seed=split_seed,
-        labelled_fraction=labelled_fraction,
-        trained_on=trained_on,
-    )
-
-
-def from_objects(
-    samples: Dataset[Any] | Pair | Mapping[str, Any],
-    *,
-    validation: float | None = None,
-    limit: int | None = None,
-    split_seed: int = 0,
-    trained_on: Collection[str] | None = None,
-    normalise: bool | None = None,
-) -> Data:
-    """Return a data set from Python objects: see `source_of` for these and `normalise`, `load` for the rest."""
-    return assemble(
-        source_of(samples, normalise=normalise),
-        validation=validation,
-        limit=limit,
-        test_limit=None,
-        split_seed=split_seed,
-        trained_on=trained_on,
-    )
-
-
-def _crop(preprocessing: Preprocessing) -> dict[str, Any]:
-    """Return the options that make images what a network was trained on; an oblong size has none."""
-    if preprocessing.size is None or len(set(preprocessing.size)) > 1:
-        return {}
-    was_in_memory = preprocessing.mean != PHOTOGRAPHS[0]  # then by their own mean; so the same images are known again
-    options = {"size": preprocessing.size[0], "centre": preprocessing.centre}
-    return {**options, "in_memory": True} if was_in_memory else options
-
-
-def _plain(value: Any) -> Any:
-    """Return an array as a list and a path as text, as they would come from a configuration."""
-    if isinstance(value, np.ndarray | np.generic | Tensor):
-        return value.tolist()
-    return str(value) if isinstance(value, PathLike) else value
 
 
 def names() -> dict[str, str]:
     """Return each source's name and the first line of its description."""
-    return {name: (make.__doc__ or "").strip().splitlines()[0] for name, make in SOURCES.items()}
+    return {name: source.doc().splitlines()[0] for name, source in SOURCES.items()}

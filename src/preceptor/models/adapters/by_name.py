@@ -11,9 +11,10 @@ from preceptor.errors import UsageError
 from preceptor.models.adapters import by_path, hf_models, timm_models, torchvision_models
 from preceptor.models.adapters.input_adapter import DataSpec
 from preceptor.models.adapters.reused_classifier import without_wrappers, wrap_as_stated
-from preceptor.models.zoo import registry as zoo
+from preceptor.models.registry import PREFIXES, ZOO
+from preceptor.models.zoo.create import create
 
-__all__ = ["PREFIXES", "make"]
+__all__ = ["make"]
 
 
 class _Make(Protocol):
@@ -26,14 +27,6 @@ _LIBRARIES: dict[str, _Make] = {
     "timm": timm_models.make,
     "torchvision": torchvision_models.make,
     "hf": hf_models.make,
-}
-
-PREFIXES = {
-    "timm:NAME": "any network of timm (extra vision)",
-    "torchvision:NAME": "any network of torchvision (extra vision)",
-    "hf:PLACE": "a classifier of transformers, for images or for data=text:...: a folder, a config.json, a name in the hub's "
-    "cache (extra hf)",
-    "PKG.MODULE:FACTORY": "any importable callable that returns a torch.nn.Module",
 }
 
 
@@ -63,12 +56,12 @@ def make(
 
 def _make(name: str, data_spec: DataSpec, options: Mapping[str, Any], *, loads_weights: bool) -> nn.Module:
     kind, colon, rest = name.partition(":")
-    if not colon and name in zoo.ZOO and data_spec.vocabulary is not None:
+    if not colon and name in ZOO and data_spec.vocabulary is not None:
         raise UsageError(
             f"model: {name} cannot read texts, whose tokens are numbers without an order; hf:FOLDER or PKG.MODULE:FACTORY can"
         )
     if not colon:
-        return zoo.create(name, num_classes=data_spec.num_classes, input_shape=data_spec.shape, options=options)
+        return create(name, num_classes=data_spec.num_classes, input_shape=data_spec.shape, options=options)
     if not kind or not rest:
         raise UsageError(f"model: {name!r} names no network; there are {', '.join(PREFIXES)}")
     if kind in _LIBRARIES:

@@ -2,39 +2,43 @@
 
 from __future__ import annotations
 
-from preceptor.objectives.distill.ab import AB, ab_loss
-from preceptor.objectives.distill.at import AT, at_loss
-from preceptor.objectives.distill.cc import CC, cc_loss
-from preceptor.objectives.distill.crd import CRD, crd_loss
-from preceptor.objectives.distill.ctkd import CTKD, ctkd_loss
-from preceptor.objectives.distill.dist import DIST, dist_loss
-from preceptor.objectives.distill.dkd import DKD, dkd_loss
-from preceptor.objectives.distill.ensemble import Ensemble, ensemble_loss
-from preceptor.objectives.distill.fitnet import FitNet, fitnet_loss
-from preceptor.objectives.distill.fsp import FSP, fsp_loss
-from preceptor.objectives.distill.ft import FT, ft_loss
-from preceptor.objectives.distill.hsakd import HSAKD, hsakd_loss
-from preceptor.objectives.distill.ickd import ICKD, ickd_loss
-from preceptor.objectives.distill.kd import KD, kd_loss
-from preceptor.objectives.distill.kdsvd import KDSVD, kdsvd_loss
-from preceptor.objectives.distill.logit_std import LogitStd, logit_std_loss
-from preceptor.objectives.distill.mlkd import MLKD, mlkd_loss
-from preceptor.objectives.distill.nkd import NKD, nkd_loss
-from preceptor.objectives.distill.nst import NST, nst_loss
-from preceptor.objectives.distill.ofd import OFD, ofd_loss
-from preceptor.objectives.distill.pkt import PKT, pkt_loss
-from preceptor.objectives.distill.reviewkd import ReviewKD, reviewkd_loss
-from preceptor.objectives.distill.rkd import RKD, rkd_loss
-from preceptor.objectives.distill.semckd import SemCKD, semckd_loss
-from preceptor.objectives.distill.simkd import SimKD, simkd_loss
-from preceptor.objectives.distill.sp import SP, sp_loss
-from preceptor.objectives.distill.srrl import SRRL, srrl_loss
-from preceptor.objectives.distill.sskd import SSKD, sskd_loss
-from preceptor.objectives.distill.vid import VID, vid_loss
-from preceptor.objectives.distill.wsld import WSLD, wsld_loss
+from typing import TYPE_CHECKING, Any
+
+from preceptor.lazy import LazyImport, lazy_names
 from preceptor.objectives.entry import Entry
-from preceptor.objectives.schedules import WarmUp
-from preceptor.objectives.weighted import Weight
+from preceptor.objectives.schedules import WarmUp, Weight
+
+if TYPE_CHECKING:
+    from preceptor.objectives.distill.ab import AB, ab_loss
+    from preceptor.objectives.distill.at import AT, at_loss
+    from preceptor.objectives.distill.cc import CC, cc_loss
+    from preceptor.objectives.distill.crd import CRD, crd_loss
+    from preceptor.objectives.distill.ctkd import CTKD, ctkd_loss
+    from preceptor.objectives.distill.dist import DIST, dist_loss
+    from preceptor.objectives.distill.dkd import DKD, dkd_loss
+    from preceptor.objectives.distill.ensemble import Ensemble, ensemble_loss
+    from preceptor.objectives.distill.fitnet import FitNet, fitnet_loss
+    from preceptor.objectives.distill.fsp import FSP, fsp_loss
+    from preceptor.objectives.distill.ft import FT, ft_loss
+    from preceptor.objectives.distill.hsakd import HSAKD, hsakd_loss
+    from preceptor.objectives.distill.ickd import ICKD, ickd_loss
+    from preceptor.objectives.distill.kd import KD, kd_loss
+    from preceptor.objectives.distill.kdsvd import KDSVD, kdsvd_loss
+    from preceptor.objectives.distill.logit_std import LogitStd, logit_std_loss
+    from preceptor.objectives.distill.mlkd import MLKD, mlkd_loss
+    from preceptor.objectives.distill.nkd import NKD, nkd_loss
+    from preceptor.objectives.distill.nst import NST, nst_loss
+    from preceptor.objectives.distill.ofd import OFD, ofd_loss
+    from preceptor.objectives.distill.pkt import PKT, pkt_loss
+    from preceptor.objectives.distill.reviewkd import ReviewKD, reviewkd_loss
+    from preceptor.objectives.distill.rkd import RKD, rkd_loss
+    from preceptor.objectives.distill.semckd import SemCKD, semckd_loss
+    from preceptor.objectives.distill.simkd import SimKD, simkd_loss
+    from preceptor.objectives.distill.sp import SP, sp_loss
+    from preceptor.objectives.distill.srrl import SRRL, srrl_loss
+    from preceptor.objectives.distill.sskd import SSKD, sskd_loss
+    from preceptor.objectives.distill.vid import VID, vid_loss
+    from preceptor.objectives.distill.wsld import WSLD, wsld_loss
 
 __all__ = [
     "AB",
@@ -100,44 +104,75 @@ __all__ = [
     "wsld_loss",
 ]
 
+__getattr__, __dir__ = lazy_names(__name__)
+
+
+def _at(place: str) -> LazyImport[Any]:
+    return LazyImport(f"{__name__}.{place}")
+
+
 _LABELS: dict[str, Weight] = {"cross_entropy": 1.0}
 _KD: dict[str, Weight] = {"cross_entropy": 0.1}
 _BOTH: dict[str, Weight] = {"cross_entropy": 1.0, "kd": 1.0}
 _BLEND: dict[str, Weight] = {"cross_entropy": 0.1, "kd": 0.9}
 
 METHODS: dict[str, Entry] = {
-    "kd": Entry(KD, "Distilling the Knowledge in a Neural Network", 2015, "logits", 0.9, _KD),
-    "dkd": Entry(DKD, "Decoupled Knowledge Distillation", 2022, "logits", WarmUp(1.0), _LABELS),
-    "dist": Entry(DIST, "Knowledge Distillation from A Stronger Teacher", 2022, "logits", 2.0, _LABELS),
-    "logit_std": Entry(LogitStd, "Logit Standardization in Knowledge Distillation", 2024, "logits", 9.0, _KD),
-    "nkd": Entry(NKD, "From Knowledge Distillation to Self-Knowledge Distillation", 2023, "logits", 1.0, _LABELS),
-    "wsld": Entry(WSLD, "Rethinking Soft Labels for Knowledge Distillation", 2021, "logits", 2.25, _LABELS),
-    "mlkd": Entry(MLKD, "Multi-Level Logit Distillation", 2023, "logits", 0.9, _KD),
-    "ctkd": Entry(CTKD, "Curriculum Temperature for Knowledge Distillation", 2023, "logits", 0.9, _KD),
-    "ensemble": Entry(Ensemble, "Learning from Multiple Teacher Networks", 2017, "logits", 0.9, _KD),
-    "rkd": Entry(RKD, "Relational Knowledge Distillation", 2019, "embedding", 1.0, _LABELS),
+    "kd": Entry(_at("kd:KD"), "Distilling the Knowledge in a Neural Network", 2015, "logits", 0.9, _KD),
+    "dkd": Entry(_at("dkd:DKD"), "Decoupled Knowledge Distillation", 2022, "logits", WarmUp(1.0), _LABELS),
+    "dist": Entry(_at("dist:DIST"), "Knowledge Distillation from A Stronger Teacher", 2022, "logits", 2.0, _LABELS),
+    "logit_std": Entry(
+        _at("logit_std:LogitStd"), "Logit Standardization in Knowledge Distillation", 2024, "logits", 9.0, _KD
+    ),
+    "nkd": Entry(
+        _at("nkd:NKD"), "From Knowledge Distillation to Self-Knowledge Distillation", 2023, "logits", 1.0, _LABELS
+    ),
+    "wsld": Entry(_at("wsld:WSLD"), "Rethinking Soft Labels for Knowledge Distillation", 2021, "logits", 2.25, _LABELS),
+    "mlkd": Entry(_at("mlkd:MLKD"), "Multi-Level Logit Distillation", 2023, "logits", 0.9, _KD),
+    "ctkd": Entry(_at("ctkd:CTKD"), "Curriculum Temperature for Knowledge Distillation", 2023, "logits", 0.9, _KD),
+    "ensemble": Entry(_at("ensemble:Ensemble"), "Learning from Multiple Teacher Networks", 2017, "logits", 0.9, _KD),
+    "rkd": Entry(_at("rkd:RKD"), "Relational Knowledge Distillation", 2019, "embedding", 1.0, _LABELS),
     "pkt": Entry(
-        PKT, "Learning Deep Representations with Probabilistic Knowledge Transfer", 2018, "embedding", 30000.0, _LABELS
+        _at("pkt:PKT"),
+        "Learning Deep Representations with Probabilistic Knowledge Transfer",
+        2018,
+        "embedding",
+        30000.0,
+        _LABELS,
     ),
-    "cc": Entry(CC, "Correlation Congruence for Knowledge Distillation", 2019, "embedding", 0.02, _LABELS),
-    "crd": Entry(CRD, "Contrastive Representation Distillation", 2020, "embedding", 0.8, _LABELS),
+    "cc": Entry(_at("cc:CC"), "Correlation Congruence for Knowledge Distillation", 2019, "embedding", 0.02, _LABELS),
+    "crd": Entry(_at("crd:CRD"), "Contrastive Representation Distillation", 2020, "embedding", 0.8, _LABELS),
     "srrl": Entry(
-        SRRL, "Knowledge Distillation via Softmax Regression Representation Learning", 2021, "embedding", 1.0, _LABELS
+        _at("srrl:SRRL"),
+        "Knowledge Distillation via Softmax Regression Representation Learning",
+        2021,
+        "embedding",
+        1.0,
+        _LABELS,
     ),
-    "simkd": Entry(SimKD, "Knowledge Distillation with the Reused Teacher Classifier", 2022, "maps", 1.0),
-    "fitnet": Entry(FitNet, "FitNets: Hints for Thin Deep Nets", 2015, "maps", 100.0, _LABELS),
-    "at": Entry(AT, "Paying More Attention to Attention", 2017, "maps", 1000.0, _LABELS),
-    "sp": Entry(SP, "Similarity-Preserving Knowledge Distillation", 2019, "maps", 3000.0, _LABELS),
-    "nst": Entry(NST, "Like What You Like: Neuron Selectivity Transfer", 2017, "maps", 50.0, _LABELS),
-    "fsp": Entry(FSP, "A Gift from Knowledge Distillation", 2017, "maps", 0.0, _LABELS),
-    "kdsvd": Entry(KDSVD, "Self-supervised Knowledge Distillation using SVD", 2018, "maps", 1.0, _LABELS),
-    "ab": Entry(AB, "Distillation of Activation Boundaries", 2019, "maps", 0.0, _LABELS),
-    "ft": Entry(FT, "Paraphrasing Complex Network: Factor Transfer", 2018, "maps", 200.0, _LABELS),
-    "vid": Entry(VID, "Variational Information Distillation for Knowledge Transfer", 2019, "maps", 1.0, _LABELS),
-    "ofd": Entry(OFD, "A Comprehensive Overhaul of Feature Distillation", 2019, "maps", 1e-3, _LABELS),
-    "reviewkd": Entry(ReviewKD, "Distilling Knowledge via Knowledge Review", 2021, "maps", WarmUp(5.0), _LABELS),
-    "ickd": Entry(ICKD, "Inter-Channel Correlation for Diversity-Preserved KD", 2021, "maps", 8.0, _LABELS),
-    "semckd": Entry(SemCKD, "Cross-Layer Distillation with Semantic Calibration", 2021, "maps", 400.0, _BOTH),
-    "sskd": Entry(SSKD, "Knowledge Distillation Meets Self-Supervision", 2020, "self-supervised", 1.0, _BLEND),
-    "hsakd": Entry(HSAKD, "Hierarchical Self-supervised Augmented KD", 2021, "self-supervised", 1.0, _LABELS),
+    "simkd": Entry(_at("simkd:SimKD"), "Knowledge Distillation with the Reused Teacher Classifier", 2022, "maps", 1.0),
+    "fitnet": Entry(_at("fitnet:FitNet"), "FitNets: Hints for Thin Deep Nets", 2015, "maps", 100.0, _LABELS),
+    "at": Entry(_at("at:AT"), "Paying More Attention to Attention", 2017, "maps", 1000.0, _LABELS),
+    "sp": Entry(_at("sp:SP"), "Similarity-Preserving Knowledge Distillation", 2019, "maps", 3000.0, _LABELS),
+    "nst": Entry(_at("nst:NST"), "Like What You Like: Neuron Selectivity Transfer", 2017, "maps", 50.0, _LABELS),
+    "fsp": Entry(_at("fsp:FSP"), "A Gift from Knowledge Distillation", 2017, "maps", 0.0, _LABELS),
+    "kdsvd": Entry(_at("kdsvd:KDSVD"), "Self-supervised Knowledge Distillation using SVD", 2018, "maps", 1.0, _LABELS),
+    "ab": Entry(_at("ab:AB"), "Distillation of Activation Boundaries", 2019, "maps", 0.0, _LABELS),
+    "ft": Entry(_at("ft:FT"), "Paraphrasing Complex Network: Factor Transfer", 2018, "maps", 200.0, _LABELS),
+    "vid": Entry(
+        _at("vid:VID"), "Variational Information Distillation for Knowledge Transfer", 2019, "maps", 1.0, _LABELS
+    ),
+    "ofd": Entry(_at("ofd:OFD"), "A Comprehensive Overhaul of Feature Distillation", 2019, "maps", 1e-3, _LABELS),
+    "reviewkd": Entry(
+        _at("reviewkd:ReviewKD"), "Distilling Knowledge via Knowledge Review", 2021, "maps", WarmUp(5.0), _LABELS
+    ),
+    "ickd": Entry(_at("ickd:ICKD"), "Inter-Channel Correlation for Diversity-Preserved KD", 2021, "maps", 8.0, _LABELS),
+    "semckd": Entry(
+        _at("semckd:SemCKD"), "Cross-Layer Distillation with Semantic Calibration", 2021, "maps", 400.0, _BOTH
+    ),
+    "sskd": Entry(
+        _at("sskd:SSKD"), "Knowledge Distillation Meets Self-Supervision", 2020, "self-supervised", 1.0, _BLEND
+    ),
+    "hsakd": Entry(
+        _at("hsakd:HSAKD"), "Hierarchical Self-supervised Augmented KD", 2021, "self-supervised", 1.0, _LABELS
+    ),
 }

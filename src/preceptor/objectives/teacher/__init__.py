@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
+from preceptor.lazy import LazyImport, lazy_names
 from preceptor.objectives.entry import Entry
-from preceptor.objectives.schedules import FadeIn, FadeOut, Linear
-from preceptor.objectives.teacher.brier import Brier, brier_loss
-from preceptor.objectives.teacher.confidence_ranking import ConfidenceRanking, confidence_ranking_loss
-from preceptor.objectives.teacher.consistency import Consistency, consistency_loss
-from preceptor.objectives.teacher.cross_entropy import CrossEntropy, cross_entropy_loss
-from preceptor.objectives.teacher.label_smoothing import LabelSmoothing, label_smoothing_loss
-from preceptor.objectives.teacher.lipschitz import Lipschitz, lipschitz_loss
-from preceptor.objectives.teacher.mcmi import MCMI, mcmi_loss
-from preceptor.objectives.weighted import Weight
+from preceptor.objectives.schedules import FadeIn, FadeOut, Linear, Weight
+
+if TYPE_CHECKING:
+    from preceptor.objectives.teacher.brier import Brier, brier_loss
+    from preceptor.objectives.teacher.confidence_ranking import ConfidenceRanking, confidence_ranking_loss
+    from preceptor.objectives.teacher.consistency import Consistency, consistency_loss
+    from preceptor.objectives.teacher.cross_entropy import CrossEntropy, cross_entropy_loss
+    from preceptor.objectives.teacher.label_smoothing import LabelSmoothing, label_smoothing_loss
+    from preceptor.objectives.teacher.lipschitz import Lipschitz, lipschitz_loss
+    from preceptor.objectives.teacher.mcmi import MCMI, mcmi_loss
 
 __all__ = [
     "MCMI",
@@ -34,13 +37,22 @@ __all__ = [
     "mcmi_loss",
 ]
 
+__getattr__, __dir__ = lazy_names(__name__)
+
+
+def _at(place: str) -> LazyImport[Any]:
+    return LazyImport(f"{__name__}.{place}")
+
+
 OBJECTIVES: dict[str, Entry] = {
-    "cross_entropy": Entry(CrossEntropy, "cross-entropy with the labels", 1958, "labels"),
-    "label_smoothing": Entry(LabelSmoothing, "Rethinking the Inception Architecture", 2016, "labels"),
-    "brier": Entry(Brier, "How to Train the Teacher Model (MSE teacher)", 2024, "labels"),
-    "lipschitz": Entry(Lipschitz, "Student-Oriented Teacher Network Training", 2024, "weights", 1e-5),
+    "cross_entropy": Entry(_at("cross_entropy:CrossEntropy"), "cross-entropy with the labels", 1958, "labels"),
+    "label_smoothing": Entry(
+        _at("label_smoothing:LabelSmoothing"), "Rethinking the Inception Architecture", 2016, "labels"
+    ),
+    "brier": Entry(_at("brier:Brier"), "How to Train the Teacher Model (MSE teacher)", 2024, "labels"),
+    "lipschitz": Entry(_at("lipschitz:Lipschitz"), "Student-Oriented Teacher Network Training", 2024, "weights", 1e-5),
     "confidence_ranking": Entry(
-        ConfidenceRanking,
+        _at("confidence_ranking:ConfidenceRanking"),
         "Confidence-Aware Learning for Deep Neural Networks",
         2020,
         "memory",
@@ -48,7 +60,7 @@ OBJECTIVES: dict[str, Entry] = {
         {"cross_entropy": 1.0},
     ),
     "mcmi": Entry(
-        MCMI,
+        _at("mcmi:MCMI"),
         "Bayes Conditional Distribution Estimation (MCMI)",
         2024,
         "memory",
@@ -56,7 +68,9 @@ OBJECTIVES: dict[str, Entry] = {
         {"cross_entropy": 1.0},
         needs={"start_from": "RUN_FOLDER, the trained network that is fine-tuned"},
     ),
-    "consistency": Entry(Consistency, "Student-Oriented Teacher Network Training", 2024, "memory", Linear(1.0)),
+    "consistency": Entry(
+        _at("consistency:Consistency"), "Student-Oriented Teacher Network Training", 2024, "memory", Linear(1.0)
+    ),
 }
 
 SUMS: dict[str, Mapping[str, Weight]] = {

@@ -1,0 +1,61 @@
+"""From resolved terms to the objective of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from preceptor.config.terms import TERMS, make_weight
+from preceptor.errors import UsageError
+from preceptor.objectives.base import Objective
+from preceptor.objectives.schedules import Schedule, Weight
+from preceptor.objectives.weighted import Sum
+
+__all__ = ["build_sum", "unlikely"]
+
+
+def build_sum(terms: Mapping[str, Mapping[str, Any]]) -> Sum:
+    """Return the objective that resolved terms describe.
+
+    A term with the constant weight 0 is left out, unless it has a stage of its own before the run.
+    """
+    built: dict[str, tuple[Weight, Objective]] = {}
+    for name, settings in terms.items():
+        weight = make_weight(settings["weight"], name)
+        hyperparameters = {key: value for key, value in settings.items() if key not in {"name", "weight"}}
+        try:
+            objective = TERMS[settings["name"]].objective(**hyperparameters)
+        except ValueError as error:
+            raise UsageError(f"{name}: {error}") from error
+        if weight != 0.0 or hyperparameters.get("stage_epochs", 0):
+            built[name] = (weight, objective)
+        elif "stage_epochs" in hyperparameters:
+            raise UsageError(f"{name}: with weight 0 and stage_epochs 0 nothing is left of it; give it a weight")
+    if all(weight == 0.0 for weight, _ in built.values()):
+        raise UsageError(f"every term has weight 0: {', '.join(terms)}")
+    return Sum(**built)
+
+
+def unlikely(objective: Sum, *, has_teacher: bool) -> tuple[str, ...]:
+    """Return a warning for each setting that is hardly intended: a teacher that no term reads, a loss that is maximised.
+
+    Args:
+        objective: of the run.
+        has_teacher: whether the run has one.
+    """
+    lines = []
+    if has_teacher and not any(term.uses_teacher for _, term in objective.named_terms()):
+        lines.append(
+            f"warning: no term looks at the teacher ({', '.join(objective.weight_of)}): labels alone are learnt"
+        )
+    for name, term in objective.named_terms():
+        weight = objective.weight_of[name]
+        peak = weight.peak if isinstance(weight, Schedule) else weight
+        is_intended = any(entry.source.is_class_of(term) and _is_below(entry.weight) for entry in TERMS.values())
+        if peak < 0 and not is_intended:
+            lines.append(f"warning: term {name} has weight {peak:g}: it is made as large as can be, not small")
+    return tuple(lines)
+
+
+def _is_below(weight: Weight) -> bool:
+    return isinstance(weight, float) and weight < 0

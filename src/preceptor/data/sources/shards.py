@@ -129,7 +129,7 @@ class _Listed:
 
     def identity(self, numbers: Tensor) -> bytes:
         """Return what tells these images from others: see `image_identity`."""
-        return image_identity(numbers, self.names, self.ends)
+        return image_identity(numbers, self.names, self.ends, self.length)
 
 
 def _readable(listed: _Listed, pattern: str) -> tuple[_Listed, tuple[str, ...]]:

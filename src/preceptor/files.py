@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
+from uuid import uuid4
 
 from preceptor.errors import RunError, UsageError
 
@@ -44,17 +45,19 @@ def lock_folder(folder: Path) -> Iterator[None]:
         yield
 
 
-def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
+def write_atomically(path: Path, write: Callable[[BinaryIO], object], *, is_shared: bool = False) -> None:
     """Write a file through a temporary one beside it, which replaces it once complete and on disk.
 
     Args:
         path: the file; its folder must exist.
         write: called with the open temporary file.
+        is_shared: whether several processes may write it at the same time; then one that is killed leaves its temporary file.
 
     Raises:
         RunError: when the disk refuses (full, read-only); an earlier file at `path` is untouched.
     """
-    temporary = path.with_name(f".{path.name}.tmp")
+    own = f".{uuid4().hex}" if is_shared else ""
+    temporary = path.with_name(f".{path.name}{own}.tmp")
     try:
         with temporary.open("wb") as handle:
             write(handle)

@@ -55,7 +55,7 @@ def assemble(
     if only_measures:
         train = Joined([source.train, source.test])
     else:
-        notes += _unseen(train, source.class_names)
+        notes += _unseen(train, source.class_names) if source.is_labelled else []
     if source.is_cut and not only_measures:
         total = len(train) + len(test)
         notes.append(f"test: {len(test):,} of {total:,} samples, {how}, because {source.name} has no test split")
@@ -111,6 +111,7 @@ def assemble(
         test_name=source.test_name,
         source_fingerprint=source_fingerprint,
         table=source.table,
+        is_labelled=source.is_labelled,
     )
 
 

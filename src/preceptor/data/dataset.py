@@ -63,6 +63,7 @@ class Source:
         test_name: what the data call the test split.
         table: of tables: how their columns became numbers.
         is_cut: whether test was split off from train, because the source has no test split.
+        is_labelled: whether the samples have labels; else those in the splits are zeros.
     """
 
     name: str
@@ -79,6 +80,7 @@ class Source:
     test_name: str = "test"
     table: TableFit | None = None
     is_cut: bool = False
+    is_labelled: bool = True
     normalised_by: str = ""
 
 
@@ -107,6 +109,7 @@ class Data:
         test_name: what the data call the test split: "val" where there is no other.
         source_fingerprint: of all samples of a source without a test split, however it was cut; None: it has a test split.
         table: of tables: how their columns became numbers.
+        is_labelled: whether the samples have labels; else those in the splits are zeros, and they can be a pool only.
     """
 
     name: str
@@ -128,6 +131,7 @@ class Data:
     source_fingerprint: str | None = None
     table: TableFit | None = None
     normalised_by: str = ""
+    is_labelled: bool = True
 
     @property
     def normalisation_notes(self) -> tuple[str, ...]:

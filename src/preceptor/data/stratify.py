@@ -29,28 +29,25 @@ def stratified(labels: Int[Tensor, samples * classes], count: int, seed: int, *,
     if count > len(labels):
         raise UsageError(f"data: {count} samples asked for, {len(labels)} there")
     strata = _strata(labels)
-    classes, sizes = np.unique(strata.numpy(), return_counts=True)
+    _, class_of, sizes = np.unique(strata.numpy(), return_inverse=True, return_counts=True)
     exact = sizes * count / max(len(strata), 1)
     quota = np.floor(exact).astype(np.int64)
     quota[np.argsort(quota - exact, kind="stable")[: count - quota.sum()]] += 1
     keys = random_bits(seed, stream, torch.arange(len(strata)), stream=ORDER + 1)[:, 0]
-    chosen = []
-    for label, number in zip(classes.tolist(), quota.tolist(), strict=True):
-        rows = torch.nonzero(strata == label).flatten()
-        chosen.append(rows[torch.argsort(keys[rows], stable=True)[:number]])
-    return torch.cat(chosen).sort().values if chosen else torch.empty(0, dtype=torch.int64)
+    by_key = torch.argsort(keys, stable=True)
+    by_class = by_key[torch.argsort(torch.from_numpy(class_of)[by_key], stable=True)]  # class by class, each by its keys
+    place = np.arange(len(strata)) - np.repeat(np.cumsum(sizes) - sizes, sizes)  # of each row in its class
+    return by_class[torch.from_numpy(place < np.repeat(quota, sizes))].sort().values
 
 
 def held_out(labels: Int[Tensor, samples * classes], count: int, seed: int, *, stream: int) -> Int[Tensor, " chosen"]:
     """Return `count` rows as `stratified` does, less one row of each class that would be left without samples."""
     strata = _strata(labels)
     chosen = stratified(strata, count, seed, stream=stream)
-    remaining = set(strata[complement(chosen, len(strata))].tolist())
+    classes, first = np.unique(strata[chosen].numpy(), return_index=True)
+    is_emptied = ~np.isin(classes, strata[complement(chosen, len(strata))].numpy())
     is_taken = torch.ones(len(chosen), dtype=torch.bool)
-    spared: set[int] = set()
-    for place, label in enumerate(strata[chosen].tolist()):
-        is_taken[place] = label in remaining or label in spared
-        spared.add(label)
+    is_taken[torch.from_numpy(first[is_emptied])] = False
     return chosen[is_taken]
 
 

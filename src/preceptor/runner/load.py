@@ -16,7 +16,7 @@ from preceptor.errors import UsageError
 from preceptor.labels import LabelStore
 from preceptor.objectives.base import Objective
 from preceptor.objectives.weighted import Sum
-from preceptor.runner.data import load_data
+from preceptor.runner.data import check_labelled, load_data
 
 __all__ = ["NO_OBJECTS", "LoadedInputs", "PythonObjects", "check_rows", "load_inputs"]
 
@@ -56,13 +56,13 @@ def load_inputs(recipe: AnyRecipe, objects: PythonObjects) -> LoadedInputs:
     Raises:
         UsageError: for data that cannot be used, or stored labels of other data or another teacher.
     """
-    data = load_data(recipe.data) if objects.data is None else objects.data
+    data = load_data(recipe.data) if objects.data is None else check_labelled(objects.data)
     inputs, store = recipe.student_inputs, None
     if inputs.labels is not None:
         store = open_labels(recipe, inputs, objects.teacher, data)
     unlabelled = objects.unlabelled
     if unlabelled is None and inputs.unlabelled is not None:
-        unlabelled = load_data(inputs.unlabelled)
+        unlabelled = load_data(inputs.unlabelled, is_pool=True)
     return LoadedInputs(data, _pool(data, unlabelled) if recipe.has_teacher else None, store)
 
 

@@ -12,7 +12,7 @@ from sklearn.datasets import load_digits
 
 import preceptor
 from preceptor.data import Data, Loader, LoaderSettings, load
-from preceptor.data.sources.shards import shard_names
+from preceptor.data.sources.shard_files import shard_names
 from preceptor.errors import UsageError
 
 
@@ -108,7 +108,7 @@ def test_a_teacher_of_shards(shards: Path, tmp_path: Path) -> None:
 
 
 def test_patterns_count_and_match(shards: Path) -> None:
-    assert [file.name for file in shard_names(f"{shards}/train-{{008..011}}.tar", "data.path")] == [
+    assert [Path(name).name for name in shard_names(f"{shards}/train-{{008..011}}.tar", "data.path")] == [
         f"train-{number:03d}.tar" for number in (8, 9, 10, 11)
     ]
     assert len(shard_names(f"{shards}/t*.tar", "data.path")) == 21

@@ -9,13 +9,14 @@ import torch
 
 from preceptor.errors import UsageError
 from preceptor.labels import Encoding
+from preceptor.labels.encoding import columns
 
 LOGITS = 5 * torch.randn(64, 100, generator=torch.Generator().manual_seed(0))
 
 
 def test_float16_keeps_eleven_bits() -> None:
     encoding = Encoding(100)
-    decoded = encoding.decode(encoding.encode(LOGITS))
+    decoded = encoding.decode(columns(encoding.encode(LOGITS)))
     assert decoded.dtype == torch.float32
     assert ((decoded - LOGITS).abs() <= LOGITS.abs() * 2**-11 + 1e-7).all()
     assert decoded.equal(LOGITS.half().float())
@@ -23,12 +24,12 @@ def test_float16_keeps_eleven_bits() -> None:
 
 def test_bf16_logits_come_back_to_the_bit() -> None:
     logits = LOGITS.bfloat16().float()
-    assert Encoding(100).decode(Encoding(100).encode(logits)).equal(logits)
+    assert Encoding(100).decode(columns(Encoding(100).encode(logits))).equal(logits)
 
 
 def test_int8_is_off_by_half_a_step_at_most() -> None:
     encoding = Encoding(100, "int8")
-    decoded = encoding.decode(encoding.encode(LOGITS))
+    decoded = encoding.decode(columns(encoding.encode(LOGITS)))
     step = (LOGITS.amax(1) - LOGITS.amin(1)) / 255
     assert ((decoded - LOGITS).abs().amax(1) <= 0.5001 * step).all()
     assert (decoded - LOGITS).abs().max() > 0.01  # it is a quantisation indeed
@@ -37,12 +38,12 @@ def test_int8_is_off_by_half_a_step_at_most() -> None:
 @pytest.mark.parametrize("dtype", ["float16", "int8"])
 def test_constant_logits_survive(dtype: str) -> None:
     encoding = Encoding(10, dtype)  # type: ignore[arg-type]
-    assert encoding.decode(encoding.encode(torch.full((2, 10), 3.0))).equal(torch.full((2, 10), 3.0))
+    assert encoding.decode(columns(encoding.encode(torch.full((2, 10), 3.0)))).equal(torch.full((2, 10), 3.0))
 
 
 def test_top_keeps_every_kept_probability_and_the_mass_of_the_rest() -> None:
     encoding = Encoding(100, "float16", top=5)
-    decoded = encoding.decode(encoding.encode(LOGITS))
+    decoded = encoding.decode(columns(encoding.encode(LOGITS)))
     exact, kept = LOGITS.double().softmax(1), decoded.double().softmax(1)
     for row in range(len(LOGITS)):
         largest = sorted(range(100), key=lambda c: -float(LOGITS[row, c]))[:5]
@@ -56,7 +57,7 @@ def test_top_keeps_every_kept_probability_and_the_mass_of_the_rest() -> None:
 
 def test_a_row_by_hand() -> None:
     encoding = Encoding(4, "float16", top=2)
-    decoded = encoding.decode(encoding.encode(torch.tensor([[0.0, 2.0, 1.0, 0.0]])))
+    decoded = encoding.decode(columns(encoding.encode(torch.tensor([[0.0, 2.0, 1.0, 0.0]]))))
     assert decoded.tolist() == [[pytest.approx(0.0, abs=1e-6), 2.0, 1.0, pytest.approx(0.0, abs=1e-6)]]
 
 
@@ -79,12 +80,12 @@ def test_more_than_65536_classes() -> None:
     logits = torch.zeros(1, 70_000)
     logits[0, 69_999], logits[0, 3] = 9.0, 8.0
     encoding = Encoding(70_000, "float16", 2)
-    assert encoding.decode(encoding.encode(logits)).topk(2).indices.tolist() == [[69_999, 3]]
+    assert encoding.decode(columns(encoding.encode(logits))).topk(2).indices.tolist() == [[69_999, 3]]
 
 
 def test_huge_logits_are_cut_off_where_float16_ends() -> None:
     encoding = Encoding(2)
-    assert encoding.decode(encoding.encode(torch.tensor([[1e9, -1e9]]))).tolist() == [[65504.0, -65504.0]]
+    assert encoding.decode(columns(encoding.encode(torch.tensor([[1e9, -1e9]])))).tolist() == [[65504.0, -65504.0]]
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])

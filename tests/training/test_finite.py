@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from preceptor.training import OptimizerSettings
+from preceptor.training import OptimizerSettings, make_optimizer
 from preceptor.training.finite import FiniteCheck, all_finite
 from preceptor.training.optimizers.base import StepLoss
 
@@ -15,7 +15,7 @@ def train(losses: list[float], name: str, *, late: bool) -> tuple[list[Tensor], 
     """Train a weight on losses of these sizes; return it after each step, what was said then, and at the end."""
     torch.manual_seed(0)
     layer = nn.Linear(3, 1)
-    optimizer = OptimizerSettings(name=name, lr=0.1).make(layer)  # type: ignore[arg-type]
+    optimizer = make_optimizer(OptimizerSettings(name=name, lr=0.1), layer)  # type: ignore[arg-type]
     check = FiniteCheck(["kd", "ce"], optimizer, torch.device("cpu"), late=late)
     weights, messages = [], []
     for step, size in enumerate(losses):
@@ -57,7 +57,7 @@ def test_dot_takes_no_flag_so_each_loss_is_looked_at() -> None:
     _, messages, _ = train([1.0, math.nan], "dot", late=False)
     assert messages == [None, "step 1: term ce = nan is not finite"]
     layer = nn.Linear(1, 1)
-    optimizer = OptimizerSettings(name="dot", lr=0.1).make(layer)
+    optimizer = make_optimizer(OptimizerSettings(name="dot", lr=0.1), layer)
     loss = torch.tensor(math.inf)
     check = FiniteCheck(["ce"], optimizer, torch.device("cpu"), late=True)
     assert check.look(7, loss, {"ce": torch.tensor(1.0)}) == ("step 7: the weighted sum of the terms is not finite")

@@ -119,7 +119,7 @@ def test_the_true_distribution_is_looked_up_by_sample() -> None:
 
 def test_stored_outputs_are_looked_up_by_sample_and_view(tmp_path: Path) -> None:
     write_labels(tmp_path / "l", WANTED, predict, batch_size=10)
-    teacher = StoredTeacher(LabelStore(tmp_path / "l"), ENGINE)
+    teacher = StoredTeacher(LabelStore(tmp_path / "l"))
     rows = torch.tensor([3, 24, 0])
     for view in (1, 2, 1):
         batch = Batch(torch.zeros(3, 1), None, rows, View("flip", 7, view))

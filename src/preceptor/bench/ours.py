@@ -155,7 +155,7 @@ class Trial:
         encoding = Encoding(job.num_classes)
         source = LabelSource(("bench",), "bench", len(self._split), "crop_flip", 0, encoding, self._engine.precision)
         write_labels(self._folder / "labels", Manifest(source, {}, job.views, 65536), predictions)
-        return StoredTeacher(LabelStore(self._folder / "labels"), self._engine)
+        return StoredTeacher(LabelStore(self._folder / "labels"))
 
 
 def flops_per_image(job: Job) -> tuple[float, float]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -14,7 +15,7 @@ from torch import Tensor
 
 from preceptor.errors import UsageError
 
-__all__ = ["Encoding"]
+__all__ = ["Encoding", "columns"]
 
 _HALF_LIMIT = 65504.0  # the largest float16
 _STEPS = 255
@@ -89,14 +90,28 @@ class Encoding:
         records["steps"] = ((values - least[:, None]) / safe[:, None]).round().to(torch.uint8).numpy()
         return records
 
-    def decode(self, records: NDArray[Any]) -> Float[Tensor, "rows classes"]:
-        """Return float32 logits."""
+    def decode(self, records: Mapping[str, Tensor]) -> Float[Tensor, "rows classes"]:
+        """Return float32 logits, on the device of the records.
+
+        Args:
+            records: the `columns` of what `encode` returned.
+        """
         if self.dtype == "float16":
-            values = torch.from_numpy(records["logits"].astype(np.float32))
+            values = records["logits"].float()
         else:
-            values = torch.from_numpy(records["least"][:, None] + records["step"][:, None] * records["steps"])
+            values = records["least"][:, None] + records["step"][:, None] * records["steps"].float()
         if self.top is None:
             return values
-        spread = torch.from_numpy(records["rest"].copy()) - math.log(self.num_classes - self.top)
+        spread = records["rest"] - math.log(self.num_classes - self.top)
         logits = spread[:, None].repeat(1, self.num_classes)
-        return logits.scatter_(1, torch.from_numpy(records["classes"].astype(np.int64)), values)
+        return logits.scatter_(1, records["classes"].long(), values)
+
+
+def columns(records: NDArray[Any]) -> dict[str, Tensor]:
+    """Return each field of records as a tensor of a type that torch can index on any device."""
+    values_of = {name: np.ascontiguousarray(records[name]) for name in records.dtype.names or ()}
+    wide = {np.dtype("uint16"): np.int32, np.dtype("uint32"): np.int64}
+    return {
+        name: torch.from_numpy(values.astype(wide.get(values.dtype, values.dtype)))
+        for name, values in values_of.items()
+    }

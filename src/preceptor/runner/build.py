@@ -280,7 +280,7 @@ def _source(
     if teachers.truth is not None:
         return OracleTeacher(teachers.truth, engine)
     if teachers.store is not None:
-        return StoredTeacher(teachers.store, engine)
+        return StoredTeacher(teachers.store)
     anchors, live = (
         [LiveTeacher(observe(network, names), engine, rows) for network in networks]
         for networks in (teachers.anchors, teachers.networks)

@@ -124,9 +124,8 @@ class OracleTeacher:
 class StoredTeacher:
     """A teacher's stored outputs for the samples and view of a batch: logits only."""
 
-    def __init__(self, store: LabelStore, engine: Engine) -> None:
+    def __init__(self, store: LabelStore) -> None:
         self._store = store
-        self._engine = engine
 
     def __call__(self, batch: Batch) -> Outputs:
-        return Outputs(self._store.logits(batch.view.epoch, batch.index).to(self._engine.device))
+        return Outputs(self._store.logits(batch.view.epoch, batch.index))

@@ -43,7 +43,7 @@ for name, keys in cases.items():
     LOG.reset()
     with Mode():
         verb = preceptor.distill if "teacher" in keys else preceptor.teach
-        verb(data=data, device="cuda", out=f"{work}/{name}", **{**common, **keys})
+        verb(data=data, device="cuda", out=f"{work}/run-{name}", **{**common, **keys})
     (few, few_launches), (many, many_launches) = seen[-3], seen[-1]  # two whole steps, with what lies between them
     waits = {where: (n - few.get(where, 0)) / 2 for where, n in many.items() if n > few.get(where, 0)}
     counts[name] = {"waits": waits, "launches": (many_launches - few_launches) / 2}

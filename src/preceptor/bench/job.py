@@ -15,6 +15,7 @@ VARIANTS = {
     "baseline": "the usual research loop: float32, as written, samples augmented one by one",
     "plain": "preceptor, engine=plain: float32, not compiled, batches augmented at once",
     "auto": "preceptor, engine=auto in a short run: bf16 where the machine has it, not compiled",
+    "graph": "the same on CUDA, each step one graph (graph=on)",
     "live": "preceptor, engine=fast: bf16 where the machine has it, compiled",
     "stored": "the same, the teacher's outputs read from a label store",
 }

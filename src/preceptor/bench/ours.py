@@ -46,6 +46,7 @@ __all__ = ["Trial", "flops_per_image"]
 _ENGINES: Mapping[str, EngineName] = {
     "plain": "plain",
     "auto": "auto",
+    "graph": "auto",
     "live": "fast",
     "stored": "fast",
 }
@@ -66,7 +67,8 @@ class Trial:
         torch.manual_seed(0)
         self._folder = folder
         self._split, self._normalisation = images(job)
-        self._engine = choose_engine(job.device, name=_ENGINES[variant]).decide(_SHORT)
+        engine = choose_engine(job.device, name=_ENGINES[variant], graph=variant == "graph")
+        self._engine = engine.decide(_SHORT)
         teacher, student = _networks(job)
         teacher = self._engine.place(teacher)
         network = self._engine.place(observe(student, ()))

@@ -26,6 +26,7 @@ from preceptor.runner.finish import Origin, finish, now, reopen
 from preceptor.runner.guard import guarded
 from preceptor.runner.load import NO_OBJECTS, LoadedInputs, PythonObjects, check_rows, load_inputs
 from preceptor.runner.loaders import make_loaders
+from preceptor.runner.memory import memory_told
 from preceptor.runner.passed import check_apart, frozen_note, left_as_passed
 from preceptor.runner.pretraining import pretrain
 from preceptor.runner.progress import Display, TensorBoard, choose_display
@@ -51,7 +52,7 @@ def run(
 
     Raises:
         UsageError: for an invalid recipe, or files or a folder that cannot be used.
-        RunError: when the run has to stop: see `fit`.
+        RunError: when the run has to stop: see `fit`; or when memory runs out.
     """
     recipe = recipe.model_copy(update={"out": recipe.out or _default_out(recipe)})
     folder = RunFolder(str(recipe.out))
@@ -65,7 +66,8 @@ def run(
     show = show and engine.processes.is_first
     check_apart(objects.teacher, objects.model)
     check_views(inputs.data.train, resolved.view)
-    with choose_display(title or _title(recipe), show=show) as display, folder, left_as_passed(objects.teacher):
+    display = choose_display(title or _title(recipe), show=show)
+    with display, folder, left_as_passed(objects.teacher), memory_told(engine.device):
         if recipe.resume and not recipe.overwrite and folder.is_finished:
             folder.check_same(_config(resolved))
             display.note(f"{folder.path} is finished; nothing to do")

@@ -110,7 +110,10 @@ class Engine:
     def __str__(self) -> str:
         group = f", {self.processes.world_size} processes" if self.processes.world_size > 1 else ""
         group += f", sharding {self.sharding}" if self.sharding != "none" else ""
-        return f"{self.device}, {self.precision}{', compiled' if self.compiles else ''}{group}"
+        has_tf32 = self.device.type == "cuda" and torch.backends.cudnn.allow_tf32
+        precision = f"{self.precision}{' (float32 as TF32)' if has_tf32 else ''}"
+        ways = [word for word, is_on in (("compiled", self.compiles), ("graphs", self.graphs)) if is_on]
+        return ", ".join([str(self.device), precision, *ways]) + group
 
 
 class _Compiled:
@@ -182,6 +185,13 @@ def choose_engine(
         raise UsageError(f"device: {device!r} cannot be used here ({str(error).splitlines()[0]})") from error
     if precision == "auto":
         precision = "bf16" if name != "plain" and _computes_in_bf16(chosen) else "fp32"
+    elif precision == "bf16" and chosen.type == "cuda" and not _computes_in_bf16(chosen):
+        raise UsageError(
+            f"precision: bf16 is emulated on {torch.cuda.get_device_name(chosen)}; precision=fp32 is faster"
+        )
+    if chosen.type == "cuda":  # TF32 where numbers are rounded for speed anyway, float32 where the user asked for plain
+        torch.set_float32_matmul_precision("highest" if name == "plain" else "high")
+        torch.backends.cudnn.allow_tf32 = name != "plain"
     may_gain = None if _gains_by_compiling(chosen) and sharding == "none" else False
     if graph and chosen.type != "cuda":
         raise UsageError(f"graph: needs a CUDA device, and this is {chosen.type}")

@@ -11,12 +11,14 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from multiprocessing.context import ForkServerContext, ForkServerProcess
 from pathlib import Path
 
-__all__ = ["Started", "run", "start"]
+from torch.multiprocessing.spawn import start_processes
+
+__all__ = ["Started", "run", "side_by_side", "start"]
 
 _PRELOADED = [
     "preceptor.cli",
@@ -54,7 +56,8 @@ class Started:
         self.processes: list[ForkServerProcess] = []
         for rank in range(count):
             own = {**shared, **({"RANK": str(rank), "LOCAL_RANK": str(rank)} if count > 1 else {})}
-            arguments = (self.args, own, self._folder / f"out{rank}", self._folder / f"err{rank}", str(Path.cwd()))
+            out, err = self._folder / f"out{rank}", self._folder / f"err{rank}"
+            arguments = (self.args, own, out, err, str(Path.cwd()), multiprocessing.get_start_method())
             process = _context().Process(target=_work, args=arguments)
             process.start()
             self.processes.append(process)
@@ -105,6 +108,12 @@ def run(
     return done
 
 
+def side_by_side(function: Callable[..., None], arguments: tuple[object, ...], count: int) -> None:
+    """Call a function of a module with the rank and the arguments in so many processes, and wait for all."""
+    _context()
+    start_processes(function, arguments, count, start_method="forkserver")  # type: ignore[no-untyped-call]
+
+
 @cache
 def _context() -> ForkServerContext:
     context = multiprocessing.get_context("forkserver")
@@ -112,12 +121,15 @@ def _context() -> ForkServerContext:
     return context
 
 
-def _work(words: list[str], env: Mapping[str, str], out: Path, err: Path, folder: str) -> None:
+def _work(words: list[str], env: Mapping[str, str], out: Path, err: Path, folder: str, method: str) -> None:
     for number, path in ((1, out), (2, err)):
         os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT), number)
     sys.stdout, sys.stderr = os.fdopen(1, "w", buffering=1), os.fdopen(2, "w", buffering=1)
     os.environ.update(env)
     os.chdir(folder)
+    multiprocessing.set_start_method(
+        method, force=True
+    )  # that of this process is the server's: slow for its own readers
     signal.signal(signal.SIGINT, signal.default_int_handler)  # which the server ignores
     try:
         if words[0].endswith(".py"):

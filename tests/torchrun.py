@@ -23,7 +23,6 @@ __all__ = [
     "assert_same_run",
     "command",
     "curve",
-    "real_torchrun",
     "together",
     "torchrun",
     "words",
@@ -41,11 +40,6 @@ def command(words: Sequence[str], count: int = 2) -> list[str]:
 def torchrun(words: Sequence[str], count: int = 2) -> subprocess.CompletedProcess[str]:
     """Run `words`, a script or -m preceptor with its arguments, in so many processes, and wait."""
     return run(words[2:] if words[0] == "-m" else words, count)
-
-
-def real_torchrun(words: Sequence[str], count: int = 2) -> subprocess.CompletedProcess[str]:
-    """Run `words`, a script or -m MODULE with its arguments, by torchrun itself, and wait."""
-    return subprocess.run(command(words, count), check=False, capture_output=True, text=True, env=ENVIRONMENT)
 
 
 def words(verb: str, *more: str) -> list[str]:

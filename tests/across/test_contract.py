@@ -6,12 +6,11 @@ import copy
 import importlib
 import inspect
 import json
-import subprocess
-import sys
 import warnings
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -28,6 +27,7 @@ from preceptor.objectives.entry import Entry
 from preceptor.objectives.teacher import OBJECTIVES, SUMS
 from preceptor.objectives.weighted import Sum
 from preceptor.types import Batch, Outputs, Progress, Step, View
+from started import run
 
 PACKAGES = {"teacher": OBJECTIVES, "distill": METHODS}
 ENTRIES = [
@@ -255,9 +255,16 @@ def test_two_classes_and_a_batch_of_one_work(package: str, key: str, entry: Entr
             assert torch.isfinite(objective.eval().loss(small))
 
 
+def printed(script: str, folder: Path) -> Any:
+    """Return what a script prints in a process of its own without run-time type checks."""
+    file = folder / "script.py"
+    file.write_text(script)
+    return json.loads(run([str(file)], check=True).stdout.splitlines()[-1])
+
+
 @pytest.fixture(scope="module")
-def compiled() -> dict[str, str]:
-    """What went wrong by key, from one process of its own without run-time type checks: those are not compiled."""
+def compiled(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """What went wrong by key; run-time type checks are not compiled."""
     script = f"""
 import copy, json, sys
 sys.path[:0] = [{str(Path(__file__).parent)!r}, {str(TESTS.parent)!r}]
@@ -274,9 +281,7 @@ for package, entries in PACKAGES.items():
             wrong[key] = repr(error)
 print(json.dumps(wrong))
 """
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    wrong: dict[str, str] = json.loads(done.stdout.splitlines()[-1])
+    wrong: dict[str, str] = printed(script, tmp_path_factory.mktemp("compiled"))
     return wrong
 
 
@@ -286,8 +291,8 @@ def test_compiled_is_the_same(package: str, key: str, entry: Entry, compiled: di
 
 
 @pytest.fixture(scope="module")
-def refused() -> dict[str, dict[str, str]]:
-    """What each objective says of wrong tensors, by key and wrong argument, without run-time type checks, as users have it."""
+def refused(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, str]]:
+    """What each objective says of wrong tensors, by key and wrong argument, as users have it: without run-time type checks."""
     script = f"""
 import inspect, json, sys
 sys.path[:0] = [{str(Path(__file__).parent)!r}, {str(TESTS.parent)!r}]
@@ -324,9 +329,7 @@ for package, entries in PACKAGES.items():
                 messages.setdefault(key, {{}})[name + " " + what] = "nothing"
 print(json.dumps(messages))
 """
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    messages: dict[str, dict[str, str]] = json.loads(done.stdout.splitlines()[-1])
+    messages: dict[str, dict[str, str]] = printed(script, tmp_path_factory.mktemp("refused"))
     return messages
 
 

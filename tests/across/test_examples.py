@@ -4,41 +4,26 @@ from __future__ import annotations
 
 import ast
 import importlib.util
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+
+from started import run
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 NEEDS = {"lightning_module.py": "lightning", "transformers_trainer.py": "transformers"}
 
 
-def run(name: str, folder: Path) -> str:
-    """Return what an example printed in a process of its own."""
-    needed = NEEDS.get(name)
-    if needed is not None and importlib.util.find_spec(needed) is None:
-        pytest.skip(f"{needed} is not installed")
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(
-        [sys.executable, str(EXAMPLES / name)],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        check=False,
-        env=environment,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
 @pytest.mark.parametrize(
     "name", ["own_loop.py", "lightning_module.py", "transformers_trainer.py", "your_own_method.py", "your_own_model.py"]
 )
-def test_an_example_learns(name: str, tmp_path: Path) -> None:
-    said = run(name, tmp_path)
+def test_an_example_learns(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    needed = NEEDS.get(name)
+    if needed is not None and importlib.util.find_spec(needed) is None:
+        pytest.skip(f"{needed} is not installed")
+    monkeypatch.chdir(tmp_path)
+    said = run([str(EXAMPLES / name)], check=True).stdout
     found = re.search(r"(?:test accuracy|student) (0\.\d+)", said)
     assert found is not None, said
     assert float(found[1]) > 0.7

@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 import torch
 from torch import Tensor, distributed, nn
-from torch.multiprocessing.spawn import spawn
 
 from preceptor.data import Arrays, Batches, Loader, LoaderSettings, Normalisation, PolicyLoader, PooledLoader
 from preceptor.data.augment.mixtures import Mixup, Noise
@@ -28,6 +27,7 @@ from preceptor.training.metrics import RunningMetrics
 from preceptor.training.state import TrainState
 from preceptor.training.step import train_step
 from preceptor.types import Batch, Outputs, Progress, Step
+from started import side_by_side
 
 COUNT = 3
 DEVICE = torch.device("cpu")
@@ -213,7 +213,7 @@ def passes_are_one_step(processes: Processes) -> None:
         assert_same_training(kind, means, processes, accumulate)
 
 
-def side_by_side(rank: int, meeting: Path) -> None:
+def in_each(rank: int, meeting: Path) -> None:
     torch.set_num_threads(1)
     distributed.init_process_group("gloo", init_method=meeting.as_uri(), rank=rank, world_size=COUNT)
     processes = Processes(rank, COUNT)
@@ -226,7 +226,7 @@ def side_by_side(rank: int, meeting: Path) -> None:
 
 
 def test_three_processes_see_and_learn_what_one_does(tmp_path: Path) -> None:
-    spawn(side_by_side, (tmp_path / "meeting",), nprocs=COUNT)  # type: ignore[no-untyped-call]
+    side_by_side(in_each, (tmp_path / "meeting",), COUNT)
 
 
 def test_passes_of_one_process_are_one_step() -> None:

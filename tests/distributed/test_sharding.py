@@ -18,6 +18,7 @@ from preceptor.distributed.dtensors import full_tensor, is_sharded
 from preceptor.distributed.sharding import clip_gradients, full_state, local_shard, shard_like
 from preceptor.errors import UsageError
 from preceptor.training import choose_engine
+from started import Started, start
 from torchrun import ENVIRONMENT, alone, assert_same_run, command, curve, torchrun, words
 
 BLOCKS = """
@@ -91,19 +92,24 @@ def test_a_teacher_whose_weights_are_sharded_learns_as_an_unsharded_one(tmp_path
 
 @pytest.mark.parametrize("first", [2, 1])
 def test_a_student_that_is_told_to_stop_resumes_with_its_shards(first: int, tmp_path: Path) -> None:
-    """Both networks sharded, or begun by one process; connectors and banks are not. SIGTERM in mid-run."""
+    """Both networks sharded by two processes of the real torchrun, or begun by one; connectors and banks are not. SIGTERM."""
     alone("teach", f"out={tmp_path / 'teacher'}")
-    more = [f"teacher={tmp_path / 'teacher'}", "method=crd", "method.num_negatives=64", "epochs=40"]
+    more = [f"teacher={tmp_path / 'teacher'}", "method=crd", "method.num_negatives=64", "epochs=20"]
     more += ["optim.decay_norms_and_biases=false", "stop_at=best_val_nll"]
     alone("distill", *more, f"out={tmp_path / 'one'}")
     sharded_run = words("distill", *more, "sharding=all", f"out={tmp_path / 'two'}")
-    started = subprocess.Popen(command(sharded_run, first), env=ENVIRONMENT, stderr=subprocess.PIPE, text=True)
+    started: subprocess.Popen[str] | Started
+    if first == 2:
+        started = subprocess.Popen(command(sharded_run), env=ENVIRONMENT, stderr=subprocess.PIPE, text=True)
+    else:
+        started = start(sharded_run[2:])
     metrics = tmp_path / "two" / "metrics.jsonl"
     while started.poll() is None and not (metrics.exists() and len(metrics.read_text().splitlines()) > 2):
-        time.sleep(0.01)
+        time.sleep(0.001)
     started.send_signal(signal.SIGTERM)
-    assert "saved; resume=true continues from here" in started.communicate()[1]
-    assert len(curve(tmp_path / "two")) < 40
+    said = started.finish().stderr if isinstance(started, Started) else started.communicate()[1]
+    assert "saved; resume=true continues from here" in said
+    assert len(curve(tmp_path / "two")) < 20
     done = torchrun([*sharded_run, "resume=true"])
     assert done.returncode == 0, done.stderr
     assert_same_run(tmp_path / "one", tmp_path / "two", 1e-4)

@@ -10,7 +10,7 @@ from torch import nn
 
 from preceptor.data import Arrays, Normalisation, plain_batches
 from preceptor.training import Engine, predict
-from torchrun import real_torchrun, torchrun
+from torchrun import torchrun
 
 SAMPLES, BATCH_SIZE = 41, 20  # three batches, the last of a single sample
 
@@ -62,8 +62,7 @@ def test_each_of_several_processes_reads_its_part_and_all_have_every_answer(
 ) -> None:
     script = tmp_path / "script.py"
     script.write_text(SCRIPT)
-    start = real_torchrun if workers else torchrun  # readers of its own are started from a script
-    done = start([str(script), str(tmp_path), str(SAMPLES), str(BATCH_SIZE), str(workers)], count)
+    done = torchrun([str(script), str(tmp_path), str(SAMPLES), str(BATCH_SIZE), str(workers)], count)
     assert done.returncode == 0, done.stderr
     torch.manual_seed(0)
     network = nn.Linear(2, 3)

@@ -10,14 +10,17 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from preceptor.api.experiments import grid
     from preceptor.api.measuring import assess, evaluate, load
     from preceptor.api.training import distill, label, teach
     from preceptor.errors import PreceptorError, RunError, UsageError
     from preceptor.exports.export import export
+    from preceptor.experiments.grid import Grid
     from preceptor.exports.predict import predict
     from preceptor.runner.result import Result
 
 __all__ = [
+    "Grid",
     "PreceptorError",
     "Result",
     "RunError",
@@ -27,6 +30,7 @@ __all__ = [
     "distill",
     "evaluate",
     "export",
+    "grid",
     "label",
     "load",
     "predict",
@@ -36,6 +40,7 @@ __all__ = [
 __version__ = version("preceptor")
 
 _HOME = {
+    "Grid": "preceptor.experiments.grid",
     "PreceptorError": "preceptor.errors",
     "Result": "preceptor.runner.result",
     "RunError": "preceptor.errors",
@@ -44,6 +49,7 @@ _HOME = {
     "distill": "preceptor.api.training",
     "evaluate": "preceptor.api.measuring",
     "export": "preceptor.exports.export",
+    "grid": "preceptor.api.experiments",
     "label": "preceptor.api.training",
     "load": "preceptor.api.measuring",
     "predict": "preceptor.exports.predict",

@@ -24,7 +24,7 @@ from preceptor.objectives.teacher import OBJECTIVES, SUMS
 from preceptor.objectives.weighted import Sum, Weight
 from preceptor.signature import check_hyperparameters, default_hyperparameters
 
-__all__ = ["build_sum", "name_of", "resolve_terms", "unlikely"]
+__all__ = ["build_sum", "name_of", "reads_logits_only", "resolve_terms", "unlikely"]
 
 _NUMBER = TypeAdapter(float)
 _ALL: Mapping[str, Entry] = {**OBJECTIVES, **METHODS, **PROCEDURES}
@@ -78,6 +78,18 @@ def build_sum(terms: Mapping[str, Mapping[str, Any]]) -> Sum:
     if all(weight == 0.0 for weight, _ in built.values()):
         raise UsageError(f"every term has weight 0: {', '.join(terms)}")
     return Sum(**built)
+
+
+def reads_logits_only(terms: Mapping[str, Mapping[str, Any]]) -> bool:
+    """Return whether resolved terms take nothing from a teacher but its logits for the samples, so that stored labels serve.
+
+    Example:
+        >>> section = ObjectiveSection(name="crd")
+        >>> reads_logits_only(resolve_terms(section, "method", has_teacher=True))
+        False
+    """
+    looks_at = {_ALL[str(settings["name"])].kind for settings in terms.values()}
+    return not looks_at & {"embedding", "maps", "self-supervised"} and not build_sum(terms).views()
 
 
 def name_of(section: ObjectiveSection) -> str:

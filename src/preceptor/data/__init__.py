@@ -8,7 +8,7 @@ from preceptor.data.loader import Batches, FixedViews, Loader, LoaderSettings
 from preceptor.data.pool import PooledLoader, pooled_sizes
 from preceptor.data.reader import check_views, plain_batches, view_batches
 from preceptor.data.sources.arrays import Pair
-from preceptor.data.sources.registry import SOURCES, from_objects, load, names
+from preceptor.data.sources.registry import SOURCES, check_source, from_objects, load, names
 from preceptor.data.sources.stream import Stream, StreamLoader
 from preceptor.data.sources.table_fit import TableFit, read_rows
 from preceptor.data.sources.walk import image_files
@@ -36,6 +36,7 @@ __all__ = [
     "Stream",
     "StreamLoader",
     "TableFit",
+    "check_source",
     "check_views",
     "from_objects",
     "image_files",

@@ -1,7 +1,7 @@
 """Networks by name: the CIFAR zoo under the names the field shares, and those of other libraries; any with named features."""
 
 from preceptor.models.adapters.adapted import Adapted, adapt
-from preceptor.models.adapters.by_name import PREFIXES, make
+from preceptor.models.adapters.by_name import PREFIXES, check_name, make
 from preceptor.models.adapters.class_names import class_names_of, rename_config
 from preceptor.models.adapters.heads import heads_in_training
 from preceptor.models.adapters.input_adapter import DataSpec
@@ -31,6 +31,7 @@ __all__ = [
     "TextClassifier",
     "adapt",
     "as_map",
+    "check_name",
     "class_names_of",
     "create",
     "feature_names",

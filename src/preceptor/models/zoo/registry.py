@@ -22,7 +22,7 @@ from preceptor.models.zoo.vgg import vgg
 from preceptor.models.zoo.wrn import wrn
 from preceptor.signature import check_hyperparameters, default_hyperparameters
 
-__all__ = ["ZOO", "ZooEntry", "create", "hyperparameters", "names", "parameter_count"]
+__all__ = ["ZOO", "ZooEntry", "checked_options", "create", "hyperparameters", "names", "parameter_count"]
 
 
 _X1, _X4 = (16, 16, 32, 64), (32, 64, 128, 256)
@@ -94,12 +94,23 @@ def create(
         raise UsageError(f"model: {name} cannot have {num_classes} classes")
     if not shape or min(shape) < 1:
         raise UsageError(f"model: {name} cannot take samples of shape {shape}")
-    checked = check_hyperparameters(entry.make, options or {}, "model", hidden=_FROM_DATA)
+    checked = checked_options(name, options or {})
     if _INPUT_SHAPE in default_hyperparameters(entry.make):
         return entry.make(num_classes=num_classes, input_shape=shape, **checked)
     if input_shape is not None and len(shape) != 3:
         raise UsageError(f"model: {name} is for images, and the samples have shape {shape}; try mlp")
     return entry.make(num_classes=num_classes, in_channels=shape[0], **checked)
+
+
+def checked_options(name: str, options: Mapping[str, object]) -> dict[str, Any]:
+    """Return all hyperparameters of a network: the options, validated, and its defaults.
+
+    Raises:
+        UsageError: for an unknown name or hyperparameter, or an invalid value.
+    """
+    if name not in ZOO:
+        raise UsageError(_unknown(name))
+    return check_hyperparameters(ZOO[name].make, options, "model", hidden=_FROM_DATA)
 
 
 def hyperparameters(name: str) -> dict[str, Any]:

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from preceptor.api.measuring import assess, evaluate, load
     from preceptor.api.training import distill, label, teach
     from preceptor.errors import PreceptorError, RunError, UsageError
-    from preceptor.exports.export import export
     from preceptor.experiments.grid import Grid
+    from preceptor.exports.export import export
     from preceptor.exports.predict import predict
     from preceptor.runner.result import Result
 

@@ -98,9 +98,9 @@ def _raise_unless_done(cells: Sequence[Cell], stands: Mapping[str, Stand], store
         )
     failed = [cell for cell in cells if stands[cell.id] == "failed"]
     if failed:
-        first = failed[0]
-        blocked = f", {counts['blocked']} that need them did not run" if counts["blocked"] else ""
-        raise RunError(
-            f"{len(failed)} of {len(cells)} cells failed{blocked}; first {first.id}: {store.state(first).error} ({store.log(first)}); "
-            "--retry runs them again"
+        first, blocked = failed[0], counts["blocked"]
+        words = f"{len(failed)} of {len(cells)} cells failed" + (
+            f", {blocked} that need them did not run" if blocked else ""
         )
+        why = f"{store.state(first).error} ({store.log(first)})"
+        raise RunError(f"{words}; first {first.id}: {why}; --retry runs them again")

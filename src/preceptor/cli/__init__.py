@@ -171,12 +171,15 @@ def predict(
 def grid(
     file: Annotated[str | None, typer.Argument(help="a grid file, or the name of a shipped one")] = None,
     changes: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="in place of the file's: seed=3,4 data.root=PATH")
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="in place of the file's: seed=3,4 data.root=PATH"),
     ] = None,
     only: Annotated[
         list[str] | None, typer.Option(metavar="KEY=VALUE", help="only these cells and what they need: method=kd")
     ] = None,
-    jobs: Annotated[int | None, typer.Option(min=1, help="cells at a time (default: 1, or a place on each GPU)")] = None,
+    jobs: Annotated[
+        int | None, typer.Option(min=1, help="cells at a time (default: 1, or a place on each GPU)")
+    ] = None,
     gpus: Annotated[str | None, typer.Option(metavar="0,1", help="GPUs to use (default: every cell sees all)")] = None,
     per_gpu: Annotated[int, typer.Option(min=1, help="cells on one GPU")] = 1,
     ranks: Annotated[int | None, typer.Option(min=1, help="processes of each cell, by torchrun")] = None,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import yaml
@@ -10,11 +10,17 @@ from rich.console import Console
 from rich.table import Table
 
 from preceptor.api.experiments import grid
+from preceptor.config.sections import LabelRecipe, TeachRecipe
 from preceptor.errors import UsageError
+from preceptor.experiments.cells import Cell
+from preceptor.experiments.dry_run import Guess
+from preceptor.experiments.dry_run import dry_run as show_dry_run
 from preceptor.experiments.grid import open_grid
+from preceptor.experiments.local import places
 from preceptor.experiments.progress import status_table
 from preceptor.experiments.shipped import shipped_grids
 from preceptor.experiments.store import Store
+from preceptor.runner.cost import cost_of, measure_speed
 
 __all__ = ["grid_verb", "list_grids"]
 
@@ -46,6 +52,10 @@ def grid_verb(
         console.print(status_table(cells, Store(made.folder)))
         return
     if dry_run:
+        room = places(where["jobs"], where["gpus"], where["per_gpu"], where["ranks"] or made.ranks)
+        console.print(show_dry_run(cells, Store(made.folder), _guesses, len(room)))
+        for note in made.notes:
+            console.print(note, markup=False, highlight=False)
         return
     grid(made, only=chosen, **where)
     console.print(f"Grid: {made.out}  ({len(cells)} cells done)", highlight=False)
@@ -57,6 +67,25 @@ def list_grids() -> None:
     for name, line in shipped_grids().items():
         table.add_row(name, line)
     Console().print(table)
+
+
+def _guesses(cells: Sequence[Cell], by_id: Mapping[str, Cell]) -> dict[str, Guess]:
+    """Return what a cell of each kind takes, from its operations and a short training here."""
+    first = {cell.kind: cell for cell in cells}
+    trained = next(
+        (cell.recipe for cell in by_id.values() if cell.recipe and not isinstance(cell.recipe, LabelRecipe)), None
+    )
+    if not first or trained is None:
+        return {}
+    speed = measure_speed(trained)
+    guesses = {}
+    for kind, cell in first.items():
+        taught = None if cell.teacher is None else by_id[cell.teacher.cell].recipe
+        network = taught.model if isinstance(taught, TeachRecipe) else None
+        assert cell.recipe is not None
+        cost = cost_of(cell.recipe, network, stored=cell.labels is not None, kept=len(cell.kept))
+        guesses[kind] = Guess(speed.seconds(cost), cost.bytes)
+    return guesses
 
 
 def _values(words: Sequence[str], option: str) -> dict[str, Any]:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from preceptor.config.sections import AnyRecipe, LabelRecipe
 from preceptor.experiments.choices import Scalar, Verb, flow
 
 __all__ = ["Cell", "Taught"]
@@ -42,7 +43,8 @@ class Cell:
         labels: the cell whose stored outputs it learns from.
         kept: epochs of its network that other cells learn from.
         epochs: how long it trains, where the file or its preset says so.
-        kind: digits that it shares with cells which differ in the seed alone.
+        kind: digits that it shares with cells which take as long: those that differ in their seed or their teacher's training.
+        recipe: of the run.
     """
 
     id: str
@@ -57,6 +59,7 @@ class Cell:
     kept: tuple[int, ...] = ()
     epochs: int | None = None
     kind: str = ""
+    recipe: AnyRecipe | LabelRecipe | None = field(default=None, repr=False, compare=False)
 
     @property
     def run(self) -> Path:

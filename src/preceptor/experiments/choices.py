@@ -13,7 +13,20 @@ from preceptor.config.sections import DistillRecipe, LabelRecipe, TeachRecipe
 from preceptor.errors import UsageError
 from preceptor.messages import did_you_mean
 
-__all__ = ["Axis", "Choice", "Scalar", "Setting", "Verb", "agrees", "check_key", "flow", "labels_of", "scoped", "settings_of", "zipped"]
+__all__ = [
+    "Axis",
+    "Choice",
+    "Scalar",
+    "Setting",
+    "Verb",
+    "agrees",
+    "check_key",
+    "flow",
+    "labels_of",
+    "scoped",
+    "settings_of",
+    "zipped",
+]
 
 Verb = Literal["teach", "label", "distill"]
 Scalar = str | int | float | bool
@@ -109,7 +122,7 @@ def scoped(setting: Setting, *, has_teach: bool) -> dict[Verb, Setting]:
         return {"teach": Setting(key.removeprefix("teacher."), setting.value, setting.place)}
     check_key(key, setting.place, None)
     verbs: list[Verb] = ["distill"] if first == "model" else [verb for verb in _FIELDS if first in _FIELDS[verb]]
-    return {verb: setting for verb in verbs}
+    return dict.fromkeys(verbs, setting)
 
 
 def check_key(key: str, place: str, verb: Verb | None) -> None:
@@ -119,7 +132,9 @@ def check_key(key: str, place: str, verb: Verb | None) -> None:
         UsageError: when it is not; the message starts with the place.
     """
     first = key.partition(".")[0]
-    fields = set(LabelRecipe.model_fields) if verb == "label" else _FIELDS[verb] if verb else set().union(*_FIELDS.values())
+    fields = (
+        set(LabelRecipe.model_fields) if verb == "label" else _FIELDS[verb] if verb else set().union(*_FIELDS.values())
+    )
     if first in _TAKEN and not (verb == "label" and first == "seed"):
         raise UsageError(f"{place}: {_TAKEN[first]}")
     if first not in fields:
@@ -144,9 +159,7 @@ def zipped(name: str, values: Sequence[Mapping[str, Any]]) -> list[Scalar]:
     both = {"teacher.model", "model"}
     pairs = [f"{_name(v['teacher.model'])} -> {_name(v['model'])}" if both <= set(v) else "" for v in values]
     is_pair = all(pairs) and len(set(pairs)) == len(pairs)
-    return [
-        value.get("name", pair if is_pair else _full(value)) for value, pair in zip(values, pairs, strict=True)
-    ]
+    return [value.get("name", pair if is_pair else _full(value)) for value, pair in zip(values, pairs, strict=True)]
 
 
 def agrees(wanted: Any, label: Scalar, value: Any, labels: Sequence[Scalar]) -> bool:

@@ -63,7 +63,8 @@ def combinations(file: GridFile) -> Iterator[Combination]:
             chosen = dict(zip(axes, choices, strict=True))
             own = {name: _of_choice(file, axes[name], choice) for name, choice in chosen.items()}
             settings: dict[Verb, tuple[Setting, ...]] = {
-                verb: merged(fixed.get(verb, ()), *(each.get(verb, ()) for each in own.values())) for verb in file.sections
+                verb: merged(fixed.get(verb, ()), *(each.get(verb, ()) for each in own.values()))
+                for verb in file.sections
             }
             yield _combination(file, seed, chosen, settings, {name for name in own if "teach" in own[name]}, axes)
 
@@ -83,7 +84,11 @@ def _combination(
         stated = words_of(own)
         words[verb] = stated if any(each.key == "seed" for each in own) else (*stated, f"seed={seed}")
         is_taught = "teach" in settings and verb != "teach"
-        placed = (*words[verb], *([_PLACE_OF_TEACHER] if is_taught else []), *(["out=a-cell"] if verb == "label" else []))
+        placed = (
+            *words[verb],
+            *([_PLACE_OF_TEACHER] if is_taught else []),
+            *(["out=a-cell"] if verb == "label" else []),
+        )
         try:
             recipes[verb] = recipe_of(verb, placed, network if is_taught else None)
         except UsageError as error:
@@ -102,7 +107,7 @@ def _combination(
     )
 
 
-def _labels(chosen: Mapping[str, Choice], recipes: Mapping[str, Any], axes: Mapping[str, Axis]) -> dict[str, Scalar]:
+def _labels(chosen: Mapping[str, Choice], recipes: Mapping[Verb, Any], axes: Mapping[str, Axis]) -> dict[str, Scalar]:
     """Return what names a combination: the networks, objective, method and inputs, and every choice there are several of."""
     teach, distill = recipes.get("teach"), recipes.get("distill")
     labels: dict[str, Scalar] = {}
@@ -166,7 +171,7 @@ def _placed(file: GridFile, problem: str, settings: Sequence[Setting]) -> UsageE
     length, setting = max(shared, key=lambda each: each[0], default=(0, None))
     if not colon or setting is None or length == 0:
         return UsageError(f"{file.yaml.source}: {problem}")
-    return file.fail(setting.place, rest if key == setting.key or key == f"{setting.key}.name" else problem)
+    return file.fail(setting.place, rest if key in (setting.key, f"{setting.key}.name") else problem)
 
 
 def _shared(key: str, other: str) -> int:

@@ -77,7 +77,13 @@ def time_left(cells: Sequence[Cell], running: Mapping[str, float], pace: Pace, p
             by_verb.setdefault(cell.verb, []).append(known[cell.id])
     total = 0.0
     for cell in cells:
-        mean = known.get(cell.id) if cell.id in known else statistics.fmean(by_verb[cell.verb]) if cell.verb in by_verb else None
+        mean = (
+            known.get(cell.id)
+            if cell.id in known
+            else statistics.fmean(by_verb[cell.verb])
+            if cell.verb in by_verb
+            else None
+        )
         if mean is None:
             return None
         total += mean

@@ -116,10 +116,14 @@ def _parse(marked: MarkedYaml, values: Mapping[str, Any], name: str) -> GridFile
     zips = tuple(_zip(key, values[key]) for key in values if key == "pair" or key not in _KEYS)
     sections = {verb: _axes(verb, values[verb]) for verb in _SECTIONS if verb in values}
     if not {"teach", "distill"} & set(sections):
-        raise UsageError("teach: neither this nor distill is there; a grid needs one of them, e.g. distill: {method: [kd, dkd]}")
+        raise UsageError(
+            "teach: neither this nor distill is there; a grid needs one of them, e.g. distill: {method: [kd, dkd]}"
+        )
     if "label" in sections and "distill" not in sections:
         raise UsageError("label: is for students, and the file has no distill")
-    fixed = [each for key, value in _mapping(values, "fixed").items() for each in settings_of(key, value, f"fixed.{key}")]
+    fixed = [
+        each for key, value in _mapping(values, "fixed").items() for each in settings_of(key, value, f"fixed.{key}")
+    ]
     compare = _mapping(values, "compare")
     _check_keys(compare, "compare", ("baseline", "over"))
     if compare.get("over", "seed") != "seed":
@@ -132,9 +136,7 @@ def _parse(marked: MarkedYaml, values: Mapping[str, Any], name: str) -> GridFile
         seeds=_seeds(values.get("seed", 0)),
         zips=zips,
         sections=sections,
-        exclude=tuple(
-            _where(each, f"exclude[{number}]") for number, each in enumerate(_list(values, "exclude"))
-        ),
+        exclude=tuple(_where(each, f"exclude[{number}]") for number, each in enumerate(_list(values, "exclude"))),
         baseline=_where(compare["baseline"], "compare.baseline") if "baseline" in compare else None,
         published=tuple(_published(each, f"published[{n}]") for n, each in enumerate(_list(values, "published"))),
         out=Path(out),
@@ -170,12 +172,17 @@ def _zip(key: str, entries: Any) -> Axis:
     for number, entry in enumerate(entries):
         if set(entry) - {"name"} != set(entries[0]) - {"name"}:
             there, here = (", ".join(sorted(set(each) - {"name"})) or "nothing" for each in (entries[0], entry))
-            raise UsageError(f"{key}[{number}]: sets {here}, and {key}[0] sets {there}; zipped entries set the same keys")
+            raise UsageError(
+                f"{key}[{number}]: sets {here}, and {key}[0] sets {there}; zipped entries set the same keys"
+            )
     choices = []
     for number, (label, entry) in enumerate(zip(zipped(key, entries), entries, strict=True)):
         place = f"{key}[{number}]"
         settings = (
-            setting for inner, value in entry.items() if inner != "name" for setting in settings_of(inner, value, f"{place}.{inner}")
+            setting
+            for inner, value in entry.items()
+            if inner != "name"
+            for setting in settings_of(inner, value, f"{place}.{inner}")
         )
         choices.append(Choice(label, entry, tuple(settings), place))
     return Axis(key, _distinct(choices, key))

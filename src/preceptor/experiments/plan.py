@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -52,7 +51,9 @@ def matching(file: GridFile, where: Where, cells: Sequence[Cell]) -> list[Cell]:
     Raises:
         UsageError: when it names a choice that no cell has.
     """
-    known = {name: [cell.choices[name] for cell in cells if name in cell.choices] for cell in cells for name in cell.choices}
+    known = {
+        name: [cell.choices[name] for cell in cells if name in cell.choices] for cell in cells for name in cell.choices
+    }
     for name in where.choices:
         if name not in known:
             raise file.fail(f"{where.place}.{name}", f"no such choice{did_you_mean(name, known)}")
@@ -67,7 +68,9 @@ def matching(file: GridFile, where: Where, cells: Sequence[Cell]) -> list[Cell]:
 
 
 def _without_excluded(file: GridFile, wanted: list[Combination]) -> list[Combination]:
-    known = {name: [each.labels[name] for each in wanted if name in each.labels] for each in wanted for name in each.labels}
+    known = {
+        name: [each.labels[name] for each in wanted if name in each.labels] for each in wanted for name in each.labels
+    }
     left = wanted
     for where in file.exclude:
         for name in where.choices:
@@ -76,7 +79,10 @@ def _without_excluded(file: GridFile, wanted: list[Combination]) -> list[Combina
         kept = [
             each
             for each in left
-            if not all(agrees(value, each.labels[name], each.values[name], known[name]) for name, value in where.choices.items())
+            if not all(
+                agrees(value, each.labels[name], each.values[name], known[name])
+                for name, value in where.choices.items()
+            )
         ]
         if len(kept) == len(left):
             raise file.fail(where.place, "matches no cell")
@@ -124,6 +130,7 @@ class _Cells:
                 kept=() if epoch is None else (epoch,),
                 epochs=total if not isinstance(stop, int) else stop,
                 kind=digest(recipe, without=("seed", "stop_at", "keep_every")),
+                recipe=run,
             ),
         )
         return Taught(cell.id, epoch)
@@ -148,6 +155,7 @@ class _Cells:
             teacher=taught,
             epochs=recipe.views,
             kind=digest(recipe, without=("seed",), teacher=model),
+            recipe=recipe,
         )
         return self._add(each, cell).id
 
@@ -175,6 +183,7 @@ class _Cells:
             labels=labels,
             epochs=_length(recipe),
             kind=digest(recipe, without=("seed",), teacher=network, labels=labels is not None),
+            recipe=recipe,
         )
         if cell.id in self.by_id:
             raise self._same(each, self._made_of[cell.id])
@@ -193,7 +202,9 @@ class _Cells:
         return cell
 
     def _same(self, each: Combination, other: Combination) -> UsageError:
-        differing = [(choice, other.chosen[name]) for name, choice in each.chosen.items() if choice != other.chosen[name]]
+        differing = [
+            (choice, other.chosen[name]) for name, choice in each.chosen.items() if choice != other.chosen[name]
+        ]
         if not differing:
             return self._file.fail("seed", f"{each.seed} and {other.seed} make the same cells")
         here, there = differing[0]

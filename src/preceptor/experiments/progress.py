@@ -136,13 +136,17 @@ class LiveTable(Quiet):
 
     def _drawn(self, progress: Progress, now: float) -> RenderableType:
         running = {cell: now - since for cell, since in progress.since.items()}
-        open_cells = [self._cells[key] for key, stand in progress.stands.items() if stand in {"waiting", "running", "elsewhere"}]
+        open_cells = [
+            self._cells[key] for key, stand in progress.stands.items() if stand in {"waiting", "running", "elsewhere"}
+        ]
         left = time_left(open_cells, running, self._pace, self._places) if open_cells else 0.0
         counts = _counts(progress.stands)
         line = Text(f"{counts}   left {'unknown yet' if left is None else clock(left)}")
         table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
         for heading in ("running", "", "epoch", "val acc %", "for"):
-            table.add_column(heading, no_wrap=heading != "", justify="right" if heading in {"epoch", "val acc %", "for"} else "left")
+            table.add_column(
+                heading, no_wrap=heading != "", justify="right" if heading in {"epoch", "val acc %", "for"} else "left"
+            )
         for key, seconds in running.items():
             table.add_row(*_running_row(self._cells[key], seconds))
         return Group(table, line) if running else line

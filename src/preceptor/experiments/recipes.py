@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
+from functools import cache
 from typing import Any
 
 from preceptor.artifacts.create import check_names
@@ -45,7 +45,7 @@ def words_of(settings: Sequence[Setting]) -> tuple[str, ...]:
     return tuple(f"{setting.key}={flow(setting.value)}" for setting in settings)
 
 
-@lru_cache(maxsize=None)
+@cache
 def recipe_of(verb: Verb, words: tuple[str, ...], teacher: str | None = None) -> AnyRecipe | LabelRecipe:
     """Return the recipe of a command, with every name in it checked that can be checked without reading data.
 

@@ -14,6 +14,7 @@ from preceptor.errors import UsageError
 from preceptor.messages import did_you_mean
 
 __all__ = [
+    "AS",
     "Axis",
     "Choice",
     "Scalar",
@@ -28,6 +29,7 @@ __all__ = [
     "zipped",
 ]
 
+AS = "as"  # the key of a choice that says what it is called
 Verb = Literal["teach", "label", "distill"]
 Scalar = str | int | float | bool
 _SHORT = {**SHORT_FOR, "teacher.model": "name"}
@@ -96,7 +98,9 @@ def settings_of(key: str, value: Any, place: str) -> tuple[Setting, ...]:
         return (Setting(key, value, place),)
     short = _SHORT.get(key)
     named = (Setting(key, value[short], place),) if short in value else ()
-    rest = (Setting(f"{key}.{name}", each, f"{place}.{name}") for name, each in value.items() if name != short)
+    rest = (
+        Setting(f"{key}.{name}", each, f"{place}.{name}") for name, each in value.items() if name not in {short, AS}
+    )
     return (*named, *rest)
 
 
@@ -142,7 +146,7 @@ def check_key(key: str, place: str, verb: Verb | None) -> None:
 
 
 def labels_of(values: Sequence[Any]) -> list[Scalar]:
-    """Return a readable value for each of several choices: its name, and where others share it what it sets.
+    """Return a readable value for each of several choices: its `as` or its name, and where others share that what it sets.
 
     Example:
         >>> labels_of(["kd", {"name": "crd", "kd.weight": 1}])
@@ -154,12 +158,12 @@ def labels_of(values: Sequence[Any]) -> list[Scalar]:
     return [name if names.count(name) == 1 else _full(value) for name, value in zip(names, values, strict=True)]
 
 
-def zipped(name: str, values: Sequence[Mapping[str, Any]]) -> list[Scalar]:
-    """Return a readable value for each entry of zipped choices: its `name`, "teacher -> student", or what it sets."""
+def zipped(values: Sequence[Mapping[str, Any]]) -> list[Scalar]:
+    """Return a readable value for each entry of zipped choices: its `as`, "teacher -> student", or what it sets."""
     both = {"teacher.model", "model"}
     pairs = [f"{_name(v['teacher.model'])} -> {_name(v['model'])}" if both <= set(v) else "" for v in values]
     is_pair = all(pairs) and len(set(pairs)) == len(pairs)
-    return [value.get("name", pair if is_pair else _full(value)) for value, pair in zip(values, pairs, strict=True)]
+    return [value.get(AS, pair if is_pair else _full(value)) for value, pair in zip(values, pairs, strict=True)]
 
 
 def agrees(wanted: Any, label: Scalar, value: Any, labels: Sequence[Scalar]) -> bool:
@@ -190,12 +194,14 @@ def flow(value: Any) -> str:
 
 def _name(value: Any) -> Scalar:
     if isinstance(value, Mapping):
-        return str(value["name"]) if "name" in value else _full(value)
+        return str(value.get(AS, value.get("name", _full(value))))
     return value if isinstance(value, Scalar) else flow(value)
 
 
 def _full(value: Any) -> Scalar:
     if not isinstance(value, Mapping):
         return _name(value)
+    if AS in value:
+        return str(value[AS])
     named = [str(value["name"])] if "name" in value else []
     return " ".join([*named, *(f"{key}={flow(each)}" for key, each in value.items() if key != "name")])

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from preceptor.errors import UsageError
-from preceptor.experiments.choices import Axis, Choice, Setting, Verb, check_key, labels_of, settings_of, zipped
+from preceptor.experiments.choices import AS, Axis, Choice, Setting, Verb, check_key, labels_of, settings_of, zipped
 from preceptor.experiments.marked_yaml import MarkedYaml, read_marked
 from preceptor.messages import did_you_mean
 
@@ -170,18 +170,18 @@ def _zip(key: str, entries: Any) -> Axis:
         raise UsageError(f"{key}: unknown key{near}")
     _check_filled(entries, key)
     for number, entry in enumerate(entries):
-        if set(entry) - {"name"} != set(entries[0]) - {"name"}:
-            there, here = (", ".join(sorted(set(each) - {"name"})) or "nothing" for each in (entries[0], entry))
+        if set(entry) - {AS} != set(entries[0]) - {AS}:
+            there, here = (", ".join(sorted(set(each) - {AS})) or "nothing" for each in (entries[0], entry))
             raise UsageError(
                 f"{key}[{number}]: sets {here}, and {key}[0] sets {there}; zipped entries set the same keys"
             )
     choices = []
-    for number, (label, entry) in enumerate(zip(zipped(key, entries), entries, strict=True)):
+    for number, (label, entry) in enumerate(zip(zipped(entries), entries, strict=True)):
         place = f"{key}[{number}]"
         settings = (
             setting
             for inner, value in entry.items()
-            if inner != "name"
+            if inner != AS
             for setting in settings_of(inner, value, f"{place}.{inner}")
         )
         choices.append(Choice(label, entry, tuple(settings), place))

@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
-from preceptor.config.resolve import make_policy
-from preceptor.config.sections import TeachRecipe
 from preceptor.config.terms import reads_logits_only, resolve_terms
 from preceptor.errors import UsageError
 from preceptor.experiments.cells import Cell, Taught
-from preceptor.experiments.choices import agrees
+from preceptor.experiments.choices import Scalar, agrees
 from preceptor.experiments.combinations import Combination, combinations
 from preceptor.experiments.grid_file import GridFile, Where
 from preceptor.experiments.recipes import digest
+from preceptor.experiments.serving import Serving, Stop, run_length, run_of, serve
 from preceptor.messages import did_you_mean, first_few
 
 __all__ = ["make_cells", "matching"]
-
-_Stop = str | int
 
 
 def make_cells(file: GridFile) -> tuple[tuple[Cell, ...], tuple[str, ...]]:
@@ -51,9 +47,7 @@ def matching(file: GridFile, where: Where, cells: Sequence[Cell]) -> list[Cell]:
     Raises:
         UsageError: when it names a choice that no cell has.
     """
-    known = {
-        name: [cell.choices[name] for cell in cells if name in cell.choices] for cell in cells for name in cell.choices
-    }
+    known = _known([cell.choices for cell in cells])
     for name in where.choices:
         if name not in known:
             raise file.fail(f"{where.place}.{name}", f"no such choice{did_you_mean(name, known)}")
@@ -68,9 +62,7 @@ def matching(file: GridFile, where: Where, cells: Sequence[Cell]) -> list[Cell]:
 
 
 def _without_excluded(file: GridFile, wanted: list[Combination]) -> list[Combination]:
-    known = {
-        name: [each.labels[name] for each in wanted if name in each.labels] for each in wanted for name in each.labels
-    }
+    known = _known([each.labels for each in wanted])
     left = wanted
     for where in file.exclude:
         for name in where.choices:
@@ -92,6 +84,15 @@ def _without_excluded(file: GridFile, wanted: list[Combination]) -> list[Combina
     return left
 
 
+def _known(choices: Sequence[Mapping[str, Scalar]]) -> dict[str, list[Scalar]]:
+    """Return the values that there are of each choice."""
+    known: dict[str, dict[Scalar, None]] = {}
+    for each in choices:
+        for name, label in each.items():
+            known.setdefault(name, {})[label] = None
+    return {name: list(labels) for name, labels in known.items()}
+
+
 class _Cells:
     """Cells by id, in the order in which they are made."""
 
@@ -99,41 +100,44 @@ class _Cells:
         self.by_id: dict[str, Cell] = {}
         self._file = file
         self._made_of: dict[str, Combination] = {}
-        self._stops: dict[str, dict[_Stop, None]] = {}  # what is asked of each run of a teacher
+        self._serving: dict[tuple[str, ...], Serving] = {}  # by the words of the teacher's command
+        self._stops: dict[str, dict[Stop, None]] = {}  # what is asked of each run of a teacher
         for each in wanted:
             if each.teach is not None:
-                self._stops.setdefault(_run_of(each.teach), {})[each.teach.stop_at] = None
+                self._stops.setdefault(run_of(each.teach), {})[each.teach.stop_at] = None
 
     def teacher(self, each: Combination) -> Taught:
         """Return whose state teaches, and make its cell where there is none."""
         recipe = each.teach
         assert recipe is not None
-        total = _length(recipe)
+        total = run_length(recipe)
         if isinstance(recipe.stop_at, int) and total is not None and recipe.stop_at > total:
             place = next((c.place for name, c in each.chosen.items() if name in {"stop_at", "teach.stop_at"}), "teach")
             raise self._file.fail(place, f"stop_at: epoch {recipe.stop_at} is not in 1..{total}")
-        stop, epoch = _served(recipe, list(self._stops[_run_of(recipe)]))
-        run = recipe.model_copy(update={"stop_at": stop})
+        serving = self._serving.get(each.words["teach"])
+        if serving is None:
+            serving = serve(recipe, list(self._stops[run_of(recipe)]), self._file.cells)
+            self._serving[each.words["teach"]] = serving
         own = {name: label for name, label in each.labels.items() if name in each.of_teacher and name != "pair"}
-        choices = {"model": recipe.model.name, "objective": each.labels["objective"], **own, "stop_at": stop}
+        choices = {"model": recipe.model.name, "objective": each.labels["objective"], **own, "stop_at": serving.stop_at}
         words = tuple(word for word in each.words["teach"] if not word.startswith("stop_at="))
         cell = self._add(
             each,
             Cell(
-                id=f"teach-{digest(run)}",
+                id=serving.id,
                 verb="teach",
                 choices=choices,
                 values={**choices, **{name: each.values[name] for name in own if name != "stop_at"}},
                 seed=recipe.seed,
-                words=words if stop == "last" else (*words, f"stop_at={stop}"),
+                words=words if serving.stop_at == "last" else (*words, f"stop_at={serving.stop_at}"),
                 folder=self._file.cells,
-                kept=() if epoch is None else (epoch,),
-                epochs=total if not isinstance(stop, int) else stop,
-                kind=digest(recipe, without=("seed", "stop_at", "keep_every")),
-                recipe=run,
+                kept=() if serving.epoch is None else (serving.epoch,),
+                epochs=serving.stop_at if isinstance(serving.stop_at, int) else total,
+                kind=serving.kind,
+                recipe=recipe.model_copy(update={"stop_at": serving.stop_at}),
             ),
         )
-        return Taught(cell.id, epoch)
+        return Taught(cell.id, serving.epoch)
 
     def labels(self, each: Combination, taught: Taught | None) -> str:
         """Return the cell that stores a teacher's outputs, and make it where there is none."""
@@ -181,7 +185,7 @@ class _Cells:
             folder=self._file.cells,
             teacher=taught,
             labels=labels,
-            epochs=_length(recipe),
+            epochs=run_length(recipe),
             kind=digest(recipe, without=("seed",), teacher=network, labels=labels is not None),
             recipe=recipe,
         )
@@ -242,36 +246,6 @@ class _Live:
         return (f"label: {number} students learn from the live teacher ({first_few(list(self._reasons), 5)})",)
 
 
-def _run_of(recipe: TeachRecipe) -> str:
-    """Return what the states of one run of a teacher share."""
-    return digest(recipe, without=("stop_at",))
-
-
 def _state(each: Combination) -> str:
     assert each.teach is not None
     return digest(each.teach)
-
-
-def _length(recipe: Any) -> int | None:
-    """Return how many epochs a run has, where its recipe says so; else its data's protocol does."""
-    if recipe.epochs is None:
-        return None
-    return make_policy(recipe.inputs)[1].epochs(recipe.epochs)
-
-
-def _served(recipe: TeachRecipe, stops: Sequence[_Stop]) -> tuple[_Stop, int | None]:
-    """Return the `stop_at` of the run that has the state a recipe stops at, and the epoch it keeps for it; None: its result.
-
-    One run serves the last epoch, numbered epochs and one rule of validation: it keeps the weights of those epochs.
-    """
-    stop, total = recipe.stop_at, _length(recipe)
-    is_one_run = recipe.averaging.name == "none" and recipe.stop_mode == "truncate" and total is not None
-    rules = [each for each in stops if isinstance(each, str) and each != "last"]
-    numbers = [each for each in stops if isinstance(each, int)]
-    carrier = rules[0] if rules else "last" if "last" in stops else max(numbers)
-    if not is_one_run or stop == carrier or stop in rules:
-        return stop, None
-    epoch = total if stop == "last" else stop
-    assert isinstance(epoch, int)
-    is_kept = recipe.keep_every == 0 or epoch % recipe.keep_every == 0
-    return (carrier, epoch) if is_kept else (stop, None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import yaml
@@ -15,6 +16,7 @@ from preceptor.errors import UsageError
 from preceptor.experiments.cells import Cell
 from preceptor.experiments.dry_run import Guess
 from preceptor.experiments.dry_run import dry_run as show_dry_run
+from preceptor.experiments.executor import threads_of
 from preceptor.experiments.grid import open_grid
 from preceptor.experiments.local import places
 from preceptor.experiments.progress import status_table
@@ -52,13 +54,15 @@ def grid_verb(
         console.print(status_table(cells, Store(made.folder)))
         return
     if dry_run:
-        room = places(where["jobs"], where["gpus"], where["per_gpu"], where["ranks"] or made.ranks)
-        console.print(show_dry_run(cells, Store(made.folder), _guesses, len(room)))
+        ranks = where["ranks"] or made.ranks
+        room = len(places(where["jobs"], where["gpus"], where["per_gpu"], ranks))
+        guesses = partial(_guesses, threads=where["threads"] or threads_of(room, ranks))
+        console.print(show_dry_run(cells, Store(made.folder), guesses, room), soft_wrap=True)
         for note in made.notes:
             console.print(note, markup=False, highlight=False)
         return
     grid(made, only=chosen, **where)
-    console.print(f"Grid: {made.out}  ({len(cells)} cells done)", highlight=False)
+    console.print(f"Grid: {made.out}  ({len(cells)} cells done)", highlight=False, soft_wrap=True)
 
 
 def list_grids() -> None:
@@ -69,7 +73,7 @@ def list_grids() -> None:
     Console().print(table)
 
 
-def _guesses(cells: Sequence[Cell], by_id: Mapping[str, Cell]) -> dict[str, Guess]:
+def _guesses(cells: Sequence[Cell], by_id: Mapping[str, Cell], threads: int) -> dict[str, Guess]:
     """Return what a cell of each kind takes, from its operations and a short training here."""
     first = {cell.kind: cell for cell in cells}
     trained = next(
@@ -77,7 +81,7 @@ def _guesses(cells: Sequence[Cell], by_id: Mapping[str, Cell]) -> dict[str, Gues
     )
     if not first or trained is None:
         return {}
-    speed = measure_speed(trained)
+    speed = measure_speed(trained, threads)
     guesses = {}
     for kind, cell in first.items():
         taught = None if cell.teacher is None else by_id[cell.teacher.cell].recipe

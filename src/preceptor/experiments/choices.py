@@ -23,6 +23,7 @@ __all__ = [
     "agrees",
     "check_key",
     "flow",
+    "is_key",
     "labels_of",
     "scoped",
     "settings_of",
@@ -143,6 +144,11 @@ def check_key(key: str, place: str, verb: Verb | None) -> None:
         raise UsageError(f"{place}: {_TAKEN[first]}")
     if first not in fields:
         raise UsageError(f"{place}: unknown key{did_you_mean(first, sorted(fields - set(_TAKEN)), most=1)}")
+
+
+def is_key(key: str) -> bool:
+    """Return whether a dotted key is one of some verb's."""
+    return any(key.partition(".")[0] in fields for fields in _FIELDS.values())
 
 
 def labels_of(values: Sequence[Any]) -> list[Scalar]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from typing import Protocol, TextIO
 
 from preceptor.experiments.cells import Cell
 
-__all__ = ["Executor", "Job", "Launch", "argv", "thread_settings"]
+__all__ = ["Executor", "Job", "Launch", "argv", "thread_settings", "threads_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +82,11 @@ def argv(command: Sequence[str], ranks: int) -> list[str]:
     """
     torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(ranks)] if ranks > 1 else []
     return [sys.executable, *torchrun, "-m", *command]
+
+
+def threads_of(places: int, ranks: int) -> int:
+    """Return the threads of each process where this machine's processors are divided among them."""
+    return max((os.cpu_count() or 1) // (places * ranks), 1)
 
 
 def thread_settings(threads: int) -> Mapping[str, str]:

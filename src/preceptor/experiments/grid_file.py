@@ -8,7 +8,18 @@ from pathlib import Path
 from typing import Any
 
 from preceptor.errors import UsageError
-from preceptor.experiments.choices import AS, Axis, Choice, Setting, Verb, check_key, labels_of, settings_of, zipped
+from preceptor.experiments.choices import (
+    AS,
+    Axis,
+    Choice,
+    Setting,
+    Verb,
+    check_key,
+    is_key,
+    labels_of,
+    settings_of,
+    zipped,
+)
 from preceptor.experiments.marked_yaml import MarkedYaml, read_marked
 from preceptor.messages import did_you_mean
 
@@ -166,6 +177,8 @@ def _zip(key: str, entries: Any) -> Axis:
     if not isinstance(entries, list) or not all(isinstance(entry, Mapping) for entry in entries):
         if key == "pair":
             raise UsageError("pair: expected a list of mappings, as in [{teacher.model: wrn_40_2, model: wrn_16_2}]")
+        if is_key(key):
+            raise UsageError(f"{key}: is a key of runs; it stands under fixed, teach or distill")
         near = did_you_mean(key, _KEYS, most=1, otherwise="other keys hold lists of mappings, which are zipped")
         raise UsageError(f"{key}: unknown key{near}")
     _check_filled(entries, key)

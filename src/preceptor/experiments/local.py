@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from preceptor.errors import UsageError
-from preceptor.experiments.executor import Job, Launch, argv, thread_settings
+from preceptor.experiments.executor import Job, Launch, argv, thread_settings, threads_of
 
 __all__ = ["Local", "places"]
 
@@ -53,7 +53,7 @@ class Local:
     def __init__(self, places: Sequence[tuple[str, ...]], ranks: int = 1, threads: int | None = None) -> None:
         self._free = list(places)
         self._ranks = ranks
-        self._threads = threads or max((os.cpu_count() or 1) // (len(places) * ranks), 1)
+        self._threads = threads or threads_of(len(places), ranks)
         self._jobs: list[_LocalJob] = []
 
     @property
@@ -68,6 +68,7 @@ class Local:
 
     def start(self, launch: Launch) -> Job:
         """Start a cell on the first free place."""
+        self._collect()
         gpus = self._free.pop(0)
         visible = {"CUDA_VISIBLE_DEVICES": ",".join(gpus)} if gpus else {}
         with launch.log.open("ab") as log:

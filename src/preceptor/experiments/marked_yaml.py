@@ -12,6 +12,8 @@ from preceptor.errors import UsageError
 
 __all__ = ["MarkedYaml", "read_marked"]
 
+_COLLECTIONS = {"tag:yaml.org,2002:seq", "tag:yaml.org,2002:map"}
+
 
 @dataclass(frozen=True, slots=True)
 class MarkedYaml:
@@ -70,6 +72,8 @@ def read_marked(text: str, source: str) -> MarkedYaml:
 def _plain(loader: yaml.SafeLoader, node: yaml.Node, path: str, lines: dict[str, int], source: str) -> Any:
     if path:
         lines[path] = node.start_mark.line + 1
+    if not isinstance(node, yaml.ScalarNode) and node.tag not in _COLLECTIONS:
+        raise UsageError(f"{source}:{node.start_mark.line + 1}: is not YAML (the tag {node.tag} is not read)")
     if isinstance(node, yaml.SequenceNode):
         return [_plain(loader, each, f"{path}[{number}]", lines, source) for number, each in enumerate(node.value)]
     if not isinstance(node, yaml.MappingNode):

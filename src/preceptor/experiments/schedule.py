@@ -200,9 +200,10 @@ class _Schedule:
             self._kills[cell.id] = self._kills.get(cell.id, 0) + 1
             state = replace(state, state="queued", error=f"was killed ({signal.name})")
         elif code == 0:
-            is_partial = store.is_finished(cell) and cell.id not in self._anew
+            is_partial = cell.verb == "teach" and store.is_finished(cell)
             words = "did not keep every epoch that others need" if is_partial else "ended without a result"
-            state = replace(state, state="queued" if is_partial else "failed", error=words)
+            again = is_partial and cell.id not in self._anew
+            state = replace(state, state="queued" if again else "failed", error=words)
         else:
             words = f"was killed {_KILLS} times ({signal.name})" if signal is not None else store.last_words(cell)
             state = replace(state, state="failed", error=words)

@@ -23,7 +23,7 @@ from preceptor.training import forward_flops
 
 __all__ = ["Cost", "Speed", "cost_of", "measure_speed"]
 
-_BATCHES = 20  # of the short run
+_BATCHES = 10  # of the short run
 _PASSES = 3  # a training step costs three forward passes
 
 
@@ -90,8 +90,12 @@ def cost_of(
     return Cost((_PASSES * flops + of_teacher) * rows * last, 4 * parameters * copies, last)
 
 
-def measure_speed(recipe: AnyRecipe) -> Speed:
+def measure_speed(recipe: AnyRecipe, threads: int) -> Speed:
     """Return how fast this machine works: some batches of a recipe's network, trained without its teacher, on its device.
+
+    Args:
+        recipe: of a run.
+        threads: of the process.
 
     Raises:
         UsageError: for a recipe that cannot be run.
@@ -111,7 +115,12 @@ def measure_speed(recipe: AnyRecipe) -> Speed:
             precision=recipe.precision,
             out=folder,
         )
-        record = run(short, show=False).record
+        before = torch.get_num_threads()
+        torch.set_num_threads(threads)
+        try:
+            record = run(short, show=False).record
+        finally:
+            torch.set_num_threads(before)
     started = time.perf_counter()
     subprocess.run([sys.executable, "-c", "import preceptor.cli.verbs"], check=False, capture_output=True)
     start = time.perf_counter() - started

@@ -24,6 +24,7 @@ _PRELOADED = [
     "preceptor.cli",
     "preceptor.cli.assess",
     "preceptor.cli.curve",
+    "preceptor.cli.grid",
     "preceptor.cli.export",
     "preceptor.cli.verbs",
     "preceptor.training",

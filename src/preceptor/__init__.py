@@ -11,14 +11,17 @@ from typing import TYPE_CHECKING
 from preceptor.lazy import lazy_names
 
 if TYPE_CHECKING:
+    from preceptor.api.experiments import grid
     from preceptor.api.measuring import assess, evaluate, load
     from preceptor.api.training import distill, label, teach
     from preceptor.errors import PreceptorError, RunError, UsageError
+    from preceptor.experiments.grid import Grid
     from preceptor.exports.export import export
     from preceptor.exports.predict import predict
     from preceptor.runner.result import Result
 
 __all__ = [
+    "Grid",
     "PreceptorError",
     "Result",
     "RunError",
@@ -28,6 +31,7 @@ __all__ = [
     "distill",
     "evaluate",
     "export",
+    "grid",
     "label",
     "load",
     "predict",

@@ -7,12 +7,12 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TextIO
 from uuid import uuid4
 
 from preceptor.errors import RunError, UsageError
 
-__all__ = ["LOCK", "lock_folder", "write_atomically", "write_text"]
+__all__ = ["LOCK", "is_temporary", "lock_file", "lock_folder", "write_atomically", "write_text"]
 
 LOCK = ".lock"
 
@@ -31,18 +31,43 @@ def lock_folder(folder: Path) -> Iterator[None]:
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        handle = (folder / LOCK).open("a")
+        handle = lock_file(folder / LOCK)
     except OSError as error:
         raise UsageError(f"out: {folder} cannot be made ({error.strerror})") from error
+    if handle is None:
+        raise UsageError(f"out: {folder} is in use by another process")
     with handle:
-        if sys.platform != "win32":
-            import fcntl  # noqa: PLC0415  (POSIX only)
-
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                raise UsageError(f"out: {folder} is in use by another process") from error
         yield
+
+
+def lock_file(path: Path) -> TextIO | None:
+    """Return a locked file, or None where another process holds it; closed, it is free again.
+
+    The lock belongs to the open file: a process that inherits it holds it too. Not on Windows, where nothing is locked.
+
+    Args:
+        path: made where it does not exist; its folder must.
+    """
+    handle = path.open("a")
+    if sys.platform != "win32":
+        import fcntl  # noqa: PLC0415  (POSIX only)
+
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            handle.close()
+            return None
+    return handle
+
+
+def is_temporary(name: str) -> bool:
+    """Return whether a file name is that of `write_atomically`'s temporary file, which a killed process leaves behind.
+
+    Example:
+        >>> is_temporary(".config.yaml.tmp"), is_temporary("config.yaml")
+        (True, False)
+    """
+    return name.startswith(".") and name.endswith(".tmp")
 
 
 def write_atomically(path: Path, write: Callable[[BinaryIO], object], *, is_shared: bool = False) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Collection, Mapping
-from functools import partial
+from functools import cache, partial
 from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, create_model, field_validator
@@ -67,6 +67,17 @@ def check_hyperparameters(
     Raises:
         UsageError: for an unknown or missing key, or a value of the wrong type: one line each.
     """
+    model = _model_of(make, frozenset(hidden), numbers_as_text)
+    try:
+        checked = model.model_validate(dict(values))
+    except ValidationError as error:
+        raise UsageError(explain(error, model, where)) from error
+    return dict(checked)
+
+
+@cache
+def _model_of(make: Callable[..., object], hidden: frozenset[str], numbers_as_text: bool) -> type[BaseModel]:
+    """Return a callable's hyperparameters as a model, which is costly to make."""
     target = make.func if isinstance(make, partial) else make
     function = inspect.unwrap(target.__init__) if inspect.isclass(target) else inspect.unwrap(target)
     hints = get_type_hints(function, include_extras=True)
@@ -86,11 +97,7 @@ def check_hyperparameters(
 
     validators: dict[str, Any] = {"booleans": field_validator("*", mode="before")(tell_booleans_from_numbers)}
     model: type[BaseModel] = create_model("Hyperparameters", __config__=config, __validators__=validators, **fields)
-    try:
-        checked = model.model_validate(dict(values))
-    except ValidationError as error:
-        raise UsageError(explain(error, model, where)) from error
-    return dict(checked)
+    return model
 
 
 def explain(error: ValidationError, model: type[BaseModel], where: str = "") -> str:

@@ -10,14 +10,25 @@ import torch
 from torch import nn
 
 from preceptor.artifacts.identify import PYTHON
-from preceptor.config.sections import ModelSection
-from preceptor.data import Data
+from preceptor.config.sections import LabelRecipe, ModelSection, Recipe
+from preceptor.data import Data, check_source
 from preceptor.errors import UsageError
-from preceptor.models import Adapted, DataSpec, FeatureNetwork, SelectedClasses, make
+from preceptor.models import Adapted, DataSpec, FeatureNetwork, SelectedClasses, check_name, make
 
-__all__ = ["AnyModel", "data_spec", "make_network", "model_section", "reading_notes", "resolved_section"]
+__all__ = ["AnyModel", "check_names", "data_spec", "make_network", "model_section", "reading_notes", "resolved_section"]
 
 AnyModel = str | Mapping[str, Any] | nn.Module
+
+
+def check_names(recipe: Recipe | LabelRecipe) -> None:
+    """Check the names of data and network in a recipe, and their keys, as far as that goes without reading or making them.
+
+    Raises:
+        UsageError: for an unknown name or key, or a value of the wrong type.
+    """
+    check_source(recipe.data.name, recipe.data.hyperparameters)
+    if isinstance(recipe, Recipe):
+        check_name(recipe.model.name, recipe.model.hyperparameters)
 
 
 def data_spec(data: Data) -> DataSpec:

@@ -17,7 +17,7 @@ import yaml
 from preceptor.artifacts.metrics_log import MetricsLog
 from preceptor.artifacts.record import RunRecord, read_record, write_record
 from preceptor.errors import UsageError
-from preceptor.files import LOCK, lock_folder, write_text
+from preceptor.files import LOCK, is_temporary, lock_folder, write_text
 
 __all__ = ["RunFolder", "network_of"]
 
@@ -106,7 +106,8 @@ class RunFolder:
         """
         if self.path.exists() and not self.path.is_dir():
             raise UsageError(f"out: {self.path} is a file, not a folder")
-        content = sorted({entry.name for entry in self.path.iterdir()} - {LOCK}) if self.path.exists() else []
+        names = {entry.name for entry in self.path.iterdir()} if self.path.exists() else set()
+        content = sorted(name for name in names - {LOCK} if not is_temporary(name))  # of a writer that was killed
         if content and not self.config.exists():
             raise UsageError(
                 f"out: {self.path} is not empty and holds no run ({content[0]}, ...); choose another folder"

@@ -11,7 +11,7 @@ from preceptor.objectives.base import Objective
 from preceptor.objectives.schedules import Schedule, Weight
 from preceptor.objectives.weighted import Sum
 
-__all__ = ["build_sum", "unlikely"]
+__all__ = ["build_sum", "reads_logits_only", "unlikely"]
 
 
 def build_sum(terms: Mapping[str, Mapping[str, Any]]) -> Sum:
@@ -34,6 +34,17 @@ def build_sum(terms: Mapping[str, Mapping[str, Any]]) -> Sum:
     if all(weight == 0.0 for weight, _ in built.values()):
         raise UsageError(f"every term has weight 0: {', '.join(terms)}")
     return Sum(**built)
+
+
+def reads_logits_only(terms: Mapping[str, Mapping[str, Any]]) -> bool:
+    """Return whether resolved terms take nothing from a teacher but its logits for the samples, so that stored labels serve.
+
+    Example:
+        >>> reads_logits_only({"kd": {"name": "kd", "weight": 1.0}}), reads_logits_only({"crd": {"name": "crd", "weight": 1.0}})
+        (True, False)
+    """
+    looks_at = {TERMS[str(settings["name"])].kind for settings in terms.values()}
+    return not looks_at & {"embedding", "maps", "self-supervised"} and not build_sum(terms).views()
 
 
 def unlikely(objective: Sum, *, has_teacher: bool) -> tuple[str, ...]:

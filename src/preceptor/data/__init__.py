@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from preceptor.data.pool import PooledLoader, pooled_sizes
     from preceptor.data.reader import check_views, plain_batches, view_batches
     from preceptor.data.sources.arrays import Pair
-    from preceptor.data.sources.load import from_objects, load
+    from preceptor.data.sources.load import check_source, from_objects, load
     from preceptor.data.sources.registry import SOURCES, names
     from preceptor.data.sources.stream import Stream, StreamLoader
     from preceptor.data.sources.table_fit import TableFit, read_rows
@@ -44,6 +44,7 @@ __all__ = [
     "Stream",
     "StreamLoader",
     "TableFit",
+    "check_source",
     "check_views",
     "from_objects",
     "image_files",

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from preceptor.errors import UsageError
-from preceptor.files import LOCK, lock_folder, write_atomically
+from preceptor.files import LOCK, is_temporary, lock_folder, write_atomically
 from preceptor.labels.encoding import Encoding
 from preceptor.labels.manifest import Manifest
 from preceptor.labels.store import sha256
@@ -149,7 +149,8 @@ def check_folder(path: Path) -> None:
     """
     if path.exists() and not path.is_dir():
         raise UsageError(f"out: {path} is a file, not a folder")
-    content = sorted({entry.name for entry in path.iterdir()} - {LOCK}) if path.exists() else []
+    names = {entry.name for entry in path.iterdir()} if path.exists() else set()
+    content = sorted(name for name in names - {LOCK} if not is_temporary(name))  # of a writer that was killed
     if content and "manifest.json" not in content:
         raise UsageError(
             f"out: {path} is not empty and holds no labels ({first_few(content, 1)}); choose another folder"

@@ -8,7 +8,7 @@ from preceptor.lazy import lazy_names
 
 if TYPE_CHECKING:
     from preceptor.models.adapters.adapted import Adapted, adapt
-    from preceptor.models.adapters.by_name import make
+    from preceptor.models.adapters.by_name import check_name, make
     from preceptor.models.adapters.class_names import class_names_of, rename_config
     from preceptor.models.adapters.heads import heads_in_training
     from preceptor.models.adapters.input_adapter import DataSpec
@@ -40,6 +40,7 @@ __all__ = [
     "TextClassifier",
     "adapt",
     "as_map",
+    "check_name",
     "class_names_of",
     "create",
     "feature_names",

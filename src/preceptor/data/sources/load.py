@@ -22,7 +22,7 @@ from preceptor.messages import did_you_mean
 from preceptor.signature import check_hyperparameters, default_hyperparameters
 from preceptor.types import Preprocessing
 
-__all__ = ["from_objects", "load"]
+__all__ = ["check_source", "from_objects", "load"]
 
 
 def load(
@@ -61,21 +61,12 @@ def load(
         >>> len(data.train), data.num_classes, data.input_shape
         (100, 10, (1, 8, 8))
     """
-    kind, colon, path = name.partition(":")
-    if kind not in SOURCES:
-        raise UsageError(f"data: unknown name {name!r}{did_you_mean(kind, SOURCES)}")
-    if colon and not path:
-        raise UsageError(f"data: {name!r} names no path; write {kind}:PATH")
-    make = SOURCES[kind].load()
+    make, path = _named(name)
     own = default_hyperparameters(make)
     fitted = {"fit": fit.as_dict()} if fit is not None and "fit" in own else {}
     cropped = _crop(preprocessing) if preprocessing is not None and {"size", "centre"} <= set(own) else {}
     added = {key: value for key, value in cropped.items() if (options or {}).get(key) is None}
-    values = {**fitted, **(options or {}), **added, **({"path": path} if colon else {})}
-    plain = {key: _plain(value) for key, value in values.items()}
-    # a column or a folder may be called 5
-    checked = check_hyperparameters(make, plain, "data", numbers_as_text=True)
-    source = make(**checked)
+    source = make(**_checked(make, {**fitted, **(options or {}), **added, **path}))
     if added and source.preprocessing.channels is not None:
         words = ", ".join(f"data.{key}={value}".lower() for key, value in added.items())
         source = replace(source, notes=(*source.notes, f"{words}, as the network was trained"))
@@ -88,6 +79,16 @@ def load(
         labelled_fraction=labelled_fraction,
         trained_on=trained_on,
     )
+
+
+def check_source(name: str, options: Mapping[str, Any]) -> None:
+    """Check a source's name and options without reading any data.
+
+    Raises:
+        UsageError: for an unknown name, an unknown or missing option, or a value of the wrong type.
+    """
+    make, path = _named(name)
+    _checked(make, {**options, **path})
 
 
 def from_objects(
@@ -108,6 +109,22 @@ def from_objects(
         split_seed=split_seed,
         trained_on=trained_on,
     )
+
+
+def _named(name: str) -> tuple[Callable[..., Source], dict[str, str]]:
+    """Return what makes a source, and the option that its name holds, if it holds one."""
+    kind, colon, path = name.partition(":")
+    if kind not in SOURCES:
+        raise UsageError(f"data: unknown name {name!r}{did_you_mean(kind, SOURCES)}")
+    if colon and not path:
+        raise UsageError(f"data: {name!r} names no path; write {kind}:PATH")
+    return SOURCES[kind].load(), {"path": path} if colon else {}
+
+
+def _checked(make: Callable[..., Source], options: Mapping[str, Any]) -> dict[str, Any]:
+    plain = {key: _plain(value) for key, value in options.items()}
+    # a column or a folder may be called 5
+    return check_hyperparameters(make, plain, "data", numbers_as_text=True)
 
 
 def _crop(preprocessing: Preprocessing) -> dict[str, Any]:

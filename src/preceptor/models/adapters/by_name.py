@@ -12,9 +12,9 @@ from preceptor.models.adapters import by_path, hf_models, timm_models, torchvisi
 from preceptor.models.adapters.input_adapter import DataSpec
 from preceptor.models.adapters.reused_classifier import without_wrappers, wrap_as_stated
 from preceptor.models.registry import PREFIXES, ZOO
-from preceptor.models.zoo.create import create
+from preceptor.models.zoo.create import checked_options, create
 
-__all__ = ["make"]
+__all__ = ["check_name", "make"]
 
 
 class _Make(Protocol):
@@ -54,6 +54,19 @@ def make(
     return wrap_as_stated(network, options)
 
 
+def check_name(name: str, options: Mapping[str, Any]) -> None:
+    """Check a network's name and keys as far as that goes without making it: those of the zoo, and the form of the others.
+
+    Raises:
+        UsageError: for an unknown name or option of the zoo, or a prefix alone.
+    """
+    kind, colon, rest = name.partition(":")
+    if not colon:
+        checked_options(name, without_wrappers(options))
+    elif not kind or not rest:
+        raise UsageError(_nameless(name))
+
+
 def _make(name: str, data_spec: DataSpec, options: Mapping[str, Any], *, loads_weights: bool) -> nn.Module:
     kind, colon, rest = name.partition(":")
     if not colon and name in ZOO and data_spec.vocabulary is not None:
@@ -63,7 +76,11 @@ def _make(name: str, data_spec: DataSpec, options: Mapping[str, Any], *, loads_w
     if not colon:
         return create(name, num_classes=data_spec.num_classes, input_shape=data_spec.shape, options=options)
     if not kind or not rest:
-        raise UsageError(f"model: {name!r} names no network; there are {', '.join(PREFIXES)}")
+        raise UsageError(_nameless(name))
     if kind in _LIBRARIES:
         return _LIBRARIES[kind](rest, data_spec, options, loads_weights=loads_weights)
     return by_path.make(name, data_spec, options, loads_weights=loads_weights)
+
+
+def _nameless(name: str) -> str:
+    return f"model: {name!r} names no network; there are {', '.join(PREFIXES)}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from torch import nn
 
@@ -10,7 +11,7 @@ from preceptor.errors import UsageError
 from preceptor.models.registry import FROM_DATA, INPUT_SHAPE, find
 from preceptor.signature import check_hyperparameters, default_hyperparameters
 
-__all__ = ["create"]
+__all__ = ["checked_options", "create"]
 
 
 def create(
@@ -43,7 +44,7 @@ def create(
         raise UsageError(f"model: {name} cannot have {num_classes} classes")
     if not shape or min(shape) < 1:
         raise UsageError(f"model: {name} cannot take samples of shape {shape}")
-    checked = check_hyperparameters(make, options or {}, "model", hidden=FROM_DATA)
+    checked = checked_options(name, options or {})
     if INPUT_SHAPE in default_hyperparameters(make):
         of_any_shape: nn.Module = make(num_classes=num_classes, input_shape=shape, **checked)
         return of_any_shape
@@ -51,3 +52,12 @@ def create(
         raise UsageError(f"model: {name} is for images, and the samples have shape {shape}; try mlp")
     network: nn.Module = make(num_classes=num_classes, in_channels=shape[0], **checked)
     return network
+
+
+def checked_options(name: str, options: Mapping[str, object]) -> dict[str, Any]:
+    """Return all hyperparameters of a network: the options, validated, and its defaults.
+
+    Raises:
+        UsageError: for an unknown name or hyperparameter, or an invalid value.
+    """
+    return check_hyperparameters(find(name).make, options, "model", hidden=FROM_DATA)

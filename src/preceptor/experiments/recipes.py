@@ -1,0 +1,93 @@
+"""From settings to the recipe of a cell, and to the digest of what that recipe does."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from functools import cache
+from typing import Any
+
+from preceptor.artifacts.create import check_names
+from preceptor.artifacts.identify import network_of
+from preceptor.config.overrides import make_recipe
+from preceptor.config.resolve import make_policy
+from preceptor.config.sections import PROTOCOL_KEYS, AnyRecipe, DistillRecipe, LabelRecipe, TeachRecipe
+from preceptor.config.terms import resolve_terms
+from preceptor.experiments.choices import Setting, Verb, flow
+
+__all__ = ["digest", "merged", "recipe_of", "words_of"]
+
+_KINDS: Mapping[Verb, type[TeachRecipe] | type[DistillRecipe] | type[LabelRecipe]] = {
+    "teach": TeachRecipe,
+    "label": LabelRecipe,
+    "distill": DistillRecipe,
+}
+# what a cell is called, where and how it runs, and what a preset has become already
+_OUTSIDE = {
+    *("kind", "preset", "out", "device", "workers", "sharding", "resume", "overwrite", "tensorboard"),
+    *("checkpoint_every_steps", "rows_per_shard"),
+}
+
+
+def merged(*groups: Sequence[Setting]) -> tuple[Setting, ...]:
+    """Return the settings of all groups; those of a later group win, and a bare section starts the section anew."""
+    settings: dict[str, Setting] = {}
+    for group in groups:
+        anew = tuple(f"{setting.key}." for setting in group)
+        settings = {key: setting for key, setting in settings.items() if not key.startswith(anew)}
+        settings |= {setting.key: setting for setting in group}
+    return tuple(settings.values())
+
+
+def words_of(settings: Sequence[Setting]) -> tuple[str, ...]:
+    """Return the words that stand for settings on the command line."""
+    return tuple(f"{setting.key}={flow(setting.value)}" for setting in settings)
+
+
+@cache
+def recipe_of(verb: Verb, words: tuple[str, ...], teacher: str | None = None) -> AnyRecipe | LabelRecipe:
+    """Return the recipe of a command, with every name in it checked that can be checked without reading data.
+
+    Args:
+        verb: of the command.
+        words: its settings.
+        teacher: name of the teacher's network, where a cell of the grid trains it.
+
+    Raises:
+        UsageError: for a wrong key or value.
+    """
+    recipe = make_recipe(
+        _KINDS[verb], None, words, network_of=lambda path: network_of(path) if teacher is None else teacher
+    )
+    check_names(recipe)
+    if not isinstance(recipe, LabelRecipe):
+        resolve_terms(recipe.terms, recipe.terms_key, has_teacher=recipe.has_teacher)
+        make_policy(recipe.inputs)
+    return recipe
+
+
+def digest(recipe: AnyRecipe | LabelRecipe, *, without: Sequence[str] = (), **replaced: Any) -> str:
+    """Return twelve digits that two recipes share if and only if they do the same, however they are written.
+
+    Keys at their defaults are left out, so that keys which later versions add change nothing. What a recipe leaves to the
+    data's protocol and what it states itself are different.
+
+    Args:
+        recipe: of a cell.
+        without: further keys that do not count.
+        replaced: keys with other values: a cell's teacher is known by its own digest, not by its folder.
+    """
+    values: dict[str, Any] = recipe.model_dump(mode="json", exclude_defaults=True)
+    values["data"] = recipe.data.model_dump(mode="json", exclude_defaults=True)
+    values["data"].pop("root", None)  # where data are
+    if not isinstance(recipe, LabelRecipe):
+        for section, keys in PROTOCOL_KEYS.items():
+            stated = getattr(recipe, section)
+            own = {key: getattr(stated, key) for key in keys if key in stated.model_fields_set}
+            values[section] = {**values.get(section, {}), **own}
+        values[recipe.terms_key] = resolve_terms(recipe.terms, recipe.terms_key, has_teacher=recipe.has_teacher)
+        values["inputs"] = make_policy(recipe.inputs)[0].model_dump(mode="json")
+    kept = {key: value for key, value in values.items() if key not in {*_OUTSIDE, *without}}
+    text = json.dumps({"verb": type(recipe).__name__, **kept, **replaced}, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]

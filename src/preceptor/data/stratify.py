@@ -35,7 +35,9 @@ def stratified(labels: Int[Tensor, samples * classes], count: int, seed: int, *,
     quota[np.argsort(quota - exact, kind="stable")[: count - quota.sum()]] += 1
     keys = random_bits(seed, stream, torch.arange(len(strata)), stream=ORDER + 1)[:, 0]
     by_key = torch.argsort(keys, stable=True)
-    by_class = by_key[torch.argsort(torch.from_numpy(class_of)[by_key], stable=True)]  # class by class, each by its keys
+    by_class = by_key[
+        torch.argsort(torch.from_numpy(class_of)[by_key], stable=True)
+    ]  # class by class, each by its keys
     place = np.arange(len(strata)) - np.repeat(np.cumsum(sizes) - sizes, sizes)  # of each row in its class
     return by_class[torch.from_numpy(place < np.repeat(quota, sizes))].sort().values
 

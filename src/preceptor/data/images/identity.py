@@ -54,5 +54,9 @@ def image_identity(
 
     with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
         digests = b"".join(pool.map(digest_of, torch.arange(len(numbers)).split(_AT_ONCE)))
-    known = b"" if names is None else b"\n".join(b"\n".join(names[rows.numpy()].tolist()) for rows in numbers.split(_JOINED))
+    known = (
+        b""
+        if names is None
+        else b"\n".join(b"\n".join(names[rows.numpy()].tolist()) for rows in numbers.split(_JOINED))
+    )
     return known + hashlib.sha256(digests).digest()

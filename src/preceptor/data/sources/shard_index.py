@@ -58,7 +58,7 @@ class Indexed:
                 f"{num_lost:,} of {len(self.indexes):,} have no index and are listed each time: they were written a moment ago, "
                 "or neither their folder nor the cache can be written"
             )
-        return (f"wds: {key}: {self.num_listed:,} shards were listed; {kept}",) if self.num_listed else ()
+        return (f"wds: {key}: shards listed: {self.num_listed:,}; {kept}",) if self.num_listed else ()
 
 
 @dataclass(frozen=True, slots=True)

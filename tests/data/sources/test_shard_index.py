@@ -114,6 +114,11 @@ def flipped(content: bytes, place: Path) -> None:
     place.write_bytes(content[:at] + b"9" + content[at + 1 :])
 
 
+def an_array(_: bytes, place: Path) -> None:
+    with place.open("wb") as handle:
+        np.save(handle, np.zeros(3))
+
+
 class Opened:
     """Runs code when it is unpickled."""
 
@@ -126,7 +131,7 @@ DAMAGES: dict[str, Callable[[bytes, Path], object]] = {
     "truncated": lambda content, place: place.write_bytes(content[:-40]),
     "one byte": flipped,
     "no zip": lambda _, place: place.write_bytes(b"index" * 100),
-    "an array": lambda _, place: place.write_bytes(b"") or np.save(place.open("wb"), np.zeros(3)),
+    "an array": an_array,
     "a pickle": lambda _, place: place.write_bytes(pickle.dumps(Opened())),
     "objects": resaved(lambda arrays: arrays.update(names=np.array([Opened()] * 10, dtype=object))),
     "no places": resaved(lambda arrays: arrays.pop("places")),

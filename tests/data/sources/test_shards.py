@@ -3,6 +3,7 @@ from __future__ import annotations
 import io
 import tarfile
 from pathlib import Path
+from typing import Any
 
 import fsspec
 import numpy as np
@@ -191,7 +192,11 @@ def test_samples_without_classes_are_a_pool(shards: Path, tmp_path: Path) -> Non
     assert not pool.is_labelled
     assert any("left out: 30 files that are neither an image" in note for note in pool.notes)
     assert not any("no training sample has" in note for note in pool.notes)
-    keys = {"data": {"name": f"wds:{shards}/train-000.tar", **options(shards)}, "epochs": 1, "batch_size": 10}
+    keys: dict[str, Any] = {
+        "data": {"name": f"wds:{shards}/train-000.tar", **options(shards)},
+        "epochs": 1,
+        "batch_size": 10,
+    }
     teacher = preceptor.teach(**keys, model="convnet_s", out=tmp_path / "t", progress=False)
     unlabelled = {"name": f"wds:{tmp_path}/a.tar", "size": 8, "target": None}
     student = preceptor.distill(

@@ -175,13 +175,9 @@ def _is_sound(places: NDArray[Any], names: NDArray[Any], size: int) -> bool:
 def _write(index: ShardIndex, place: Path, description: Mapping[str, Any]) -> bool:
     """Keep an index in a file, and return whether that was possible."""
     told = json.dumps({**description, "num_others": index.num_others}).encode()
-    arrays = {
-        "description": np.frombuffer(told, dtype=np.uint8),
-        "places": np.stack([index.offsets, index.lengths, index.labels]),
-        "names": index.names,
-    }
+    places = np.stack([index.offsets, index.lengths, index.labels])
     content = io.BytesIO()
-    np.savez(content, **arrays)
+    np.savez(content, description=np.frombuffer(told, dtype=np.uint8), places=places, names=index.names)
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(place, lambda handle: handle.write(content.getbuffer()), is_shared=True)

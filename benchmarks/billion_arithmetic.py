@@ -38,21 +38,20 @@ def flops(name: str) -> float:
 def listing(options: argparse.Namespace) -> str:
     """Return what knowing the samples costs."""
     record = json.loads((RESULTS / "shard_index.json").read_text())
-    times = record["samples"]
-    each = {name: row["core_seconds"] / times for name, row in record["measured"].items()}
+    samples = record["samples"]
+    each = {name: row["core_seconds"] / samples for name, row in record["measured"].items()}
     first, later = each["first start, processes: 1"], each["every later start, processes: 1"]
     loads = each["load, every later start"]
-    index = record["index_bytes"] / times + options.name - 9  # the measured names have 9 bytes
+    index = record["index_bytes"] / samples + options.name - 9  # the measured names have 9 bytes
     lines = [
         ["listed once, core hours", f"{options.samples * first / 3600:.1f}"],
         ["the same on all cores of a machine, minutes", f"{options.samples * first / options.cores / 60:.1f}"],
-        ["listed by no more than headers, reads", f"{2 * options.samples:.0e}"],
         ["indexes on disk", size(options.samples * index)],
         ["indexes read back by one core, minutes", f"{options.samples * later / 60:.1f}"],
-        ["all of a later start (fingerprint, checks) on one core, minutes", f"{options.samples * loads / 60:.0f}"],
-        ["memory in each process", size(options.samples * (OTHER_BYTES + options.name))],
+        ["all of a later start, on one core, minutes", f"{options.samples * loads / 60:.0f}"],
+        ["memory of the listing in each process", size(options.samples * (OTHER_BYTES + options.name))],
     ]
-    return table(["", f"{options.samples:.0e} samples"], lines)
+    return table(["", f"{options.samples:,.0f} samples"], lines)
 
 
 def labels(options: argparse.Namespace) -> str:

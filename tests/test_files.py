@@ -34,6 +34,20 @@ def test_a_write_that_fails_leaves_the_old_file_and_no_rubbish(tmp_path: Path) -
     assert [entry.name for entry in tmp_path.iterdir()] == ["a.txt"]
 
 
+def test_of_several_writers_at_once_one_wins_completely(tmp_path: Path) -> None:
+    path = tmp_path / "a.bin"
+
+    def outer(handle: BinaryIO) -> None:
+        handle.write(b"x" * 100)
+        write_atomically(path, lambda other: other.write(b"y" * 50), is_shared=True)  # while this one is half done
+        assert path.read_bytes() == b"y" * 50
+        handle.write(b"x" * 100)
+
+    write_atomically(path, outer, is_shared=True)
+    assert path.read_bytes() == b"x" * 200
+    assert [entry.name for entry in tmp_path.iterdir()] == ["a.bin"]
+
+
 def test_a_real_refusal_of_the_system_is_one_line(tmp_path: Path) -> None:
     """A file-size limit is the nearest thing to a full disk that a test can have: the system refuses the write."""
     script = (

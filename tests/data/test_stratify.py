@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from preceptor.data import Arrays
+from preceptor.data.augment.views import ORDER, random_bits
 from preceptor.data.stratify import complement, held_out, split_off_test, stratified
 from preceptor.errors import UsageError
 
@@ -24,6 +25,17 @@ def test_stratified_counts_are_the_largest_remainders(count: int) -> None:
     assert not up or not down or min(up) >= max(down)
     assert rows.tolist() == sorted(set(rows.tolist()))
     assert torch.equal(rows, stratified(labels, count, 3, stream=0))
+
+
+def test_the_rows_of_a_class_are_those_of_its_smallest_keys() -> None:
+    labels = torch.randint(0, 5, (200,), generator=torch.Generator().manual_seed(1))
+    rows = stratified(labels, 60, 7, stream=2)
+    keys = random_bits(7, 2, torch.arange(200), stream=ORDER + 1)[:, 0]
+    for label in range(5):
+        mine = torch.nonzero(labels == label).flatten()
+        taken = rows[labels[rows] == label]
+        assert taken.equal(mine[keys[mine].argsort(stable=True)[: len(taken)]].sort().values)
+    assert stratified(labels[:0], 0, 0, stream=0).equal(torch.empty(0, dtype=torch.int64))
 
 
 def test_the_seed_chooses_the_rows() -> None:

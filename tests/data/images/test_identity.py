@@ -41,6 +41,10 @@ def test_a_copy_is_the_same_data(tmp_path: Path) -> None:
     assert first.fingerprint == second.fingerprint
 
 
+def ends_of_nothing(number: int, count: int) -> Ends:
+    return b"", b"", 0
+
+
 def test_of_many_images_a_few_are_read_and_the_length_of_all_counts(monkeypatch: object) -> None:
     asked: list[tuple[int, int]] = []
     lengths = torch.arange(10_000).tolist()
@@ -52,5 +56,10 @@ def test_of_many_images_a_few_are_read_and_the_length_of_all_counts(monkeypatch:
     one = image_identity(torch.arange(10_000), None, ends)
     assert len(asked) == 10_000
     assert sum(count > 0 for _, count in asked) == identity._MOST_READ
+    assert image_identity(torch.arange(10_000), None, ends, np.array(lengths)) == one
+    names = np.array([f"{number}" for number in range(70_000)], dtype="S")
+    rows = torch.arange(70_000).flip(0)
+    joined = b"\n".join(names[::-1].tolist())
+    assert image_identity(rows, names, ends_of_nothing, np.zeros(70_000)).startswith(joined)
     lengths[4321] += 1
     assert image_identity(torch.arange(10_000), None, ends) != one

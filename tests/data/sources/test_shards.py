@@ -3,7 +3,9 @@ from __future__ import annotations
 import io
 import tarfile
 from pathlib import Path
+from typing import Any
 
+import fsspec
 import numpy as np
 import pytest
 import torch
@@ -12,32 +14,16 @@ from sklearn.datasets import load_digits
 
 import preceptor
 from preceptor.data import Data, Loader, LoaderSettings, load
-from preceptor.data.sources.shard_files import shard_names
 from preceptor.errors import UsageError
-
-
-def add(shard: tarfile.TarFile, name: str, content: bytes) -> None:
-    member = tarfile.TarInfo(name)
-    member.size = len(content)
-    shard.addfile(member, io.BytesIO(content))
-
-
-def write(file: Path, rows: range, *, label: str = "cls") -> None:
-    table = load_digits()
-    with tarfile.open(file, "w") as shard:
-        for row in rows:
-            image = io.BytesIO()
-            Image.fromarray((table.images[row] / 16 * 255).astype(np.uint8)).resize((9, 10)).save(image, "png")
-            add(shard, f"{row:05d}.png", image.getvalue())
-            add(shard, f"{row:05d}.{label}", str(table.target[row]).encode())
+from tars import add, image, write_digits
 
 
 @pytest.fixture(scope="module")
 def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("shards")
     for number in range(20):
-        write(root / f"train-{number:03d}.tar", range(20 * number, 20 * number + 20))
-    write(root / "test-000.tar", range(400, 480))
+        write_digits(root / f"train-{number:03d}.tar", range(20 * number, 20 * number + 20))
+    write_digits(root / "test-000.tar", range(400, 480))
     return root
 
 
@@ -107,15 +93,6 @@ def test_a_teacher_of_shards(shards: Path, tmp_path: Path) -> None:
     assert preceptor.evaluate(result.path) == result.metrics
 
 
-def test_patterns_count_and_match(shards: Path) -> None:
-    assert [Path(name).name for name in shard_names(f"{shards}/train-{{008..011}}.tar", "data.path")] == [
-        f"train-{number:03d}.tar" for number in (8, 9, 10, 11)
-    ]
-    assert len(shard_names(f"{shards}/t*.tar", "data.path")) == 21
-    with pytest.raises(UsageError, match=r"data\.path: .*train-020\.tar: no such files"):
-        shard_names(f"{shards}/train-{{018..020}}.tar", "data.path")
-
-
 def test_without_test_shards_a_fifth_is_split_off(shards: Path) -> None:
     data = load(f"wds:{shards}/train-*.tar", options={"size": 8})
     assert len(data.test) == 80
@@ -130,9 +107,9 @@ def test_what_is_wrong_with_a_shard_is_named(shards: Path, tmp_path: Path) -> No
             load(f"wds:{tmp_path}/*.tar", options={"size": 8, **more})
 
     file = tmp_path / "a.tar"
-    write(file, range(20), label="json")
+    write_digits(file, range(20), label="json")
     refused(r"a\.tar: sample 00000 has no \.cls file")
-    write(file, range(20))
+    write_digits(file, range(20))
     refused(r"a\.tar: sample 00000 has no \.target file", target="target")
     with tarfile.open(file, "a") as shard:
         add(shard, "x.cls", b"3")
@@ -157,7 +134,7 @@ def test_what_is_wrong_with_a_shard_is_named(shards: Path, tmp_path: Path) -> No
 @pytest.mark.parametrize("in_memory", [True, False])
 def test_unreadable_images_are_left_out_when_asked(in_memory: bool, shards: Path, tmp_path: Path) -> None:
     for number in range(2):
-        write(tmp_path / f"{number}.tar", range(20 * number, 20 * number + 20))
+        write_digits(tmp_path / f"{number}.tar", range(20 * number, 20 * number + 20))
         with tarfile.open(tmp_path / f"{number}.tar", "a") as shard:
             for row in range(2):
                 add(shard, f"bad{row}.png", b"no image")
@@ -178,12 +155,55 @@ def test_unreadable_images_are_left_out_when_asked(in_memory: bool, shards: Path
 
 
 def test_an_image_that_is_cut_off_in_the_test_shards_is_named_at_once(shards: Path, tmp_path: Path) -> None:
-    image = io.BytesIO()
+    full = io.BytesIO()
     pixels = np.random.default_rng(0).integers(0, 255, (24, 24, 3)).astype(np.uint8)
-    Image.fromarray(pixels).save(image, "png")
+    Image.fromarray(pixels).save(full, "png")
     with tarfile.open(tmp_path / "test.tar", "w") as shard:
-        for name, content in (("full", image.getvalue()), ("half", image.getvalue()[:900])):
+        for name, content in (("full", full.getvalue()), ("half", full.getvalue()[:900])):
             add(shard, f"{name}.png", content)
             add(shard, f"{name}.cls", b"1")
     with pytest.raises(UsageError, match=r"test\.tar: half: no readable image"):
         load(f"wds:{shards}/train-000.tar", options={"size": 8, "test": str(tmp_path / "test.tar")})
+
+
+def test_shards_behind_urls_are_the_same_data(
+    shards: Path, data: Data, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    files, place = fsspec.filesystem("memory"), f"memory://{tmp_path.name}"
+    for file in shards.glob("*.tar"):
+        files.pipe(f"{place}/{file.name}", file.read_bytes())
+    for url in (place, f"file://{shards}"):
+        for _ in range(2):  # listed, and from the indexes
+            there = load(f"wds:{url}/train-*.tar", options={"size": 8, "test": f"{url}/test-*.tar"}, validation=0)
+            assert there.fingerprint == data.fingerprint
+        batches = list(loader_of(there, workers=2).batches(1))
+        for one, other in zip(batches, loader_of(data).batches(1), strict=True):
+            assert one.inputs.equal(other.inputs)
+    files.rm(place, recursive=True)
+
+
+def test_samples_without_classes_are_a_pool(shards: Path, tmp_path: Path) -> None:
+    with tarfile.open(tmp_path / "a.tar", "w") as shard:
+        for row in range(30):
+            add(shard, f"{row}.png", image(row))
+            add(shard, f"{row}.json", b'{"caption": "a digit"}')
+    pool = load(f"wds:{tmp_path}/a.tar", options={"size": 8, "target": None})
+    assert not pool.is_labelled
+    assert any("left out: 30 files that are neither an image" in note for note in pool.notes)
+    assert not any("no training sample has" in note for note in pool.notes)
+    keys: dict[str, Any] = {
+        "data": {"name": f"wds:{shards}/train-000.tar", **options(shards)},
+        "epochs": 1,
+        "batch_size": 10,
+    }
+    teacher = preceptor.teach(**keys, model="convnet_s", out=tmp_path / "t", progress=False)
+    unlabelled = {"name": f"wds:{tmp_path}/a.tar", "size": 8, "target": None}
+    student = preceptor.distill(
+        **keys, teacher=teacher, model="convnet_s", unlabelled=unlabelled, out=tmp_path / "s", progress=False
+    )
+    assert student.metrics.samples == 80
+    with pytest.raises(UsageError, match=r"data: the samples of wds:.*a\.tar have no labels; they can be a pool"):
+        preceptor.teach(data=unlabelled, model="convnet_s", out=tmp_path / "u", progress=False)
+    with pytest.raises(UsageError, match=r"have no labels; they can be a pool beside others: unlabelled="):
+        preceptor.teach(data=pool, model="convnet_s", out=tmp_path / "u", progress=False)

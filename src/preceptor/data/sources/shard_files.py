@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from glob import glob
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from preceptor.errors import UsageError
 from preceptor.messages import first_line
@@ -58,13 +58,12 @@ class Shard:
         """Whether it is behind a URL."""
         return "://" in self.name
 
-    def open(self) -> BinaryIO:
-        """Return an open file."""
+    def open(self) -> Any:
+        """Return an open binary file."""
         if not self.is_remote:
             return Path(self.name).open("rb")
         files, path = _file_system(self.name)
-        opened: BinaryIO = files.open(path, "rb")
-        return opened
+        return files.open(path, "rb")
 
     def is_unchanged(self) -> bool:
         """Return whether it still is in the state in which it was found."""

@@ -58,7 +58,7 @@ class Indexed:
                 f"{num_lost:,} of {len(self.indexes):,} have no index and are listed each time: they were written a moment ago, "
                 "or neither their folder nor the cache can be written"
             )
-        return (f"wds: {key}: {self.num_listed:,} shards were listed; {kept}",) if self.num_listed else ()
+        return (f"wds: {key}: shards listed: {self.num_listed:,}; {kept}",) if self.num_listed else ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,13 +175,9 @@ def _is_sound(places: NDArray[Any], names: NDArray[Any], size: int) -> bool:
 def _write(index: ShardIndex, place: Path, description: Mapping[str, Any]) -> bool:
     """Keep an index in a file, and return whether that was possible."""
     told = json.dumps({**description, "num_others": index.num_others}).encode()
-    arrays = {
-        "description": np.frombuffer(told, dtype=np.uint8),
-        "places": np.stack([index.offsets, index.lengths, index.labels]),
-        "names": index.names,
-    }
+    places = np.stack([index.offsets, index.lengths, index.labels])
     content = io.BytesIO()
-    np.savez(content, **arrays)
+    np.savez(content, description=np.frombuffer(told, dtype=np.uint8), places=places, names=index.names)
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(place, lambda handle: handle.write(content.getbuffer()), is_shared=True)

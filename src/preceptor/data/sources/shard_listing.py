@@ -8,7 +8,7 @@ import tarfile
 from dataclasses import dataclass
 from functools import cache
 from pathlib import PurePosixPath
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -103,7 +103,7 @@ def _prefix(folder: str) -> str:
     return str(PurePosixPath(folder) / "x")[:-1]
 
 
-def _check_end(handle: BinaryIO, place: int) -> None:
+def _check_end(handle: Any, place: int) -> None:
     """Check that a tar ends where its headers end: `tarfile` takes a damaged header for the end.
 
     Raises:

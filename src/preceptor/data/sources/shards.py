@@ -111,7 +111,7 @@ class _Listed:
 
     def _read(self, number: int, start: int, length: int) -> bytes:
         """Return bytes of an image file."""
-        return self.shards[self.shard[number]].read(int(self.offset[number]) + start, length)
+        return self.shards[int(self.shard[number])].read(int(self.offset[number]) + start, length)
 
     def ends(self, number: int, count: int) -> Ends:
         """Return the first and the last bytes of an image file, up to so many, and its length."""

@@ -100,7 +100,7 @@ def main() -> None:
             "maps": "64x16x16, 128x8x8, 256x4x4",
             "hyperparameters": {key: _hyperparameters(key) for key in options.keys},
         },
-        "machine": {"processor": _processor(), "threads": torch.get_num_threads()},
+        "machine": {"processor": processor(), "threads": torch.get_num_threads()},
         "versions": {"python": platform.python_version(), "torch": torch.__version__},
         "rows": rows,
     }
@@ -116,7 +116,8 @@ def _hyperparameters(key: str) -> dict[str, object]:
     return default_hyperparameters(METHODS[key].objective)
 
 
-def _processor() -> str:
+def processor() -> str:
+    """Return the name of the processor."""
     info = Path("/proc/cpuinfo")
     names = (
         [line.split(":")[1].strip() for line in info.read_text().splitlines() if line.startswith("model name")]

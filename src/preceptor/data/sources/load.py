@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from os import PathLike
 from typing import Any
@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from preceptor.data.assemble import assemble
-from preceptor.data.dataset import Data
+from preceptor.data.dataset import Data, Source
 from preceptor.data.images.images import PHOTOGRAPHS
 from preceptor.data.sources.arrays import Pair, source_of
 from preceptor.data.sources.registry import SOURCES

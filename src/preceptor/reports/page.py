@@ -21,7 +21,7 @@ def write_page(content: Mapping[str, Any], page: Path) -> None:
     """
     from jinja2 import Environment, PackageLoader, select_autoescape  # noqa: PLC0415  (slow import, wanted only here)
 
-    environment = Environment(loader=PackageLoader("preceptor.report"), autoescape=select_autoescape())
+    environment = Environment(loader=PackageLoader("preceptor.reports"), autoescape=select_autoescape())
     page.parent.mkdir(parents=True, exist_ok=True)
     here = {"command": command_line(), "versions": ", ".join(f"{name} {number}" for name, number in versions().items())}
     write_text(page, environment.get_template("page.html").render({**here, **content}))

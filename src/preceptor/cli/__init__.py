@@ -213,6 +213,16 @@ def bench(
 
 
 @app.command()
+def report(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="a grid's folder, or one with run folders below it")],
+) -> None:
+    """Write a grid's page: ranked tables, tests over seeds, figures, every run; Markdown and CSV beside it."""
+    from preceptor.cli.report import report_verb  # noqa: PLC0415
+
+    report_verb(folder)
+
+
+@app.command()
 def demo(
     out: Annotated[Path, typer.Option(help="where the runs and the report go; replaced if it is a demo's")] = Path(
         "runs/demo"

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import base64
+import fcntl
 import json
 import os
 import shutil
 import subprocess
+import sys
 import time
 from pathlib import Path
 from types import TracebackType
@@ -19,6 +21,8 @@ __all__ = ["Chromium", "find_chromium"]
 _NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 _FLAGS = ("--headless=new", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--remote-debugging-pipe")
 _TIMEOUT = 60.0
+# the browser reads what it is asked from descriptor 3 and answers on 4
+_START = "import os, sys; [os.dup2(int(sys.argv[n]), n + 2) for n in (1, 2)]; os.execv(sys.argv[3], sys.argv[3:])"
 
 
 def find_chromium() -> str:
@@ -40,12 +44,14 @@ class Chromium:
     """
 
     def __init__(self, profile: Path, url: str, *, width: int, height: int = 900) -> None:
-        to_browser, self._out = os.pipe()
-        self._in, from_browser = os.pipe()
+        ends = os.pipe(), os.pipe()
+        to_browser, from_browser = (fcntl.fcntl(fd, fcntl.F_DUPFD, 10) for fd in (ends[0][0], ends[1][1]))
+        self._out, self._in = ends[0][1], ends[1][0]
+        os.close(ends[0][0])
+        os.close(ends[1][1])
         words = [find_chromium(), *_FLAGS, f"--user-data-dir={profile}", "about:blank"]
-        script = f'exec "$@" 3<&{to_browser} 4>&{from_browser}'
         self._process = subprocess.Popen(
-            ["sh", "-c", script, "sh", *words],
+            [sys.executable, "-c", _START, str(to_browser), str(from_browser), *words],
             pass_fds=(to_browser, from_browser),
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

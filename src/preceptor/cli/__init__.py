@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 import typer
 from typer.exceptions import TyperException
 
+from preceptor.cli.report import report
 from preceptor.errors import PreceptorError, UsageError
 from preceptor.messages import did_you_mean
 
@@ -212,14 +213,7 @@ def bench(
     bench_verb(teacher, student, batch_size=batch_size, classes=classes, rounds=rounds, device=device)
 
 
-@app.command()
-def report(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="a grid's folder, or one with run folders below it")],
-) -> None:
-    """Write a grid's page: ranked tables, tests over seeds, figures, every run; Markdown and CSV beside it."""
-    from preceptor.cli.report import report_verb  # noqa: PLC0415
-
-    report_verb(folder)
+app.command()(report)
 
 
 @app.command()

@@ -246,4 +246,4 @@ def _result(run: Path, verb: str) -> tuple[Status, str | None, RunRecord | None]
         return "not started", None, None
     log = RunFolder(run).metrics
     epochs = log.read_bytes().count(b"\n") if log.exists() else 0
-    return "unfinished", f"{epochs} epochs are done", None
+    return "unfinished", f"epochs done: {epochs}", None

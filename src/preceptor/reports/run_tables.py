@@ -64,7 +64,7 @@ def published_table(groups: Sequence[Group], published: Sequence[Published]) -> 
     """Return each published number beside ours."""
     rows = []
     for each in published:
-        own = [group for group in groups if published_of(group, published) == each]
+        own: list[Group | None] = [group for group in groups if published_of(group, published) == each]
         for group in own or [None]:
             accuracy = over_seeds(group.test("accuracy")) if group else None
             difference = None if accuracy is None else 100 * accuracy.mean - each.accuracy

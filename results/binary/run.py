@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import preceptor
-from preceptor.report import figures
-from preceptor.report.statistics import paired_gain
+from preceptor.experiments.statistics import paired_gain
+from preceptor.reports import figures
 
 HERE = Path(__file__).parent
 OBJECTIVES: dict[str, Any] = {

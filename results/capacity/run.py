@@ -17,7 +17,8 @@ import torch
 import preceptor
 from preceptor.assessment import compare
 from preceptor.data import Data, load, plain_batches
-from preceptor.report import figures, paired_gain, spread
+from preceptor.experiments.statistics import paired_gain, spread
+from preceptor.reports import figures
 from preceptor.training import choose_engine, predict
 
 HERE = Path(__file__).parent

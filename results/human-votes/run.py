@@ -23,7 +23,8 @@ from preceptor.artifacts.teachers import load_teachers
 from preceptor.assessment import Profile, distance_to_truth
 from preceptor.config.sections import DataSection, TeacherSection
 from preceptor.data import Data
-from preceptor.report import figures, paired_gain
+from preceptor.experiments.statistics import paired_gain
+from preceptor.reports import figures
 from preceptor.runner.data import load_data
 
 HERE = Path(__file__).parent

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 import preceptor
-from preceptor.report import figures
+from preceptor.reports import figures
 
 HERE = Path(__file__).parent
 PATCHES, DIM, FEATURES, CLASSES = 4, 16, 100, 10

@@ -15,7 +15,8 @@ from typing import Any
 import torch
 
 import preceptor
-from preceptor.report import figures, paired_gain, spread
+from preceptor.experiments.statistics import paired_gain, spread
+from preceptor.reports import figures
 
 HERE = Path(__file__).parent
 OBJECTIVES = ("cross_entropy", "brier", "soteacher")

@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from preceptor.report import figures, paired_gain
+from preceptor.experiments.statistics import paired_gain
+from preceptor.reports import figures
 
 __all__ = ["write"]
 

@@ -16,7 +16,8 @@ from typing import Any
 
 from scipy import stats
 
-from preceptor.report import figures, paired_gain
+from preceptor.experiments.statistics import paired_gain
+from preceptor.reports import figures
 
 HERE = Path(__file__).parent
 DATA = ["data=ambiguous_digits", "data.samples=1200", "data.test_samples=4000"]

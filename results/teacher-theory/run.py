@@ -27,7 +27,8 @@ from preceptor.artifacts.load import load_run_network
 from preceptor.artifacts.run_folder import RunFolder
 from preceptor.assessment import distance_to_truth
 from preceptor.data import Data, load
-from preceptor.report import figures, paired_gain
+from preceptor.experiments.statistics import paired_gain
+from preceptor.reports import figures
 
 HERE = Path(__file__).parent
 Rows = list[dict[str, Any]]

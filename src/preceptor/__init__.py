@@ -13,16 +13,19 @@ from preceptor.lazy import lazy_names
 if TYPE_CHECKING:
     from preceptor.api.experiments import grid
     from preceptor.api.measuring import assess, evaluate, load
+    from preceptor.api.reporting import report
     from preceptor.api.training import distill, label, teach
     from preceptor.errors import PreceptorError, RunError, UsageError
     from preceptor.experiments.grid import Grid
     from preceptor.exports.export import export
     from preceptor.exports.predict import predict
+    from preceptor.reports import Report
     from preceptor.runner.result import Result
 
 __all__ = [
     "Grid",
     "PreceptorError",
+    "Report",
     "Result",
     "RunError",
     "UsageError",
@@ -35,6 +38,7 @@ __all__ = [
     "label",
     "load",
     "predict",
+    "report",
     "teach",
 ]
 

@@ -10,7 +10,7 @@ import pytest
 
 from preceptor.artifacts.record import read_record
 from preceptor.cli import main
-from preceptor.report import summarise_demo
+from preceptor.reports import summarise_demo
 
 verb = importlib.import_module("preceptor.cli.demo")  # there is a function of that name
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import sys
 from pathlib import Path
 from typing import Annotated, Literal
@@ -11,8 +10,9 @@ from typing import Annotated, Literal
 import typer
 from typer.exceptions import TyperException
 
+from preceptor.cli.explain import explained
+from preceptor.cli.report import report
 from preceptor.errors import PreceptorError, UsageError
-from preceptor.messages import did_you_mean
 
 __all__ = ["app", "main"]
 
@@ -44,11 +44,6 @@ Model = Annotated[
 ]
 Help = Annotated[bool, typer.Option("--help", help="show every key, its type and its default")]
 _KEYS = {"add_help_option": False}
-_ELSEWHERE = {  # what other tools call a verb
-    **dict.fromkeys(("train", "fit", "run"), "teach trains a teacher, distill a student"),
-    **dict.fromkeys(("test", "eval", "validate"), "evaluate measures a run"),
-    **dict.fromkeys(("infer", "inference", "classify"), "predict"),
-}
 
 
 @app.command(**_KEYS)  # type: ignore[arg-type]
@@ -255,6 +250,9 @@ def bench(
     bench_verb(teacher, student, batch_size=batch_size, classes=classes, rounds=rounds, device=device)
 
 
+app.command()(report)
+
+
 @app.command()
 def demo(
     out: Annotated[Path, typer.Option(help="where the runs and the report go; replaced if it is a demo's")] = Path(
@@ -293,7 +291,7 @@ def main(arguments: list[str] | None = None) -> int:
         )  # by the first process
         return error.exit_code if is_printed_elsewhere else _fail(str(error), error.exit_code)
     except TyperException as error:
-        return _fail(_explained(error.format_message(), words), 2)
+        return _fail(explained(error.format_message(), words, _verbs()), 2)
     except (KeyboardInterrupt, typer.Abort):
         return _fail("interrupted", 130)
     except Exception as error:
@@ -315,26 +313,8 @@ def _carry_out(verb: Verb, words: list[str], config: Path | None, *, show_help: 
     carry_out(recipe)
 
 
-def _explained(message: str, words: list[str]) -> str:
-    """Return a message of the parser with the next step: the verb that was meant, a setting without dashes."""
-    if command := re.match(r"No such command '(.*?)'", message):
-        known = [each.name or str(each.callback and each.callback.__name__) for each in app.registered_commands]
-        hint = f"; {_ELSEWHERE[command[1]]}" if command[1] in _ELSEWHERE else did_you_mean(command[1], known)
-        return f"No such command {command[1]!r}{hint}"
-    if option := re.match(r"No such option: (--[\w.-]+)", message):
-        from preceptor.cli.keys import key_called  # noqa: PLC0415
-
-        key = key_called(option[1].lstrip("-").replace("-", "_"), words)
-        if key is not None:
-            number = next(place for place, word in enumerate(words) if word.partition("=")[0] == option[1])
-            _, equals, value = words[number].partition("=")
-            following = words[number + 1] if number + 1 < len(words) else ""
-            if not equals:
-                value = "true" if not following or following.startswith("-") or "=" in following else following
-            return f"{option[1]}: settings have no dashes; write {key}={value}"
-        if words[0] in {"teach", "distill", "label"}:
-            return f"{message}; settings are written key=value, and preceptor {words[0]} --help lists them"
-    return message
+def _verbs() -> list[str]:
+    return [each.name or str(each.callback and each.callback.__name__) for each in app.registered_commands]
 
 
 def _fail(message: str, status: int) -> int:

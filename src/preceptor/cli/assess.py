@@ -16,7 +16,7 @@ from preceptor.cli.keys import read_sections
 from preceptor.distributed import join_processes
 from preceptor.errors import UsageError
 from preceptor.files import write_text
-from preceptor.report import print_assessments, write_assessment_page
+from preceptor.reports import print_assessments, write_assessment_page
 
 __all__ = ["assess_verb"]
 

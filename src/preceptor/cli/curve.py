@@ -16,7 +16,7 @@ from preceptor.config.terms import name_of
 from preceptor.distributed import join_processes
 from preceptor.errors import UsageError
 from preceptor.files import write_text
-from preceptor.report import print_curve, write_curve_page
+from preceptor.reports import print_curve, write_curve_page
 from preceptor.runner.curve import curve
 
 __all__ = ["curve_verb"]

@@ -12,7 +12,7 @@ from rich.console import Console
 from preceptor.config.overrides import make_recipe
 from preceptor.config.sections import DistillRecipe, TeachRecipe
 from preceptor.errors import UsageError
-from preceptor.report import BASELINE, print_summary, summarise_demo, write_demo_page
+from preceptor.reports import BASELINE, print_summary, summarise_demo, write_demo_page
 from preceptor.runner.run import run
 
 __all__ = ["demo_verb"]

@@ -1,1 +1,1 @@
-"""Grids of runs: the file, its cells and their order, the folder they share, and what runs them where."""
+"""Grids: cells, their graph, where they run, and the statistics over their results."""

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from preceptor.report import figures
+from preceptor.reports import figures
 
 ROWS: list[dict[str, Any]] = [
     {"epoch": epoch, "accuracy": 50 + epoch + seed, "teacher": name}

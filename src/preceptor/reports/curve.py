@@ -9,7 +9,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from preceptor.report.page import write_page
+from preceptor.reports.page import write_page
 
 __all__ = ["print_curve", "write_curve_page"]
 
@@ -46,7 +46,7 @@ def write_curve_page(points: Sequence[Record], page: Path, *, subtitle: str) -> 
         page: the file.
         subtitle: which teacher and students.
     """
-    from preceptor.report import figures  # noqa: PLC0415  (slow imports, wanted only here)
+    from preceptor.reports import figures  # noqa: PLC0415  (slow imports, wanted only here)
 
     accuracy = [
         {"teacher epoch": point["epoch"], "accuracy": 100 * point[scores]["accuracy"], "of": name}

@@ -8,7 +8,7 @@ from typing import Any
 from markupsafe import Markup
 
 from preceptor.artifacts.provenance import versions
-from preceptor.report.page import write_page
+from preceptor.reports.page import write_page
 
 CONTENT: dict[str, Any] = {
     "title": "a < b",

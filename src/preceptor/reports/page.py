@@ -12,16 +12,17 @@ from preceptor.files import write_text
 __all__ = ["write_page"]
 
 
-def write_page(content: Mapping[str, Any], page: Path) -> None:
-    """Fill the template of all pages and write it atomically; the page's folder is made.
+def write_page(content: Mapping[str, Any], page: Path, *, template: str = "page.html") -> None:
+    """Fill a template and write it atomically; the page's folder is made.
 
     Args:
-        content: the values that templates/page.html names; command and versions are by default those of this process.
+        content: the values that the template names; command and versions are by default those of this process.
         page: the file.
+        template: a file of templates/.
     """
     from jinja2 import Environment, PackageLoader, select_autoescape  # noqa: PLC0415  (slow import, wanted only here)
 
-    environment = Environment(loader=PackageLoader("preceptor.report"), autoescape=select_autoescape())
+    environment = Environment(loader=PackageLoader("preceptor.reports"), autoescape=select_autoescape())
     page.parent.mkdir(parents=True, exist_ok=True)
     here = {"command": command_line(), "versions": ", ".join(f"{name} {number}" for name, number in versions().items())}
-    write_text(page, environment.get_template("page.html").render({**here, **content}))
+    write_text(page, environment.get_template(template).render({**here, **content}))

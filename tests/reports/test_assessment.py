@@ -9,7 +9,7 @@ from typing import Any
 
 from rich.console import Console
 
-from preceptor.report import print_assessments, write_assessment_page
+from preceptor.reports import print_assessments, write_assessment_page
 
 BARS = [{"count": 10, "confidence": 0.7, "accuracy": 0.6}]
 

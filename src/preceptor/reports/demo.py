@@ -13,8 +13,8 @@ from rich.table import Table
 from preceptor.artifacts.record import RunRecord
 from preceptor.artifacts.run_folder import RunFolder
 from preceptor.errors import UsageError
-from preceptor.report.page import write_page
-from preceptor.report.statistics import Gain, Spread, paired_gain, spread
+from preceptor.experiments.statistics import LEAST_SEEDS, Comparison, Spread, compare, paired_gain, spread
+from preceptor.reports.page import write_page
 
 __all__ = ["BASELINE", "DemoRow", "DemoSummary", "print_summary", "summarise_demo", "write_demo_page"]
 
@@ -42,7 +42,7 @@ class DemoRow:
     distance: Spread | None
     ece: Spread | None
     student_accuracy: Spread
-    gain: Gain | None
+    gain: Comparison | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ class DemoSummary:
     @property
     def columns(self) -> tuple[str, ...]:
         """The headings of the table."""
-        return (*_COLUMNS, "gain" if self.seeds == 1 else "gain [95 %]")
+        return (*_COLUMNS, "gain" if self.seeds < LEAST_SEEDS else "gain [95 %]")
 
 
 def summarise_demo(folder: Path) -> DemoSummary:
@@ -75,6 +75,9 @@ def summarise_demo(folder: Path) -> DemoSummary:
     if BASELINE not in students:
         raise UsageError(f"{folder}: has no students of a {BASELINE} teacher")
     accuracy = {name: {seed: run.test["accuracy"] for seed, run in runs.items()} for name, runs in students.items()}
+    gains = {name: paired_gain(values, accuracy[BASELINE]) for name, values in accuracy.items() if name != BASELINE}
+    paired = {name: gain for name, gain in gains.items() if gain is not None}
+    compared = dict(zip(paired, compare([*paired.values()]), strict=True))
     rows = []
     for name in [*teachers, *(name for name in students if name not in teachers)]:
         taught = [*teachers[name].values()] if name in teachers else []
@@ -86,7 +89,7 @@ def summarise_demo(folder: Path) -> DemoSummary:
                 _over([run.test["truth_mse"] for run in taught]),
                 _over([run.test["ece"] for run in taught]),
                 spread([*accuracy[name].values()]),
-                None if name == BASELINE else paired_gain(accuracy[name], accuracy[BASELINE]),
+                compared.get(name),
             )
         )
     return DemoSummary(tuple(rows), _finding(rows), teachers, students)
@@ -105,7 +108,7 @@ def print_summary(summary: DemoSummary, console: Console) -> None:
 
 def write_demo_page(summary: DemoSummary, folder: Path) -> Path:
     """Write report.html, a self-contained file, and return its path."""
-    from preceptor.report import figures  # noqa: PLC0415  (slow imports, wanted only here)
+    from preceptor.reports import figures  # noqa: PLC0415  (slow imports, wanted only here)
 
     points = _points(summary)
     curves = [
@@ -117,8 +120,10 @@ def write_demo_page(summary: DemoSummary, folder: Path) -> Path:
     names = [*summary.teachers]
     over_seeds, paired, bands = "", "", ""
     if summary.seeds > 1:
-        over_seeds, paired = "; mean ± standard deviation over seeds", ", paired by seed, Student's t"
+        over_seeds, paired = "; mean ± standard deviation over seeds", ", paired by seed"
         bands = "; bands are one standard deviation over seeds"
+    if summary.seeds >= LEAST_SEEDS:
+        paired += ", 95 % interval by Student's t with Holm's correction"
     content = {
         "title": "Which teacher is best for its student?",
         "subtitle": _subtitle(summary),
@@ -178,17 +183,19 @@ def _finding(rows: Sequence[DemoRow]) -> str:
     teachers = [row for row in rows if row.distance is not None and row.test_accuracy is not None]
     nearest = min(teachers, key=lambda row: row.distance.mean if row.distance else 0.0)
     students = max(teachers, key=lambda row: row.student_accuracy.mean)
-    better = [r.name for r in teachers if r.gain is not None and r.gain.low is not None and r.gain.low > 0]
-    worse = [r.name for r in teachers if r.gain is not None and r.gain.high is not None and r.gain.high < 0]
+    better = [row.name for row in teachers if row.gain is not None and row.gain.verdict == "better"]
+    worse = [row.name for row in teachers if row.gain is not None and row.gain.verdict == "worse"]
     seeds = rows[0].student_accuracy.n
     best = "the best students on average are those" if seeds > 1 else "the best student is that"
     clauses = [f"The teacher nearest to the true label distribution is {nearest.name}; {best} of {students.name}"]
     if better:
         clauses.append(
-            f"beyond the 95 % interval, students are better than the cross-entropy teacher's under {' and '.join(better)}"
+            f"beyond noise, students are better than the cross-entropy teacher's under {' and '.join(better)}"
         )
-    elif seeds > 1:
-        clauses.append("no gain over the cross-entropy teacher's students is beyond its 95 % interval")
+    elif seeds < LEAST_SEEDS:
+        clauses.append(f"no interval and no test: fewer than {LEAST_SEEDS} seeds")
+    elif not worse:
+        clauses.append("every difference from the cross-entropy teacher's students is within noise")
     if worse:
         clauses.append(f"they are worse under {' and '.join(worse)}")
     unconverged = [r.name for r in teachers if r.train_accuracy and r.train_accuracy.mean < _CONVERGED]
@@ -217,11 +224,11 @@ def _mean_std(value: Spread | None, scale: float, digits: int) -> str:
     return mean if value.std is None else f"{mean} ±{scale * value.std:.{digits}f}"
 
 
-def _gain(gain: Gain | None) -> str:
-    if gain is None:
+def _gain(found: Comparison | None) -> str:
+    if found is None:
         return "–"
-    interval = "" if gain.low is None or gain.high is None else f" [{100 * gain.low:+.1f}, {100 * gain.high:+.1f}]"
-    return f"{100 * gain.mean:+.1f}{interval}"
+    interval = "" if found.low is None or found.high is None else f" [{100 * found.low:+.1f}, {100 * found.high:+.1f}]"
+    return f"{100 * found.gain.mean:+.1f}{interval}"
 
 
 def _points(summary: DemoSummary) -> list[dict[str, Any]]:
@@ -238,7 +245,7 @@ def _points(summary: DemoSummary) -> list[dict[str, Any]]:
 
 
 def _student_scatter(points: Sequence[Mapping[str, Any]], x: str, names: Sequence[str]) -> str:
-    from preceptor.report import figures  # noqa: PLC0415  (see write_demo_page)
+    from preceptor.reports import figures  # noqa: PLC0415  (see write_demo_page)
 
     return figures.scatter(points, x=x, y="student accuracy", colour="teacher", order=names)
 

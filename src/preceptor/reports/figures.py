@@ -12,15 +12,22 @@ from markupsafe import Markup
 
 __all__ = ["lines", "reliability", "scatter"]
 
-_COLOURS = ["#4269d0", "#e8743b", "#2f9e6e", "#8a6fd1", "#c2417f", "#7a7f87"]
+_COLOURS = [
+    *("#4269d0", "#e8743b", "#2f9e6e", "#8a6fd1", "#c2417f", "#7a7f87"),
+    *("#9c6b4e", "#3aa6c4", "#b59410", "#6cc5a5", "#d4688a", "#4f5d75"),
+]
+_BASE = "https://vega.github.io/vega-datasets/"  # which the renderer puts before a relative link
 _WIDTH, _HEIGHT = 340, 230
 
 
-def scatter(rows: Sequence[Mapping[str, Any]], *, x: str, y: str, colour: str, order: Sequence[str]) -> Markup:
-    """Return a scatter plot, one point per row; axes do not start at 0."""
+def scatter(
+    rows: Sequence[Mapping[str, Any]], *, x: str, y: str, colour: str, order: Sequence[str], url: str | None = None
+) -> Markup:
+    """Return a scatter plot, one point per row; axes do not start at 0. `url`: where a point leads."""
     chart = altair.Chart(altair.InlineData(values=list(rows))).mark_point(filled=True, size=70, opacity=0.85)
+    linked = chart if url is None else chart.encode(href=altair.Href(f"{url}:N"))
     return _svg(
-        chart.encode(
+        linked.encode(
             x=altair.X(f"{x}:Q", scale=altair.Scale(zero=False, padding=12)),
             y=altair.Y(f"{y}:Q", scale=altair.Scale(zero=False, padding=12)),
             color=_colour(colour, order),
@@ -79,4 +86,4 @@ def _svg(chart: altair.Chart | altair.LayerChart, *, width: int = _WIDTH, height
         .configure_view(strokeOpacity=0)
     )
     svg: str = vl_convert.vegalite_to_svg(styled.to_dict())
-    return Markup(re.sub(r"<svg ", '<svg role="img" ', svg, count=1))
+    return Markup(re.sub(r"<svg ", '<svg role="img" ', svg.replace(_BASE, ""), count=1))

@@ -9,7 +9,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from preceptor.report.page import write_page
+from preceptor.reports.page import write_page
 
 __all__ = ["print_assessments", "write_assessment_page"]
 
@@ -60,7 +60,7 @@ def write_assessment_page(records: Sequence[Record], page: Path, *, subtitle: st
         page: the file; its folder is made.
         subtitle: the data measured on.
     """
-    from preceptor.report import figures  # noqa: PLC0415  (slow imports, wanted only here)
+    from preceptor.reports import figures  # noqa: PLC0415  (slow imports, wanted only here)
 
     ordered = _ordered(records)
     content = {

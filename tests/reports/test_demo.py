@@ -10,7 +10,8 @@ from rich.console import Console
 
 from preceptor.artifacts.run_folder import RunFolder
 from preceptor.errors import UsageError
-from preceptor.report import Spread, print_summary, summarise_demo
+from preceptor.experiments.statistics import spread
+from preceptor.reports import print_summary, summarise_demo
 from records import made_record
 
 TEACHERS = {"cross_entropy": (0.75, 0.25), "brier": (0.7, 0.125)}  # accuracy, distance to the truth
@@ -25,7 +26,7 @@ def write(folder: Path, accuracy: float, distance: float, train: float = 1.0) ->
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     for name, (accuracy, distance) in TEACHERS.items():
-        for seed in (0, 1):
+        for seed in (0, 1, 2):
             write(tmp_path / "teachers" / f"{name}-seed{seed}", accuracy, distance, 0.9 if name == "brier" else 1.0)
             gain = 0.125 if name == "brier" else 0.0
             write(tmp_path / "students" / f"{name}-seed{seed}", 0.5 + gain + seed / 8, 0.0)
@@ -34,10 +35,10 @@ def folder(tmp_path: Path) -> Path:
 
 def test_means_and_paired_gains(folder: Path) -> None:
     baseline, brier = summarise_demo(folder).rows
-    assert (baseline.name, baseline.gain, baseline.distance) == ("cross_entropy", None, Spread(0.25, 0.0, 2))
-    assert brier.student_accuracy.mean == pytest.approx(0.6875)
+    assert (baseline.name, baseline.gain, baseline.distance) == ("cross_entropy", None, spread([0.25] * 3))
+    assert brier.student_accuracy.mean == pytest.approx(0.75)
     assert brier.gain is not None
-    assert (brier.gain.mean, brier.gain.low, brier.gain.high) == pytest.approx((0.125, 0.125, 0.125))
+    assert (brier.gain.gain.mean, brier.gain.low, brier.gain.high) == pytest.approx((0.125, 0.125, 0.125))
 
 
 def test_the_sentence_says_what_the_numbers_show(folder: Path) -> None:
@@ -45,7 +46,7 @@ def test_the_sentence_says_what_the_numbers_show(folder: Path) -> None:
     assert finding.startswith("The teacher nearest to the true label distribution is brier; the best students")
     assert "students are better than the cross-entropy teacher's under brier" in finding
     assert "not converged (training accuracy under 95 %): brier" in finding
-    assert finding.endswith("2 seeds, small images, one data set: a demonstration, not evidence.")
+    assert finding.endswith("3 seeds, small images, one data set: a demonstration, not evidence.")
 
 
 def test_a_report_of_nothing(tmp_path: Path) -> None:
@@ -63,5 +64,6 @@ def test_one_seed_has_no_intervals(tmp_path: Path) -> None:
     said = console.export_text()
     assert summary.columns[-1] == "gain"
     assert "-5.0" in said
-    for word in ("95 %]", "interval", "±", "average"):
+    assert "no interval and no test: fewer than 3 seeds" in said
+    for word in ("95 %]", "±", "average"):
         assert word not in said

@@ -9,7 +9,7 @@ from typing import Any
 
 from rich.console import Console
 
-from preceptor.report import print_curve, write_curve_page
+from preceptor.reports import print_curve, write_curve_page
 
 
 def point(epoch: int, nll: float, student: float, **truth: float) -> dict[str, Any]:

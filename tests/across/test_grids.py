@@ -104,7 +104,7 @@ def test_a_stopped_grid_has_saved_its_cells(tmp_path: Path, whole: dict[str, byt
     path, grid = written(tmp_path)
     (first, _) = grid.cells
     process = start(["grid", str(path), "--threads", "1"])
-    when(lambda: (first.run / "checkpoint" / "last.pt").exists())
+    when((first.run / "checkpoint" / "last.pt").exists)
     process.send_signal(signal.SIGINT)
     stopped = process.finish()
     assert (stopped.returncode, Store(grid.folder).status(first)) == (130, "queued")

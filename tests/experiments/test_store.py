@@ -73,5 +73,5 @@ def test_a_cell_whose_grid_is_gone_is_an_orphan() -> None:
 
 def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(UsageError, match="cells: .*file/cells cannot be made"):
+    with pytest.raises(UsageError, match=r"cells: .*file/cells cannot be made"):
         Store(tmp_path / "file" / "cells")

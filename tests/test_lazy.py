@@ -16,7 +16,8 @@ from preceptor.objectives import distill, teacher
 from preceptor.signature import default_hyperparameters
 
 LAZY: dict[str, LazyImport[Any]] = {
-    **{name: entry.source for name, entry in {**distill.METHODS, **teacher.OBJECTIVES, **ZOO}.items()},
+    **{name: entry.source for name, entry in {**distill.METHODS, **teacher.OBJECTIVES}.items()},
+    **{name: entry.source for name, entry in ZOO.items()},
     **data.SOURCES,
     **data.POLICIES,
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -26,7 +27,7 @@ def test_cells_take_as_long_as_those_of_their_kind_did(tmp_path: Path) -> None:
     assert Pace(store).seconds(student) is None
 
 
-def with_rows(folder: Path, number: int, epoch: int, seconds: float, **fields: int) -> object:
+def with_rows(folder: Path, number: int, epoch: int, seconds: float, **fields: Any) -> Any:
     """Return a cell that has some epochs behind it."""
     own = cell(folder, number, **fields)
     own.run.mkdir()

@@ -217,6 +217,6 @@ class _TimedOptimizer(Optimizer):
     def average_gradients(self, processes: Processes, parameters: Iterable[nn.Parameter]) -> None:
         self._optimizer.average_gradients(processes, parameters)
 
-    def step(self, lr: float) -> None:
+    def step(self, lr: float | Tensor) -> None:
         self._optimizer.step(lr)
         self._watch.mark("optimiser")

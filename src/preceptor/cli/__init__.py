@@ -11,6 +11,7 @@ import typer
 from typer.exceptions import TyperException
 
 from preceptor.cli.explain import explained
+from preceptor.cli.grid import grid
 from preceptor.cli.report import report
 from preceptor.errors import PreceptorError, UsageError
 
@@ -167,49 +168,6 @@ def predict(
     predict_verb(path, images, top=top, model=model, as_json=as_json)
 
 
-@app.command()
-def grid(
-    file: Annotated[str | None, typer.Argument(help="a grid file, or the name of a shipped one")] = None,
-    changes: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="in place of the file's: seed=3,4 data.root=PATH"),
-    ] = None,
-    only: Annotated[
-        list[str] | None, typer.Option(metavar="KEY=VALUE", help="only these cells and what they need: method=kd")
-    ] = None,
-    jobs: Annotated[
-        int | None, typer.Option(min=1, help="cells at a time (default: 1, or a place on each GPU)")
-    ] = None,
-    gpus: Annotated[str | None, typer.Option(metavar="0,1", help="GPUs to use (default: every cell sees all)")] = None,
-    per_gpu: Annotated[int, typer.Option(min=1, help="cells on one GPU")] = 1,
-    ranks: Annotated[int | None, typer.Option(min=1, help="processes of each cell, by torchrun")] = None,
-    threads: Annotated[int | None, typer.Option(min=1, help="of each process (default: processors divided)")] = None,
-    retry: Annotated[bool, typer.Option("--retry", help="run the cells that failed once more")] = False,
-    status: Annotated[bool, typer.Option("--status", help="show where the cells stand; run nothing")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="show cells, expected time and disk; run nothing")] = False,
-    list_shipped: Annotated[bool, typer.Option("--list", help="list the shipped grid files")] = False,
-) -> None:
-    """Run a grid of teachers and students, resumable: the same command continues where it stopped."""
-    from preceptor.cli.grid import grid_verb, list_grids  # noqa: PLC0415
-
-    if list_shipped or file is None:
-        list_grids()
-        return
-    grid_verb(
-        file,
-        changes or [],
-        only or [],
-        status=status,
-        dry_run=dry_run,
-        jobs=jobs,
-        gpus=[] if gpus is None else gpus.split(","),
-        per_gpu=per_gpu,
-        ranks=ranks,
-        threads=threads,
-        retry=retry,
-    )
-
-
 @app.command(name="list")
 def list_(
     context: typer.Context,
@@ -264,6 +222,9 @@ def demo(
     from preceptor.cli.demo import demo_verb  # noqa: PLC0415
 
     demo_verb(out, seeds)
+
+
+app.command()(grid)  # its options fill a file
 
 
 @app.callback(invoke_without_command=True)

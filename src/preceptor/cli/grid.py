@@ -1,109 +1,52 @@
-"""`preceptor grid`: from words to cells that run."""
+"""`preceptor grid`: its options."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from functools import partial
-from typing import Any
+from typing import Annotated
 
-import yaml
-from rich.console import Console
-from rich.table import Table
+import typer
 
-from preceptor.api.experiments import grid
-from preceptor.config.sections import LabelRecipe, TeachRecipe
-from preceptor.errors import UsageError
-from preceptor.experiments.cells import Cell
-from preceptor.experiments.dry_run import Guess
-from preceptor.experiments.dry_run import dry_run as show_dry_run
-from preceptor.experiments.executor import threads_of
-from preceptor.experiments.grid import open_grid
-from preceptor.experiments.local import places
-from preceptor.experiments.progress import status_table
-from preceptor.experiments.shipped import shipped_grids
-from preceptor.experiments.store import Store
-from preceptor.runner.cost import cost_of, measure_speed
+__all__ = ["grid"]
 
-__all__ = ["grid_verb", "list_grids"]
+_OF_CELLS = "Which cells"
+_WHERE = "Where they run"
 
 
-def grid_verb(
-    source: str,
-    words: Sequence[str],
-    only: Sequence[str],
-    *,
-    status: bool = False,
-    dry_run: bool = False,
-    **where: Any,
+def grid(
+    file: Annotated[str | None, typer.Argument(help="a grid file, or the name of a shipped one")] = None,
+    changes: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="in place of the file's: seed=3,4 data.root=PATH epochs=2"),
+    ] = None,
+    only: Annotated[
+        list[str] | None, typer.Option(metavar="KEY=VALUE", help="only these cells and what they need: method=kd")
+    ] = None,
+    retry: Annotated[bool, typer.Option("--retry", help="run the cells that failed once more")] = False,
+    status: Annotated[bool, typer.Option("--status", help="show where the cells stand; run nothing")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="show cells, expected time and disk; run nothing")] = False,
+    list_shipped: Annotated[bool, typer.Option("--list", help="list the shipped grid files")] = False,
+    jobs: Annotated[
+        int | None, typer.Option(min=1, help="cells at a time (default: 1, or a place on each GPU)")
+    ] = None,
+    gpus: Annotated[str | None, typer.Option(metavar="0,1", help="GPUs to use (default: every cell sees all)")] = None,
+    per_gpu: Annotated[int, typer.Option(min=1, help="cells on one GPU")] = 1,
+    ranks: Annotated[int | None, typer.Option(min=1, help="processes of each cell, by torchrun")] = None,
+    threads: Annotated[int | None, typer.Option(min=1, help="of each process (default: processors divided)")] = None,
+    slurm: Annotated[
+        str | None,
+        typer.Option(
+            metavar="KEY=VALUE,...", help="submit the cells to SLURM with these options: partition=gpu,time=2:00:00"
+        ),
+    ] = None,
+    ray: Annotated[str | None, typer.Option(metavar="auto|ADDRESS", help="run the cells on a Ray cluster")] = None,
+    ray_cpus: Annotated[float, typer.Option(min=0, help="processors that a cell takes of the cluster")] = 1,
+    ray_gpus: Annotated[float, typer.Option(min=0, help="GPUs that a cell takes, or a fraction of one")] = 0,
 ) -> None:
-    """Carry out `preceptor grid`.
+    """Run a grid of teachers and students, resumable: the same command continues where it stopped."""
+    from preceptor.cli.experiments import Place, grid_verb, list_grids  # noqa: PLC0415
 
-    Args:
-        source: a grid file, or the name of a shipped one.
-        words: changes to it, `key=value`.
-        only: choices of the cells to run, `key=value`.
-        status: print where the cells stand, and run nothing.
-        dry_run: print what would run, and run nothing.
-        where: how many cells run at a time, and where: see `preceptor.grid`.
-    """
-    made = open_grid(source, _values(words, "--set"))
-    chosen = _values(only, "--only")
-    cells = made.select(chosen)
-    console = Console()
-    if status:
-        console.print(status_table(cells, Store(made.folder)))
+    if list_shipped or file is None:
+        list_grids()
         return
-    if dry_run:
-        ranks = where["ranks"] or made.ranks
-        room = len(places(where["jobs"], where["gpus"], where["per_gpu"], ranks))
-        guesses = partial(_guesses, threads=where["threads"] or threads_of(room, ranks))
-        console.print(show_dry_run(cells, Store(made.folder), guesses, room), soft_wrap=True)
-        for note in made.notes:
-            console.print(note, markup=False, highlight=False)
-        return
-    grid(made, only=chosen, **where)
-    console.print(f"Grid: {made.out}  ({len(cells)} cells done)", highlight=False, soft_wrap=True)
-
-
-def list_grids() -> None:
-    """Print the shipped grid files."""
-    table = Table(box=None, padding=(0, 2, 0, 0), show_header=False)
-    for name, line in shipped_grids().items():
-        table.add_row(name, line)
-    Console().print(table)
-
-
-def _guesses(cells: Sequence[Cell], by_id: Mapping[str, Cell], threads: int) -> dict[str, Guess]:
-    """Return what a cell of each kind takes, from its operations and a short training here."""
-    first = {cell.kind: cell for cell in cells}
-    trained = next(
-        (cell.recipe for cell in by_id.values() if cell.recipe and not isinstance(cell.recipe, LabelRecipe)), None
-    )
-    if not first or trained is None:
-        return {}
-    speed = measure_speed(trained, threads)
-    guesses = {}
-    for kind, cell in first.items():
-        taught = None if cell.teacher is None else by_id[cell.teacher.cell].recipe
-        network = taught.model if isinstance(taught, TeachRecipe) else None
-        assert cell.recipe is not None
-        cost = cost_of(cell.recipe, network, stored=cell.labels is not None, kept=len(cell.kept))
-        guesses[kind] = Guess(speed.seconds(cost), cost.bytes)
-    return guesses
-
-
-def _values(words: Sequence[str], option: str) -> dict[str, Any]:
-    """Return the values of `key=value` words; several values are separated by commas, or a YAML list."""
-    values: dict[str, Any] = {}
-    for word in words:
-        key, equals, text = word.partition("=")
-        if not key or not equals:
-            raise UsageError(f"{option} {word}: expected key=value")
-        if key in values:
-            raise UsageError(f"{option} {key}: is set twice")
-        is_several = "," in text and not set(text) & set("[{'\"")
-        try:
-            values[key] = yaml.safe_load(f"[{text}]" if is_several else text)
-        except yaml.YAMLError as error:
-            raise UsageError(f"{option} {key}: {text!r} cannot be read as a value") from error
-    return values
+    place = Place(jobs, tuple(gpus.split(",")) if gpus else (), per_gpu, ranks, threads, slurm, ray, ray_cpus, ray_gpus)
+    grid_verb(file, changes or [], only or [], place, retry=retry, status=status, show_plan=dry_run)

@@ -20,6 +20,15 @@ from preceptor.experiments.choices import (
     settings_of,
     zipped,
 )
+from preceptor.experiments.file_values import (
+    as_mapping,
+    check_filled,
+    check_keys,
+    list_at,
+    mapping_at,
+    text_at,
+    whole_number,
+)
 from preceptor.experiments.marked_yaml import MarkedYaml, read_marked
 from preceptor.messages import did_you_mean
 
@@ -133,26 +142,26 @@ def _parse(marked: MarkedYaml, values: Mapping[str, Any], name: str) -> GridFile
     if "label" in sections and "distill" not in sections:
         raise UsageError("label: is for students, and the file has no distill")
     fixed = [
-        each for key, value in _mapping(values, "fixed").items() for each in settings_of(key, value, f"fixed.{key}")
+        each for key, value in mapping_at(values, "fixed").items() for each in settings_of(key, value, f"fixed.{key}")
     ]
-    compare = _mapping(values, "compare")
-    _check_keys(compare, "compare", ("baseline", "over"))
+    compare = mapping_at(values, "compare")
+    check_keys(compare, "compare", ("baseline", "over"))
     if compare.get("over", "seed") != "seed":
         raise UsageError(f"compare.over: {compare['over']!r}; runs are paired over seed")
-    out = _text(values, "out", f"grids/{name}")
+    out = text_at(values, "out", f"grids/{name}")
     return GridFile(
         yaml=marked,
-        name=_text(values, "name", name),
+        name=text_at(values, "name", name),
         fixed=tuple(fixed),
         seeds=_seeds(values.get("seed", 0)),
         zips=zips,
         sections=sections,
-        exclude=tuple(_where(each, f"exclude[{number}]") for number, each in enumerate(_list(values, "exclude"))),
+        exclude=tuple(_where(each, f"exclude[{number}]") for number, each in enumerate(list_at(values, "exclude"))),
         baseline=_where(compare["baseline"], "compare.baseline") if "baseline" in compare else None,
-        published=tuple(_published(each, f"published[{n}]") for n, each in enumerate(_list(values, "published"))),
+        published=tuple(_published(each, f"published[{n}]") for n, each in enumerate(list_at(values, "published"))),
         out=Path(out),
-        cells=Path(_text(values, "cells", str(Path(out).parent / "cells"))),
-        ranks=_count(values.get("ranks", 1), "ranks"),
+        cells=Path(text_at(values, "cells", str(Path(out).parent / "cells"))),
+        ranks=whole_number(values.get("ranks", 1), "ranks"),
     )
 
 
@@ -164,12 +173,12 @@ def _changed(marked: MarkedYaml, changes: Mapping[str, Any]) -> dict[str, Any]:
         if key in _KEYS and key not in (*_SECTIONS, "fixed", "pair"):
             values[key] = value
         elif dot and first in _SECTIONS:
-            values[first] = {**_mapping(values, first), rest: value}
+            values[first] = {**mapping_at(values, first), rest: value}
         else:
             for verb in _SECTIONS:
-                if key in _mapping(values, verb):
+                if key in mapping_at(values, verb):
                     raise UsageError(f"--set {key}: {verb} sets it in {marked.source}; write {verb}.{key}")
-            values["fixed"] = {**_mapping(values, "fixed"), key: value}
+            values["fixed"] = {**mapping_at(values, "fixed"), key: value}
     return values
 
 
@@ -181,7 +190,7 @@ def _zip(key: str, entries: Any) -> Axis:
             raise UsageError(f"{key}: is a key of runs; it stands under fixed, teach or distill")
         near = did_you_mean(key, _KEYS, most=1, otherwise="other keys hold lists of mappings, which are zipped")
         raise UsageError(f"{key}: unknown key{near}")
-    _check_filled(entries, key)
+    check_filled(entries, key)
     for number, entry in enumerate(entries):
         if set(entry) - {AS} != set(entries[0]) - {AS}:
             there, here = (", ".join(sorted(set(each) - {AS})) or "nothing" for each in (entries[0], entry))
@@ -203,11 +212,11 @@ def _zip(key: str, entries: Any) -> Axis:
 
 def _axes(verb: Verb, section: Any) -> tuple[Axis, ...]:
     axes = []
-    for key, value in _as_mapping(section, verb).items():
+    for key, value in as_mapping(section, verb).items():
         place = f"{verb}.{key}"
         check_key(key, place, verb)
         entries = value if isinstance(value, list) else [value]
-        _check_filled(entries, place)
+        check_filled(entries, place)
         places = [f"{place}[{number}]" for number in range(len(entries))] if isinstance(value, list) else [place]
         choices = [
             Choice(label, entry, settings_of(key, entry, inner), inner)
@@ -226,7 +235,7 @@ def _distinct(choices: Sequence[Choice], place: str) -> tuple[Choice, ...]:
 
 def _seeds(value: Any) -> tuple[int, ...]:
     seeds = value if isinstance(value, list) else [value]
-    _check_filled(seeds, "seed")
+    check_filled(seeds, "seed")
     for number, seed in enumerate(seeds):
         if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
             raise UsageError(f"seed: expected whole numbers from 0 on, got {seed!r}")
@@ -236,15 +245,15 @@ def _seeds(value: Any) -> tuple[int, ...]:
 
 
 def _where(value: Any, place: str) -> Where:
-    choices = _as_mapping(value, place)
+    choices = as_mapping(value, place)
     if not choices:
         raise UsageError(f"{place}: names no choice")
     return Where(choices, place)
 
 
 def _published(value: Any, place: str) -> Published:
-    entry = _as_mapping(value, place)
-    _check_keys(entry, place, ("where", "accuracy", "std", "n", "source"))
+    entry = as_mapping(value, place)
+    check_keys(entry, place, ("where", "accuracy", "std", "n", "source"))
     for key in ("where", "accuracy", "source"):
         if key not in entry:
             raise UsageError(f"{place}: has no {key}")
@@ -256,49 +265,6 @@ def _published(value: Any, place: str) -> Published:
         _where(entry["where"], f"{place}.where"),
         float(entry["accuracy"]),
         None if entry.get("std") is None else float(entry["std"]),
-        None if n is None else _count(n, f"{place}.n"),
+        None if n is None else whole_number(n, f"{place}.n"),
         str(entry["source"]),
     )
-
-
-def _count(value: Any, place: str) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise UsageError(f"{place}: expected a whole number from 1 on, got {value!r}")
-    return value
-
-
-def _text(values: Mapping[str, Any], key: str, default: str) -> str:
-    value = values.get(key, default)
-    if not isinstance(value, str) or not value:
-        raise UsageError(f"{key}: expected text, got {value!r}")
-    return value
-
-
-def _list(values: Mapping[str, Any], key: str) -> list[Any]:
-    value = values.get(key) or []
-    if not isinstance(value, list):
-        raise UsageError(f"{key}: expected a list")
-    return value
-
-
-def _mapping(values: Mapping[str, Any], key: str) -> Mapping[str, Any]:
-    return _as_mapping(values.get(key), key)
-
-
-def _as_mapping(value: Any, place: str) -> Mapping[str, Any]:
-    if value is None:
-        return {}
-    if not isinstance(value, Mapping):
-        raise UsageError(f"{place}: expected keys with values, got {value!r}")
-    return value
-
-
-def _check_filled(entries: Sequence[Any], place: str) -> None:
-    if not entries:
-        raise UsageError(f"{place}: is an empty list")
-
-
-def _check_keys(values: Mapping[str, Any], place: str, known: Sequence[str]) -> None:
-    for key in values:
-        if key not in known:
-            raise UsageError(f"{place}.{key}: unknown key{did_you_mean(key, known, most=1)}")

@@ -9,7 +9,7 @@ from functools import cache
 from typing import Any
 
 from preceptor.artifacts.create import check_names
-from preceptor.artifacts.identify import network_of
+from preceptor.artifacts.run_folder import network_of
 from preceptor.config.overrides import make_recipe
 from preceptor.config.resolve import make_policy
 from preceptor.config.sections import PROTOCOL_KEYS, AnyRecipe, DistillRecipe, LabelRecipe, TeachRecipe

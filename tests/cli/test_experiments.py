@@ -15,7 +15,7 @@ from preceptor.cli import main
 from preceptor.runner.cost import Speed
 
 experiments = importlib.import_module("preceptor.api.experiments")
-verbs = importlib.import_module("preceptor.cli.grid")  # the package has a function of this name
+verbs = importlib.import_module("preceptor.cli.experiments")
 
 
 @pytest.fixture

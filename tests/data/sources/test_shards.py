@@ -177,8 +177,8 @@ def test_shards_behind_urls_are_the_same_data(
         for _ in range(2):  # listed, and from the indexes
             there = load(f"wds:{url}/train-*.tar", options={"size": 8, "test": f"{url}/test-*.tar"}, validation=0)
             assert there.fingerprint == data.fingerprint
-        batches = list(loader_of(there, workers=2).batches(1))
-        for one, other in zip(batches, loader_of(data).batches(1), strict=True):
+        batches = loader_of(there, workers=1).batches(1, start=11)
+        for one, other in zip(batches, loader_of(data).batches(1, start=11), strict=True):
             assert one.inputs.equal(other.inputs)
     files.rm(place, recursive=True)
 

@@ -16,7 +16,7 @@ from preceptor.objectives.teacher import CrossEntropy
 data = load("digits")
 rows = torch.arange(len(data.train))
 train = TensorDataset(data.normalisation(data.train.inputs(rows)), data.train.labels)
-teacher = preceptor.teach(data=data, model="convnet_m", epochs=15, out="runs/lightning-teacher", overwrite=True).model
+teacher = preceptor.teach(data=data, model="convnet_m", epochs=8, out="runs/lightning-teacher", overwrite=True).model
 
 
 class Distillation(lightning.LightningModule):

@@ -9,7 +9,7 @@ from preceptor.data.augment.mixtures import Mixup
 from preceptor.objectives.distill import DKD
 
 data = load("digits")
-teacher = preceptor.teach(data=data, model="convnet_m", epochs=15, out="runs/loop-teacher", overwrite=True).model.eval()
+teacher = preceptor.teach(data=data, model="convnet_m", epochs=8, out="runs/loop-teacher", overwrite=True).model.eval()
 student = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 64), torch.nn.ReLU(), torch.nn.Linear(64, 10))
 optimizer = torch.optim.AdamW(student.parameters(), lr=3e-3)
 cpu, dkd = torch.device("cpu"), DKD(temperature=4.0)
@@ -18,7 +18,7 @@ loader = Loader(
 )
 mixup = Mixup(alpha=0.5, real_share=0.5)
 
-for epoch in range(1, 31):
+for epoch in range(1, 16):
     for number, batch in enumerate(loader.batches(epoch)):
         mixed = mixup(batch, number)  # half of the batches; mixed ones have no labels
         with torch.no_grad():

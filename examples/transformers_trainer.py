@@ -16,7 +16,7 @@ from preceptor.objectives.distill import KD
 
 data = load("digits")
 teacher = preceptor.teach(
-    data=data, model="convnet_m", epochs=15, out="runs/trainer-teacher", overwrite=True
+    data=data, model="convnet_m", epochs=8, out="runs/trainer-teacher", overwrite=True
 ).model.eval()
 
 
@@ -51,7 +51,7 @@ student = ViTForImageClassification(
 )
 settings = TrainingArguments(
     "runs/trainer",
-    num_train_epochs=40,
+    num_train_epochs=25,
     per_device_train_batch_size=64,
     learning_rate=3e-3,
     report_to=[],

@@ -24,14 +24,14 @@ class LogitDistance(Objective):
         return distance
 
 
-teacher = preceptor.teach(data="digits", model="convnet_m", epochs=15, out="runs/method-teacher", overwrite=True)
+teacher = preceptor.teach(data="digits", model="convnet_m", epochs=8, out="runs/method-teacher", overwrite=True)
 method = Sum(cross_entropy=(0.1, CrossEntropy()), distance=(0.9, LogitDistance()))
 student = preceptor.distill(
     data="digits",
     teacher=teacher,
     model="convnet_s",
     method=method,
-    epochs=15,
+    epochs=8,
     out="runs/method-student",
     overwrite=True,
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sys
+import importlib
 from collections.abc import Callable
 
 import pytest
@@ -26,8 +26,8 @@ def test_every_variant_is_measured_and_printed(
         results.append(compare(job, hear))
         return results[0]
 
-    monkeypatch.setattr("preceptor.cli.bench.compare", compared)
-    monkeypatch.setattr(sys.modules["preceptor.bench.compare"], "_ROUND_SECONDS", 0.1)
+    monkeypatch.setattr(importlib.import_module("preceptor.cli.bench"), "compare", compared)
+    monkeypatch.setattr(importlib.import_module("preceptor.bench.compare"), "_ROUND_SECONDS", 0.1)
     assert main(["bench", "convnet_s", "convnet_s", "--batch-size", "16", "--classes", "10", "--rounds", "3"]) == 0
 
     (result,) = results

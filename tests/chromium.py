@@ -79,8 +79,9 @@ class Chromium:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._process.terminate()
-        self._process.wait()
+        self._session = ""
+        self._call("Browser.close")  # which ends its other processes too
+        self._process.wait(_TIMEOUT)
         os.close(self._in)
         os.close(self._out)
 
@@ -104,9 +105,9 @@ class Chromium:
         data = self._call("Page.captureScreenshot", captureBeyondViewport=True, format="png")["data"]
         path.write_bytes(base64.b64decode(data))
 
-    def pdf(self, path: Path) -> None:
-        """Write the page as it is printed."""
-        path.write_bytes(base64.b64decode(self._call("Page.printToPDF", printBackground=True)["data"]))
+    def print_media(self) -> None:
+        """Lay the page out as it is printed."""
+        self._call("Emulation.setEmulatedMedia", media="print")
 
     def _call(self, method: str, **params: Any) -> dict[str, Any]:
         self._number += 1

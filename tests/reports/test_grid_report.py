@@ -120,3 +120,11 @@ def test_in_a_browser(made: Report, tmp_path: Path, width: int) -> None:
         browser.click("table.sorts td a")
         assert browser.run("document.querySelector('tr:target') !== null")
         assert browser.complaints == []
+
+
+def test_in_print_nothing_is_cut_off(made: Report, tmp_path: Path) -> None:
+    find_chromium()
+    with Chromium(tmp_path, made.page.as_uri(), width=718) as browser:  # A4 between its margins
+        browser.print_media()
+        assert browser.run("document.documentElement.scrollWidth") == 718
+        assert browser.run("[...document.querySelectorAll('td')].every(td => td.getBoundingClientRect().right <= 719)")

@@ -9,8 +9,9 @@ from preceptor.objectives.distill.nst import NST, nst_loss
 from vectors import assert_golden, closed_form_map, offer
 
 
-def test_definition() -> None:
-    student, teacher = closed_form_map(3, 2, 2, 0.1), closed_form_map(2, 2, 2, 0.8)
+@pytest.mark.parametrize("channels", [3, 5])  # fewer than positions, and more
+def test_definition(channels: int) -> None:
+    student, teacher = closed_form_map(channels, 2, 2, 0.1), closed_form_map(2, 2, 2, 0.8)
 
     def kernel(one: torch.Tensor, other: torch.Tensor) -> float:
         total = 0.0
@@ -61,8 +62,9 @@ def test_zero_maps_are_safe() -> None:
     assert torch.isfinite(student.grad).all()
 
 
-def test_gradcheck() -> None:
-    student, teacher = closed_form_map(2, 2, 3, 0.1), closed_form_map(3, 2, 3, 0.8)
+@pytest.mark.parametrize("channels", [2, 7])
+def test_gradcheck(channels: int) -> None:
+    student, teacher = closed_form_map(channels, 2, 3, 0.1), closed_form_map(3, 2, 3, 0.8)
     assert torch.autograd.gradcheck(lambda maps: nst_loss([maps], [teacher]), student.requires_grad_())
 
 

@@ -47,7 +47,7 @@ def nst_loss(
     total = student_maps[0].new_zeros((), dtype=promote(student_maps[0]).dtype)
     for student, teacher in zip(student_maps, teacher_maps, strict=True):
         mine, its = (_patterns(maps) for maps in pool_to_smaller(promote(student), promote(teacher.detach())))
-        total = total + _kernel(its, its) + _kernel(mine, mine) - 2 * _kernel(mine, its)
+        total = total + _discrepancy(mine, its)
     return total
 
 
@@ -56,9 +56,25 @@ def _patterns(maps: Tensor) -> Tensor:
     return functional.normalize(maps.flatten(2), dim=2, eps=1e-12)
 
 
+def _discrepancy(mine: Tensor, its: Tensor) -> Tensor:
+    """Return the squared discrepancy of patterns [batch, channels, positions].
+
+    The mean of (a.b)^2 over the channels a of A and b of B is <A'A, B'B> over their numbers. So the discrepancy is the squared
+    distance between the moments A'A / channels too, which are the smaller matrices where positions are few.
+    """
+    channels, positions = max(mine.shape[1], its.shape[1]), mine.shape[2]
+    with torch.autocast(mine.device.type, enabled=False):
+        if positions <= channels:
+            return (_moments(its) - _moments(mine)).square().sum((1, 2)).mean()
+        return _kernel(its, its) + _kernel(mine, mine) - 2 * _kernel(mine, its)
+
+
+def _moments(patterns: Tensor) -> Tensor:
+    return patterns.mT @ patterns / patterns.shape[1]
+
+
 def _kernel(one: Tensor, other: Tensor) -> Tensor:
-    with torch.autocast(one.device.type, enabled=False):
-        return (one @ other.mT).square().mean()
+    return (one @ other.mT).square().mean()
 
 
 class NST(PairedObjective):

@@ -1,19 +1,21 @@
 """Relational KD: keep the teacher's distances and angles between the samples of a batch.
 
 Source: Park, Kim, Lu, Cho, "Relational Knowledge Distillation" (CVPR 2019, arXiv 1904.05068), equations 4 to 9.
-Differs from the authors' code: explicit differences, in chunks of anchors, so that no batch x batch x width tensor larger
-than a chunk exists; samples that coincide have no direction and no gradient, where theirs has one of 1e12.
+Differs from the authors' code: explicit differences, in chunks of anchors whose gradient is computed with their value, so that
+no cosine is kept and no tensor is larger than a chunk; samples that coincide have no direction and no gradient, where theirs
+has one of 1e12.
 """
 
 from __future__ import annotations
 
 import warnings
+from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 from torch.nn import functional
-from torch.utils.checkpoint import checkpoint
 
 from preceptor.divergences import promote
 from preceptor.objectives.base import FeatureShapes, Objective, Taps
@@ -23,8 +25,7 @@ from preceptor.types import Step
 
 __all__ = ["RKD", "rkd_loss"]
 
-# floats of one chunk's difference vectors or cosines: large enough for memory allocators to give each back at once
-_CHUNK_NUMBERS = 2**24
+_CHUNK_NUMBERS = 2**22  # floats of the largest tensor of a chunk: its difference vectors or its cosines
 _COINCIDENT = 1e-12  # squared distance below which two samples are one
 
 
@@ -57,41 +58,54 @@ def rkd_loss(
     check_embeddings(student_embedding, teacher_embedding)
     student, teacher = promote(student_embedding), promote(teacher_embedding.detach())
     with torch.autocast(student.device.type, enabled=False):
-        student_distances, teacher_distances, angle = _relations(student, teacher)
+        student_distances, teacher_distances, angle = _Relations.apply(student, teacher)
         distance = functional.smooth_l1_loss(_over_mean(student_distances), _over_mean(teacher_distances))
         return distance_weight * distance + angle_weight * angle
 
 
-def _relations(student: Tensor, teacher: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Return both [batch, batch] distances, and the mean over (anchor, j, k) of smooth-L1 between cosines."""
-    batch = len(student)
-    rows = max(1, _CHUNK_NUMBERS // (batch * max(student.shape[1], teacher.shape[1], batch)))
-    chunks: list[tuple[Tensor, Tensor, Tensor]] = []
-    for anchors in torch.split(torch.arange(batch, device=student.device), rows):
-        if rows >= batch:
-            chunks.append(_chunk(student, teacher, anchors))
-        else:  # recomputed in the backward pass instead of kept
-            chunks.append(checkpoint(_chunk, student, teacher, anchors, use_reentrant=False))
-    student_rows, teacher_rows, angles = zip(*chunks, strict=True)
-    return torch.cat(student_rows), torch.cat(teacher_rows), torch.stack(angles).sum() / batch**3
+class _Relations(torch.autograd.Function):
+    """Both [batch, batch] distances, and the mean over (anchor, j, k) of smooth-L1 between cosines."""
+
+    @staticmethod
+    def forward(ctx: Any, student: Tensor, teacher: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        batch = len(student)
+        rows = max(1, _CHUNK_NUMBERS // (batch * max(student.shape[1], teacher.shape[1], batch)))
+        # what is kept is made first: small tensors between a chunk's large ones would hold their memory
+        distances, inverses, teacher_distances = (student.new_empty(batch, batch) for _ in range(3))
+        gradient, angle = torch.zeros_like(student), student.new_zeros(())
+        for start in range(0, batch, rows):
+            anchors = slice(start, start + rows)
+            distances[anchors], inverses[anchors], unit = _look(student, anchors)
+            teacher_distances[anchors], _, teacher_unit = _look(teacher, anchors)
+            cosines, teacher_cosines = unit @ unit.mT, teacher_unit @ teacher_unit.mT
+            angle += functional.smooth_l1_loss(cosines, teacher_cosines, reduction="sum")
+            of_unit = cosines.sub_(teacher_cosines).clamp_(-1, 1) @ unit
+            along = (of_unit * unit).sum(2, keepdim=True)
+            of_directions = of_unit.addcmul_(unit, along, value=-1).mul_(inverses[anchors, :, None])
+            gradient += of_directions.sum(0)
+            gradient[anchors] -= of_directions.sum(1)
+        gradient *= 2 / batch**3  # a pair (j, k) counts as (k, j) too
+        ctx.save_for_backward(student, inverses, gradient)
+        ctx.mark_non_differentiable(teacher_distances)
+        return distances.fill_diagonal_(0.0), teacher_distances.fill_diagonal_(0.0), angle / batch**3
+
+    @staticmethod
+    @once_differentiable  # type: ignore[untyped-decorator]
+    def backward(ctx: Any, of_distances: Tensor, _: Tensor, of_angle: Tensor) -> tuple[Tensor, None]:
+        student, inverses, angle_gradient = ctx.saved_tensors
+        pull = of_distances * inverses
+        pull = pull + pull.mT
+        centred = student - student.mean(0)
+        return of_angle * angle_gradient + pull.sum(1, keepdim=True) * centred - pull @ centred, None
 
 
-def _chunk(student: Tensor, teacher: Tensor, anchors: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    student_distances, student_cosines = _look(student, anchors)
-    teacher_distances, teacher_cosines = _look(teacher, anchors)
-    angle = functional.smooth_l1_loss(student_cosines, teacher_cosines, reduction="sum")
-    return student_distances, teacher_distances, angle
-
-
-def _look(embedding: Tensor, anchors: Tensor) -> tuple[Tensor, Tensor]:
-    """Return what anchors see: distances [anchors, batch] and cosines between directions [anchors, batch, batch]."""
+def _look(embedding: Tensor, anchors: slice) -> tuple[Tensor, Tensor, Tensor]:
+    """Return what anchors see: distances [anchors, batch], their inverses (0 where samples coincide) and directions."""
     directions = embedding[None, :, :] - embedding[anchors, None, :]
     squared = directions.square().sum(2)
-    is_apart = (squared > _COINCIDENT)[:, :, None]
-    lengths = squared.clamp_min(_COINCIDENT).sqrt()
-    unit = torch.where(is_apart, directions / lengths[:, :, None], 0.0)
-    is_self = anchors[:, None] == torch.arange(len(embedding), device=anchors.device)
-    return lengths.masked_fill(is_self, 0.0), unit @ unit.transpose(1, 2)
+    distances = squared.clamp_min(_COINCIDENT).sqrt()
+    inverses = torch.where(squared > _COINCIDENT, 1 / distances, 0.0)
+    return distances, inverses, directions.mul_(inverses[:, :, None])
 
 
 def _over_mean(distances: Tensor) -> Tensor:

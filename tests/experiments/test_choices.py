@@ -77,7 +77,7 @@ def test_choices_are_called_by_what_tells_them_apart(values: list[Any], labels: 
 
 
 def test_zipped_choices_are_called_by_their_networks_or_by_what_they_set() -> None:
-    pairs = [{"teacher.model": "a", "model": "b"}, {"teacher.model": {"name": "c"}, "model": "d"}]
+    pairs: list[dict[str, Any]] = [{"teacher.model": "a", "model": "b"}, {"teacher.model": {"name": "c"}, "model": "d"}]
     assert zipped(pairs) == ["a -> b", "c -> d"]
     same = [{"teacher.model": "a", "model": "b", "epochs": n} for n in (1, 2)]
     assert zipped(same) == ["teacher.model=a model=b epochs=1", "teacher.model=a model=b epochs=2"]

@@ -18,8 +18,13 @@ from preceptor.experiments.store import Store
 def test_a_cell_is_written_run_and_run_again_when_it_has_failed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    asked = []
-    monkeypatch.setattr(task, "Local", lambda *arguments: asked.append(arguments) or Forked(1))
+    asked: list[tuple[object, ...]] = []
+
+    def local(*arguments: object) -> Forked:
+        asked.append(arguments)
+        return Forked(1)
+
+    monkeypatch.setattr(task, "Local", local)
     monkeypatch.setenv("SLURM_CPUS_PER_TASK", "8")
     made = open_grid(small_grid(tmp_path))
     tasks = tmp_path / "tasks.json"

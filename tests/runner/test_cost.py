@@ -19,7 +19,7 @@ def test_a_teacher_costs_three_forward_passes_a_row_and_a_student_its_teachers_t
     assert (cost.flops, cost.epochs) == (3 * FORWARD * 100 * 3, 3)
     assert cost.bytes == 4 * PARAMETERS * 3  # result, checkpoint, momentum
     student = recipe_of("distill", (*WORDS, "epochs=3", "teacher=x"), "mlp")
-    network = ModelSection(name="mlp", widths=(4,))
+    network = ModelSection.model_validate({"name": "mlp", "widths": (4,)})
     assert cost_of(student, network).flops == cost.flops + 2 * (64 * 4 + 4 * 10) * 100 * 3  # type: ignore[arg-type]
     assert cost_of(student, network, stored=True).flops == cost.flops  # type: ignore[arg-type]
 
@@ -42,7 +42,7 @@ def test_length_and_disk_follow_the_recipe(words: tuple[str, ...], epochs: int, 
 
 def test_stored_outputs_cost_a_forward_pass_a_view() -> None:
     recipe = LabelRecipe(data=DataSection(name="digits", limit=100), teacher=TeacherSection(path="t"), out="x", views=2)
-    cost = cost_of(recipe, ModelSection(name="mlp", widths=(8,)))
+    cost = cost_of(recipe, ModelSection.model_validate({"name": "mlp", "widths": (8,)}))
     assert (cost.flops, cost.bytes) == (FORWARD * 100 * 2, 10 * 2 * 100 * 2)
 
 

@@ -93,3 +93,8 @@ def test_a_folder_in_use_is_refused_and_free_after_its_context(tmp_path: Path) -
         with pytest.raises(UsageError, match="run is in use by another process"):
             RunFolder(tmp_path / "run").claim(CONFIG, resume=True, overwrite=False)
     RunFolder(tmp_path / "run").claim(CONFIG, resume=True, overwrite=False)
+
+
+def test_what_a_killed_writer_left_is_not_in_the_way(tmp_path: Path) -> None:
+    (tmp_path / ".config.yaml.tmp").touch()
+    assert RunFolder(tmp_path).check(resume=True, overwrite=False) == []

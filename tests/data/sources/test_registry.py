@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from preceptor.data import SOURCES, Source, load, names
+from preceptor.data import SOURCES, Source, check_source, load, names
 from preceptor.errors import UsageError
 
 
@@ -56,3 +56,10 @@ def test_an_error_of_our_own_is_not_taken_for_a_wrong_option(monkeypatch: pytest
     monkeypatch.setitem(SOURCES, "slip", slip)
     with pytest.raises(TypeError, match="unsupported operand"):
         load("slip", options={"size": 4})
+
+
+def test_a_name_and_its_options_are_checked_without_reading_anything() -> None:
+    check_source("cifar100", {"root": "nowhere"})
+    check_source("folder:nowhere", {})
+    with pytest.raises(UsageError, match=r"data.root: is needed and was not given"):
+        check_source("cifar100", {})

@@ -10,6 +10,7 @@ from torch import nn
 
 from preceptor.errors import UsageError
 from preceptor.models import FeatureNetwork, create, names, observe, parameter_count
+from preceptor.models.zoo.registry import checked_options
 
 GOLDEN = json.loads((Path(__file__).parents[2] / "golden" / "models.json").read_text())["models"]
 ONE_OF_EACH = (
@@ -105,3 +106,9 @@ def test_counting_an_unknown_name_is_refused() -> None:
 def test_every_name_has_a_description() -> None:
     assert {entry["name"] for entry in GOLDEN} <= set(names())
     assert all(names().values())
+
+
+def test_options_are_completed_by_defaults() -> None:
+    assert checked_options("mlp", {}) == {"widths": (128, 128)}
+    with pytest.raises(UsageError, match=r"model: unknown name 'mpl'; did you mean mlp"):
+        checked_options("mpl", {})

@@ -56,10 +56,12 @@ SUBSTITUTES: list[tuple[str, str]] = [
     (r"IMAGES", "photos"),
     (r"RUN", "runs/t"),
     (r"150", "1"),  # of --epoch
+    (r"grids/\w+", "runs"),
 ]
 
 # Not run here: pip (needs the network; its extras are looked up), make (builds an environment; its targets are looked up),
-# scripts (take a minute; their options are looked up), bench (takes a minute; tests/cli/test_bench.py runs it).
+# scripts (take a minute; their options are looked up), bench and grid (take minutes; tests/cli/test_bench.py and
+# tests/across/test_grids.py run them).
 
 
 def blocks(text: str) -> Iterator[list[str]]:
@@ -275,7 +277,8 @@ def test_commands(lines: list[str], workplace: Path, tmp_path: Path, monkeypatch
         shutil.rmtree(folder / "labels")
     monkeypatch.chdir(folder)
     monkeypatch.syspath_prepend(folder)
-    monkeypatch.setattr(importlib.import_module("preceptor.cli.bench"), "bench_verb", lambda *_, **__: None)
+    for module, verb in (("bench", "bench_verb"), ("experiments", "grid_verb")):
+        monkeypatch.setattr(importlib.import_module(f"preceptor.cli.{module}"), verb, lambda *_, **__: None)
     for line in lines:
         carry_out(line, folder, monkeypatch)
 

@@ -58,9 +58,11 @@ def rkd_loss(
     check_embeddings(student_embedding, teacher_embedding)
     student, teacher = promote(student_embedding), promote(teacher_embedding.detach())
     with torch.autocast(student.device.type, enabled=False):
-        student_distances, teacher_distances, angle = _Relations.apply(student, teacher)
+        relations: tuple[Tensor, Tensor, Tensor] = _Relations.apply(student, teacher)  # type: ignore[no-untyped-call]
+        student_distances, teacher_distances, angle = relations
         distance = functional.smooth_l1_loss(_over_mean(student_distances), _over_mean(teacher_distances))
-        return distance_weight * distance + angle_weight * angle
+        loss: Tensor = distance_weight * distance + angle_weight * angle
+        return loss
 
 
 class _Relations(torch.autograd.Function):

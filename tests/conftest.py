@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from functools import cache
+from importlib import import_module
 from pathlib import Path
 
 from jaxtyping import install_import_hook
@@ -19,6 +25,18 @@ torch.set_num_threads(1)
 REPOSITORY = Path(__file__).resolve().parents[1]
 
 
+@pytest.fixture(scope="session", autouse=True)
+def one_table_of_onnx_operators() -> Iterator[None]:
+    """Torch makes the same table anew for each export, which takes half a second."""
+    if importlib.util.find_spec("onnxscript") is None:
+        yield
+        return
+    registry = import_module("torch.onnx._internal.exporter._registration").ONNXRegistry
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(registry, "from_torchlib", staticmethod(cache(registry.from_torchlib)))
+        yield
+
+
 @pytest.fixture(scope="session")
 def golden() -> Path:
     """The folder of reference numbers."""
@@ -32,3 +50,21 @@ def shared_data() -> Path:
     if not folder.exists():
         pytest.skip(f"real CIFAR data are not here ({folder.name} missing beside the repository)")
     return folder
+
+
+@pytest.fixture(scope="session")
+def cifar10(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the real CIFAR-10, unpacked."""
+    return _unpacked("cifar10", shared_data, tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
+def cifar100(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the real CIFAR-100, unpacked."""
+    return _unpacked("cifar100", shared_data, tmp_path_factory)
+
+
+def _unpacked(name: str, shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp(name)
+    subprocess.run([sys.executable, str(shared_data / "unpack.py"), str(root), "--only", name], check=True)
+    return root

@@ -11,9 +11,12 @@ import torch
 
 from preceptor.errors import UsageError
 from preceptor.extras import import_extra, import_torchvision, with_torchvision
+from started import run
 
 CHECK = """
+import sys
 import torch
+assert "torchvision" not in sys.modules
 from preceptor.extras import import_torchvision
 vision = import_torchvision(needed_by="a test")
 assert vision is import_torchvision(needed_by="a test")
@@ -33,7 +36,10 @@ def network(num_classes, vocabulary_size):
     return BertForSequenceClassification(BertConfig(vocab_size=vocabulary_size, num_labels=num_classes, **sizes))
 """
 MADE = """
+import sys
 import torch
+sys.path.insert(0, ".")
+assert "torchvision" not in sys.modules
 from preceptor.models import DataSpec, make, observe
 from preceptor.types import Vocabulary
 
@@ -42,26 +48,34 @@ assert observe(network)(torch.ones(2, 2, 6, dtype=torch.long)).logits.shape == (
 """
 
 
-def fails_here() -> bool:
+def in_a_process(script: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    (folder / "script.py").write_text(script)
+    return run([str(folder / "script.py")])
+
+
+def fails_here(folder: Path) -> bool:
     """Whether torchvision cannot be imported as it is."""
-    tried = subprocess.run([sys.executable, "-c", "import torchvision"], capture_output=True, text=True, check=False)
-    return "operator torchvision::nms does not exist" in tried.stderr
+    return "operator torchvision::nms does not exist" in in_a_process("import torchvision", folder).stderr
 
 
 @pytest.mark.skipif(find_spec("timm") is None, reason="needs the extra vision")
-def test_torchvision_is_usable_where_its_operators_are_missing_and_says_so_once() -> None:
+def test_torchvision_is_usable_where_its_operators_are_missing_and_says_so_once(tmp_path: Path) -> None:
     """Where torchvision fits, its compiled library would define the operators a second time: so only where it fails."""
-    if not fails_here():
+    if not fails_here(tmp_path):
         pytest.skip("torchvision's compiled operators fit this torch")
-    done = subprocess.run([sys.executable, "-c", CHECK], check=True, capture_output=True, text=True)
+    done = in_a_process(CHECK, tmp_path)
+    assert done.returncode == 0, done.stderr
     (said,) = [line for line in done.stderr.splitlines() if "compiled operators" in line]
     assert said.startswith("note: torchvision's compiled operators do not fit this torch")
 
 
 @pytest.mark.skipif(find_spec("transformers") is None, reason="needs the extra hf")
-def test_a_factory_of_ones_own_may_import_what_imports_torchvision(tmp_path: Path) -> None:
+def test_a_factory_of_ones_own_may_import_what_imports_torchvision(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "bert_of_mine.py").write_text(BERT)
-    done = subprocess.run([sys.executable, "-c", MADE], cwd=tmp_path, capture_output=True, text=True, check=False)
+    monkeypatch.chdir(tmp_path)
+    done = in_a_process(MADE, tmp_path)
     assert done.returncode == 0, done.stderr
 
 

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -9,6 +7,7 @@ import torch
 
 from preceptor.errors import UsageError
 from preceptor.training.checkpoint import load_checkpoint, save_checkpoint
+from started import run
 
 
 def test_a_full_disk_leaves_the_checkpoint_before(tmp_path: Path) -> None:
@@ -28,12 +27,13 @@ except RunError as error:
     print(error)
 print(load_checkpoint(path, ["step"])["step"])
 """
-    path = tmp_path / "last.pt"
-    done = subprocess.run([sys.executable, "-c", script, str(path)], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    path, file = tmp_path / "checkpoint" / "last.pt", tmp_path / "script.py"
+    path.parent.mkdir()
+    file.write_text(script)
+    done = run([str(file), str(path)], check=True)
     assert "cannot be written (File too large); what was there before is kept" in done.stdout
     assert done.stdout.splitlines()[-1] == "1"
-    assert [entry.name for entry in tmp_path.iterdir()] == ["last.pt"]
+    assert [entry.name for entry in path.parent.iterdir()] == ["last.pt"]
 
 
 def test_a_damaged_checkpoint_is_said_to_be_one(tmp_path: Path) -> None:

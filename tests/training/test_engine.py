@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +14,7 @@ import preceptor
 from preceptor.models import create, observe
 from preceptor.training import Engine, LiveTeacher, choose_engine, forward_flops
 from preceptor.types import Batch, View
+from started import run
 
 DATA: dict[str, Any] = {"name": "digits", "view": "crop_flip", "limit": 200, "test_limit": 100}
 CPU = torch.device("cpu")
@@ -75,14 +73,8 @@ def test_the_frozen_teacher_says_the_same_compiled() -> None:
 
 def test_without_a_compiler_a_run_says_so_in_a_line_and_goes_on(teacher: Path, tmp_path: Path) -> None:
     words = ["data=digits", "data.limit=200", f"teacher={teacher}", "model=convnet_s", "epochs=2", "engine=fast"]
-    done = subprocess.run(
-        [sys.executable, "-m", "preceptor", "distill", *words, f"out={tmp_path / 'run'}"],
-        env={**os.environ, "PATH": "", "CXX": "", "TORCHINDUCTOR_CACHE_DIR": str(tmp_path / "cache")},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
+    none = {"PATH": "", "CXX": "", "TORCHINDUCTOR_CACHE_DIR": str(tmp_path / "cache")}
+    done = run(["distill", *words, f"out={tmp_path / 'run'}"], env=none, check=True)
     lines = [line for line in done.stderr.splitlines() if "runs uncompiled" in line]
     assert len(lines) == 2, done.stderr  # the teacher and the student
     assert all(line.startswith("note: engine: ConvNet runs uncompiled: ") for line in lines), lines

@@ -1,8 +1,6 @@
 from __future__ import annotations
 
 import pickle
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +10,6 @@ import torch
 
 from preceptor.data import Data, load
 from preceptor.errors import UsageError
-
-
-@pytest.fixture(scope="session")
-def cifar100(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("cifar")
-    subprocess.run([sys.executable, str(shared_data / "unpack.py"), str(root), "--only", "cifar100"], check=True)
-    return root
 
 
 def test_the_real_cifar100(cifar100: Path, shared_data: Path) -> None:

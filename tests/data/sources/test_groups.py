@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -57,9 +55,8 @@ def test_what_is_wrong_is_named(groups: Any, message: str) -> None:
         regrouped(four(), groups)
 
 
-def test_the_real_cifar_2x5(shared_data: Path, tmp_path: Path) -> None:
-    subprocess.run([sys.executable, str(shared_data / "unpack.py"), str(tmp_path), "--only", "cifar10"], check=True)
-    options = {"root": str(tmp_path), "votes": str(shared_data / "cifar10" / "cifar10h.npz")}
+def test_the_real_cifar_2x5(shared_data: Path, cifar10: Path) -> None:
+    options = {"root": str(cifar10), "votes": str(shared_data / "cifar10" / "cifar10h.npz")}
     ungrouped, two = (load("cifar10", limit=500, options={**options, **more}) for more in ({}, {"groups": FIVES}))
     assert (two.num_classes, two.task) == (2, "binary")
     assert two.class_names[1] == "dog+frog+horse+ship+truck"

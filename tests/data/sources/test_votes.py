@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -73,10 +71,9 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
         read(str(tmp_path / "text.npz"))
 
 
-def test_the_real_votes_on_cifar10(shared_data: Path, tmp_path: Path) -> None:
-    subprocess.run([sys.executable, str(shared_data / "unpack.py"), str(tmp_path), "--only", "cifar10"], check=True)
+def test_the_real_votes_on_cifar10(shared_data: Path, cifar10: Path) -> None:
     options = {
-        "root": str(tmp_path),
+        "root": str(cifar10),
         "votes": str(shared_data / "cifar10" / "cifar10h.npz"),
         "train_votes": str(shared_data / "cifar_n.npz"),
     }

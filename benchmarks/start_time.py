@@ -1,4 +1,4 @@
-"""Seconds until a command that reads no data answers: `start_time.py [--src before=PATH after=src] [--rounds 7]`.
+"""Seconds until a command answers, or a run of almost nothing ends: `start_time.py [--src before=PATH after=src]`.
 
 Each command runs in a process of its own, the sources in turn; medians of wall-clock time and, in brackets, of the
 processor's, which other work on the machine changes less. The first round, which fills the system's cache, is not
@@ -15,6 +15,7 @@ import resource
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Sequence
 from importlib.metadata import version
@@ -33,15 +34,16 @@ COMMANDS = [
     "list models",
     "list data",
     "distill modl=resnet8",
+    "teach data=gaussian data.samples=500 model=mlp epochs=1 out=run overwrite=true",
 ]
 
 
-def seconds(words: str, source: Path, env: dict[str, str]) -> tuple[float, float] | None:
+def seconds(words: str, source: Path, env: dict[str, str], folder: str) -> tuple[float, float] | None:
     """Return the wall-clock and the processor's time of one command; None where it does not answer."""
     environment = {**os.environ, "PYTHONPATH": str(source), **env}
     start, used = time.perf_counter(), _used()
     command = [sys.executable, "-m", "preceptor", *words.split()]
-    done = subprocess.run(command, env=environment, capture_output=True, check=False)
+    done = subprocess.run(command, env=environment, cwd=folder, capture_output=True, check=False)
     taken = (time.perf_counter() - start, _used() - used)
     return taken if done.stdout or done.returncode == 2 else None
 
@@ -65,13 +67,14 @@ def main() -> None:
     cases = {words: (words, {}) for words in COMMANDS}
     completion = {"_PRECEPTOR_COMPLETE": "complete_bash", "COMP_WORDS": "preceptor distill optim.", "COMP_CWORD": "2"}
     cases["tab completion"] = ("", completion)
+    folder = tempfile.mkdtemp()
     print(f"| command | {' | '.join(sources)} |\n|---|{'---:|' * len(sources)}", flush=True)
     rows = []
     for shown, (words, env) in cases.items():
         taken: dict[str, list[tuple[float, float]]] = {name: [] for name in sources}
         for number in range(options.rounds + 1):
             for name, source in sources.items():
-                spent = seconds(words, source, env)
+                spent = seconds(words, source, env, folder)
                 if number and spent is not None:
                     taken[name].append(spent)
         row = {

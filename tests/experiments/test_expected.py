@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from grids import cell
+from preceptor.experiments.cells import Cell
 from preceptor.experiments.expected import Pace, clock, last_row, time_left
 from preceptor.experiments.store import CellState, Store
 
@@ -27,7 +28,7 @@ def test_cells_take_as_long_as_those_of_their_kind_did(tmp_path: Path) -> None:
     assert Pace(store).seconds(student) is None
 
 
-def with_rows(folder: Path, number: int, epoch: int, seconds: float, **fields: Any) -> Any:
+def with_rows(folder: Path, number: int, epoch: int, seconds: float, **fields: Any) -> Cell:
     """Return a cell that has some epochs behind it."""
     own = cell(folder, number, **fields)
     own.run.mkdir()
@@ -45,7 +46,7 @@ def test_time_left_is_that_of_all_cells_over_the_places(tmp_path: Path) -> None:
 
 def test_a_running_cell_knows_its_own_pace(tmp_path: Path) -> None:
     own = with_rows(tmp_path, 0, 2, 6.0, epochs=5)
-    assert time_left([own], {"teach-0": 6.5}, Pace(Store(tmp_path)), 1) == pytest.approx(9.0)  # type: ignore[list-item]
+    assert time_left([own], {"teach-0": 6.5}, Pace(Store(tmp_path)), 1) == pytest.approx(9.0)
 
 
 def test_where_nothing_is_known_nothing_is_said(tmp_path: Path) -> None:
@@ -58,9 +59,9 @@ def test_where_nothing_is_known_nothing_is_said(tmp_path: Path) -> None:
 def test_the_last_epoch_is_read_where_there_is_one(tmp_path: Path) -> None:
     assert last_row(cell(tmp_path)) is None
     own = with_rows(tmp_path, 0, 2, 6.0)
-    assert last_row(own) == {"epoch": 2, "seconds": 6.0}  # type: ignore[arg-type]
+    assert last_row(own) == {"epoch": 2, "seconds": 6.0}
     (tmp_path / "teach-0" / "metrics.jsonl").write_text('{"epoch": 3, "sec')
-    assert last_row(own) is None  # type: ignore[arg-type]
+    assert last_row(own) is None
 
 
 def test_durations_are_hours_minutes_and_seconds() -> None:

@@ -30,12 +30,14 @@ def test_a_line_per_event(tmp_path: Path) -> None:
         lines.ended(cells[1], "done", "")
         lines.ended(cells[2], "failed", "no disk")
         lines.ended(cells[2], "waiting", "was killed (SIGKILL)")
+        lines.stopped(cells[2])
     written = [re.sub(r"^\d\d:\d\d:\d\d  ", "", line) for line in text.getvalue().splitlines()]
     assert written == [
         "start    teach-1  teach brier, seed 1  (local)",
         "done     teach-1  teach brier, seed 1  0:00:00  [2 of 3]",
         "failed   teach-2  teach brier, seed 2: no disk",
         "again    teach-2  teach brier, seed 2: was killed (SIGKILL)",
+        "stopped  teach-2  teach brier, seed 2",
     ]
 
 
@@ -62,6 +64,7 @@ def test_where_nothing_is_shown_nothing_happens(tmp_path: Path) -> None:
     with Quiet() as quiet:
         quiet.started(cell(tmp_path), "local")
         quiet.ended(cell(tmp_path), "failed", "x")
+        quiet.stopped(cell(tmp_path))
         quiet.refresh(Progress({}, {}))
 
 

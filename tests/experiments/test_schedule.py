@@ -85,6 +85,9 @@ class Heard:
         self.events.append((stand, own.id))
         self.details.append(detail)
 
+    def stopped(self, own: Cell) -> None:
+        self.events.append(("stopped", own.id))
+
     def refresh(self, progress: Progress) -> None:
         """Nothing."""
 
@@ -180,7 +183,8 @@ def test_a_run_that_did_not_keep_what_others_need_runs_anew(tmp_path: Path) -> N
 def test_when_asked_to_stop_cells_save_and_the_next_command_continues(tmp_path: Path) -> None:
     executor = Scripted(size=2, looks=1000)
     looks = iter([0, 0, 1])
-    stands, _, store = ran(tmp_path, executor, stops=lambda: next(looks, 1))
+    stands, heard, store = ran(tmp_path, executor, stops=lambda: next(looks, 1))
+    assert heard.events[-2:] == [("stopped", "teach-0"), ("stopped", "teach-9")]
     assert [job.stopped for job in executor.jobs] == [True, True]
     assert set(stands.values()) == {"waiting"}
     assert store.state(cell(tmp_path, 0)).state == "queued"

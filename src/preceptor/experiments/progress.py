@@ -42,6 +42,9 @@ class Quiet:
     def ended(self, cell: Cell, stand: Stand, detail: str) -> None:
         """Say nothing."""
 
+    def stopped(self, cell: Cell) -> None:
+        """Say nothing."""
+
     def refresh(self, progress: Progress) -> None:
         """Show nothing."""
 
@@ -75,6 +78,10 @@ class Lines(Quiet):
         else:
             word = {"waiting": "again", "elsewhere": "wait"}.get(stand, stand)
             self._write(f"{word:8} {cell.id}  {cell.name}: {detail}")
+
+    def stopped(self, cell: Cell) -> None:
+        """Write that it has stopped."""
+        self._write(f"stopped  {cell.id}  {cell.name}")
 
     def refresh(self, progress: Progress) -> None:
         """Count once what was done before."""

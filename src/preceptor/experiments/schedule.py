@@ -31,6 +31,9 @@ class Watcher(Protocol):
     def ended(self, cell: Cell, stand: Stand, detail: str) -> None:
         """Called when a cell is done, has failed, is blocked, or runs elsewhere."""
 
+    def stopped(self, cell: Cell) -> None:
+        """Called when a cell has ended because the user asked for it."""
+
     def refresh(self, progress: Progress) -> None:
         """Called several times a second."""
 
@@ -209,6 +212,10 @@ class _Schedule:
             state = replace(state, state="failed", error=words)
         store.write_state(cell, state)
         running.lock.close()
+        if self._stops and state.state == "queued":
+            self.stands[cell.id] = "waiting"
+            self._watcher.stopped(cell)
+            return
         stand: Stand = "waiting" if state.state == "queued" else "done" if state.state == "done" else "failed"
         detail = state.error or "" if stand != "done" else ""
         self._set(cell, stand, detail)

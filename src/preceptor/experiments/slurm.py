@@ -104,7 +104,8 @@ def submit(
             raise UsageError(f"{cell.id}: another process runs it; wait for it, or stop it")
         else:
             groups.setdefault(tuple(need for need in cell.needs if need not in done), []).append(cell)
-    queued, jobs = len(tasks), list[str]()
+    queued = len(tasks)
+    jobs: list[str] = []
     scripts = folder / "slurm" / f"{datetime.now():%Y%m%d-%H%M%S}"
     for needs, group in groups.items():
         script = _write_script(scripts / f"{len(jobs)}", group, store, options, name=name, ranks=ranks)

@@ -9,7 +9,7 @@ from typing import BinaryIO
 import pytest
 
 from preceptor.errors import RunError, UsageError
-from preceptor.files import lock_folder, write_atomically, write_text
+from preceptor.files import lock_file, lock_folder, write_atomically, write_text
 
 
 def test_a_file_is_replaced_completely(tmp_path: Path) -> None:
@@ -89,3 +89,15 @@ def test_a_folder_is_kept_to_one_process_until_that_process_is_gone(tmp_path: Pa
         pass
     with lock_folder(tmp_path / "run"):
         pass
+
+
+def test_a_locked_file_is_locked_until_the_last_who_holds_it_is_gone(tmp_path: Path) -> None:
+    first = lock_file(tmp_path / "lock")
+    assert first is not None
+    held = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE, pass_fds=(first.fileno(),))
+    first.close()
+    assert lock_file(tmp_path / "lock") is None
+    held.communicate(b"\n")
+    again = lock_file(tmp_path / "lock")
+    assert again is not None
+    again.close()

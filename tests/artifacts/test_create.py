@@ -5,8 +5,15 @@ from __future__ import annotations
 import pytest
 import torch
 
-from preceptor.artifacts.create import data_spec, make_network, model_section, reading_notes, resolved_section
-from preceptor.config.sections import ModelSection
+from preceptor.artifacts.create import (
+    check_names,
+    data_spec,
+    make_network,
+    model_section,
+    reading_notes,
+    resolved_section,
+)
+from preceptor.config.sections import LabelRecipe, ModelSection, TeachRecipe
 from preceptor.data import Data, from_objects, load
 from preceptor.errors import UsageError
 from preceptor.models import Adapted, DataSpec
@@ -70,3 +77,13 @@ def test_conversions_of_the_inputs_are_noted() -> None:
     assert reading_notes("teacher", [plain]) == []
     assert reading_notes("teacher", [adapted]) == [f"teacher: {adapted.note}"]
     assert reading_notes("teacher", [plain, adapted]) == [f"teacher 2: {adapted.note}"]
+
+
+def test_the_names_in_a_recipe_are_checked() -> None:
+    data, model = {"name": "digits"}, {"name": "mlp"}
+    check_names(TeachRecipe.model_validate({"data": data, "model": model}))
+    check_names(LabelRecipe.model_validate({"data": data, "teacher": {"path": "t"}, "out": "x"}))
+    with pytest.raises(UsageError, match=r"model: unknown name 'mpl'"):
+        check_names(TeachRecipe.model_validate({"data": data, "model": {"name": "mpl"}}))
+    with pytest.raises(UsageError, match=r"data: unknown name 'digit'"):
+        check_names(TeachRecipe.model_validate({"data": {"name": "digit"}, "model": model}))

@@ -101,3 +101,8 @@ def test_a_run_says_the_name_of_its_network(tmp_path: Path) -> None:
     (tmp_path / "weights.pth").touch()
     places = (run.path, tmp_path / "weights.pth", tmp_path / "none")
     assert [network_of(str(run.path)), *map(network_of, places)] == ["mlp", "mlp", None, None]
+
+
+def test_what_a_killed_writer_left_is_not_in_the_way(tmp_path: Path) -> None:
+    (tmp_path / ".config.yaml.tmp").touch()
+    assert RunFolder(tmp_path).check(resume=True, overwrite=False) == []

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from preceptor.errors import UsageError
-from preceptor.labels import LabelStore, write_labels
+from preceptor.labels import LabelStore, check_folder, write_labels
 from small_store import SAMPLES, WANTED, Requests, logits, predict
 
 
@@ -179,3 +179,8 @@ def test_all_processes_raise_the_error_of_one(tmp_path: Path, folder: Path) -> N
     ends = written_by(2, folder, predict, batch_size=4)
     assert len(ends) == 2
     assert all("manifest.json cannot be read" in str(end) for end in ends)
+
+
+def test_what_a_killed_writer_left_is_not_in_the_way(tmp_path: Path) -> None:
+    (tmp_path / ".manifest.json.tmp").touch()
+    check_folder(tmp_path)

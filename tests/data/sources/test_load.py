@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from preceptor.data import Source, load
+from preceptor.data import Source, check_source, load
 from preceptor.data.sources import digits
 from preceptor.errors import UsageError
 
@@ -52,3 +52,10 @@ def test_an_error_of_our_own_is_not_taken_for_a_wrong_option(monkeypatch: pytest
     monkeypatch.setattr(digits, "digits", slip)
     with pytest.raises(TypeError, match="unsupported operand"):
         load("digits", options={"size": 4})
+
+
+def test_a_name_and_its_options_are_checked_without_reading_anything() -> None:
+    check_source("cifar100", {"root": "nowhere"})
+    check_source("folder:nowhere", {})
+    with pytest.raises(UsageError, match=r"data.root: is needed and was not given"):
+        check_source("cifar100", {})

@@ -5,7 +5,7 @@ import torch
 
 from preceptor.cli import main
 from preceptor.errors import UsageError
-from preceptor.models import PREFIXES, Adapted, DataSpec, create, make
+from preceptor.models import PREFIXES, Adapted, DataSpec, check_name, create, make
 from preceptor.types import Vocabulary
 
 
@@ -37,3 +37,12 @@ def test_the_list_of_models_mentions_every_prefix(
     assert main(["list", "models"]) == 0
     said = capsys.readouterr().out
     assert all(prefix in said for prefix in PREFIXES)
+
+
+def test_a_name_is_checked_without_making_the_network() -> None:
+    check_name("mlp", {"widths": [8]})
+    check_name("timm:whatever", {"any": 1})
+    with pytest.raises(UsageError, match=r"model.width: unknown key"):
+        check_name("mlp", {"width": 8})
+    with pytest.raises(UsageError, match=r"model: 'timm:' names no network"):
+        check_name("timm:", {})

@@ -10,6 +10,7 @@ from torch import nn
 
 from preceptor.errors import UsageError
 from preceptor.models import FeatureNetwork, create, names, observe
+from preceptor.models.zoo.create import checked_options
 
 GOLDEN = json.loads((Path(__file__).parents[2] / "golden" / "models.json").read_text())["models"]
 ONE_OF_EACH = (
@@ -95,3 +96,9 @@ def test_wrong_names_shapes_and_options_are_named(
 def test_sizes_below_one_are_refused(num_classes: int, in_channels: int) -> None:
     with pytest.raises(UsageError, match=r"resnet8 cannot (have -?\d classes|take samples of shape)"):
         create("resnet8", num_classes=num_classes, in_channels=in_channels)
+
+
+def test_options_are_completed_by_defaults() -> None:
+    assert checked_options("mlp", {}) == {"widths": (128, 128)}
+    with pytest.raises(UsageError, match=r"model: unknown name 'mpl'; did you mean mlp"):
+        checked_options("mpl", {})

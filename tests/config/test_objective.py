@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from preceptor.config.objective import build_sum
+from preceptor.config.objective import build_sum, reads_logits_only
 from preceptor.config.sections import ObjectiveSection
 from preceptor.config.terms import resolve_terms
 from preceptor.errors import UsageError
@@ -38,3 +38,19 @@ def test_a_term_with_a_stage_alone_is_kept_and_does_not_run() -> None:
     objective = build_sum(resolve(name="ab"))
     assert [name for name, _ in objective.named_terms()] == ["cross_entropy", "ab"]
     assert objective.running == ("cross_entropy",)
+
+
+@pytest.mark.parametrize(
+    ("section", "expected"),
+    [
+        ({"name": "kd"}, True),
+        ({"name": "dkd"}, True),
+        ({"name": "kd", "crd": {"weight": 1.0}}, False),
+        ({"name": "at"}, False),
+        ({"name": "mlkd"}, False),  # its strong view
+        ({"name": "takd"}, True),
+    ],
+)
+def test_stored_outputs_serve_terms_that_read_logits_of_the_samples(section: dict[str, Any], expected: bool) -> None:
+    terms = resolve_terms(ObjectiveSection.model_validate(section), "method", has_teacher=True)
+    assert reads_logits_only(terms) == expected

@@ -20,7 +20,7 @@ from preceptor.experiments.ray_cluster import RayCluster
 
 ray: Any = pytest.importorskip("ray", reason="Ray is not installed: pip install 'preceptor[ray]'")
 
-FILE = {"fixed": {**FIXED, "epochs": 100}, "teach": {"objective": "soteacher", "model": "convnet_s"}, "seed": [0, 1]}
+FILE = {"fixed": {**FIXED, "epochs": 60}, "teach": {"objective": "soteacher", "model": "convnet_s"}, "seed": [0, 1]}
 
 
 @pytest.fixture

@@ -11,19 +11,19 @@ from preceptor.errors import UsageError
 from preceptor.experiments.grid import open_grid
 from preceptor.experiments.shipped import find_grid, shipped_grids
 
-CELLS = {
-    "kd-plus-full": {"teach": 5 * 3, "distill": 7 * 3 * 3},
-    "kd-plus-short": {"teach": 3, "distill": 3 * 3},
-    "mse-teacher-full": {"teach": 6 * 2 * 3, "distill": 13 * 3 * 11 * 3},
-    "mse-teacher-short": {"teach": 2 * 3, "distill": 2 * 2 * 3},
-    "soteacher-full": {"teach": 2 * 4 * 3, "distill": 3 * 5 * 3},
-    "soteacher-short": {"teach": 3 * 3, "distill": 4 * 3},
+CELLS = {  # for one seed of three
+    "kd-plus-full": {"teach": 5, "distill": 7 * 3},
+    "kd-plus-short": {"teach": 1, "distill": 3},
+    "mse-teacher-full": {"teach": 6 * 2, "distill": 13 * 3 * 11},
+    "mse-teacher-short": {"teach": 2, "distill": 2 * 2},
+    "soteacher-full": {"teach": 2 * 4, "distill": 3 * 5},
+    "soteacher-short": {"teach": 3, "distill": 4},
 }
 
 
 @pytest.mark.parametrize("name", CELLS)
 def test_each_makes_its_cells(name: str) -> None:
-    made = open_grid(name, {"data.root": "somewhere"})
+    made = open_grid(name, {"data.root": "somewhere", "seed": 0})
     assert Counter(cell.verb for cell in made.cells) == CELLS[name]
     assert (made.name, made.out, made.folder) == (name, Path("grids") / name, Path("grids/cells"))
     assert all("data.root=somewhere" in cell.words for cell in made.cells)

@@ -21,6 +21,7 @@ __all__ = [
     "Sharding",
     "Step",
     "Task",
+    "TrackerName",
     "View",
     "Vocabulary",
 ]
@@ -29,6 +30,7 @@ __all__ = [
 ClassSelection = Literal["match"] | tuple[int, ...] | None
 Sharding = Literal["none", "teacher", "all"]  # with several processes, whose weights are sharded over them
 Task = Literal["multiclass", "binary", "multilabel"]  # one of many classes; one of two; each class present or not
+TrackerName = Literal["tensorboard", "wandb", "mlflow", "trackio"]  # where a run is logged beside its folder
 
 
 @dataclass(frozen=True, slots=True)

@@ -136,7 +136,7 @@ def test_a_bare_weights_file_as_teacher(teacher: preceptor.Result, tmp_path: Pat
 
 
 def test_tensorboard_on_request(tmp_path: Path) -> None:
-    preceptor.teach(data=SMALL, model="convnet_s", epochs=1, out=tmp_path / "t", progress=False, tensorboard=True)
+    preceptor.teach(data=SMALL, model="convnet_s", epochs=1, out=tmp_path / "t", progress=False, track="tensorboard")
     assert list((tmp_path / "t" / "tensorboard").glob("events.*"))
 
 

@@ -174,7 +174,7 @@ def test_a_boolean_is_no_number(word: str) -> None:
         make_recipe(TeachRecipe, overrides=[*NEEDED, word])
 
 
-@pytest.mark.parametrize("word", ["overwrite=1", "resume=0", "tensorboard=1.0", "optim.nesterov=1"])
+@pytest.mark.parametrize("word", ["overwrite=1", "resume=0", "overwrite=1.0", "optim.nesterov=1"])
 def test_a_number_is_no_boolean(word: str) -> None:
     with pytest.raises(UsageError, match=rf"^{word.partition('=')[0]}: input should be true or false, got [01]"):
         make_recipe(TeachRecipe, overrides=[*NEEDED, word])

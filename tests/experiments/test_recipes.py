@@ -25,7 +25,7 @@ def of(*words: str) -> str:
         (("objective=soteacher",), ("objective=soteacher", "objective.lipschitz.weight=1e-5")),
         (("objective.brier.weight=1",), ("objective=brier",)),
         ((), ("inputs=real",)),
-        ((), ("device=cpu", "workers=2", "checkpoint_every_steps=5", "sharding=all", "tensorboard=true", "out=x")),
+        ((), ("device=cpu", "workers=2", "checkpoint_every_steps=5", "sharding=all", "track=mlflow", "out=x")),
         (
             ("preset=soteacher-protocol",),
             (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, TypedDict
@@ -64,7 +65,7 @@ class Training(TypedDict, total=False):
     workers: int
     resume: bool
     overwrite: bool
-    tensorboard: bool
+    track: TrackerName | Sequence[TrackerName]
 
 
 class Labelling(TypedDict, total=False):

@@ -21,12 +21,22 @@ from preceptor.files import LOCK, is_temporary, lock_folder, write_text
 
 __all__ = ["RunFolder", "network_of"]
 
-_OWN = ("config.yaml", "metrics.jsonl", "result.json", "model.safetensors", "checkpoint", "stages", "tensorboard")
+_OWN = (
+    "config.yaml",
+    "metrics.jsonl",
+    "result.json",
+    "model.safetensors",
+    "checkpoint",
+    "stages",
+    "tensorboard",
+    "wandb",
+    "track.id",
+)
 _FREE_TO_CHANGE = {
     "resume",
     "overwrite",
     "out",
-    "tensorboard",
+    "track",
     "checkpoint_every_steps",
     "keep_every",
     "device",

@@ -13,13 +13,17 @@ __all__ = ["report"]
 
 def report(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="a grid's folder, or one with run folders below it")],
+    track: Annotated[
+        list[str] | None, typer.Option(help="wandb, mlflow or trackio, which gets the files; for several, once each")
+    ] = None,
 ) -> None:
     """Write a grid's page: ranked tables, tests over seeds, figures, every run; Markdown and CSV beside it."""
     from rich.console import Console  # noqa: PLC0415
 
-    from preceptor.reports import print_report, write_report  # noqa: PLC0415  (slow; help needs none of it)
+    from preceptor.api.reporting import report as write  # noqa: PLC0415  (slow; help needs none of it)
+    from preceptor.reports import print_report  # noqa: PLC0415
 
-    made = write_report(folder)
+    made = write(folder, track=track or ())
     console = Console() if sys.stdout.isatty() else Console(width=160)
     print_report(made, console)
     console.print(f"Report: {made.page}  (tables: {made.markdown.name}, cells: {made.csv.name})", highlight=False)

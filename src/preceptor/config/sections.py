@@ -12,7 +12,7 @@ from pydantic import BeforeValidator, ConfigDict, Field
 
 from preceptor.signature import Settings
 from preceptor.training.settings import Averaging, EngineName, OptimizerSettings, Precision, RateSchedule
-from preceptor.types import ClassSelection, Sharding
+from preceptor.types import ClassSelection, Sharding, TrackerName
 
 __all__ = [
     "PROTOCOL_KEYS",
@@ -32,6 +32,7 @@ __all__ = [
 # keys of training's own sections that the protocol decides where the recipe leaves them open
 PROTOCOL_KEYS = {"optim": ("name", "lr", "weight_decay"), "schedule": ("name",)}
 
+_LISTED = BeforeValidator(lambda names: (names,) if isinstance(names, str) else names)
 _DEVICE = Annotated[str, Field(description="auto, cpu, cuda, cuda:1, mps")]
 _ENGINE = Annotated[
     EngineName,
@@ -93,9 +94,7 @@ class TeacherSection(Settings):
     ] = None
     model: Annotated[
         str | ModelSection | None,
-        Field(
-            description="the network, of a bare weights file or with weights of its own; keys: teacher.model.name, ..."
-        ),
+        Field(description="the network, of a bare weights file or with weights of its own; keys: teacher.model.name"),
     ] = None
     weights_key: Annotated[
         str | None,
@@ -114,7 +113,7 @@ class TeacherSection(Settings):
     ] = None
     assistants: Annotated[
         tuple[str, ...],
-        BeforeValidator(lambda names: (names,) if isinstance(names, str) else names),
+        _LISTED,
         Field(description="networks between teacher and student, largest first, each distilled from the one before"),
     ] = ()
     classes: Annotated[ClassSelection, Field(description="of a teacher with more: match (by name), or outputs")] = None
@@ -220,7 +219,7 @@ class Recipe(Settings):
     keep_every: Annotated[int, Field(ge=0, description="keep every N-th epoch's weights; 0: none")] = 0
     resume: Annotated[bool, Field(description="continue the run in `out` where it stopped")] = False
     overwrite: Annotated[bool, Field(description="replace the run in `out`")] = False
-    tensorboard: Annotated[bool, Field(description="also write TensorBoard events into out/tensorboard")] = False
+    track: Annotated[tuple[TrackerName, ...], _LISTED, Field(description="where to log the run too")] = ()
 
 
 class TeachRecipe(Recipe):

@@ -25,7 +25,7 @@ _KINDS: Mapping[Verb, type[TeachRecipe] | type[DistillRecipe] | type[LabelRecipe
 }
 # what a cell is called, where and how it runs, and what a preset has become already
 _OUTSIDE = {
-    *("kind", "preset", "out", "device", "workers", "sharding", "resume", "overwrite", "tensorboard"),
+    *("kind", "preset", "out", "device", "workers", "sharding", "resume", "overwrite", "track"),
     *("checkpoint_every_steps", "rows_per_shard"),
 }
 

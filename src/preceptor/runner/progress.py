@@ -1,19 +1,17 @@
-"""The progress of a run: a bar in a terminal, a line per epoch elsewhere, TensorBoard on request."""
+"""The progress of a run: a bar in a terminal, a line per epoch elsewhere."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from typing_extensions import Self
 
-from preceptor.errors import UsageError
 from preceptor.training import Callback, EpochRow, Plan, TrainState
 
-__all__ = ["Bar", "Display", "Lines", "TensorBoard", "choose_display", "show_notes"]
+__all__ = ["Bar", "Display", "Lines", "choose_display", "show_notes"]
 
 _REFRESH_SECONDS = 0.2
 
@@ -95,36 +93,6 @@ class Bar(Display):
     def note(self, line: str) -> None:
         """Print a note above the bar."""
         self._progress.console.print(f"note: {line}", markup=False, highlight=False)
-
-
-class TensorBoard(Callback):
-    """Writes each epoch as TensorBoard events; a context that closes the file at its end."""
-
-    def __init__(self, folder: Path) -> None:
-        try:
-            from torch.utils.tensorboard import SummaryWriter  # noqa: PLC0415  (an extra; slow to import)
-        except ImportError as error:
-            raise UsageError("tensorboard: is not installed; pip install 'preceptor[tensorboard]'") from error
-        self._writer = SummaryWriter(str(folder))  # type: ignore[no-untyped-call]
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._writer.close()  # type: ignore[no-untyped-call]
-
-    def epoch_ended(self, row: EpochRow, state: TrainState) -> None:
-        """Write the epoch's scalars."""
-        scalars = {
-            "train/loss": row.loss,
-            **({} if row.accuracy is None else {"train/accuracy": row.accuracy}),
-            "lr": row.lr,
-            "images_per_second": row.images_per_second,
-            **{f"terms/{name}": value for name, value in row.terms.items()},
-            **{f"validation/{name}": value for name, value in row.validation.items()},
-        }
-        for name, value in scalars.items():
-            self._writer.add_scalar(name, value, row.epoch)  # type: ignore[no-untyped-call]
 
 
 def _percent(share: float | None, digits: int) -> str:

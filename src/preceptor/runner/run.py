@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
@@ -29,10 +28,11 @@ from preceptor.runner.loaders import make_loaders
 from preceptor.runner.memory import memory_told
 from preceptor.runner.passed import check_apart, frozen_note, left_as_passed
 from preceptor.runner.pretraining import pretrain
-from preceptor.runner.progress import Display, TensorBoard, choose_display
+from preceptor.runner.progress import Display, choose_display
 from preceptor.runner.result import Result
 from preceptor.runner.score import score
 from preceptor.runner.teacher_check import measure_teachers
+from preceptor.runner.trackers import Tracking, check_trackers, make_tracking
 from preceptor.training import Callback, FitResult, RunFiles, TrainState, choose_engine, fit, make_optimizer, restore
 from preceptor.training.callbacks import FaintTerms, NearChance, RegionSearches, SlowFirstStep
 
@@ -57,6 +57,7 @@ def run(
     recipe = recipe.model_copy(update={"out": recipe.out or _default_out(recipe)})
     folder = RunFolder(str(recipe.out))
     folder.check(resume=recipe.resume, overwrite=recipe.overwrite)
+    check_trackers(recipe.track)
     join_processes().wait()  # every process checks before the first one claims it
     recipe, objects, assistants = _distil_assistants(recipe, objects, show=show)
     inputs = load_inputs(recipe, objects)
@@ -67,7 +68,8 @@ def run(
     check_apart(objects.teacher, objects.model)
     check_views(inputs.data.train, resolved.view)
     display = choose_display(title or _title(recipe), show=show)
-    with display, folder, left_as_passed(objects.teacher), memory_told(engine.device):
+    tracking = make_tracking(recipe.track if engine.processes.is_first else (), display.note)
+    with display, folder, tracking, left_as_passed(objects.teacher), memory_told(engine.device):
         if recipe.resume and not recipe.overwrite and folder.is_finished:
             folder.check_same(_config(resolved))
             display.note(f"{folder.path} is finished; nothing to do")
@@ -86,10 +88,12 @@ def run(
             display.note(note)
         before = teachers.fingerprints
         origin = Origin(now(), before[-1] if before else None, start, assistants)
-        log, fitted = _fit(components, resolved, inputs, folder, display)
+        log, fitted = _fit(components, resolved, inputs, folder, (display, tracking))
         if teachers.fingerprints != before:
             raise RunError("the teacher's weights or statistics changed during the run: the result is not valid")
-        return finish(components.learner, fitted, resolved, inputs.data, components.engine, folder, log, origin)
+        result = finish(components.learner, fitted, resolved, inputs.data, components.engine, folder, log, origin)
+        tracking.finish(result.record.test, log.rows()[-1]["epoch"], (folder.config, folder.result))
+        return result
 
 
 def _student(
@@ -118,41 +122,41 @@ def _fit(
     resolved: ResolvedRecipe,
     inputs: LoadedInputs,
     folder: RunFolder,
-    display: Display,
+    told: tuple[Display, Tracking],
 ) -> tuple[MetricsLog, FitResult]:
     """Claim the folder, and train: first what methods need before the run, then the run."""
     recipe, plan, data = resolved.stated, resolved.plan, inputs.data
     learner, engine = components.learner, components.engine
+    display, tracking = told
     samples, batches = make_loaders(resolved, inputs, engine)
     if engine.processes.is_first:
         folder.claim(_config(resolved), resume=recipe.resume, overwrite=recipe.overwrite)
+    tracking.start(folder.path, _config(resolved))
     engine.processes.wait()
     engine.processes.seed(recipe.seed)
     log = folder.metrics_log(writes=engine.processes.is_first)
     files = RunFiles(folder.checkpoints, log)
-    with ExitStack() as stack:
-        callbacks: list[Callback] = [display, NearChance(display.note), FaintTerms(display.note)]
-        if engine.compiles:
-            callbacks.insert(1, SlowFirstStep(display.note))
-        if recipe.tensorboard and engine.processes.is_first:
-            callbacks.append(stack.enter_context(TensorBoard(folder.path / "tensorboard")))
-        pretrain(components, samples, resolved, folder, callbacks, display.note)
-        search = resolved.policy.region_search(batches, data.input_shape, plan.epochs)
-        if search is not None and components.teacher is not None:
-            callbacks.append(RegionSearches(search, components.teacher, engine, display.note))
+    callbacks: list[Callback] = [display, NearChance(display.note), FaintTerms(display.note)]
+    if engine.compiles:
+        callbacks.insert(1, SlowFirstStep(display.note))
+    pretrain(components, samples, resolved, folder, callbacks, display.note)
+    callbacks.append(tracking)  # of the run itself, not of stages before it
+    search = resolved.policy.region_search(batches, data.input_shape, plan.epochs)
+    if search is not None and components.teacher is not None:
+        callbacks.append(RegionSearches(search, components.teacher, engine, display.note))
 
-        def evaluate() -> Mapping[str, float]:
-            if len(data.validation) == 0:
-                return {}
-            rows = 4 * resolved.batch_size
-            return score(learner.network, data.validation, data, engine, rows, workers=recipe.workers)[0].as_dict()
+    def evaluate() -> Mapping[str, float]:
+        if len(data.validation) == 0:
+            return {}
+        rows = 4 * resolved.batch_size
+        return score(learner.network, data.validation, data, engine, rows, workers=recipe.workers)[0].as_dict()
 
-        guard = guarded(evaluate, learner.objective)
-        optimizer = make_optimizer(recipe.optim, learner)
-        state = TrainState(learner, optimizer, plan, batches.num_batches, engine.processes)
-        if recipe.resume:
-            restore(state, files, callbacks)
-        fitted = fit(state, batches, components.teacher, plan, engine, evaluate=guard, files=files, callbacks=callbacks)
+    guard = guarded(evaluate, learner.objective)
+    optimizer = make_optimizer(recipe.optim, learner)
+    state = TrainState(learner, optimizer, plan, batches.num_batches, engine.processes)
+    if recipe.resume:
+        restore(state, files, callbacks)
+    fitted = fit(state, batches, components.teacher, plan, engine, evaluate=guard, files=files, callbacks=callbacks)
     return log, fitted
 
 

@@ -12,7 +12,6 @@ import pytest
 from grids import small_grid
 from preceptor.cli import main
 from preceptor.errors import RunError, UsageError
-from preceptor.experiments import slurm
 from preceptor.experiments.grid import Grid, open_grid
 from preceptor.experiments.slurm import parse_options, submit
 from preceptor.experiments.store import CellState, Store
@@ -66,7 +65,7 @@ def test_teachers_are_one_array_and_the_students_of_each_another_after_it(made: 
 
 
 def test_a_script_starts_the_task_of_its_number(made: Grid, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(slurm.sys, "executable", "echo")
+    monkeypatch.setattr(sys, "executable", "echo")
     submit(made.cells, Store(made.folder), made.out, (), name="g")
     script = Path(calls()[0][-1])
     environment = {**os.environ, "SLURM_ARRAY_TASK_ID": "1"}

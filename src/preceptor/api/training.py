@@ -35,7 +35,7 @@ from preceptor.runner.progress import show_notes
 from preceptor.runner.result import Result
 from preceptor.runner.run import run
 from preceptor.training.settings import EngineName, Precision
-from preceptor.types import Sharding
+from preceptor.types import Sharding, TrackerName
 
 __all__ = ["Training", "distill", "label", "teach"]
 

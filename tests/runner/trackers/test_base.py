@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,7 +21,7 @@ class Recorder(Tracker):
     fails_in = ""
 
     def __init__(self) -> None:
-        self.told: list[tuple[str, object]] = []
+        self.told: list[tuple[str, Any]] = []
 
     def start(self, run: TrackedRun) -> None:
         self._note("start", run)
@@ -64,15 +65,15 @@ def test_a_run_tells_its_configuration_epochs_and_result(tmp_path: Path, made: l
         3,
         tmp_path / "t",
     )
-    numbers, epoch = first[1]  # type: ignore[misc]
+    numbers, epoch = first[1]
     row = result.record.history[0]
     assert (numbers["train/loss"], numbers["validation/accuracy"], epoch) == (
         row["train"]["loss"],
         row["validation"]["accuracy"],
         1,
     )
-    assert second[1][1] == 2  # type: ignore[index]
-    final, last, files = finish[1]  # type: ignore[misc]
+    assert second[1][1] == 2
+    final, last, files = finish[1]
     assert (final["test/accuracy"], last, files) == (
         result.metrics.accuracy,
         2,

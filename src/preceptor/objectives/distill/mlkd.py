@@ -107,8 +107,7 @@ class MLKD(Objective):
             _of_strong(step.student, "student"),
             _of_strong(teacher, "teacher"),
         )
-        levels = _released if self.form == "released" else _paper
-        loss = levels(weak, its, strong, its_strong)
+        loss = (_released if self.form == "released" else _paper)(weak, its, strong, its_strong)
         known = step.batch.num_labelled
         if known == 0:
             return loss

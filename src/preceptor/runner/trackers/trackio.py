@@ -42,4 +42,4 @@ class Trackio(Tracker):
 
     def close(self, *, failed: bool) -> None:
         with redirect_stdout(io.StringIO()):
-            self._package.finish()  # the run that it began last; else it would finish it once more at exit
+            self._package.finish()  # type: ignore[no-untyped-call]  # the run that it began last; else it would finish it once more at exit

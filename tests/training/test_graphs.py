@@ -16,7 +16,7 @@ from preceptor.training.graphs import GraphedSteps
 from preceptor.training.teachers import TeacherSource
 from preceptor.types import Batch
 
-DATA = {"name": "digits", "limit": 150, "test_limit": 16, "validation": 0.0}  # four full batches and a partial one
+DATA = {"name": "digits", "limit": 72, "test_limit": 16, "validation": 0.0}  # four full batches and half a one
 OBJECTIVES = ["soteacher", "brier", "confidence_ranking", "mcmi"]
 
 
@@ -68,7 +68,7 @@ def same_bits(first: Path, second: Path) -> None:
 
 
 def compare(verb: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, **keys: Any) -> None:
-    common = {"data": DATA, "batch_size": 32, "epochs": 2, "device": "cpu", "engine": "plain", "progress": False}
+    common = {"data": DATA, "batch_size": 16, "epochs": 2, "device": "cpu", "engine": "plain", "progress": False}
     verb(out=tmp_path / "ordinary", **{**common, **keys})
     recorded = Recorded()
     monkeypatch.setattr("preceptor.training.loop.train_step", recorded)

@@ -42,8 +42,8 @@ def block() -> str:
     (seeds,) = {len(groups[method]) for method in SHOWN}
     lines = [
         f"CIFAR-100, teacher {teacher['model']} ({100 * record['teacher']['test']['accuracy']:.1f} %), student "
-        f"{settings['model']}, **{_NUMBERS[int(settings['epochs'])]} epochs**, the same schedule for all, {_NUMBERS[seeds]} seeds, "
-        "mean ± standard deviation, last epoch. The",
+        f"{settings['model']}, **{_NUMBERS[int(settings['epochs'])]} epochs**, the same schedule for all, "
+        f"{_NUMBERS[seeds]} seeds, mean ± standard deviation, last epoch. The",
         "table ranks how fast a method helps, not its final accuracy; all methods, commands and caveats are in",
         f"[results/{RECORD}](results/{RECORD}/README.md).",
         "",

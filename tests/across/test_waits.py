@@ -43,7 +43,8 @@ for name, keys in cases.items():
     LOG.reset()
     with Mode():
         verb = preceptor.distill if "teacher" in keys else preceptor.teach
-        verb(data=data, device="cuda", out=f"{work}/run-{name}", **{**common, **keys})
+        chosen = {**data, **keys.pop("data", {})}
+        verb(data=chosen, device="cuda", out=f"{work}/run-{name}", **{**common, **keys})
     (few, few_launches), (many, many_launches) = seen[-3], seen[-1]  # two whole steps, with what lies between them
     waits = {where: (n - few.get(where, 0)) / 2 for where, n in many.items() if n > few.get(where, 0)}
     counts[name] = {"waits": waits, "launches": (many_launches - few_launches) / 2}
@@ -66,6 +67,7 @@ def cases() -> dict[str, dict[str, Any]]:
         name: {"model": "convnet_m", "objective": name} for name in ("soteacher", "brier", "confidence_ranking")
     }
     more: dict[str, dict[str, Any]] = {
+        "resized-crops": {**STUDENT, "method": "kd", "data": {"view": "random_resized_crop_flip"}},
         "labels": {**STUDENT, "method": "kd", "labels": "WORK/labels"},
         "dot": {**STUDENT, "method": "kd", "optim": {"name": "dot", "lr": 1e-4}},
         "adamw": {**STUDENT, "method": "kd", "optim": {"name": "adamw", "lr": 1e-4}, "clip_norm": 1.0},

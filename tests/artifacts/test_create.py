@@ -13,7 +13,7 @@ from preceptor.artifacts.create import (
     reading_notes,
     resolved_section,
 )
-from preceptor.config.sections import LabelRecipe, ModelSection, TeachRecipe
+from preceptor.config.sections import DataSection, ModelSection
 from preceptor.data import Data, from_objects, load
 from preceptor.errors import UsageError
 from preceptor.models import Adapted, DataSpec
@@ -80,10 +80,10 @@ def test_conversions_of_the_inputs_are_noted() -> None:
 
 
 def test_the_names_in_a_recipe_are_checked() -> None:
-    data, model = {"name": "digits"}, {"name": "mlp"}
-    check_names(TeachRecipe.model_validate({"data": data, "model": model}))
-    check_names(LabelRecipe.model_validate({"data": data, "teacher": {"path": "t"}, "out": "x"}))
+    data, model = DataSection(name="digits"), ModelSection(name="mlp")
+    check_names(data, model)
+    check_names(data, None)
     with pytest.raises(UsageError, match=r"model: unknown name 'mpl'"):
-        check_names(TeachRecipe.model_validate({"data": data, "model": {"name": "mpl"}}))
+        check_names(data, ModelSection(name="mpl"))
     with pytest.raises(UsageError, match=r"data: unknown name 'digit'"):
-        check_names(TeachRecipe.model_validate({"data": {"name": "digit"}, "model": model}))
+        check_names(DataSection(name="digit"), model)

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from preceptor.config.objective import build_sum, reads_logits_only
+from preceptor.config.objective import build_sum
 from preceptor.config.sections import ObjectiveSection
 from preceptor.config.terms import name_of, resolve_terms
 from preceptor.errors import UsageError
@@ -116,19 +116,3 @@ def test_a_boolean_is_no_number(section: dict[str, Any], message: str) -> None:
 def test_a_sum_without_a_name_is_called_by_its_terms() -> None:
     assert name_of(ObjectiveSection.model_validate({"name": "soteacher", "lipschitz": 1})) == "soteacher"
     assert name_of(ObjectiveSection.model_validate({"brier": 1, "lipschitz": 1e-5})) == "brier+lipschitz"
-
-
-@pytest.mark.parametrize(
-    ("section", "expected"),
-    [
-        ({"name": "kd"}, True),
-        ({"name": "dkd"}, True),
-        ({"name": "kd", "crd": {"weight": 1.0}}, False),
-        ({"name": "at"}, False),
-        ({"name": "mlkd"}, False),  # its strong view
-        ({"name": "takd"}, True),
-    ],
-)
-def test_stored_outputs_serve_terms_that_read_logits_of_the_samples(section: dict[str, Any], expected: bool) -> None:
-    terms = resolve_terms(ObjectiveSection.model_validate(section), "method", has_teacher=True)
-    assert reads_logits_only(terms) == expected

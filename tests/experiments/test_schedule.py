@@ -12,7 +12,7 @@ from grids import cell
 from preceptor.experiments import schedule
 from preceptor.experiments.cells import Cell
 from preceptor.experiments.executor import Job, Launch
-from preceptor.experiments.schedule import Progress, Stand, run_cells, status_of
+from preceptor.experiments.schedule import CellStatus, Progress, run_cells, status_of
 from preceptor.experiments.store import CellState, Store
 
 
@@ -81,7 +81,7 @@ class Heard:
     def started(self, own: Cell, where: str) -> None:
         self.events.append(("start", own.id))
 
-    def ended(self, own: Cell, stand: Stand, detail: str) -> None:
+    def ended(self, own: Cell, stand: CellStatus, detail: str) -> None:
         self.events.append((stand, own.id))
         self.details.append(detail)
 
@@ -106,7 +106,7 @@ def cells_in(folder: Path) -> list[Cell]:
 
 def ran(
     folder: Path, executor: Scripted, *, retry: bool = False, stops: Callable[[], int] = lambda: 0
-) -> tuple[dict[str, Stand], Heard, Store]:
+) -> tuple[dict[str, CellStatus], Heard, Store]:
     """Run those cells."""
     store, heard = Store(folder), Heard()
     return run_cells(cells_in(folder), store, executor, heard, retry=retry, stops=stops), heard, store

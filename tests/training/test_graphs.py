@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 import preceptor
+from preceptor.objectives.base import Objective
 from preceptor.objectives.distill import METHODS
 from preceptor.training import Engine, Plan, TrainState
 from preceptor.training.finite import FiniteCheck
@@ -80,12 +81,13 @@ def compare(verb: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, **keys: 
 
 @pytest.mark.parametrize("method", METHODS)
 def test_every_method(method: str, teachers: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    has_stage = METHODS[method].objective.pretraining is not Objective.pretraining
     compare(
         preceptor.distill,
         monkeypatch,
         tmp_path,
         teacher={"path": teachers if method == "ensemble" else teachers[0]},
-        method={"name": method},
+        method={"name": method, **({"stage_epochs": 2} if has_stage else {})},
         model="convnet_m" if method in {"fsp", "kdsvd"} else "convnet_s",
         optim={"lr": 0.01},
         schedule={"name": "cosine"},

@@ -16,7 +16,7 @@ from preceptor.experiments.expected import Pace
 from preceptor.experiments.grid import Grid, open_grid
 from preceptor.experiments.local import Local, places
 from preceptor.experiments.progress import Lines, LiveTable, Quiet
-from preceptor.experiments.schedule import Stand, run_cells
+from preceptor.experiments.schedule import CellStatus, run_cells
 from preceptor.experiments.stopping import GridStopped, Stopping
 from preceptor.experiments.store import Store
 from preceptor.runner.progress import show_notes
@@ -89,7 +89,9 @@ def _display(cells: Sequence[Cell], store: Store, executor: Executor, *, show: b
     return LiveTable(cells, Pace(store), executor.size, console) if console.is_terminal else Lines(cells, console)
 
 
-def _raise_unless_done(cells: Sequence[Cell], stands: Mapping[str, Stand], store: Store, stopping: Stopping) -> None:
+def _raise_unless_done(
+    cells: Sequence[Cell], stands: Mapping[str, CellStatus], store: Store, stopping: Stopping
+) -> None:
     counts = Counter(stands.values())
     if stopping.signal is not None and counts["done"] < len(cells):
         raise GridStopped(

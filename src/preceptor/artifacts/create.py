@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from preceptor.artifacts.identify import PYTHON
-from preceptor.config.sections import LabelRecipe, ModelSection, Recipe
+from preceptor.config.sections import DataSection, ModelSection
 from preceptor.data import Data, check_source
 from preceptor.errors import UsageError
 from preceptor.models import Adapted, DataSpec, FeatureNetwork, SelectedClasses, check_name, make
@@ -20,15 +20,15 @@ __all__ = ["AnyModel", "check_names", "data_spec", "make_network", "model_sectio
 AnyModel = str | Mapping[str, Any] | nn.Module
 
 
-def check_names(recipe: Recipe | LabelRecipe) -> None:
-    """Check the names of data and network in a recipe, and their keys, as far as that goes without reading or making them.
+def check_names(data: DataSection, model: ModelSection | None) -> None:
+    """Check the names of data and network, and their keys, as far as that goes without reading or making them.
 
     Raises:
         UsageError: for an unknown name or key, or a value of the wrong type.
     """
-    check_source(recipe.data.name, recipe.data.hyperparameters)
-    if isinstance(recipe, Recipe):
-        check_name(recipe.model.name, recipe.model.hyperparameters)
+    check_source(data.name, data.hyperparameters)
+    if model is not None:
+        check_name(model.name, model.hyperparameters)
 
 
 def data_spec(data: Data) -> DataSpec:

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from preceptor.experiments.cells import Cell
 from preceptor.experiments.expected import Pace, clock
-from preceptor.experiments.schedule import Stand, status_of
+from preceptor.experiments.schedule import CellStatus, status_of
 from preceptor.experiments.store import Store
 
 __all__ = ["Guess", "Guesses", "dry_run"]
@@ -80,7 +80,11 @@ def dry_run(cells: Sequence[Cell], store: Store, guesses: Guesses, places: int) 
 
 
 def _part(
-    cells: list[Cell], stands: Mapping[str, Stand], pace: Pace, guesses: Mapping[str, Guess], sizes: Mapping[str, int]
+    cells: list[Cell],
+    stands: Mapping[str, CellStatus],
+    pace: Pace,
+    guesses: Mapping[str, Guess],
+    sizes: Mapping[str, int],
 ) -> _Part:
     left = [cell for cell in cells if stands[cell.id] != "done"]
     estimated = [cell for cell in left if not pace.is_measured(cell)]
@@ -92,7 +96,7 @@ def _part(
     return _Part(cells, len(cells) - len(left), seconds, size, len(estimated))
 
 
-def _sizes(cells: Iterable[Cell], store: Store, stands: Mapping[str, Stand]) -> dict[str, int]:
+def _sizes(cells: Iterable[Cell], store: Store, stands: Mapping[str, CellStatus]) -> dict[str, int]:
     """Return the bytes of one done cell of each kind."""
     sizes: dict[str, int] = {}
     for cell in cells:

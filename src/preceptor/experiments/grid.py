@@ -15,7 +15,7 @@ from preceptor.errors import RunError, UsageError
 from preceptor.experiments.cells import Cell
 from preceptor.experiments.grid_file import GridFile, Where, parse_grid, read_grid
 from preceptor.experiments.plan import make_cells, matching
-from preceptor.experiments.schedule import Stand, status_of
+from preceptor.experiments.schedule import CellStatus, status_of
 from preceptor.experiments.shipped import find_grid
 from preceptor.experiments.store import Store
 from preceptor.files import write_text
@@ -73,7 +73,7 @@ class Grid:
                 chosen.update(cell.needs)
         return tuple(cell for cell in self.cells if cell.id in chosen)
 
-    def stands(self) -> dict[str, Stand]:
+    def stands(self) -> dict[str, CellStatus]:
         """Return where each cell stands now, by id: done, running, waiting, failed, or blocked by one that failed."""
         return status_of(self.cells, Store(self.folder))
 

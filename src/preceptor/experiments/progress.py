@@ -16,12 +16,12 @@ from typing_extensions import Self
 
 from preceptor.experiments.cells import Cell
 from preceptor.experiments.expected import Pace, clock, last_row, time_left
-from preceptor.experiments.schedule import Progress, Stand, status_of
+from preceptor.experiments.schedule import CellStatus, Progress, status_of
 from preceptor.experiments.store import Store
 
 __all__ = ["Lines", "LiveTable", "Quiet", "status_table"]
 
-_SHOWN: tuple[Stand, ...] = ("done", "running", "elsewhere", "waiting", "failed", "blocked")
+_SHOWN: tuple[CellStatus, ...] = ("done", "running", "elsewhere", "waiting", "failed", "blocked")
 _REFRESH_SECONDS = 1.0
 
 
@@ -39,7 +39,7 @@ class Quiet:
     def started(self, cell: Cell, where: str) -> None:
         """Say nothing."""
 
-    def ended(self, cell: Cell, stand: Stand, detail: str) -> None:
+    def ended(self, cell: Cell, stand: CellStatus, detail: str) -> None:
         """Say nothing."""
 
     def stopped(self, cell: Cell) -> None:
@@ -69,7 +69,7 @@ class Lines(Quiet):
         self._began[cell.id] = time.monotonic()
         self._write(f"start    {cell.id}  {cell.name}  ({where})")
 
-    def ended(self, cell: Cell, stand: Stand, detail: str) -> None:
+    def ended(self, cell: Cell, stand: CellStatus, detail: str) -> None:
         """Write how it ended."""
         if stand == "done":
             self._done += 1
@@ -125,7 +125,7 @@ class LiveTable(Quiet):
         """Remember when."""
         self._began[cell.id] = time.monotonic()
 
-    def ended(self, cell: Cell, stand: Stand, detail: str) -> None:
+    def ended(self, cell: Cell, stand: CellStatus, detail: str) -> None:
         """Learn from what is done; print what is not."""
         if stand == "done" and cell.id in self._began:
             self._pace.add(cell.kind, time.monotonic() - self._began[cell.id])
@@ -173,7 +173,7 @@ def status_table(cells: Sequence[Cell], store: Store) -> RenderableType:
     return Group(table, Text(_counts(stands))) if table.row_count else Text(_counts(stands))
 
 
-def _counts(stands: Mapping[str, Stand]) -> str:
+def _counts(stands: Mapping[str, CellStatus]) -> str:
     counts = Counter(stands.values())
     words = [f"{stand} {counts[stand]}" for stand in _SHOWN if counts[stand] or stand == "done"]
     return f"{'   '.join(words)}   of {len(stands)}"

@@ -60,8 +60,10 @@ def recipe_of(verb: Verb, words: tuple[str, ...], teacher: str | None = None) ->
     recipe = make_recipe(
         _KINDS[verb], None, words, network_of=lambda path: network_of(path) if teacher is None else teacher
     )
-    check_names(recipe)
-    if not isinstance(recipe, LabelRecipe):
+    if isinstance(recipe, LabelRecipe):
+        check_names(recipe.data, None)
+    else:
+        check_names(recipe.data, recipe.model)
         resolve_terms(recipe.terms, recipe.terms_key, has_teacher=recipe.has_teacher)
         make_policy(recipe.inputs)
     return recipe

@@ -15,20 +15,20 @@ from preceptor.experiments.cells import Cell
 from preceptor.experiments.executor import Executor, Job, Launch
 from preceptor.experiments.store import CellState, Store
 
-__all__ = ["Progress", "Stand", "Watcher", "run_cells", "status_of"]
+__all__ = ["Callback", "CellStatus", "Progress", "run_cells", "status_of"]
 
-Stand = Literal["waiting", "running", "elsewhere", "done", "failed", "blocked"]
+CellStatus = Literal["waiting", "running", "elsewhere", "done", "failed", "blocked"]
 _KILLS = 3  # a cell that was killed so often is not started again
 _POLL_SECONDS, _LOOK_SECONDS = 0.1, 1.0
 
 
-class Watcher(Protocol):
+class Callback(Protocol):
     """Hears what happens to cells."""
 
     def started(self, cell: Cell, where: str) -> None:
         """Called when a cell starts, or resumes."""
 
-    def ended(self, cell: Cell, stand: Stand, detail: str) -> None:
+    def ended(self, cell: Cell, stand: CellStatus, detail: str) -> None:
         """Called when a cell is done, has failed, is blocked, or runs elsewhere."""
 
     def stopped(self, cell: Cell) -> None:
@@ -42,7 +42,7 @@ class Watcher(Protocol):
 class Progress:
     """How far a grid is: where each cell stands, and since when those that run have been running."""
 
-    stands: dict[str, Stand]
+    stands: dict[str, CellStatus]
     since: dict[str, float]
 
 
@@ -58,11 +58,11 @@ def run_cells(
     cells: Sequence[Cell],
     store: Store,
     executor: Executor,
-    watcher: Watcher,
+    callback: Callback,
     *,
     retry: bool = False,
     stops: Callable[[], int] = lambda: 0,
-) -> dict[str, Stand]:
+) -> dict[str, CellStatus]:
     """Run cells until each is done, has failed, or needs one that has; return where each stands.
 
     A cell that another process runs is waited for. One that was killed by a signal is resumed, `_KILLS` times at most.
@@ -71,11 +71,11 @@ def run_cells(
         cells: each after those it needs.
         store: their folder.
         executor: starts them.
-        watcher: hears of it.
+        callback: hears of it.
         retry: whether to run those that have failed before.
         stops: how often the user has asked to stop: once, cells save and end; twice, they are killed.
     """
-    schedule = _Schedule(cells, store, executor, watcher, retry=retry)
+    schedule = _Schedule(cells, store, executor, callback, retry=retry)
     try:
         while schedule.is_open:
             schedule.step(stops())
@@ -88,11 +88,11 @@ def run_cells(
 
 class _Schedule:
     def __init__(
-        self, cells: Sequence[Cell], store: Store, executor: Executor, watcher: Watcher, *, retry: bool
+        self, cells: Sequence[Cell], store: Store, executor: Executor, callback: Callback, *, retry: bool
     ) -> None:
-        self.stands: dict[str, Stand] = dict.fromkeys((cell.id for cell in cells), "waiting")
+        self.stands: dict[str, CellStatus] = dict.fromkeys((cell.id for cell in cells), "waiting")
         self.is_open = True
-        self._cells, self._store, self._executor, self._watcher = cells, store, executor, watcher
+        self._cells, self._store, self._executor, self._callback = cells, store, executor, callback
         self._retry = retry
         self._running: list[_Running] = []
         self._kills: dict[str, int] = {}
@@ -118,7 +118,7 @@ class _Schedule:
             self._stops = stops
         if not self._stops:
             self._start()
-        self._watcher.refresh(Progress(dict(self.stands), {each.cell.id: each.began for each in self._running}))
+        self._callback.refresh(Progress(dict(self.stands), {each.cell.id: each.began for each in self._running}))
         is_left = any(stand in {"waiting", "elsewhere"} for stand in self.stands.values()) and not self._stops
         self.is_open = bool(self._running) or is_left
 
@@ -188,7 +188,7 @@ class _Schedule:
         self._store.write_state(cell, state)
         self._running.append(_Running(cell, job, lock, time.monotonic()))
         self.stands[cell.id] = "running"
-        self._watcher.started(cell, job.where)
+        self._callback.started(cell, job.where)
 
     def _end(self, running: _Running, code: int) -> None:
         cell, store = running.cell, self._store
@@ -214,20 +214,20 @@ class _Schedule:
         running.lock.close()
         if self._stops and state.state == "queued":
             self.stands[cell.id] = "waiting"
-            self._watcher.stopped(cell)
+            self._callback.stopped(cell)
             return
-        stand: Stand = "waiting" if state.state == "queued" else "done" if state.state == "done" else "failed"
+        stand: CellStatus = "waiting" if state.state == "queued" else "done" if state.state == "done" else "failed"
         detail = state.error or "" if stand != "done" else ""
         self._set(cell, stand, detail)
 
-    def _set(self, cell: Cell, stand: Stand, detail: str) -> None:
+    def _set(self, cell: Cell, stand: CellStatus, detail: str) -> None:
         self.stands[cell.id] = stand
-        self._watcher.ended(cell, stand, detail)
+        self._callback.ended(cell, stand, detail)
 
 
-def status_of(cells: Sequence[Cell], store: Store) -> dict[str, Stand]:
+def status_of(cells: Sequence[Cell], store: Store) -> dict[str, CellStatus]:
     """Return where each cell stands now."""
-    stands: dict[str, Stand] = {}
+    stands: dict[str, CellStatus] = {}
     for cell in cells:
         status = store.status(cell)
         is_blocked = any(stands.get(need) in {"failed", "blocked"} for need in cell.needs)

@@ -53,14 +53,14 @@ class LiveTeacher:
     def __init__(self, network: Observed, engine: Engine, rows: int = 0) -> None:
         engine.place(network).eval().requires_grad_(False)
         engine.shard(network.model, "teacher")
-        self._network = network
-        self._forward_pass: Forward | None = engine.accelerate(network, rows) if engine.compiles else None
+        self._forward_pass: Forward = engine.accelerate(network, rows)
+        self._to_fold: Observed | None = None if engine.compiles else network  # until the first batch shows its inputs
         self._engine = engine
 
     def __call__(self, batch: Batch) -> Outputs:
         with torch.no_grad(), self._engine.autocast():
-            if self._forward_pass is None:
-                self._forward_pass = self._engine.fold(self._network, batch.inputs[:2])
+            if self._to_fold is not None:
+                self._forward_pass, self._to_fold = self._engine.fold(self._to_fold, batch.inputs[:2]), None
             return forward(self._forward_pass, batch)
 
 

@@ -16,6 +16,7 @@ from jaxtyping import Float, Int, Shaped, UInt8
 from torch import Tensor
 from torch.nn import functional
 
+from preceptor.constants import constant
 from preceptor.data.images.crops import ATTEMPTS, random_boxes, resized_crops
 
 __all__ = [
@@ -140,7 +141,7 @@ def _resize_boxes(
     images: UInt8[Tensor, "rows channels height width"], numbers: Float[Tensor, "rows numbers"]
 ) -> UInt8[Tensor, "rows channels height width"]:
     rows, _, height, width = images.shape
-    sizes = torch.tensor([height, width], device=images.device).expand(rows, 2)
+    sizes = constant((height, width), images.device, torch.long).expand(rows, 2)
     boxes = random_boxes(numbers[:, : 4 * ATTEMPTS].reshape(rows, ATTEMPTS, 4), sizes)
     return flip_by(resized_crops(images, boxes, (height, width)), numbers[:, 4 * ATTEMPTS :].long())
 

@@ -73,7 +73,8 @@ def write_cell(run: Path, accuracy: float, seed: int, *, truth: float | None = N
         }
         for epoch, epoch_gain in ((1, 0.1), (2, 0.05))
     ]
-    own = {"kind": "teach", "seed": seed, "selected_epoch": 2, "test": test, "history": history, "reliability": _BARS}
+    own = {"kind": "teach", "seed": seed, "selected_epoch": 2, "test": test, "train": history[-1]["train"]}
+    own |= {"history": history, "reliability": _BARS}
     RunFolder(run).write_record(made_record(**{**own, **fields}))
     (run / "config.yaml").write_text(f"kind: {fields.get('kind', 'teach')}\nstop_at: last\nseed: {seed}\n")
 

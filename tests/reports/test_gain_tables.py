@@ -36,6 +36,7 @@ def test_groups_are_ranked_with_their_gains(tmp_path: Path) -> None:
     assert (best["corrected 95 %"], best["verdict"]) == ("[-0.58, +6.58]", "within noise")
     assert [row["verdict"] for row in found if row["gain over cross_entropy, last"] == "baseline"] == ["–", "–"]
     assert "published %" not in best
+    assert best["training %"] == "90.00 ± 0.00"
     assert table.rows[0][0].href == "#group-3"
 
 

@@ -54,7 +54,7 @@ def ranked_table(
         scores["to truth"] = "truth_mse"
     columns = [*names, "test accuracy %", "95 % interval", "n"]
     columns += [f"gain over {named(baseline)}", "corrected 95 %", "verdict"] if baseline else []
-    columns += [*(["published %"] if any(theirs.values()) else []), *scores, "time"]
+    columns += [*(["published %"] if any(theirs.values()) else []), *scores, "training %", "time"]
     rows = []
     for group in sorted(groups, key=_rank):
         accuracy, href = over_seeds(group.test("accuracy")), f"#group-{group.number}"
@@ -66,7 +66,8 @@ def ranked_table(
             row += _gain(found.get(group.number), is_baseline=agrees(baseline, group.choices))
         if any(theirs.values()):
             row.append(published_entry(theirs[group.number]))
-        row += [*(spread_entry(over_seeds(group.test(metric))) for metric in scores.values()), _time(group)]
+        row += [spread_entry(over_seeds(group.test(metric))) for metric in scores.values()]
+        row += [spread_entry(over_seeds(group.train("accuracy")), 100), _time(group)]
         rows.append(row)
     note = _ranked_note(groups, truth="to truth" in scores, is_compared=bool(baseline))
     return Table(title, columns, rows, note, len(names))
@@ -136,7 +137,7 @@ def _ranked_note(groups: Sequence[Group], *, truth: bool, is_compared: bool) -> 
         parts.append(
             "Gain: in percentage points, paired by seed, corrected by Holm's method over the rows of this table."
         )
-    parts.append("A rank is no test.")
+    parts.append("Training: accuracy in the last epoch, on augmented samples. A rank is no test.")
     return " ".join(parts)
 
 

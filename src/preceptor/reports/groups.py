@@ -48,6 +48,12 @@ class Group:
         """The records of those that are done, by seed."""
         return {cell.seed: cell.record for cell in self.cells if cell.record is not None}
 
+    def train(self, metric: str) -> dict[int, float]:
+        """Return a training metric of the last epoch by seed, as it was seen in training: augmented, while weights moved."""
+        return {
+            seed: value for seed, record in self.records.items() if (value := record.train.get(metric)) is not None
+        }
+
     def test(self, metric: str) -> dict[int, float]:
         """Return a metric on test by seed, where it is known."""
         return {

@@ -25,17 +25,21 @@ def main(names: Sequence[str]) -> int:
     for name in names:
         file = HERE / "grids" / f"{name}.yaml"
         text = file.read_text(encoding="utf-8")
-        out = Path(yaml.safe_load(text)["out"])
+        out, folder = Path(yaml.safe_load(text)["out"]), HERE / name
         preceptor.report(out)
         page = (out / "report.md").read_text(encoding="utf-8").split("\n", 2)[2]
-        question = text.partition("\n")[0].removeprefix("# ")
-        about = HERE / name / "about.md"
-        said = about.read_text(encoding="utf-8") if about.exists() else ""
-        (HERE / name).mkdir(exist_ok=True)
-        command = f"    preceptor grid results/short/grids/{name}.yaml --set data.root=FOLDER_OF_CIFAR --jobs 2"
-        parts = [f"# {question}", command, said, plain(page)]
-        (HERE / name / "README.md").write_text("\n\n".join(filter(None, (part.strip("\n") for part in parts))) + "\n", encoding="utf-8")
-        (HERE / name / "cells.csv").write_text(plain((out / "report.csv").read_text(encoding="utf-8")), encoding="utf-8")
+        cells = (out / "report.csv").read_text(encoding="utf-8")
+        about = folder / "about.md"
+        parts = [
+            f"# {text.partition(chr(10))[0].removeprefix('# ')}",
+            f"    preceptor grid results/short/grids/{name}.yaml --set data.root=FOLDER_OF_CIFAR --jobs 2",
+            about.read_text(encoding="utf-8") if about.exists() else "",
+            plain(page),
+        ]
+        folder.mkdir(exist_ok=True)
+        written = "\n\n".join(part.strip("\n") for part in parts if part)
+        (folder / "README.md").write_text(f"{written}\n", encoding="utf-8")
+        (folder / "cells.csv").write_text(plain(cells), encoding="utf-8")
     return 0
 
 

@@ -50,9 +50,7 @@ class Group:
 
     def train(self, metric: str) -> dict[int, float]:
         """Return a training metric of the last epoch by seed, as it was seen in training: augmented, while weights moved."""
-        return {
-            seed: value for seed, record in self.records.items() if (value := record.train.get(metric)) is not None
-        }
+        return {seed: value for seed, record in self.records.items() if (value := record.train.get(metric)) is not None}
 
     def test(self, metric: str) -> dict[int, float]:
         """Return a metric on test by seed, where it is known."""

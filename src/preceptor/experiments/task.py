@@ -10,8 +10,7 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
+from preceptor.console import open_console
 from preceptor.errors import UsageError
 from preceptor.experiments.cells import Cell, Taught
 from preceptor.experiments.executor import threads_of
@@ -46,7 +45,7 @@ def main(arguments: Sequence[str]) -> int:
         raise UsageError(f"{cell.id}: another process runs it")
     allotted = os.environ.get("SLURM_CPUS_PER_TASK")
     threads = threads_of(1, ranks) if allotted is None else max(int(allotted) // ranks, 1)
-    with Stopping() as stopping, Lines([cell], Console(stderr=True)) as lines:
+    with Stopping() as stopping, Lines([cell], open_console(stderr=True)) as lines:
         stands = run_cells([cell], store, Local([()], ranks, threads), lines, retry=True, stops=lambda: stopping.count)
     return 0 if stands[cell.id] == "done" else 1
 

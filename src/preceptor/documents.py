@@ -17,11 +17,20 @@ from pydantic import TypeAdapter, ValidationError
 from preceptor.errors import UsageError
 from preceptor.reading import read_text
 
-__all__ = ["check_aliases", "first_problem", "parse_document", "parse_json", "parse_yaml", "read_document", "read_yaml"]
+__all__ = [
+    "MOST_YAML",
+    "check_aliases",
+    "first_problem",
+    "parse_document",
+    "parse_json",
+    "parse_yaml",
+    "read_document",
+    "read_yaml",
+]
 
 _T = TypeVar("_T")
 _MOST_JSON = 2**28  # bytes: the record of a long run has millions
-_MOST_YAML = 2**20  # bytes: a large grid has thousands, and a reader in Python takes a minute for these
+MOST_YAML = 2**20  # bytes: a large grid has thousands, and a reader in Python takes a minute for these
 _FREE_NODES = 10_000  # that a YAML file may have with its aliases written out, beyond one per character
 _SHOWN = 60  # characters of a wrong value
 
@@ -102,7 +111,7 @@ def read_yaml(path: Path, where: str = "") -> dict[str, Any]:
     Raises:
         UsageError: when it is missing, no regular file, not YAML, not a mapping, or much longer with its aliases written out.
     """
-    return parse_yaml(read_text(path, where, most=_MOST_YAML), f"{where}{path}")
+    return parse_yaml(read_text(path, where, most=MOST_YAML), f"{where}{path}")
 
 
 def parse_yaml(text: str, source: str) -> dict[str, Any]:

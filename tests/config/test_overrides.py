@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from preceptor.config.overrides import make_recipe, read_yaml
+from preceptor.config.overrides import make_recipe
 from preceptor.config.sections import DistillRecipe, LabelRecipe, TeachRecipe
+from preceptor.documents import read_yaml
 from preceptor.errors import UsageError
 
 NEEDED = ["data=digits", "model=convnet_s"]

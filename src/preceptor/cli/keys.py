@@ -14,10 +14,11 @@ from rich.table import Table
 from rich.text import Text
 
 from preceptor.artifacts.run_folder import network_of
-from preceptor.config.overrides import SHORT_FOR, make_recipe, read_yaml
+from preceptor.config.overrides import SHORT_FOR, make_recipe
 from preceptor.config.sections import DistillRecipe, LabelRecipe, TeachRecipe
 from preceptor.config.terms import stated_terms
 from preceptor.console import open_console
+from preceptor.documents import read_yaml
 from preceptor.errors import UsageError
 from preceptor.types import ClassSelection
 
@@ -38,7 +39,7 @@ def read_recipe(
     Raises:
         UsageError: one line per bad key.
     """
-    values = read_yaml(config) if config is not None else values
+    values = read_yaml(config, "config ") if config is not None else values
     recipe = make_recipe(_RECIPES[verb], values, words, network_of=network_of)
     if not isinstance(recipe, LabelRecipe):
         stated_terms(recipe.terms, recipe.terms_key, has_teacher=recipe.has_teacher)

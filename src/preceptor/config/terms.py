@@ -24,7 +24,7 @@ from preceptor.signature import check_hyperparameters, default_hyperparameters
 
 __all__ = ["TERMS", "make_weight", "name_of", "resolve_terms", "stated_terms"]
 
-_NUMBER = TypeAdapter(float)
+_NUMBER = TypeAdapter(Annotated[float, Field(allow_inf_nan=False)])
 TERMS: Mapping[str, Entry] = {**OBJECTIVES, **METHODS, **PROCEDURES}
 
 
@@ -92,7 +92,7 @@ def make_weight(value: object, where: str) -> Weight:
     try:
         return _NUMBER.validate_python(None if isinstance(value, bool) else value)
     except ValidationError as error:
-        raise UsageError(f"{where}.weight: expected a number or a schedule, got {value!r}") from error
+        raise UsageError(f"{where}.weight: expected a finite number or a schedule, got {value!r}") from error
 
 
 def name_of(section: ObjectiveSection) -> str:

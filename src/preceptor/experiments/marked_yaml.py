@@ -8,6 +8,7 @@ from typing import Any
 
 import yaml
 
+from preceptor.documents import check_aliases
 from preceptor.errors import UsageError
 
 __all__ = ["MarkedYaml", "read_marked"]
@@ -53,6 +54,7 @@ def read_marked(text: str, source: str) -> MarkedYaml:
     loader = yaml.SafeLoader(text)
     try:
         node = loader.get_single_node()
+        check_aliases(node, text)
         lines: dict[str, int] = {}
         values = _plain(loader, node, "", lines, source) if node is not None else None
     except yaml.MarkedYAMLError as error:
@@ -61,7 +63,9 @@ def read_marked(text: str, source: str) -> MarkedYaml:
     except yaml.YAMLError as error:
         raise UsageError(f"{source}: is not YAML ({' '.join(str(error).split())})") from error
     except RecursionError as error:
-        raise UsageError(f"{source}: an alias contains itself") from error
+        raise UsageError(f"{source}: its lists or mappings are nested too deeply") from error
+    except (ValueError, OverflowError) as error:  # a value such as a date of month 13
+        raise error if isinstance(error, UsageError) else UsageError(f"{source}: is not YAML ({error})") from error
     finally:
         loader.dispose()
     if not isinstance(values, dict):

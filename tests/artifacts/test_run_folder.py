@@ -41,7 +41,7 @@ def test_resume_names_the_key_that_differs(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path / "run")
     folder.claim(CONFIG, resume=False, overwrite=False)
     with pytest.raises(UsageError, match=r"was started with optim\.lr=0\.1, not 0\.2"):
-        folder.claim({**CONFIG, "optim": {"lr": 0.2}}, resume=True, overwrite=False)
+        folder.claim({**CONFIG, "optim": {**CONFIG["optim"], "lr": 0.2}}, resume=True, overwrite=False)
 
 
 def test_a_folder_of_somebody_elses_is_never_touched(tmp_path: Path) -> None:

@@ -38,9 +38,7 @@ _ENGINE = Annotated[
     EngineName,
     Field(description="fast: bf16 and compiled; plain: fp32, not compiled; auto: bf16, compiled where that pays"),
 ]
-_WORKERS = Annotated[
-    int, Field(ge=0, le=1024, description="processes that read ahead, where samples are not in memory")
-]
+_WORKERS = Annotated[int, Field(ge=0, le=1024, description="processes that read ahead samples that are not in memory")]
 
 
 class OpenSection(Settings):
@@ -193,8 +191,7 @@ class Recipe(Settings):
     schedule: RateSchedule = RateSchedule()
     averaging: Averaging = Averaging()
     accumulate: Annotated[
-        int,
-        Field(ge=1, description="passes that a batch is split into, their gradients added: less memory, the same step"),
+        int, Field(ge=1, le=4096, description="passes that a batch is split into, gradients added: the same step")
     ] = 1
     clip_norm: Annotated[float | None, Field(gt=0, description="largest gradient norm")] = None
     stop_at: Annotated[
@@ -284,11 +281,7 @@ class LabelRecipe(Settings):
     out: Annotated[str, Field(description="folder of the labels; one that holds the same labels is continued")]
     views: Annotated[
         int,
-        Field(
-            ge=1,
-            le=100_000,
-            description="views of each sample; as many as the student has epochs: as good as a live teacher",
-        ),
+        Field(ge=1, le=100_000, description="views of each sample; one per student's epoch: as good as a live teacher"),
     ] = 1
     seed: Annotated[int, Field(ge=0, lt=2**31, description="of the views")] = 0
     dtype: Annotated[

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
+from typing import Any
 
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
+from rich.text import Text
 
 from preceptor.escaping import terminal
 
@@ -15,6 +17,9 @@ __all__ = ["open_console"]
 
 class _PlainConsole(Console):
     """A console for which square brackets, colons and escape sequences in what it prints are text like any other."""
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        return super().render_str(terminal(text), **options)  # before its width is measured
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
         for segment in super().render(renderable, options):

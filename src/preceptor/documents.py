@@ -124,8 +124,8 @@ def parse_yaml(text: str, source: str) -> dict[str, Any]:
     Raises:
         UsageError: as for `read_yaml`.
     """
-    loader = yaml.SafeLoader(text)
     try:
+        loader = yaml.SafeLoader(text)
         node = loader.get_single_node()
         check_aliases(node, text)
         values = None if node is None else loader.construct_document(node)  # type: ignore[no-untyped-call]
@@ -133,8 +133,6 @@ def parse_yaml(text: str, source: str) -> dict[str, Any]:
         raise UsageError(f"{source}: cannot be read ({' '.join(str(error).split())})") from error
     except RecursionError as error:
         raise UsageError(f"{source}: cannot be read (lists or mappings are nested too deeply)") from error
-    finally:
-        loader.dispose()
     if not isinstance(values, dict):
         raise UsageError(f"{source}: holds no keys")
     if others := [key for key in values if not isinstance(key, str)]:

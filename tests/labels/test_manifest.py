@@ -42,7 +42,9 @@ def test_other_labels_are_refused_with_the_difference(folder: Path, changed: Lab
 @pytest.mark.parametrize("text", ["", "[1]", "{}", '{"version": 2}', "{]"])
 def test_a_damaged_manifest_is_one_line(folder: Path, text: str) -> None:
     (folder / "manifest.json").write_text(text)
-    with pytest.raises(UsageError, match=r"^labels: .*manifest.json: (cannot be read|source: field required|input should be)") as caught:
+    with pytest.raises(
+        UsageError, match=r"^labels: .*json: (cannot be read|source: field required|input sho)"
+    ) as caught:
         LabelStore(folder)
     assert "\n" not in str(caught.value)
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 
 from preceptor.config.procedures import PROCEDURES
 from preceptor.config.sections import ObjectiveSection
@@ -92,7 +92,7 @@ def make_weight(value: object, where: str) -> Weight:
     try:
         return _NUMBER.validate_python(None if isinstance(value, bool) else value)
     except ValidationError as error:
-        raise UsageError(f"{where}.weight: expected a finite number or a schedule, got {value!r}") from error
+        raise UsageError(f"{where}.weight: expected a number or a schedule, got {value!r}") from error
 
 
 def name_of(section: ObjectiveSection) -> str:

@@ -51,8 +51,8 @@ def read_marked(text: str, source: str) -> MarkedYaml:
     Raises:
         UsageError: when it is not YAML, not a mapping, or has a key twice: one line with the place.
     """
-    loader = yaml.SafeLoader(text)
     try:
+        loader = yaml.SafeLoader(text)
         node = loader.get_single_node()
         check_aliases(node, text)
         lines: dict[str, int] = {}
@@ -66,8 +66,6 @@ def read_marked(text: str, source: str) -> MarkedYaml:
         raise UsageError(f"{source}: its lists or mappings are nested too deeply") from error
     except (ValueError, OverflowError) as error:  # a value such as a date of month 13
         raise error if isinstance(error, UsageError) else UsageError(f"{source}: is not YAML ({error})") from error
-    finally:
-        loader.dispose()
     if not isinstance(values, dict):
         raise UsageError(f"{source}: holds no keys")
     return MarkedYaml(source, text, values, lines)

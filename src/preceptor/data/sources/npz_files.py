@@ -79,5 +79,5 @@ def _check_header(opened: Any, size: int) -> None:
     version = np.lib.format.read_magic(opened)
     read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
     shape, _, kind = read(opened)
-    if prod(shape) * kind.itemsize > size:
-        raise ValueError(f"an array of shape {shape} and type {kind} in {size:,} bytes")
+    if prod(shape) * kind.itemsize > (left := size - opened.tell()):
+        raise ValueError(f"an array of shape {shape} and type {kind} in {left:,} bytes")

@@ -66,13 +66,11 @@ def check_values(tensors: _Tensors, expected: _Tensors, parameters: Collection[s
         parameters: names of those that are trained; buffers, such as masks, may be infinite.
 
     Raises:
-        UsageError: for whole numbers in the place of fractions, for a sparse tensor, for one that is not finite.
+        UsageError: for a sparse tensor, and for one that is not finite.
     """
     for name, tensor in tensors.items():
-        own = expected[name]
-        if tensor.is_floating_point() != own.is_floating_point() or tensor.layout != own.layout:
-            kinds = [f"{each.dtype} {each.layout}".replace("torch.", "") for each in (tensor, own)]
-            raise UsageError(f"{name} is {kinds[0]}, expected {kinds[1]}; quantised and sparse weights are not read")
+        if tensor.layout != expected[name].layout:
+            raise UsageError(f"{name} is a sparse tensor; save it dense: tensor.to_dense()")
         if tensor.is_floating_point():
             values = tensor.float() if tensor.element_size() == 1 else tensor
             if torch.isnan(values).any() or (name in parameters and torch.isinf(values).any()):
@@ -179,9 +177,14 @@ def _called(chosen: str, fitting: Sequence[_Weights], key: str) -> list[_Weights
     return called
 
 
+def _is_same(one: Tensor, other: Tensor) -> bool:
+    """Return whether two tensors are equal; one with numbers that are none equals itself."""
+    return one is other or torch.equal(one, other)
+
+
 def _others(taken: _Weights, all_found: Sequence[_Weights]) -> list[_Weights]:
     """Return those whose numbers are others."""
-    return [found for found in all_found if not all(map(torch.equal, taken.tensors.values(), found.tensors.values()))]
+    return [found for found in all_found if not all(map(_is_same, taken.tensors.values(), found.tensors.values()))]
 
 
 def _notes(taken: _Weights, others: Sequence[_Weights], key: str, *, is_chosen: bool) -> list[str]:

@@ -5,8 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 from preceptor.artifacts.record import RunRecord
+from preceptor.config.sections import DistillRecipe, TeachRecipe
 
-__all__ = ["made_record"]
+__all__ = ["made_config", "made_record"]
+
+
+def made_config(kind: str = "teach", **fields: Any) -> dict[str, Any]:
+    """Return the configuration of a run on digits as config.yaml holds it, with some fields of one's own."""
+    recipe: type[TeachRecipe | DistillRecipe] = TeachRecipe if kind == "teach" else DistillRecipe
+    values = {"data": {"name": "digits"}, "model": {"name": "mlp"}, **fields}
+    return {"kind": kind, **recipe.model_validate(values).model_dump(mode="json")}
 
 
 def made_record(**fields: Any) -> RunRecord:

@@ -7,8 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from preceptor.artifacts.run_folder import RunFolder
-from records import made_record
+from records import made_config, made_record
 
 __all__ = ["GAIN", "METHODS", "OBJECTIVES", "write_cell", "write_grid"]
 
@@ -76,7 +78,8 @@ def write_cell(run: Path, accuracy: float, seed: int, *, truth: float | None = N
     own = {"kind": "teach", "seed": seed, "selected_epoch": 2, "test": test, "train": history[-1]["train"]}
     own |= {"history": history, "reliability": _BARS}
     RunFolder(run).write_record(made_record(**{**own, **fields}))
-    (run / "config.yaml").write_text(f"kind: {fields.get('kind', 'teach')}\nstop_at: last\nseed: {seed}\n")
+    config = made_config(fields.get("kind", "teach"), seed=seed)
+    (run / "config.yaml").write_text(yaml.safe_dump(config))
 
 
 def _cell(name: str, verb: str, choices: dict[str, Any], seed: int, teacher: str | None = None) -> dict[str, Any]:

@@ -67,5 +67,3 @@ def test_a_vocabulary_is_its_tokens_in_any_order() -> None:
     assert (one.size, one.padding, len(one.fingerprint)) == (5, 0, 16)
     assert one == Vocabulary.of({"bad": 4, "[PAD]": 0, "good": 1}, 0)
     assert one.fingerprint != Vocabulary.of({"[PAD]": 0, "good": 4, "bad": 1}, 0).fingerprint
-    assert Vocabulary.read(dataclasses.asdict(one)) == one
-    assert Vocabulary.read(None) is None

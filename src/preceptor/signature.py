@@ -20,7 +20,9 @@ __all__ = ["Settings", "check_hyperparameters", "default_hyperparameters", "expl
 class Settings(BaseModel):
     """A section of the configuration: frozen, and strict about its keys."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, protected_namespaces=())
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, validate_default=True, protected_namespaces=(), allow_inf_nan=False
+    )
 
     @field_validator("*", mode="before")
     @classmethod
@@ -89,6 +91,7 @@ def _model_of(make: Callable[..., object], hidden: frozenset[str], numbers_as_te
         extra="forbid",
         arbitrary_types_allowed=True,
         protected_namespaces=(),
+        allow_inf_nan=False,
         coerce_numbers_to_str=numbers_as_text,
     )
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import AfterValidator, ConfigDict, Field
 
 if TYPE_CHECKING:  # annotations alone need them, and the configuration, which needs no torch, imports this file
     from jaxtyping import Float, Int
@@ -15,6 +18,8 @@ if TYPE_CHECKING:  # annotations alone need them, and the configuration, which n
 __all__ = [
     "Batch",
     "ClassSelection",
+    "InputShape",
+    "ModelKeys",
     "Outputs",
     "Preprocessing",
     "Progress",
@@ -31,6 +36,27 @@ ClassSelection = Literal["match"] | tuple[int, ...] | None
 Sharding = Literal["none", "teacher", "all"]  # with several processes, whose weights are sharded over them
 Task = Literal["multiclass", "binary", "multilabel"]  # one of many classes; one of two; each class present or not
 TrackerName = Literal["tensorboard", "wandb", "mlflow", "trackio"]  # where a run is logged beside its folder
+_Finite = Annotated[float, Field(allow_inf_nan=False)]
+_Side = Annotated[int, Field(ge=1, le=2**16)]  # of an image, in pixels
+_MOST_NUMBERS = 2**28  # of one sample
+
+
+def _fits(shape: tuple[int, ...]) -> tuple[int, ...]:
+    if not shape or min(shape) < 1 or math.prod(shape) > _MOST_NUMBERS:
+        raise ValueError(f"is no shape of a sample of 1 to {_MOST_NUMBERS:,} numbers")
+    return shape
+
+
+InputShape = Annotated[tuple[int, ...], AfterValidator(_fits)]
+
+
+def _named(values: Mapping[str, Any]) -> Mapping[str, Any]:
+    if not isinstance(values.get("name"), str):
+        raise ValueError("has no name")
+    return values
+
+
+ModelKeys = Annotated[Mapping[str, Any], AfterValidator(_named)]  # what makes a network: its name and its further keys
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +78,10 @@ class Vocabulary:
         fingerprint: of all tokens with their ids: 16 hexadecimal digits.
     """
 
-    size: int
-    padding: int
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
+    size: Annotated[int, Field(ge=1, le=2**24)]
+    padding: Annotated[int, Field(ge=0)]
     fingerprint: str
 
     @classmethod
@@ -66,11 +94,6 @@ class Vocabulary:
         """
         listed = json.dumps(sorted(numbers.items(), key=lambda item: (item[1], item[0])))
         return cls(1 + max(numbers.values()), padding, hashlib.sha256(listed.encode()).hexdigest()[:16])
-
-    @classmethod
-    def read(cls, values: Mapping[str, Any] | None) -> Vocabulary | None:
-        """Return the vocabulary of plain values; None of None."""
-        return None if values is None else cls(**values)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,27 +114,20 @@ class Preprocessing:
         exif_orientation: whether images are turned upright as their EXIF orientation says.
     """
 
-    mean: tuple[float, ...] = ()
-    std: tuple[float, ...] = ()
-    channels: int | None = None
-    size: tuple[int, int] | None = None
-    centre: float = 1.0
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
+    mean: tuple[_Finite, ...] = ()
+    std: tuple[Annotated[_Finite, Field(gt=0)], ...] = ()
+    channels: Literal[1, 3] | None = None
+    size: tuple[_Side, _Side] | None = None
+    centre: Annotated[float, Field(gt=0, le=1)] = 1.0
     interpolation: Literal["bilinear"] = "bilinear"
     bit_depth: Literal[8] = 8
     exif_orientation: Literal[True] = True
 
-    @classmethod
-    def read(cls, values: Mapping[str, Any]) -> Preprocessing:
-        """Return the preprocessing that stands somewhere as plain values.
-
-        Example:
-            >>> Preprocessing.read({"mean": [0.5], "std": [0.2], "channels": 1, "size": [8, 8]}).size
-            (8, 8)
-        """
-        plain: dict[str, Any] = {
-            key: tuple(value) if isinstance(value, list) else value for key, value in values.items()
-        }
-        return cls(**plain)
+    def __post_init__(self) -> None:
+        if len(self.mean) != len(self.std):
+            raise ValueError(f"mean has {len(self.mean)} numbers, std {len(self.std)}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ from preceptor.artifacts.run_folder import RunFolder
 from preceptor.errors import UsageError
 from preceptor.models import METADATA_KEY, ModelMetadata, save_weights
 from preceptor.types import Preprocessing
-from records import made_record
+from records import made_config, made_record
 
 NETWORK = nn.Linear(4, 3)
 
@@ -30,7 +30,7 @@ NETWORK = nn.Linear(4, 3)
 def a_run(path: Path, name: str = "mlp", epochs: tuple[int, ...] = ()) -> RunFolder:
     folder = RunFolder(path)
     folder.checkpoints.mkdir(parents=True)
-    folder.config.write_text(yaml.safe_dump({"model": {"name": name}, "data": {"name": "table:x.csv"}}))
+    folder.config.write_text(yaml.safe_dump(made_config(model={"name": name}, data={"name": "table:x.csv"})))
     folder.write_record(made_record(model={"name": name}, source_fingerprint="s" * 16))
     for weights in (folder.weights, *(folder.checkpoints / f"epoch_{epoch:04d}.safetensors" for epoch in epochs)):
         save_weights(NETWORK, weights)

@@ -20,9 +20,9 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"seed": "one"}, r"is no record of a run \(seed: input should be a valid integer"),
-        ({"version": 2}, r"\(version: input should be 3\)"),
-        ({"reuse": None}, r"\(reuse: extra inputs are not permitted\)"),
+        ({"seed": "one"}, r"result\.json: seed: input should be a valid integer, got 'one'; the file is damaged"),
+        ({"version": 2}, r"version: input should be 3, got 2"),
+        ({"reuse": None}, r"reuse: extra inputs are not permitted"),
     ],
 )
 def test_another_record_is_refused_by_its_key(change: dict[str, object], message: str, tmp_path: Path) -> None:

@@ -4,12 +4,14 @@ from pathlib import Path
 
 import pytest
 import torch
+import yaml
 
 from preceptor.artifacts.provenance import git_commit, versions
 from preceptor.artifacts.run_folder import RunFolder, network_of
 from preceptor.errors import UsageError
+from records import made_config
 
-CONFIG = {"kind": "teach", "seed": 0, "optim": {"lr": 0.1}}
+CONFIG = made_config(seed=0, optim={"lr": 0.1})
 
 
 def test_a_new_folder_is_claimed_with_its_configuration(tmp_path: Path) -> None:
@@ -39,7 +41,7 @@ def test_resume_names_the_key_that_differs(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path / "run")
     folder.claim(CONFIG, resume=False, overwrite=False)
     with pytest.raises(UsageError, match=r"was started with optim\.lr=0\.1, not 0\.2"):
-        folder.claim({**CONFIG, "optim": {"lr": 0.2}}, resume=True, overwrite=False)
+        folder.claim({**CONFIG, "optim": {**CONFIG["optim"], "lr": 0.2}}, resume=True, overwrite=False)
 
 
 def test_a_folder_of_somebody_elses_is_never_touched(tmp_path: Path) -> None:
@@ -63,7 +65,15 @@ def test_overwriting_leaves_what_is_not_ours(tmp_path: Path) -> None:
         (lambda path: None, "no such run folder"),
         (lambda path: path.mkdir(), "holds no run"),
         (lambda path: (path.mkdir(), (path / "config.yaml").write_text("a: [")), "cannot be read"),
-        (lambda path: (path.mkdir(), (path / "config.yaml").write_text("- 1")), "is not a configuration"),
+        (lambda path: (path.mkdir(), (path / "config.yaml").write_text("- 1")), "holds no keys"),
+        (
+            lambda path: (path.mkdir(), (path / "config.yaml").write_text(yaml.safe_dump({**CONFIG, "seed": "x"}))),
+            r"config\.yaml: seed: input should be a valid integer, .*, got 'x'; the file is damaged or was changed",
+        ),
+        (
+            lambda path: (path.mkdir(), (path / "config.yaml").write_text("seed: 1")),
+            "kind: is neither teach nor distill",
+        ),
     ],
 )
 def test_what_is_no_run_is_said_to_be_none(tmp_path: Path, make: object, message: str) -> None:

@@ -8,10 +8,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import yaml
 
 from preceptor.cli import main
 from preceptor.config.sections import DistillRecipe
 from preceptor.runner.curve import Point
+from records import made_config
 
 verbs = importlib.import_module("preceptor.cli.curve")  # the package has a function of this name
 
@@ -30,7 +32,7 @@ def test_the_students_read_the_teachers_data_and_the_points_are_written(
 
     monkeypatch.setattr(verbs, "curve", curve)
     (tmp_path / "t").mkdir()
-    (tmp_path / "t" / "config.yaml").write_text("kind: teach\ndata: {name: digits, limit: 70}\n")
+    (tmp_path / "t" / "config.yaml").write_text(yaml.safe_dump(made_config(data={"name": "digits", "limit": 70})))
     (tmp_path / "out").mkdir()
     assert main(["curve", f"{tmp_path}/t", "model=convnet_s", "method=kd", f"out={tmp_path}/out"]) == 0
     assert (recipes[0].data.limit, recipes[0].teacher.path) == (70, f"{tmp_path}/t")

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from preceptor.config.overrides import make_recipe, read_yaml
+from preceptor.config.overrides import make_recipe
 from preceptor.config.sections import DistillRecipe, LabelRecipe, TeachRecipe
+from preceptor.documents import read_yaml
 from preceptor.errors import UsageError
 
 NEEDED = ["data=digits", "model=convnet_s"]
@@ -111,7 +112,7 @@ def test_the_configuration_of_another_kind_of_run_is_refused_as_such() -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "message"), [("a: [", "cannot be read"), ("- 1", "holds no keys"), (None, "cannot be read")]
+    ("content", "message"), [("a: [", "cannot be read"), ("- 1", "holds no keys"), (None, "no such file")]
 )
 def test_files_that_are_no_configuration(tmp_path: Path, content: str | None, message: str) -> None:
     path = tmp_path / "a.yaml"

@@ -18,6 +18,7 @@ from preceptor.errors import UsageError
 from preceptor.objectives.distill import METHODS
 from preceptor.training import LearningRate
 from preceptor.types import Progress
+from records import made_config
 
 
 def student(*words: str) -> DistillRecipe:
@@ -65,7 +66,7 @@ def test_a_pair_without_weights_of_its_own_has_the_methods(tmp_path: Path) -> No
 
 
 def test_the_teachers_network_is_read_from_its_run(tmp_path: Path) -> None:
-    (tmp_path / "config.yaml").write_text(yaml.safe_dump({"model": {"name": "vgg13"}}))
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(made_config(model={"name": "vgg13"})))
     words = ["preset=crd-protocol", "data=cifar100", f"teacher={tmp_path}", "model=vgg8", "method=dkd"]
     assert terms(make_recipe(DistillRecipe, overrides=words, network_of=network_of))["dkd"]["nontarget_weight"] == 6.0
 

@@ -178,7 +178,7 @@ def test_all_processes_raise_the_error_of_one(tmp_path: Path, folder: Path) -> N
     (folder / "manifest.json").write_text("{]")
     ends = written_by(2, folder, predict, batch_size=4)
     assert len(ends) == 2
-    assert all("manifest.json cannot be read" in str(end) for end in ends)
+    assert all("manifest.json: cannot be read" in str(end) for end in ends)
 
 
 def test_what_a_killed_writer_left_is_not_in_the_way(tmp_path: Path) -> None:

@@ -32,8 +32,8 @@ def test_it_comes_out_of_a_file_as_it_went_in(tmp_path: Path) -> None:
     ("metadata", "message"),
     [
         (None, "does not describe its network, classes and normalisation"),
-        ({METADATA_KEY: "{"}, "its description of the network cannot be read"),
-        ({METADATA_KEY: "{}"}, r"its description of the network cannot be read \('class_names'\)"),
+        ({METADATA_KEY: "{"}, "its description of the network: cannot be read"),
+        ({METADATA_KEY: "{}"}, r"its description of the network: model: field required"),
     ],
 )
 def test_files_that_do_not_say(metadata: dict[str, str] | None, message: str, tmp_path: Path) -> None:

@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from preceptor.errors import UsageError
 from preceptor.reports.grid_folder import read_grid_folder
+from records import made_config
 from small_grid import write_cell, write_grid
 
 
@@ -64,13 +66,13 @@ def test_runs_without_a_grid(tmp_path: Path) -> None:
     write_cell(tmp_path / "a" / "t", 0.5, 3)
     write_cell(tmp_path / "a" / "t" / "stages" / "first", 0.5, 3)  # inside of a run
     (tmp_path / "s").mkdir()
-    (tmp_path / "s" / "config.yaml").write_text("kind: distill\nseed: 1\nmethod: {name: kd}\nepochs: 5\n")
+    (tmp_path / "s" / "config.yaml").write_text(yaml.safe_dump(made_config("distill", seed=1, epochs=5)))
     grid = read_grid_folder(tmp_path)
     assert [(cell.id, cell.verb, cell.seed, cell.status) for cell in grid.cells] == [
         ("a/t", "teach", 3, "done"),
         ("s", "distill", 1, "unfinished"),
     ]
-    assert grid.cells[1].choices == {"method": "kd", "epochs": 5}
+    assert grid.cells[1].choices == {"data": "digits", "model": "mlp", "method": "kd", "inputs": "real", "epochs": 5}
     assert (grid.is_grid, grid.baseline) == (False, None)
 
 

@@ -7,8 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
+from preceptor.console import open_console
 from preceptor.errors import RunError, UsageError
 from preceptor.experiments.cells import Cell
 from preceptor.experiments.executor import Executor
@@ -83,7 +82,7 @@ def grid(
 
 
 def _display(cells: Sequence[Cell], store: Store, executor: Executor, *, show: bool) -> Quiet:
-    console = Console(stderr=True)
+    console = open_console(stderr=True)
     if not show:
         return Quiet()
     return LiveTable(cells, Pace(store), executor.size, console) if console.is_terminal else Lines(cells, console)

@@ -9,7 +9,6 @@ from preceptor.artifacts.compatibility import TrainingDataInfo
 from preceptor.artifacts.run_folder import RunFolder, network_of
 from preceptor.errors import UsageError
 from preceptor.models import METADATA_KEY, ModelMetadata, read_metadata, read_model_metadata
-from preceptor.types import Vocabulary
 
 __all__ = [
     "PYTHON",
@@ -58,7 +57,7 @@ def run_metadata(folder: RunFolder) -> ModelMetadata:
         input_dtype=record.input_dtype,
         task=record.task,
         preprocessing=record.preprocessing,
-        vocabulary=Vocabulary.read(record.vocabulary),
+        vocabulary=record.vocabulary,
         table=record.table,
         source_fingerprint=record.source_fingerprint,
     )

@@ -3,19 +3,57 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from typing_extensions import Self, TypedDict
 
-from preceptor.errors import UsageError
+from preceptor.documents import read_document
 from preceptor.files import write_text
-from preceptor.types import Preprocessing, Task
+from preceptor.types import InputShape, ModelKeys, Preprocessing, Task, Vocabulary
 
-__all__ = ["RunRecord", "read_record", "write_record"]
+__all__ = ["EpochScores", "RunRecord", "read_record", "write_record"]
 
 
-Scores = dict[str, Any]  # metrics by name: numbers, or None where one has no meaning
+Scores = dict[str, int | float | None]  # metrics by name: numbers, or None where one has no meaning
+
+
+def _with_accuracy(scores: Scores) -> Scores:
+    if scores.get("accuracy") is None:
+        raise ValueError("has no accuracy")
+    return scores
+
+
+class TrainScores(TypedDict):
+    """Loss and accuracy on the training split, and what else an epoch's row holds of it."""
+
+    __pydantic_config__ = ConfigDict(extra="allow")  # type: ignore[misc]
+
+    loss: float
+    accuracy: float | None
+
+
+class EpochScores(TypedDict):
+    """A row of metrics.jsonl."""
+
+    __pydantic_config__ = ConfigDict(extra="allow")  # type: ignore[misc]
+
+    epoch: int
+    train: TrainScores
+    validation: Scores
+    images_per_second: float
+
+
+class Bar(TypedDict):
+    """A bar of the reliability diagram."""
+
+    __pydantic_config__ = ConfigDict(extra="forbid")  # type: ignore[misc]
+
+    confidence: float | None
+    accuracy: float | None
+    count: int
 
 
 class RunRecord(BaseModel):
@@ -66,23 +104,23 @@ class RunRecord(BaseModel):
     kind: Literal["teach", "distill"]
     command: str
     seed: int
-    test: Scores
+    test: Annotated[Scores, AfterValidator(_with_accuracy)]
     test_name: str
-    selected_epoch: int
+    selected_epoch: Annotated[int, Field(ge=1)]
     validation: Scores
-    train: Scores
-    reliability: list[dict[str, float]] | None
-    history: list[dict[str, Any]]
+    train: TrainScores
+    reliability: list[Bar] | None
+    history: Annotated[list[EpochScores], Field(min_length=1)]
     seconds: float
     images_per_second: float
     parameters: int
     task: Task
     num_classes: int
     class_names: tuple[str, ...]
-    input_shape: tuple[int, ...]
+    input_shape: InputShape
     input_dtype: Literal["uint8", "float32"]
     preprocessing: Preprocessing
-    vocabulary: dict[str, Any] | None
+    vocabulary: Vocabulary | None
     table: dict[str, Any] | None
     data_fingerprint: str
     source_fingerprint: str | None
@@ -90,7 +128,7 @@ class RunRecord(BaseModel):
     teacher_fingerprint: str | None
     assistants: list[str]
     start_fingerprint: str | None
-    model: dict[str, Any]
+    model: ModelKeys
     device: str
     precision: Literal["fp32", "bf16"]
     compiled: bool
@@ -99,21 +137,20 @@ class RunRecord(BaseModel):
     started: str
     finished: str
 
+    @model_validator(mode="after")
+    def _check_classes(self) -> Self:
+        if len(self.class_names) != self.num_classes:
+            raise ValueError(f"num_classes: {self.num_classes}, and there are {len(self.class_names)} class_names")
+        return self
+
 
 def read_record(path: Path) -> RunRecord:
     """Return the record in a file.
 
     Raises:
-        UsageError: when it is damaged or of another version.
+        UsageError: when it is missing, damaged or of another version.
     """
-    try:
-        return RunRecord.model_validate(json.loads(path.read_text(encoding="utf-8")))
-    except ValidationError as error:
-        problem = error.errors()[0]
-        key = ".".join(map(str, problem["loc"]))
-        raise UsageError(f"{path}: is no record of a run ({key}: {problem['msg'].lower()})") from error
-    except (OSError, ValueError) as error:
-        raise UsageError(f"{path}: cannot be read ({error})") from error
+    return read_document(path, RunRecord, infinite=True)
 
 
 def write_record(path: Path, record: RunRecord) -> None:
@@ -122,4 +159,13 @@ def write_record(path: Path, record: RunRecord) -> None:
     Raises:
         RunError: when the disk refuses.
     """
-    write_text(path, json.dumps(record.model_dump(), indent=1, allow_nan=True) + "\n")
+    write_text(path, json.dumps(_plain(record.model_dump()), indent=1) + "\n")
+
+
+def _plain(value: Any) -> Any:
+    """Return a value with None for every number that is none."""
+    if isinstance(value, dict):
+        return {key: _plain(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(each) for each in value]
+    return None if isinstance(value, float) and math.isnan(value) else value

@@ -13,9 +13,12 @@ from types import TracebackType
 from typing import Any
 
 import yaml
+from pydantic import ValidationError
 
 from preceptor.artifacts.metrics_log import MetricsLog
 from preceptor.artifacts.record import RunRecord, read_record, write_record
+from preceptor.config.sections import DistillRecipe, TeachRecipe
+from preceptor.documents import first_problem, read_yaml
 from preceptor.errors import UsageError
 from preceptor.files import LOCK, is_temporary, lock_folder, write_text
 
@@ -160,7 +163,7 @@ class RunFolder:
         write_text(self.config, yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True))
 
     def read_config(self) -> dict[str, Any]:
-        """Return the configuration of the run.
+        """Return the configuration of the run, with every key of its recipe.
 
         Raises:
             UsageError: when the folder holds no run or its configuration is damaged.
@@ -169,13 +172,14 @@ class RunFolder:
             raise UsageError(f"{self.path}: no such run folder")
         if not self.config.exists():
             raise UsageError(f"{self.path}: holds no run (no config.yaml)")
+        config = read_yaml(self.config)
+        recipe = {each.kind: each for each in (TeachRecipe, DistillRecipe)}.get(config.pop("kind", None))
+        if recipe is None:
+            raise UsageError(f"{self.config}: kind: is neither teach nor distill")
         try:
-            config = yaml.safe_load(self.config.read_text(encoding="utf-8"))
-        except (OSError, ValueError, yaml.YAMLError) as error:
-            raise UsageError(f"{self.config}: cannot be read ({str(error).splitlines()[0]})") from error
-        if not isinstance(config, dict):
-            raise UsageError(f"{self.config}: is not a configuration")
-        return config
+            return {"kind": recipe.kind, **recipe.model_validate(config).model_dump(mode="json")}
+        except ValidationError as error:
+            raise UsageError(f"{self.config}: {first_problem(error)}; the file is damaged or was changed") from error
 
     def read_record(self) -> RunRecord:
         """Return the record of the run.

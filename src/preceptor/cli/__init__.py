@@ -14,6 +14,7 @@ from preceptor.cli.explain import explained
 from preceptor.cli.grid import grid
 from preceptor.cli.report import report
 from preceptor.errors import PreceptorError, UsageError
+from preceptor.escaping import terminal
 
 __all__ = ["app", "main"]
 
@@ -280,5 +281,5 @@ def _verbs() -> list[str]:
 
 def _fail(message: str, status: int) -> int:
     for line in message.splitlines():
-        print(f"error: {line}", file=sys.stderr)
+        print(f"error: {terminal(line)}", file=sys.stderr)
     return status

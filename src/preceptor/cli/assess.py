@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Sequence
 from pathlib import Path
-
-from rich.console import Console
 
 from preceptor.api.measuring import assess
 from preceptor.artifacts.identify import is_from_python
 from preceptor.artifacts.provenance import command_line
 from preceptor.cli.keys import read_sections
+from preceptor.console import open_console
 from preceptor.distributed import join_processes
 from preceptor.errors import UsageError
 from preceptor.files import write_text
@@ -42,14 +40,14 @@ def assess_verb(
     if not join_processes().is_first:
         return
     records = [assessment.as_dict() for assessment in assessments]
-    print_assessments(records, Console() if sys.stdout.isatty() else Console(width=120))
+    print_assessments(records, open_console(width_of_files=120))
     if json_file is not None:
         json_file.parent.mkdir(parents=True, exist_ok=True)
         write_text(json_file, json.dumps({"command": command_line(), "assessments": records}, indent=1) + "\n")
     if page is not None:
         subtitle = f"{len(records)} candidates, {records[0]['test']['samples']:,} test samples"
         write_assessment_page(records, page, subtitle=subtitle)
-        Console().print(f"Page: {page}", highlight=False)
+        open_console().print(f"Page: {page}", highlight=False)
 
 
 def _is_file(path: str) -> bool:

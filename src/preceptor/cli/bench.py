@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from rich.console import Console
 from rich.table import Table
 
 from preceptor.bench import VARIANTS, Comparison, Job, compare
+from preceptor.console import open_console
 from preceptor.models import create
 
 __all__ = ["bench_verb"]
@@ -17,7 +17,7 @@ def bench_verb(teacher: str, student: str, *, batch_size: int, classes: int, rou
     """Carry out `preceptor bench`."""
     for name in (teacher, student):
         create(name, num_classes=classes, input_shape=(3, 32, 32))  # fail on a wrong name here, not in another process
-    console, errors = Console(), Console(stderr=True)
+    console, errors = open_console(), open_console(stderr=True)
     job = Job(teacher, student, batch_size, classes, rounds=rounds, device=device)
     with errors.status("") as status:
         result = compare(job, status.update)

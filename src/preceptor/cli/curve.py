@@ -6,13 +6,12 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from rich.console import Console
-
 from preceptor.artifacts.provenance import command_line
 from preceptor.artifacts.run_folder import RunFolder, network_of
 from preceptor.config.overrides import make_recipe
 from preceptor.config.sections import DistillRecipe
 from preceptor.config.terms import name_of
+from preceptor.console import open_console
 from preceptor.distributed import join_processes
 from preceptor.errors import UsageError
 from preceptor.files import write_text
@@ -32,14 +31,14 @@ def curve_verb(teacher: str, words: Sequence[str]) -> None:
     values = {"data": config["data"], "teacher": teacher}
     recipe = make_recipe(DistillRecipe, values, words, network_of=network_of)
     is_first = join_processes().is_first
-    console = Console(stderr=True, quiet=not is_first)
+    console = open_console(stderr=True, quiet=not is_first)
     points = [point.as_dict() for point in curve(recipe, tell=lambda line: console.print(line, highlight=False))]
     if not is_first:
         return
-    print_curve(points, Console())
+    print_curve(points, open_console())
     assert recipe.out is not None
     out = Path(recipe.out)
     write_text(out / "curve.json", json.dumps({"command": command_line(), "points": points}, indent=1) + "\n")
     subtitle = f"teacher {teacher}, students {recipe.model.name} by {name_of(recipe.method)}"
     write_curve_page(points, out / "curve.html", subtitle=subtitle)
-    Console().print(f"Page: {out / 'curve.html'}", highlight=False)
+    open_console().print(f"Page: {out / 'curve.html'}", highlight=False)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import shutil
-import sys
 from pathlib import Path
 
 import torch
-from rich.console import Console
 
 from preceptor.config.overrides import make_recipe
 from preceptor.config.sections import DistillRecipe, TeachRecipe
+from preceptor.console import open_console
 from preceptor.errors import UsageError
 from preceptor.reports import BASELINE, print_summary, summarise_demo, write_demo_page
 from preceptor.runner.run import run
@@ -35,7 +34,7 @@ def demo_verb(out: Path, seeds: int) -> None:
     """Carry out `preceptor demo`."""
     _empty_folder(out)
     torch.set_num_threads(1)  # networks this small lose more to a second thread than they win
-    console = Console() if sys.stdout.isatty() else Console(width=120)
+    console = open_console(width_of_files=120)
     console.print(
         f"preceptor demo: {len(_TEACHERS)} teachers x {seeds} seed{'s' * (seeds != 1)}, a student of each and of the truth, "
         "on handwritten digits blended so that the true label distribution is known",

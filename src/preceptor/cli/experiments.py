@@ -8,11 +8,11 @@ from functools import partial
 from typing import Any
 
 import yaml
-from rich.console import Console
 from rich.table import Table
 
 from preceptor.api.experiments import grid
 from preceptor.config.sections import LabelRecipe, TeachRecipe
+from preceptor.console import open_console
 from preceptor.errors import UsageError
 from preceptor.experiments.cells import Cell
 from preceptor.experiments.dry_run import Guess, dry_run
@@ -69,7 +69,7 @@ def grid_verb(
         raise UsageError("--slurm and --ray: one of them")
     made = open_grid(source, _values(words, "--set"))
     chosen = _values(only, "--only")
-    cells, store, console = made.select(chosen), Store(made.folder), Console(soft_wrap=True)
+    cells, store, console = made.select(chosen), Store(made.folder), open_console(soft_wrap=True)
     ranks = made.ranks if place.ranks is None else place.ranks
     if status:
         console.print(status_table(cells, store))
@@ -78,7 +78,7 @@ def grid_verb(
         guesses = partial(_guesses, threads=place.threads or threads_of(room, ranks))
         console.print(dry_run(cells, store, guesses, room))
         for note in made.notes:
-            console.print(note, markup=False, highlight=False)
+            console.print(note, highlight=False)
     elif place.slurm is not None:
         _submit(made, cells, store, place, ranks)
     else:
@@ -101,7 +101,7 @@ def list_grids() -> None:
     table = Table(box=None, padding=(0, 2, 0, 0), show_header=False)
     for name, line in shipped_grids().items():
         table.add_row(name, line)
-    Console().print(table)
+    open_console().print(table)
 
 
 def _executor(place: Place, ranks: int) -> Executor | None:
@@ -115,7 +115,7 @@ def _submit(made: Grid, cells: Sequence[Cell], store: Store, place: Place, ranks
     path = made.write()
     sent = submit(cells, store, path.parent, options, name=made.name, ranks=ranks, at_a_time=place.jobs)
     jobs = f"as {len(sent.jobs)} arrays ({', '.join(sent.jobs)})" if sent.jobs else "nothing"
-    Console(soft_wrap=True).print(
+    open_console(soft_wrap=True).print(
         f"Submitted {sent.cells} cells {jobs}; {sent.queued} were in the queue; --status shows where they stand",
         highlight=False,
     )

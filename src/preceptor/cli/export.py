@@ -7,10 +7,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from preceptor.console import open_console
 from preceptor.errors import RunError
 from preceptor.exports.export import Exported
 from preceptor.exports.predict import Prediction, predict
@@ -36,7 +36,7 @@ def show_exported(exported: Exported) -> None:
         accuracies = f"{100 * int8.accuracy:.2f} % (float32: {100 * int8.accuracy_before:.2f} %)"
         table.add_row("int8 accuracy", f"{accuracies} on {int8.samples:,} test samples")
         table.add_row("int8 operators", ", ".join(int8.operators))
-    console = Console(soft_wrap=True)
+    console = open_console(soft_wrap=True)
     console.print(table)
     for name, path in (
         ("File", exported.path),
@@ -44,7 +44,7 @@ def show_exported(exported: Exported) -> None:
         ("Hub folder", exported.hub_folder),
     ):
         if path is not None:
-            console.print(f"{name}: {path}", highlight=False, markup=False)
+            console.print(f"{name}: {path}", highlight=False)
 
 
 def predict_verb(path: Path, images: Sequence[Path], *, top: int, model: str | None, as_json: bool) -> None:
@@ -75,7 +75,7 @@ def _print(predictions: Sequence[Prediction]) -> None:
     for each in predictions:
         for rank, (name, probability) in enumerate(zip(each.classes, each.probabilities, strict=True)):
             table.add_row(Text("" if rank else each.image), Text(name), f"{probability:.4f}")
-    (Console() if sys.stdout.isatty() else Console(width=200)).print(table)
+    open_console(width_of_files=200).print(table)
 
 
 def _size(count: int) -> str:

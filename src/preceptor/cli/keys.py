@@ -10,14 +10,15 @@ import yaml
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from preceptor.artifacts.run_folder import network_of
-from preceptor.config.overrides import SHORT_FOR, make_recipe, read_yaml
+from preceptor.config.overrides import SHORT_FOR, make_recipe
 from preceptor.config.sections import DistillRecipe, LabelRecipe, TeachRecipe
 from preceptor.config.terms import stated_terms
+from preceptor.console import open_console
+from preceptor.documents import read_yaml
 from preceptor.errors import UsageError
 from preceptor.types import ClassSelection
 
@@ -38,7 +39,7 @@ def read_recipe(
     Raises:
         UsageError: one line per bad key.
     """
-    values = read_yaml(config) if config is not None else values
+    values = read_yaml(config, "config ") if config is not None else values
     recipe = make_recipe(_RECIPES[verb], values, words, network_of=network_of)
     if not isinstance(recipe, LabelRecipe):
         stated_terms(recipe.terms, recipe.terms_key, has_teacher=recipe.has_teacher)
@@ -70,9 +71,9 @@ def read_sections(
 
 def print_help(verb: str) -> None:
     """Print every key of a verb, its type and its default."""
-    console = Console()
-    console.print(f"Usage: preceptor {verb} [--config FILE.yaml] [--debug] key=value ...\n", markup=False)
-    console.print(f"{_RECIPES[verb].__doc__}\n", markup=False)
+    console = open_console()
+    console.print(f"Usage: preceptor {verb} [--config FILE.yaml] [--debug] key=value ...\n")
+    console.print(f"{_RECIPES[verb].__doc__}\n")
     table = Table(box=None, padding=(0, 2, 0, 0))
     table.add_column("key", no_wrap=True)
     table.add_column("meaning [type; default]")
@@ -85,7 +86,6 @@ def print_help(verb: str) -> None:
         f"\nAlone, {bare} stand for their first keys: data=cifar100 is data.name=cifar100.\n"
         "data, model, objective and method take the further keys of what they name: `preceptor list methods kd` shows them.\n"
         f"`preceptor config {verb}` prints all of it as YAML.",
-        markup=False,
         highlight=False,
     )
 
@@ -95,10 +95,10 @@ def config_verb(verb: str, words: Sequence[str]) -> None:
     values = {"data": "digits", **({"out": "labels/t"} if verb == "label" else {"model": "convnet_s"})}
     values |= {} if verb == "teach" else {"teacher": "runs/t"}
     recipe = read_recipe(verb, words, values=values)
-    console = Console(soft_wrap=True)
+    console = open_console(soft_wrap=True)
     console.print(f"# preceptor {verb} --config FILE.yaml; null means: as the data's protocol says", highlight=False)
     for line in _yaml_lines(recipe, recipe.model_dump(mode="json")):
-        console.print(line, markup=False, highlight=False)
+        console.print(line, highlight=False)
 
 
 def key_called(name: str, words: Sequence[str]) -> str | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -18,12 +17,12 @@ def report(
     ] = None,
 ) -> None:
     """Write a grid's page: ranked tables, tests over seeds, figures, every run; Markdown and CSV beside it."""
-    from rich.console import Console  # noqa: PLC0415
-
     from preceptor.api.reporting import report as write  # noqa: PLC0415  (slow; help needs none of it)
     from preceptor.reports import print_report  # noqa: PLC0415
 
     made = write(folder, track=track or ())
-    console = Console() if sys.stdout.isatty() else Console(width=160)
+    from preceptor.console import open_console  # noqa: PLC0415
+
+    console = open_console(width_of_files=160)
     print_report(made, console)
     console.print(f"Report: {made.page}  (tables: {made.markdown.name}, cells: {made.csv.name})", highlight=False)

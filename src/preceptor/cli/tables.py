@@ -6,12 +6,12 @@ import inspect
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from preceptor.config.presets import PRESETS
 from preceptor.config.procedures import PROCEDURES
+from preceptor.console import open_console
 from preceptor.data.augment.policies import POLICIES
 from preceptor.data.sources import registry as data
 from preceptor.errors import UsageError
@@ -58,9 +58,9 @@ def list_verb(what: Registry, name: str | None = None) -> None:
         "data": _data,
         "presets": _presets,
     }
-    Console().print(tables[what]())
+    open_console().print(tables[what]())
     if what != "presets":
-        Console().print(f"\nKeys of one of them: preceptor list {what} NAME", markup=False, highlight=False)
+        open_console().print(f"\nKeys of one of them: preceptor list {what} NAME", highlight=False)
 
 
 def _explain(what: Registry, name: str) -> None:
@@ -76,8 +76,8 @@ def _explain(what: Registry, name: str) -> None:
     entry = entries.get(name)
     source = known[name]
     text = source.doc() if entry is None else source.module_doc()
-    console = Console()
-    console.print(f"{text}\n", markup=False, highlight=False)
+    console = open_console()
+    console.print(f"{text}\n", highlight=False)
     table = _table("key", "default")
     if entry is not None:
         table.add_row(f"{role}.weight", _weight(entry.weight))
@@ -94,15 +94,15 @@ def _explain(what: Registry, name: str) -> None:
 def _explain_model(name: str) -> None:
     """Print the further keys of a network; for other libraries, those that do not depend on the network."""
     kind, colon, _ = name.partition(":")
-    console, table = Console(), _table("key", "default")
+    console, table = open_console(), _table("key", "default")
     if colon:
         prefix = next((each for each in models.PREFIXES if each.startswith(f"{kind}:")), "PKG.MODULE:FACTORY")
-        console.print(f"{models.PREFIXES[prefix]}\n", markup=False, highlight=False)
+        console.print(f"{models.PREFIXES[prefix]}\n", highlight=False)
         for key, default in _KEYS[prefix].items():
             table.add_row(f"model.{key}" if key != "others" else "(others)", default)
     else:
         hyperparameters = models.hyperparameters(name)
-        console.print(f"{models.names()[name]}\n", markup=False, highlight=False)
+        console.print(f"{models.names()[name]}\n", highlight=False)
         for hyperparameter, value in hyperparameters.items():
             table.add_row(f"model.{hyperparameter}", "(needed)" if value is inspect.Parameter.empty else str(value))
     table.add_row("model.logits", "one per class; 1 for two classes: the log-odds of class 1")

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rich.console import Console
 from rich.table import Table
 
 from preceptor.api.measuring import evaluate
 from preceptor.assessment import Metrics
 from preceptor.cli.keys import read_sections
 from preceptor.config.sections import DistillRecipe, LabelRecipe, TeachRecipe
+from preceptor.console import open_console
 from preceptor.distributed import join_processes
 from preceptor.runner.label import Labelled, label
 from preceptor.runner.run import run
@@ -30,7 +30,7 @@ def carry_out(recipe: TeachRecipe | DistillRecipe | LabelRecipe) -> None:
     result = run(recipe)
     if join_processes().is_first:
         _print_metrics(result.metrics)
-        Console().print(f"Run: {result.path}", highlight=False)
+        open_console().print(f"Run: {result.path}", highlight=False)
 
 
 def evaluate_verb(path: str, words: Sequence[str], *, workers: int) -> None:
@@ -45,7 +45,7 @@ def _print_metrics(metrics: Metrics) -> None:
     table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
     for name, value in metrics.as_dict().items():
         table.add_row(f"test {name}", f"{100 * value:.2f} %" if name in _PERCENT else f"{value:.5g}")
-    Console().print(table)
+    open_console().print(table)
 
 
 def _print_labelled(made: Labelled) -> None:
@@ -56,5 +56,5 @@ def _print_labelled(made: Labelled) -> None:
     table.add_row(
         "size", f"{made.bytes / 2**20:,.1f} MiB, {made.manifest.source.encoding.bytes_per_sample} bytes per row"
     )
-    Console().print(table)
-    Console().print(f"Labels: {made.path}", highlight=False)
+    open_console().print(table)
+    open_console().print(f"Labels: {made.path}", highlight=False)

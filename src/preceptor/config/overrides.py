@@ -9,7 +9,6 @@ from __future__ import annotations
 import shlex
 from collections.abc import Mapping, Sequence
 from itertools import groupby
-from pathlib import Path
 from typing import Any, TypeVar
 
 import yaml
@@ -23,7 +22,7 @@ from preceptor.errors import UsageError
 from preceptor.messages import first_few
 from preceptor.signature import Settings, explain
 
-__all__ = ["SHORT_FOR", "make_recipe", "read_yaml", "split_overrides"]
+__all__ = ["SHORT_FOR", "make_recipe", "split_overrides"]
 
 _Recipe = TypeVar("_Recipe", bound=Settings)
 SHORT_FOR = {  # the key that a bare section stands for
@@ -74,9 +73,7 @@ def make_recipe(
     merged.update({key: _spread(key, value) for key, value in bare.items()})
     dotted = _name_inner(dotted, merged)
     try:
-        full = OmegaConf.to_container(
-            OmegaConf.merge(OmegaConf.create(merged), OmegaConf.from_dotlist(dotted)), resolve=True
-        )
+        full = OmegaConf.to_container(OmegaConf.merge(OmegaConf.create(merged), OmegaConf.from_dotlist(dotted)))
     except (OmegaConfBaseException, yaml.YAMLError, TypeError, ValueError) as error:
         raise UsageError(f"configuration: {str(error).splitlines()[0]}") from error
     if not isinstance(full, dict):
@@ -87,21 +84,6 @@ def make_recipe(
         return kind.model_validate(complete(sections, is_student="method" in kind.model_fields, network_of=network_of))
     except ValidationError as error:
         raise UsageError(explain(error, kind)) from error
-
-
-def read_yaml(path: Path) -> dict[str, Any]:
-    """Return a YAML file's mapping.
-
-    Raises:
-        UsageError: when it is missing, not YAML, or not a mapping.
-    """
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UsageError(f"config {path}: cannot be read ({' '.join(str(error).split())})") from error
-    if not isinstance(values, dict):
-        raise UsageError(f"config {path}: holds no keys")
-    return values
 
 
 def split_overrides(words: Sequence[str]) -> tuple[dict[str, Any], list[str]]:

@@ -38,7 +38,7 @@ _ENGINE = Annotated[
     EngineName,
     Field(description="fast: bf16 and compiled; plain: fp32, not compiled; auto: bf16, compiled where that pays"),
 ]
-_WORKERS = Annotated[int, Field(ge=0, description="processes that read ahead, where samples are not in memory")]
+_WORKERS = Annotated[int, Field(ge=0, le=1024, description="processes that read ahead samples that are not in memory")]
 
 
 class OpenSection(Settings):
@@ -184,15 +184,14 @@ class Recipe(Settings):
     ] = None
     out: Annotated[str | None, Field(description="run folder (default: runs/ and a name made of the choices)")] = None
     seed: Annotated[int, Field(ge=0, lt=2**31, description="of initial weights, order and augmentation")] = 0
-    epochs: Annotated[int | None, Field(ge=1, description="(protocol; CIFAR: 240)")] = None
-    batch_size: Annotated[int | None, Field(ge=1, description="(protocol; CIFAR: 64)")] = None
+    epochs: Annotated[int | None, Field(ge=1, le=100_000, description="(protocol; CIFAR: 240)")] = None
+    batch_size: Annotated[int | None, Field(ge=1, le=2**24, description="(protocol; CIFAR: 64)")] = None
     inputs: InputsSection = InputsSection()
     optim: OptimizerSettings = OptimizerSettings()
     schedule: RateSchedule = RateSchedule()
     averaging: Averaging = Averaging()
     accumulate: Annotated[
-        int,
-        Field(ge=1, description="passes that a batch is split into, their gradients added: less memory, the same step"),
+        int, Field(ge=1, le=4096, description="passes that a batch is split into, gradients added: the same step")
     ] = 1
     clip_norm: Annotated[float | None, Field(gt=0, description="largest gradient norm")] = None
     stop_at: Annotated[
@@ -282,7 +281,7 @@ class LabelRecipe(Settings):
     out: Annotated[str, Field(description="folder of the labels; one that holds the same labels is continued")]
     views: Annotated[
         int,
-        Field(ge=1, description="views of each sample; as many as the student has epochs: as good as a live teacher"),
+        Field(ge=1, le=100_000, description="views of each sample; one per student's epoch: as good as a live teacher"),
     ] = 1
     seed: Annotated[int, Field(ge=0, lt=2**31, description="of the views")] = 0
     dtype: Annotated[
@@ -292,7 +291,7 @@ class LabelRecipe(Settings):
         int | None, Field(ge=1, description="keep the N largest logits of a row and the mass of the rest; none: all")
     ] = None
     rows_per_shard: Annotated[int, Field(ge=1, description="samples per file")] = 65536
-    batch_size: Annotated[int, Field(ge=1, description="samples per forward pass")] = 256
+    batch_size: Annotated[int, Field(ge=1, le=2**24, description="samples per forward pass")] = 256
     device: _DEVICE = "auto"
     engine: _ENGINE = "auto"
     precision: Annotated[Precision, Field(description="of the teacher's forward pass")] = "auto"

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 
 from preceptor.config.procedures import PROCEDURES
 from preceptor.config.sections import ObjectiveSection
@@ -24,7 +24,7 @@ from preceptor.signature import check_hyperparameters, default_hyperparameters
 
 __all__ = ["TERMS", "make_weight", "name_of", "resolve_terms", "stated_terms"]
 
-_NUMBER = TypeAdapter(float)
+_NUMBER = TypeAdapter(Annotated[float, Field(allow_inf_nan=False)])
 TERMS: Mapping[str, Entry] = {**OBJECTIVES, **METHODS, **PROCEDURES}
 
 

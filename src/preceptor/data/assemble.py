@@ -47,6 +47,7 @@ def assemble(
             that cannot be read.
     """
     _check_rules(validation, limit, test_limit, labelled_fraction)
+    _check_alike(source)
     notes, train, val, test, share = list(source.notes), source.train, source.validation, source.test, 0.0
     source_fingerprint = fingerprint(train, test) if source.is_cut else None
     only_measures = source.is_cut and trained_on is not None and source_fingerprint not in trained_on
@@ -121,6 +122,23 @@ def _preprocessing(stated: Preprocessing, sample: Tensor) -> Preprocessing:
         return stated
     channels, height, width = sample.shape
     return replace(stated, channels=channels, size=(height, width))
+
+
+def _check_alike(source: Source) -> None:
+    """Check that the samples of all splits have the shape and the type of the training samples.
+
+    Raises:
+        UsageError: when they have not.
+    """
+    splits = {"train": source.train, source.test_name: source.test, "validation": source.validation}
+    first = {
+        name: split.inputs(torch.tensor([0]))[0] for name, split in splits.items() if split is not None and len(split)
+    }
+    train = first.get("train")
+    for name, sample in first.items() if train is not None and not source.is_cut else ():
+        if (train.shape, train.dtype) != (sample.shape, sample.dtype):
+            kinds = (f"{str(each.dtype).removeprefix('torch.')} {tuple(each.shape)}" for each in (train, sample))
+            raise UsageError(f"data {source.name}: samples of train are {next(kinds)}, those of {name} {next(kinds)}")
 
 
 def _check_rules(

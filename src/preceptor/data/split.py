@@ -18,8 +18,10 @@ from preceptor.data.samples import stacked
 from preceptor.errors import UsageError
 from preceptor.types import View
 
-__all__ = ["Arrays", "Items", "Joined", "Split", "as_labels", "on_cpu"]
+__all__ = ["Arrays", "Items", "Joined", "Split", "as_labels", "count_classes", "on_cpu"]
 
+_MOST_CLASSES = 2**31  # that labels can tell apart
+_FREE_CLASSES = 100_000  # that labels may imply, beyond one per sample
 _COMPARED = 64  # samples of a Dataset that stand for all where reading all would cost too much
 
 
@@ -253,13 +255,35 @@ def as_labels(values: NDArray[Any] | Tensor, where: str, num_classes: int | None
             f"{where}: labels have shape {array.shape} and type {array.dtype}, expected one number per sample"
         )
     bad = (array != np.floor(array)) | (array < 0) | ~np.isfinite(array)
-    if num_classes is not None:
-        bad |= array >= num_classes
+    bad |= array >= (_MOST_CLASSES if num_classes is None else num_classes)
     if bad.any():
         row = int(np.argmax(bad))
-        allowed = "whole numbers from 0" if num_classes is None else f"0..{num_classes - 1}"
+        allowed = f"0..{(_MOST_CLASSES if num_classes is None else num_classes) - 1}"
         raise UsageError(f"{where}: label {array[row]} of sample {row} is not in {allowed}")
     return torch.from_numpy(array.astype(np.int64))
+
+
+def count_classes(labels: Sequence[Tensor], where: str) -> int:
+    """Return the number of classes that labels imply: one more than the largest.
+
+    Args:
+        labels: int64, of each split.
+        where: the source, for messages.
+
+    Raises:
+        UsageError: when that is far more than there are samples: a network's last layer would have to be as large.
+
+    Example:
+        >>> count_classes([torch.tensor([0, 2]), torch.tensor([1])], "data")
+        3
+    """
+    largest, samples = max((int(each.max()) for each in labels if len(each)), default=0), sum(map(len, labels))
+    if largest >= samples + _FREE_CLASSES:
+        raise UsageError(
+            f"{where}: label {largest:,} means {largest + 1:,} classes, and there are {samples:,} samples; number the classes "
+            "from 0 without gaps"
+        )
+    return largest + 1
 
 
 def _as_multilabels(array: NDArray[Any], where: str) -> Tensor:

@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
-import json
 import statistics
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Annotated
+
+from pydantic import ConfigDict, Field
+from typing_extensions import NotRequired, TypedDict
 
 from preceptor.artifacts.run_folder import RunFolder
+from preceptor.documents import parse_document
 from preceptor.experiments.cells import Cell
 from preceptor.experiments.store import Store
 
 __all__ = ["Pace", "clock", "last_row", "time_left"]
+
+
+class EpochProgress(TypedDict):
+    """What the last row of metrics.jsonl says of a running cell."""
+
+    __pydantic_config__ = ConfigDict(extra="allow")  # type: ignore[misc]
+
+    epoch: Annotated[int, Field(ge=1)]
+    seconds: float
+    validation: NotRequired[dict[str, int | float | None]]
 
 
 class Pace:
@@ -44,14 +57,13 @@ class Pace:
         return self._guesses.get(cell.kind)
 
 
-def last_row(cell: Cell) -> Mapping[str, Any] | None:
+def last_row(cell: Cell) -> EpochProgress | None:
     """Return the last row of a run's metrics.jsonl: the epoch that it has behind it."""
     try:
         rows = RunFolder(cell.run).metrics.read_text(encoding="utf-8").splitlines()
-        row: Mapping[str, Any] = json.loads(rows[-1])
+        return parse_document(rows[-1], EpochProgress, "metrics.jsonl", infinite=True)
     except (OSError, ValueError, IndexError):
         return None
-    return row
 
 
 def time_left(cells: Sequence[Cell], running: Mapping[str, float], pace: Pace, places: int) -> float | None:
@@ -105,4 +117,4 @@ def _of_running(cell: Cell) -> float | None:
     row = last_row(cell)
     if row is None or cell.epochs is None or cell.verb == "label":
         return None
-    return float(row["seconds"]) / int(row["epoch"]) * max(cell.epochs - int(row["epoch"]), 0)
+    return row["seconds"] / row["epoch"] * max(cell.epochs - row["epoch"], 0)

@@ -7,10 +7,12 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import yaml
+from pydantic import AfterValidator, BaseModel
 
+from preceptor.documents import read_document
 from preceptor.errors import RunError, UsageError
 from preceptor.experiments.cells import Cell
 from preceptor.experiments.grid_file import GridFile, Where, parse_grid, read_grid
@@ -23,6 +25,21 @@ from preceptor.files import write_text
 __all__ = ["FORMAT", "Grid", "open_grid"]
 
 FORMAT = 1
+
+
+def _with_id(cell: dict[str, Any]) -> dict[str, Any]:
+    if not isinstance(cell.get("id"), str):
+        raise ValueError("has no id")
+    return cell
+
+
+class _Before(BaseModel):
+    """What is read of a grid.json that is written anew; `reports` reads all of it."""
+
+    format: int
+    file: str
+    changes: dict[str, Any]
+    cells: list[Annotated[dict[str, Any], AfterValidator(_with_id)]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,12 +151,12 @@ class Grid:
         if not path.exists():
             return ()
         try:
-            before = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise RunError(f"{path}: cannot be read ({error}); delete it, and it is written anew") from error
+            before = read_document(path, _Before)
+        except UsageError as error:
+            raise RunError(f"{error}; delete it, and it is written anew") from error
         own = self._as_dict()
-        is_same = isinstance(before, dict) and all(before.get(key) == own[key] for key in ("format", "file", "changes"))
-        return before["cells"] if is_same else ()
+        is_same = (before.format, before.file, before.changes) == (own["format"], own["file"], own["changes"])
+        return before.cells if is_same else ()
 
 
 def open_grid(source: str | Path | Mapping[str, Any], changes: Mapping[str, Any] | None = None) -> Grid:

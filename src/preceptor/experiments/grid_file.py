@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from preceptor.documents import MOST_YAML
 from preceptor.errors import UsageError
 from preceptor.experiments.choices import (
     AS,
@@ -31,6 +32,7 @@ from preceptor.experiments.file_values import (
 )
 from preceptor.experiments.marked_yaml import MarkedYaml, read_marked
 from preceptor.messages import did_you_mean
+from preceptor.reading import read_text
 
 __all__ = ["GridFile", "Published", "Where", "parse_grid", "read_grid"]
 
@@ -104,11 +106,7 @@ def read_grid(path: Path, changes: Mapping[str, Any] | None = None) -> GridFile:
     Raises:
         UsageError: when it cannot be read, or something in it is wrong: one line with the place.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path}: cannot be read ({error})") from error
-    return parse_grid(text, path.name, changes, name=path.stem)
+    return parse_grid(read_text(path, most=MOST_YAML), path.name, changes, name=path.stem)
 
 
 def parse_grid(text: str, source: str, changes: Mapping[str, Any] | None = None, *, name: str = "grid") -> GridFile:

@@ -8,6 +8,7 @@ from typing import Any
 
 import yaml
 
+from preceptor.documents import check_aliases
 from preceptor.errors import UsageError
 
 __all__ = ["MarkedYaml", "read_marked"]
@@ -50,9 +51,10 @@ def read_marked(text: str, source: str) -> MarkedYaml:
     Raises:
         UsageError: when it is not YAML, not a mapping, or has a key twice: one line with the place.
     """
-    loader = yaml.SafeLoader(text)
     try:
+        loader = yaml.SafeLoader(text)
         node = loader.get_single_node()
+        check_aliases(node, text)
         lines: dict[str, int] = {}
         values = _plain(loader, node, "", lines, source) if node is not None else None
     except yaml.MarkedYAMLError as error:
@@ -61,9 +63,9 @@ def read_marked(text: str, source: str) -> MarkedYaml:
     except yaml.YAMLError as error:
         raise UsageError(f"{source}: is not YAML ({' '.join(str(error).split())})") from error
     except RecursionError as error:
-        raise UsageError(f"{source}: an alias contains itself") from error
-    finally:
-        loader.dispose()
+        raise UsageError(f"{source}: its lists or mappings are nested too deeply") from error
+    except (ValueError, OverflowError) as error:  # a value such as a date of month 13
+        raise error if isinstance(error, UsageError) else UsageError(f"{source}: is not YAML ({error})") from error
     if not isinstance(values, dict):
         raise UsageError(f"{source}: holds no keys")
     return MarkedYaml(source, text, values, lines)

@@ -91,7 +91,7 @@ class Lines(Quiet):
 
     def _write(self, line: str) -> None:
         text = f"{datetime.now():%H:%M:%S}  {line}"
-        self._console.print(text, markup=False, highlight=False, soft_wrap=True)
+        self._console.print(text, highlight=False, soft_wrap=True)
 
 
 class LiveTable(Quiet):
@@ -131,7 +131,7 @@ class LiveTable(Quiet):
             self._pace.add(cell.kind, time.monotonic() - self._began[cell.id])
         elif stand != "done":
             word = "killed, again" if stand == "waiting" else stand
-            self._live.console.print(f"{word}: {cell.id}  {cell.name}: {detail}", markup=False, highlight=False)
+            self._live.console.print(f"{word}: {cell.id}  {cell.name}: {detail}", highlight=False)
 
     def refresh(self, progress: Progress) -> None:
         """Draw the table, once a second."""

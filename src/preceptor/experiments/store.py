@@ -6,11 +6,12 @@ import json
 import os
 import socket
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal, TextIO
+from typing import Literal, TextIO
 
 from preceptor.artifacts.run_folder import RunFolder
+from preceptor.documents import read_document
 from preceptor.errors import UsageError
 from preceptor.experiments.cells import Cell
 from preceptor.files import lock_file, write_text
@@ -139,9 +140,8 @@ class Store:
 
 def _read(path: Path) -> CellState:
     try:
-        values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        return CellState(**{each.name: values[each.name] for each in fields(CellState) if each.name in values})
-    except (OSError, ValueError, TypeError, AttributeError):
+        return read_document(path, CellState)
+    except UsageError:
         return CellState()
 
 

@@ -6,14 +6,17 @@ import json
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict, fields
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from rich.console import Console
+from pydantic import Field
 
+from preceptor.console import open_console
+from preceptor.documents import read_document
 from preceptor.errors import UsageError
 from preceptor.experiments.cells import Cell, Taught
+from preceptor.experiments.choices import Scalar, Verb
 from preceptor.experiments.executor import threads_of
 from preceptor.experiments.local import Local
 from preceptor.experiments.progress import Lines
@@ -31,6 +34,34 @@ def write_tasks(path: Path, cells: Sequence[Cell], ranks: int) -> None:
     write_text(path, json.dumps({"ranks": ranks, "cells": values}, indent=1, default=str) + "\n")
 
 
+@dataclass(frozen=True, slots=True)
+class _Cell:
+    """A cell as it stands in a file: all but its recipe."""
+
+    id: str
+    verb: Verb
+    choices: dict[str, Scalar]
+    values: dict[str, Any]
+    seed: int
+    words: tuple[str, ...]
+    folder: str
+    teacher: Taught | None
+    labels: str | None
+    kept: tuple[int, ...]
+    epochs: int | None
+    kind: str
+
+    def cell(self) -> Cell:
+        """Return the cell."""
+        return Cell(**{**{each.name: getattr(self, each.name) for each in fields(self)}, "folder": Path(self.folder)})
+
+
+@dataclass(frozen=True, slots=True)
+class _Tasks:
+    ranks: Annotated[int, Field(ge=1)]
+    cells: list[_Cell]
+
+
 def main(arguments: Sequence[str]) -> int:
     """Run a cell on this machine and return 0 if it is done, or if another process runs it.
 
@@ -39,30 +70,18 @@ def main(arguments: Sequence[str]) -> int:
     Args:
         arguments: file of the cells, and the number of this one.
     """
-    tasks = json.loads(Path(arguments[0]).read_text(encoding="utf-8"))
-    cell, ranks = _cell(tasks["cells"][int(arguments[1])]), tasks["ranks"]
+    tasks, number = read_document(Path(arguments[0]), _Tasks), int(arguments[1])
+    if not 0 <= number < len(tasks.cells):
+        raise UsageError(f"{arguments[0]}: has no cell {number}, but {len(tasks.cells)} cells")
+    cell, ranks = tasks.cells[number].cell(), tasks.ranks
     store = Store(cell.folder)
     if store.is_running(cell):
         raise UsageError(f"{cell.id}: another process runs it")
     allotted = os.environ.get("SLURM_CPUS_PER_TASK")
     threads = threads_of(1, ranks) if allotted is None else max(int(allotted) // ranks, 1)
-    with Stopping() as stopping, Lines([cell], Console(stderr=True)) as lines:
+    with Stopping() as stopping, Lines([cell], open_console(stderr=True)) as lines:
         stands = run_cells([cell], store, Local([()], ranks, threads), lines, retry=True, stops=lambda: stopping.count)
     return 0 if stands[cell.id] == "done" else 1
-
-
-def _cell(values: dict[str, Any]) -> Cell:
-    known = {each.name: values[each.name] for each in fields(Cell) if each.name in values}
-    taught = values["teacher"]
-    return Cell(
-        **{
-            **known,
-            "words": tuple(values["words"]),
-            "kept": tuple(values["kept"]),
-            "folder": Path(values["folder"]),
-            "teacher": None if taught is None else Taught(**taught),
-        }
-    )
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from preceptor.artifacts.identify import PYTHON
 from preceptor.artifacts.record import RunRecord
 from preceptor.artifacts.run_folder import RunFolder
 from preceptor.errors import UsageError
+from preceptor.escaping import markdown, markdown_cell, markdown_code, terminal
 from preceptor.exports.hub import HubFile
 from preceptor.exports.onnx import INPUT
 from preceptor.messages import first_few
@@ -55,7 +56,12 @@ def model_card(
     environment = Environment(
         loader=PackageLoader("preceptor.exports"), trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
     )
-    environment.filters |= {"cell": _cell, "row": lambda cells: f"| {' | '.join(map(_cell, cells))} |"}
+    environment.filters |= {
+        "cell": markdown_cell,
+        "code": markdown_code,
+        "text": markdown,
+        "row": lambda cells: f"| {' | '.join(map(markdown_cell, cells))} |",
+    }
     scores = _weight_scores(config, record, epoch)
     front = _front(config, record, metadata, license, scores)
     role = "method" if record.kind == "distill" else "objective"
@@ -119,7 +125,7 @@ def _weight_scores(config: Mapping[str, Any], record: RunRecord, epoch: int | No
     result, epochs = _weights(config, record), len(record.history)
     test = record.test_name
     if epoch is None or result == _those_of(epoch, epochs):
-        where = "" if test == "test" else f" on the data's split `{test}`, which serves as test"
+        where = "" if test == "test" else f" on the data's split {markdown_code(test)}, which serves as test"
         return _Scores(test, record.test, f"Read once, in float32, after training{where}. The weights are {result}.")
     scores: Mapping[str, float] = next((row["validation"] for row in record.history if row["epoch"] == epoch), {})
     kept = f"The weights are {_those_of(epoch, epochs)}, kept during training."
@@ -162,8 +168,8 @@ def _front(
 
 def _origin(config: Mapping[str, Any], record: RunRecord) -> str:
     if record.kind != "distill":
-        return f"A teacher, trained by `{_method_name(config)}`."
-    return f"A student of {_teacher(config)}, distilled by `{_method_name(config)}`."
+        return f"A teacher, trained by {markdown_code(_method_name(config))}."
+    return f"A student of {_teacher(config)}, distilled by {markdown_code(_method_name(config))}."
 
 
 def _teacher(config: Mapping[str, Any]) -> str:
@@ -173,28 +179,28 @@ def _teacher(config: Mapping[str, Any]) -> str:
     if section["truth"]:
         return "the true label distribution"
     if config.get("labels") is not None and paths == [None]:
-        return f"the labels stored in `{Path(config['labels']).name}`"
+        return f"the labels stored in {markdown_code(Path(config['labels']).name)}"
     return " and ".join(_one_teacher(path, section["model"]) for path in paths)
 
 
 def _one_teacher(path: str | None, section: str | Mapping[str, Any] | None) -> str:
     model = section["name"] if isinstance(section, Mapping) else section
     if path is None or path.startswith(PYTHON):
-        return "a network passed from Python" if model is None else f"`{model}`"
-    name = Path(path).name
+        return "a network passed from Python" if model is None else markdown_code(str(model))
+    name = markdown_code(Path(path).name)
     try:
         folder = RunFolder(path)
         network, accuracy = folder.read_config()["model"]["name"], folder.read_record().test["accuracy"]
     except UsageError:
-        return f"`{model}` (`{name}`)" if model is not None else f"`{name}`"
-    return f"`{network}` (`{name}`, test accuracy {100 * accuracy:.2f} %)"
+        return f"{markdown_code(str(model))} ({name})" if model is not None else name
+    return f"{markdown_code(network)} ({name}, test accuracy {100 * accuracy:.2f} %)"
 
 
 def _file_row(metadata: ModelMetadata, file: HubFile, outputs: int, *, is_measured: bool) -> list[str]:
     """Return the cells of a file: its name, what it takes, what it returns and, where any was measured, its accuracy."""
     own = replace(metadata, normalise=file.normalise, output=file.output)
     width = outputs if file.name.endswith(".safetensors") else len(metadata.class_names)
-    cells = [f"`{file.name}`", _takes(own), _returns(own, width)]
+    cells = [markdown_code(file.name), _takes(own), _returns(own, width)]
     accuracy = "" if file.accuracy is None else f"{100 * file.accuracy:.2f} % of {file.samples:,} test samples"
     return [*cells, accuracy] if is_measured else cells
 
@@ -205,7 +211,7 @@ def _takes(metadata: ModelMetadata) -> str:
         rows = ", ".join(("token numbers", "their mask", "their sentence")[: metadata.input_shape[0]])
         return f"texts as float32 {shape}: {rows}, of a tokenizer of {metadata.vocabulary.size:,} tokens"
     if metadata.table is not None:
-        columns = ", ".join(f"`{each['name']}`" for each in metadata.table["encoders"])
+        columns = ", ".join(markdown_code(each["name"]) for each in metadata.table["encoders"])
         return f"float32 {shape}: what `preceptor predict` makes of columns {columns} (`table` in config.json says how)"
     is_pixels = metadata.input_dtype == "uint8"
     if metadata.normalise == "inside":
@@ -236,7 +242,7 @@ def _reading(preprocessing: Preprocessing) -> str:
 
 def _returns(metadata: ModelMetadata, outputs: int) -> str:
     if outputs < len(metadata.class_names):
-        return f"[batch, {outputs}], the log-odds of {metadata.class_names[-1]}"
+        return f"[batch, {outputs}], the log-odds of {markdown(metadata.class_names[-1])}"
     each = ", each class's own" if metadata.output == "probabilities" and metadata.task == "multilabel" else ""
     return f"{metadata.output} [batch, {outputs}]{each}"
 
@@ -249,10 +255,13 @@ def _how_to_load(metadata: ModelMetadata) -> tuple[str, str]:
     """Return the argument that `load` needs for a network that its file cannot make, and a comment on what it needs."""
     name = str(metadata.model["name"])
     if name.startswith(PYTHON):
-        return ", model=your_network", f"  # a torch.nn.Module, made as for training: {name.removeprefix(PYTHON)}"
+        return (
+            ", model=your_network",
+            f"  # a torch.nn.Module, made as for training: {terminal(name.removeprefix(PYTHON))}",
+        )
     kind, colon, _ = name.partition(":")
     needed = f"preceptor[{_EXTRAS[kind]}]" if kind in _EXTRAS else f"the module {kind}" if colon else None
-    return "", "" if needed is None else f"  # needs {needed}"
+    return "", "" if needed is None else f"  # needs {terminal(needed)}"
 
 
 def _model_name(config: Mapping[str, Any]) -> str:
@@ -274,7 +283,3 @@ def _data_name(config: Mapping[str, Any]) -> str:
         return "data passed from Python"
     kind, _, path = str(config["data"]["name"]).partition(":")
     return Path(path).name or kind
-
-
-def _cell(value: str) -> str:
-    return value.replace("|", "\\|").replace("\n", " ")

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+
+from pydantic import BaseModel, ConfigDict
 
 from preceptor.artifacts.identify import PYTHON, WEIGHTS
 from preceptor.artifacts.run_folder import RunFolder
+from preceptor.documents import read_document
 from preceptor.errors import RunError, UsageError
 from preceptor.files import write_text
 from preceptor.models import ModelMetadata, Normalise, Output
@@ -32,6 +34,8 @@ class HubFile:
         accuracy: on the test split, where it was measured on this very file.
         samples: number of test samples it was measured on.
     """
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
 
     name: str
     output: Output = "logits"
@@ -59,7 +63,7 @@ class HubFolder:
         content = sorted(entry.name for entry in path.iterdir() if entry.name[0] != ".") if path.exists() else []
         self._config = _read(path / CONFIG)
         self._is_taken = bool(content)
-        if content and self._config.get("library_name") != _LIBRARY:
+        if content and self._config.library_name != _LIBRARY:
             raise UsageError(
                 f"hub-folder: {path} is not empty and was not written by export ({content[0]}, ...); choose another folder"
             )
@@ -76,14 +80,13 @@ class HubFolder:
         """
         if self._is_taken and not overwrite and not self._holds(fingerprint):
             raise UsageError(
-                f"hub-folder: {self.path} holds another network ({self._config.get('fingerprint')}, this one is "
+                f"hub-folder: {self.path} holds another network ({self._config.fingerprint}, this one is "
                 f"{fingerprint}); choose another folder, or overwrite it (--overwrite)"
             )
 
     def license_of(self, fingerprint: str) -> str | None:
         """Return the license of a network that the folder records; None where it holds another network."""
-        license = self._config.get("license") if self._holds(fingerprint) else None
-        return None if license is None else str(license)
+        return self._config.license if self._holds(fingerprint) else None
 
     def open_for(self, fingerprint: str, fresh: Sequence[Path]) -> tuple[HubFile, ...]:
         """Make the folder, delete another network's files in it, and return the files of this one.
@@ -122,20 +125,23 @@ class HubFolder:
         write_text(self.path / CONFIG, json.dumps(values, indent=1) + "\n")
 
     def _holds(self, fingerprint: str) -> bool:
-        return self._config.get("fingerprint") == fingerprint
+        return self._config.fingerprint == fingerprint
 
     def _files(self) -> tuple[HubFile, ...]:
-        try:
-            listed = [HubFile(**values) for values in self._config.get("files", ())]
-        except TypeError as error:
-            raise UsageError(f"{self.path / CONFIG}: its list of files cannot be read ({error})") from error
-        return tuple(file for file in listed if Path(file.name).name == file.name)  # nothing outside the folder
+        return tuple(
+            file for file in self._config.files if Path(file.name).name == file.name
+        )  # nothing outside the folder
 
 
-def _read(path: Path) -> Mapping[str, Any]:
-    """Return the mapping in a JSON file; an empty one where there is none."""
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return values if isinstance(values, dict) else {}
+class _Config(BaseModel):
+    """What is read of config.json; a folder of another library has one, too."""
+
+    library_name: str | None = None
+    fingerprint: str | None = None
+    license: str | None = None
+    files: list[HubFile] = []
+
+
+def _read(path: Path) -> _Config:
+    """Return what a folder's config.json says; where there is none, nothing."""
+    return read_document(path, _Config) if path.exists() else _Config()

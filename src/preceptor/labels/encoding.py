@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import torch
 from jaxtyping import Float
 from numpy.typing import NDArray
+from pydantic import ConfigDict, Field
 from torch import Tensor
 
 from preceptor.errors import UsageError
@@ -37,7 +38,9 @@ class Encoding:
         UsageError: when `top` is not in 1..num_classes - 1.
     """
 
-    num_classes: int
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
+    num_classes: Annotated[int, Field(ge=1, le=2**24)]
     dtype: Literal["float16", "int8"] = "float16"
     top: int | None = None
 

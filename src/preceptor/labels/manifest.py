@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Annotated, Literal
 
+from pydantic import ConfigDict, Field
+
+from preceptor.documents import read_document
 from preceptor.errors import UsageError
 from preceptor.files import write_text
 from preceptor.labels.encoding import Encoding
 
 __all__ = ["LabelSource", "Manifest"]
 
-_VERSION = 2
+_Count = Annotated[int, Field(ge=1, lt=2**40)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,9 +35,11 @@ class LabelSource:
         precision: of the teacher's forward pass.
     """
 
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
     teachers: tuple[str, ...]
     data: str
-    samples: int
+    samples: _Count
     view: str
     view_seed: int
     encoding: Encoding
@@ -54,13 +61,29 @@ class Manifest:
         views: how many views of each sample are stored, or will be.
         rows_per_shard: rows per file; the last file of a view may have fewer.
         shards: sha256 of each finished file, by name.
+        version: of this format.
     """
 
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
     source: LabelSource
-    names: Mapping[str, str]
-    views: int
-    rows_per_shard: int
-    shards: Mapping[str, str] = field(default_factory=dict)
+    names: dict[str, str]
+    views: _Count
+    rows_per_shard: _Count
+    shards: dict[str, str] = field(default_factory=dict)
+    version: Literal[2] = 2
+
+    def missing(self) -> tuple[int, str]:
+        """Return how many files are not there yet, and the name of the first; quick, however many views are stated."""
+        per_view = -(-self.source.samples // self.rows_per_shard)
+        places = [place for place in map(_place, self.shards) if place is not None]
+        known = sum(1 <= view <= self.views and 0 <= number < per_view for view, number in places)
+        count = self.views * per_view - known
+        return count, next(name for name, _, _ in self.expected() if name not in self.shards) if count else ""
+
+    def last_view(self) -> int:
+        """Return the last view of which there is a file; 0: there is none."""
+        return max((place[0] for place in map(_place, self.shards) if place is not None), default=0)
 
     def expected(self) -> Iterator[tuple[str, int, range]]:
         """Yield the name, view (from 1) and rows of every file of the store."""
@@ -71,7 +94,7 @@ class Manifest:
 
     def write(self, folder: Path) -> None:
         """Write manifest.json into a folder, atomically."""
-        write_text(folder / "manifest.json", json.dumps({"version": _VERSION, **asdict(self)}, indent=1) + "\n")
+        write_text(folder / "manifest.json", json.dumps(asdict(self), indent=1) + "\n")
 
     @classmethod
     def read(cls, folder: Path) -> Manifest:
@@ -83,21 +106,19 @@ class Manifest:
         path = folder / "manifest.json"
         if not path.exists():
             raise UsageError(f"labels: {folder} holds no labels (no manifest.json)")
-        try:
-            values = json.loads(path.read_text(encoding="utf-8"))
-            version = values.pop("version")
-            if version != _VERSION:
-                raise UsageError(f"labels: {path} has version {version}, this program reads {_VERSION}")
-            source = values.pop("source")
-            source |= {"teachers": tuple(source["teachers"]), "encoding": Encoding(**source["encoding"])}
-            return cls(source=LabelSource(**source), **values)
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise UsageError(f"labels: {path} cannot be read ({' '.join(str(error).split())})") from error
+        return read_document(path, cls, where="labels: ")
 
 
 def shard_name(view: int, number: int) -> str:
     """Return the name of a file; views count from 1, the shards of a view from 0."""
     return f"view{view:04d}-{number:05d}.npy"
+
+
+def _place(name: str) -> tuple[int, int] | None:
+    """Return the view and the number in a file's name; None for any other name."""
+    found = re.fullmatch(r"view(\d{4,12})-(\d{5,12})\.npy", name, re.ASCII)
+    place = None if found is None else (int(found[1]), int(found[2]))
+    return place if place is not None and shard_name(*place) == name else None
 
 
 def _flat(values: Mapping[str, object]) -> Iterator[tuple[str, object]]:

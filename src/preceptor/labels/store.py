@@ -15,7 +15,8 @@ from torch import Tensor
 from preceptor.errors import UsageError
 from preceptor.labels.encoding import columns
 from preceptor.labels.manifest import Manifest, shard_name
-from preceptor.messages import first_few
+from preceptor.messages import first_line
+from preceptor.reading import is_regular
 
 __all__ = ["LabelStore", "sha256"]
 
@@ -35,14 +36,14 @@ class LabelStore:
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
         self.manifest = Manifest.read(self.folder)
-        missing = [name for name, _, _ in self.manifest.expected() if name not in self.manifest.shards]
+        missing, first = self.manifest.missing()
         if missing:
-            raise UsageError(
-                f"labels: {self.folder}: {len(missing)} files are missing ({first_few(missing, 1)}); {_REDO}"
-            )
-        self._view = 0
+            dots = ", ..." * (missing > 1)
+            raise UsageError(f"labels: {self.folder}: {missing:,} files are missing ({first}{dots}); {_REDO}")
+        self._view = 1
         self._files: dict[int, NDArray[Any]] = {}  # of that view only: the system limits open files
         self._resident: dict[str, Tensor] | None = None  # the records of that view, on a device
+        self._file(0)  # whose header says whether classes, type and length are those of the manifest
 
     @property
     def views(self) -> int:
@@ -91,11 +92,25 @@ class LabelStore:
         if number not in self._files:
             name = shard_name(self._view, number)
             path = self.folder / name
-            if not path.exists() or sha256(path) != self.manifest.shards[name]:
-                state = "is damaged (its sha256 differs)" if path.exists() else "is missing"
+            if not is_regular(path) or sha256(path) != self.manifest.shards[name]:
+                state = "is damaged (its sha256 differs)" if is_regular(path) else "is missing"
                 raise UsageError(f"labels: {path} {state}; {_REDO}")
-            self._files[number] = np.load(path, mmap_mode="r", allow_pickle=False)
+            self._files[number] = self._mapped(path, number)
         return self._files[number]
+
+    def _mapped(self, path: Path, number: int) -> NDArray[Any]:
+        """Return a file's records, which must be as many and of the kind that the manifest says."""
+        source, first = self.manifest.source, number * self.manifest.rows_per_shard
+        rows = min(self.manifest.rows_per_shard, source.samples - first)
+        try:
+            records: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
+        except (OSError, ValueError, EOFError) as error:
+            raise UsageError(f"labels: {path} cannot be read ({first_line(error)}); {_REDO}") from error
+        if (records.shape, records.dtype) != ((rows,), source.encoding.record):
+            raise UsageError(
+                f"labels: {path} holds {records.dtype} {records.shape}, and manifest.json says {source.encoding.record} {(rows,)}"
+            )
+        return records
 
 
 _REDO = "the same `preceptor label` command again makes just what is missing"

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
+from pydantic import ConfigDict, Field
+
+from preceptor.documents import parse_document
 from preceptor.errors import UsageError
 from preceptor.models.weights import read_metadata
-from preceptor.types import Preprocessing, Task, Vocabulary
+from preceptor.types import InputShape, ModelKeys, Preprocessing, Task, Vocabulary
 
 __all__ = ["METADATA_KEY", "ModelMetadata", "Normalise", "Output", "read_model_metadata"]
 
@@ -38,16 +40,18 @@ class ModelMetadata:
         source_fingerprint: of all samples of a source without a test split of its own.
     """
 
-    model: Mapping[str, Any]
-    class_names: tuple[str, ...]
-    input_shape: tuple[int, ...]
-    input_dtype: str
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
+    model: ModelKeys
+    class_names: Annotated[tuple[str, ...], Field(min_length=2)]
+    input_shape: InputShape
+    input_dtype: Literal["uint8", "float32"]
     preprocessing: Preprocessing
     output: Output = "logits"
     task: Task = "multiclass"
     normalise: Normalise = "outside"
     vocabulary: Vocabulary | None = None
-    table: Mapping[str, Any] | None = None
+    table: dict[str, Any] | None = None
     source_fingerprint: str | None = None
 
     @property
@@ -78,14 +82,7 @@ class ModelMetadata:
             raise UsageError(
                 f"{path}: does not describe its network, classes and normalisation; `preceptor export` writes files that do"
             )
-        try:
-            values = json.loads(text)
-            tuples = {key: tuple(values[key]) for key in ("class_names", "input_shape")}
-            preprocessing = Preprocessing.read(values["preprocessing"])
-            vocabulary = Vocabulary.read(values.get("vocabulary"))
-            return cls(**{**values, **tuples, "preprocessing": preprocessing, "vocabulary": vocabulary})
-        except (ValueError, TypeError, KeyError) as error:
-            raise UsageError(f"{path}: its description of the network cannot be read ({error})") from error
+        return parse_document(text, cls, f"{path}: its description of the network")
 
 
 def read_model_metadata(path: Path) -> ModelMetadata:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -12,7 +12,7 @@ from torch import Tensor
 from preceptor.errors import UsageError
 from preceptor.messages import first_few
 
-__all__ = ["NO_STATE_DICT", "choose_weights", "without_wrappers"]
+__all__ = ["NO_STATE_DICT", "check_values", "choose_weights", "without_wrappers"]
 
 # children that torch.compile, FSDP and activation checkpointing put around a module, anywhere in a name
 _WRAPPERS = {"_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"}
@@ -55,6 +55,28 @@ def without_wrappers(name: str) -> str:
         'layer1.weight'
     """
     return ".".join(word for word in name.split(".") if word not in _WRAPPERS)
+
+
+def check_values(tensors: _Tensors, expected: _Tensors, parameters: Collection[str]) -> None:
+    """Check that weights are numbers that a network can have.
+
+    Args:
+        tensors: by the network's names.
+        expected: the network's own.
+        parameters: names of those that are trained; buffers, such as masks, may be infinite.
+
+    Raises:
+        UsageError: for a sparse tensor, and for one that is not finite.
+    """
+    for name, tensor in tensors.items():
+        if tensor.layout != expected[name].layout:
+            raise UsageError(f"{name} is a sparse tensor; save it dense: tensor.to_dense()")
+        if tensor.is_floating_point():
+            values = tensor.float() if tensor.element_size() == 1 else tensor
+            if torch.isnan(values).any() or (name in parameters and torch.isinf(values).any()):
+                raise UsageError(
+                    f"{name} holds numbers that are not finite; the file is damaged, or its training diverged"
+                )
 
 
 def choose_weights(
@@ -155,9 +177,14 @@ def _called(chosen: str, fitting: Sequence[_Weights], key: str) -> list[_Weights
     return called
 
 
+def _is_same(one: Tensor, other: Tensor) -> bool:
+    """Return whether two tensors are equal; one with numbers that are none equals itself."""
+    return one is other or torch.equal(one, other)
+
+
 def _others(taken: _Weights, all_found: Sequence[_Weights]) -> list[_Weights]:
     """Return those whose numbers are others."""
-    return [found for found in all_found if not all(map(torch.equal, taken.tensors.values(), found.tensors.values()))]
+    return [found for found in all_found if not all(map(_is_same, taken.tensors.values(), found.tensors.values()))]
 
 
 def _notes(taken: _Weights, others: Sequence[_Weights], key: str, *, is_chosen: bool) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 import struct
 import sys
+import zipfile
 from collections import OrderedDict
 from collections.abc import Collection, Mapping
 from pathlib import Path
@@ -20,7 +21,8 @@ from torch import nn
 from preceptor.errors import UsageError
 from preceptor.files import write_atomically
 from preceptor.models.adapters.adapted import Adapted
-from preceptor.models.state_dicts import NO_STATE_DICT, choose_weights, without_wrappers
+from preceptor.models.state_dicts import NO_STATE_DICT, check_values, choose_weights, without_wrappers
+from preceptor.reading import check_regular
 
 __all__ = ["load_weights", "read_metadata", "save_weights"]
 
@@ -47,8 +49,8 @@ _SETTINGS = {
 
 # what torch's readers raise on damaged files
 _DAMAGE = (
-    *(RuntimeError, EOFError, ValueError, LookupError, TypeError, AttributeError, AssertionError),
-    *(struct.error, SafetensorError),
+    *(RuntimeError, EOFError, ValueError, LookupError, TypeError, AttributeError, AssertionError, MemoryError),
+    *(struct.error, SafetensorError, zipfile.BadZipFile),
 )
 
 
@@ -74,7 +76,9 @@ def load_weights(
     path, model = Path(path), _bare(model)
     content = _read(path)
     try:
-        tensors, notes = choose_weights(content, model.state_dict(), type(model).__name__, chosen=weights_key, key=key)
+        expected = model.state_dict()
+        tensors, notes = choose_weights(content, expected, type(model).__name__, chosen=weights_key, key=key)
+        check_values(tensors, expected, {name for name, _ in model.named_parameters()})
     except UsageError as error:
         raise UsageError(f"weights {path}: {error}") from error
     model.load_state_dict(tensors)
@@ -114,8 +118,7 @@ def read_metadata(path: str | Path) -> dict[str, str]:
         UsageError: when the file is missing or damaged.
     """
     path = Path(path)
-    if not path.exists():
-        raise UsageError(f"weights {path}: no such file")
+    check_regular(path, "weights ")
     try:
         with safe_open(path, framework="pt") as opened:
             return dict(opened.metadata() or {})
@@ -129,9 +132,9 @@ def _bare(model: nn.Module) -> nn.Module:
 
 
 def _read(path: Path) -> Mapping[object, object]:
-    if not path.exists():
-        raise UsageError(f"weights {path}: no such file")
+    size = check_regular(path, "weights ")
     try:
+        _check_archive(path, size)
         if path.suffix == ".safetensors":
             return {name: tensor for name, tensor in load_safetensors(path.read_bytes()).items()}  # noqa: C416  (keys of any kind)
         with torch.serialization.safe_globals(_NUMPY_SCALARS), torch.serialization.safe_globals(_stand_ins(path)):
@@ -148,6 +151,18 @@ def _read(path: Path) -> Mapping[object, object]:
     if not isinstance(content, dict):
         raise UsageError(f"weights {path}: {NO_STATE_DICT}")
     return content
+
+
+def _check_archive(path: Path, size: int) -> None:
+    """Check that an archive, as torch writes it, holds no more than its own size: torch compresses nothing.
+
+    Raises:
+        ValueError: when it unpacks to more.
+    """
+    if path.suffix != ".safetensors" and zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            if sum(member.file_size for member in archive.infolist()) > size:
+                raise ValueError(f"{size:,} bytes unpack to more")
 
 
 class _Unread:

@@ -49,7 +49,7 @@ def print_assessments(records: Sequence[Record], console: Console) -> None:
         console.print(table)
         console.print(f"\n{_finding(records)}", highlight=False)
     for line in dict.fromkeys(note for record in records for note in record["notes"]):
-        console.print(f"note: {line}", markup=False, highlight=False)
+        console.print(f"note: {line}", highlight=False)
 
 
 def write_assessment_page(records: Sequence[Record], page: Path, *, subtitle: str) -> None:

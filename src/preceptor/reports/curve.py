@@ -9,6 +9,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from preceptor.escaping import link
 from preceptor.reports.page import write_page
 
 __all__ = ["print_curve", "write_curve_page"]
@@ -82,7 +83,7 @@ def write_curve_page(points: Sequence[Record], page: Path, *, subtitle: str) -> 
         "runs": [
             {
                 "name": f"student of epoch {point['epoch']}",
-                "href": f"{Path(point['student']).name}/result.json",
+                "href": link(f"{Path(point['student']).name}/result.json"),
                 "cells": [
                     f"{100 * point['student_test']['accuracy']:.2f}",
                     f"{point['student_test']['nll']:.4f}",

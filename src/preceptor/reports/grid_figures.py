@@ -8,6 +8,7 @@ from typing import Any
 
 from markupsafe import Markup
 
+from preceptor.escaping import link
 from preceptor.reports import figures
 from preceptor.reports.grid_folder import Cell, GridFolder
 from preceptor.reports.groups import Group, named
@@ -50,7 +51,7 @@ def teacher_figures(grid: GridFolder, keys: Sequence[str]) -> tuple[list[Figure]
                 x: (100 if is_percent else 1) * scores[cell.id][metric],
                 "student test accuracy %": 100 * cell.record.test["accuracy"],
                 "of": named(cell.choices, keys) or named(cell.choices),
-                "url": f"{cell.run}/result.json",
+                "url": link(f"{cell.run}/result.json"),
             }
             for cell in students
             if cell.record is not None and metric in scores.get(cell.id, {})

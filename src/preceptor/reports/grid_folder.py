@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from preceptor.artifacts.record import RunRecord
 from preceptor.artifacts.run_folder import RunFolder
+from preceptor.documents import read_document
 from preceptor.errors import UsageError
 
 __all__ = ["Cell", "GridFolder", "Published", "Status", "read_grid_folder"]
 
-_FORMAT = 1
 _IN_A_LINE = ("data", "model", "objective", "method", "inputs", "epochs")  # of a run that no grid names
 
 Status = Literal["done", "failed", "unfinished", "not started"]
@@ -38,7 +37,7 @@ class Published(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     where: dict[str, Any]
-    accuracy: float
+    accuracy: Annotated[float, Field(allow_inf_nan=False)]
     std: float | None = None
     n: int | None = None
     source: str
@@ -52,7 +51,7 @@ class _Taught(BaseModel):
 class _Cell(BaseModel):
     id: str
     verb: Literal["teach", "label", "distill"]
-    choices: dict[str, Any]
+    choices: dict[str, str | int | float | bool]
     seed: int
     needs: list[str] = []
     teacher: _Taught | None = None
@@ -65,12 +64,19 @@ class _Compare(BaseModel):
 
 
 class _File(BaseModel):
-    format: int
+    format: Literal[1]
     name: str
     file: str = ""
     compare: _Compare = _Compare()
     published: list[Published] = []
     cells: list[_Cell]
+
+
+class _State(BaseModel):
+    """What is read of what a grid wrote beside a cell."""
+
+    state: str = ""
+    error: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,19 +158,7 @@ def read_grid_folder(path: Path) -> GridFolder:
 
 
 def _read_file(path: Path) -> _File:
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-        if isinstance(values, dict) and values.get("format", _FORMAT) != _FORMAT:
-            raise UsageError(f"{path}: is of format {values['format']}, this version reads format {_FORMAT}")
-        return _File.model_validate(values)
-    except ValidationError as error:
-        problem = error.errors()[0]
-        key = ".".join(map(str, problem["loc"]))
-        raise UsageError(f"{path}: is no grid ({key}: {problem['msg'].lower()})") from error
-    except UsageError:
-        raise
-    except (OSError, ValueError) as error:
-        raise UsageError(f"{path}: cannot be read ({error})") from error
+    return read_document(path, _File)
 
 
 def _read_cell(folder: Path, cell: _Cell) -> Cell:
@@ -237,11 +231,11 @@ def _result(run: Path, verb: str) -> tuple[Status, str | None, RunRecord | None]
         except UsageError as error:
             return "failed", str(error), None
     try:
-        state = json.loads(run.with_name(f"{run.name}.state.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        state = {}
-    if state.get("state") == "failed":
-        return "failed", str(state.get("error") or "said nothing"), None
+        state = read_document(run.with_name(f"{run.name}.state.json"), _State)
+    except UsageError:
+        state = _State()
+    if state.state == "failed":
+        return "failed", state.error or "said nothing", None
     if not RunFolder(run).config.exists():
         return "not started", None, None
     log = RunFolder(run).metrics

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table as RichTable
 from rich.text import Text
 
+from preceptor.escaping import markdown as escape
 from preceptor.files import write_text
 from preceptor.reports.gain_tables import gains_table, overall_table, ranked_table
 from preceptor.reports.grid_csv import as_csv
@@ -80,7 +81,7 @@ def print_report(report: Report, console: Console) -> None:
         console.print(shown)
         console.print()
     for sentence in report.findings:
-        console.print(sentence, markup=False, highlight=False)
+        console.print(sentence, highlight=False)
 
 
 def _verbs(grid: GridFolder) -> list[VerbGroups]:
@@ -145,11 +146,11 @@ def _origin(grid: GridFolder) -> dict[str, str]:
 
 def _as_markdown(heading: Mapping[str, Any], tables: Sequence[Table]) -> str:
     lines = [
-        f"# {heading['title']}",
-        heading["subtitle"],
-        *heading["findings"],
-        *(f"- {note}" for note in heading["notes"]),
+        f"# {escape(heading['title'])}",
+        escape(heading["subtitle"]),
+        *map(escape, heading["findings"]),
+        *(f"- {escape(note)}" for note in heading["notes"]),
     ]
     for table in tables:
-        lines += [f"## {table.title}", markdown(table), table.note]
+        lines += [f"## {escape(table.title)}", markdown(table), escape(table.note)]
     return "\n\n".join(lines) + "\n"

@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Sequence
 
 from preceptor.artifacts.record import RunRecord
+from preceptor.escaping import link
 from preceptor.experiments.statistics import Spread, spread
 from preceptor.reports.grid_folder import Cell, Published
 from preceptor.reports.groups import Group, named, published_of
@@ -76,7 +77,7 @@ def published_table(groups: Sequence[Group], published: Sequence[Published]) -> 
                     Entry(mean_std(accuracy) if group else "no such cell", accuracy.mean if accuracy else None, href),
                     Entry(NOTHING if group is None else done_of(group), len(group.records) if group else None),
                     Entry(NOTHING if difference is None else f"{difference:+.2f}", difference),
-                    Entry(each.source, href=each.source if each.source.startswith("http") else None),
+                    Entry(each.source, href=each.source if each.source.startswith(("http://", "https://")) else None),
                 ]
             )
     columns = ("setting", "published %", "ours %", "our n", "difference", "source")
@@ -112,7 +113,7 @@ def cells_table(title: str, groups: Sequence[Group], names: Sequence[str]) -> Ta
     for group in groups:
         for number, cell in enumerate(group.cells):
             record = cell.record
-            href = f"{cell.run}/result.json" if record else None
+            href = link(f"{cell.run}/result.json") if record else None
             first, *others = choice_entries(group, names, None)
             row = [Entry(first.text, anchor=None if number else f"group-{group.number}"), *others]
             row += [Entry(str(cell.seed), cell.seed), plain(cell.status)]
@@ -184,12 +185,14 @@ def published_entry(each: Published | None) -> Entry:
     std = "" if each.std is None else f" ± {each.std:g}"
     count = "" if each.n is None else f" (n {each.n})"
     return Entry(
-        f"{each.accuracy:g}{std}{count}", each.accuracy, each.source if each.source.startswith("http") else None
+        f"{each.accuracy:g}{std}{count}",
+        each.accuracy,
+        each.source if each.source.startswith(("http://", "https://")) else None,
     )
 
 
 def _run_entry(cell: Cell) -> Entry:
-    place = f"{cell.run}/result.json" if cell.record else cell.run
+    place = link(f"{cell.run}/result.json" if cell.record else cell.run)
     return Entry(cell.id, href=None if cell.status == "not started" else place, code=shlex.join(cell.command))
 
 

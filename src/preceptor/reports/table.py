@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from preceptor.escaping import markdown as escape_markdown
+from preceptor.escaping import markdown_link
 from preceptor.experiments.statistics import Spread
 
 __all__ = [
@@ -135,19 +137,15 @@ def duration(seconds: float) -> str:
 def markdown(table: Table) -> str:
     """Return a table as Markdown; links within the page become text, commands are left out."""
     lines = [
-        f"| {' | '.join(map(_escaped, table.columns))} |",
+        f"| {' | '.join(map(escape_markdown, table.columns))} |",
         f"|{'|'.join('---' if number < table.names else '---:' for number, _ in enumerate(table.columns))}|",
     ]
     for row in table.rows:
         texts = [
-            f"[{_escaped(entry.text)}]({entry.href})"
+            markdown_link(entry.text, entry.href)
             if entry.href and not entry.href.startswith("#")
-            else _escaped(entry.text)
+            else escape_markdown(entry.text)
             for entry in row
         ]
         lines.append(f"| {' | '.join(texts)} |")
     return "\n".join(lines)
-
-
-def _escaped(text: str) -> str:
-    return text.replace("|", "\\|").replace("\n", " ")

@@ -92,7 +92,7 @@ def finish(
         input_shape=data.input_shape,
         input_dtype="uint8" if data.test.inputs(torch.tensor([0])).dtype == torch.uint8 else "float32",
         preprocessing=data.preprocessing,
-        vocabulary=None if data.vocabulary is None else asdict(data.vocabulary),
+        vocabulary=data.vocabulary,
         table=None if data.table is None else data.table.as_dict(),
         data_fingerprint=data.fingerprint,
         source_fingerprint=data.source_fingerprint,

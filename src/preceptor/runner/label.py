@@ -8,7 +8,6 @@ from functools import partial
 from pathlib import Path
 
 import torch
-from rich.console import Console
 from rich.progress import Progress
 from torch import Tensor, nn
 
@@ -16,6 +15,7 @@ from preceptor.artifacts.create import reading_notes
 from preceptor.artifacts.fingerprints import fingerprint
 from preceptor.artifacts.teachers import load_teachers
 from preceptor.config.sections import LabelRecipe
+from preceptor.console import open_console
 from preceptor.data import Data, check_views, view_batches
 from preceptor.distributed import join_processes
 from preceptor.errors import UsageError
@@ -87,7 +87,10 @@ def label(
     networks = load_teachers(recipe.teacher, data, teacher=teacher, tell=chosen.append)
     fingerprints = tuple(fingerprint(network) for network in networks)
     show = show and join_processes().is_first
-    with Progress(console=Console(stderr=True, quiet=not show), disable=not show) as progress, left_as_passed(teacher):
+    with (
+        Progress(console=open_console(stderr=True, quiet=not show), disable=not show) as progress,
+        left_as_passed(teacher),
+    ):
         engine = choose_engine(recipe.device, recipe.precision, recipe.engine, partial(_note, progress))
         source, engine = _source(networks, recipe, data, engine)
         label_source = LabelSource(
@@ -147,4 +150,4 @@ def _source(networks: list[nn.Module], recipe: LabelRecipe, data: Data, engine: 
 
 
 def _note(progress: Progress, line: str) -> None:
-    progress.console.print(f"note: {line}", markup=False, highlight=False, soft_wrap=True)
+    progress.console.print(f"note: {line}", highlight=False, soft_wrap=True)

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from typing_extensions import Self
 
+from preceptor.console import open_console
 from preceptor.training import Callback, EpochRow, Plan, TrainState
 
 __all__ = ["Bar", "Display", "Lines", "choose_display", "show_notes"]
@@ -55,9 +56,9 @@ class Bar(Display):
 
     def __init__(self, title: str, console: Console) -> None:
         columns = (
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=16),
-            TextColumn("{task.fields[numbers]}"),
+            TextColumn("{task.fields[numbers]}", markup=False),
             TimeRemainingColumn(compact=True, elapsed_when_finished=True),
         )
         self._progress = Progress(*columns, console=console)
@@ -92,7 +93,7 @@ class Bar(Display):
 
     def note(self, line: str) -> None:
         """Print a note above the bar."""
-        self._progress.console.print(f"note: {line}", markup=False, highlight=False)
+        self._progress.console.print(f"note: {line}", highlight=False)
 
 
 def _percent(share: float | None, digits: int) -> str:
@@ -103,14 +104,14 @@ def choose_display(title: str, *, show: bool) -> Display:
     """Return a bar for a terminal, lines for anything else, nothing unless `show`."""
     if not show:
         return Display()
-    console = Console(stderr=True)
+    console = open_console(stderr=True)
     if console.is_terminal:
         return Bar(title, console)
-    return Lines(title, lambda line: console.print(line, markup=False, highlight=False, soft_wrap=True))
+    return Lines(title, lambda line: console.print(line, highlight=False, soft_wrap=True))
 
 
 def show_notes(lines: Sequence[str]) -> None:
     """Print notes on standard error, as a run does."""
-    console = Console(stderr=True)
+    console = open_console(stderr=True)
     for line in lines:
-        console.print(f"note: {line}", markup=False, highlight=False, soft_wrap=True)
+        console.print(f"note: {line}", highlight=False, soft_wrap=True)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from PIL import ExifTags, Image, UnidentifiedImageError
 
 from preceptor.errors import UsageError
+from preceptor.reading import is_regular
 
 __all__ = [
     "ENDS",
@@ -85,23 +87,40 @@ def decode(file: Any, name: str, *, where: str = "data.path: ", advice: str = ""
         UsageError: when it has more than 8 bits a channel.
     """
     try:
+        _check_file(file)
         with Image.open(file) as opened:
-            return in_colours(opened, name, where=where)
+            return in_colours(opened, name, where=where, advice=advice)
     except UsageError:
         raise
     except UNREADABLE as error:
         raise UnreadableError(f"{where}{name}: no readable image ({' '.join(str(error).split())}){advice}") from error
 
 
-def in_colours(image: Image.Image, name: str, *, where: str = "data.path: ") -> Image.Image:
+def in_colours(image: Image.Image, name: str, *, where: str = "data.path: ", advice: str = LEAVE_OUT) -> Image.Image:
     """Return an image of any mode in mode RGB, upright.
 
     Raises:
+        UnreadableError: when it has more pixels than Pillow decodes without a warning; nothing is decoded then.
         UsageError: when it has more than 8 bits a channel.
     """
+    most = Image.MAX_IMAGE_PIXELS
+    if most is not None and image.width * image.height > most:
+        raise UnreadableError(
+            f"{where}{name}: has {image.width:,} x {image.height:,} pixels, and at most {most:,} are decoded{advice}"
+        )
     if image.mode.startswith(("I", "F")):
         raise UsageError(f"{where}{name}: has more than 8 bits a channel ({image.mode}); convert it to 8")
     return upright(image).convert("RGB")
+
+
+def _check_file(file: Any) -> None:
+    """Check that a path names a file that ends.
+
+    Raises:
+        OSError: when it does not.
+    """
+    if isinstance(file, str | Path) and not is_regular(file) and Path(file).exists():
+        raise OSError("it is no regular file")
 
 
 def upright(image: Image.Image) -> Image.Image:
@@ -121,6 +140,7 @@ def is_turned(file: Any) -> bool:
         file: a path, or an open file.
     """
     try:
+        _check_file(file)
         with Image.open(file) as opened:
             return Image.Image.getexif(opened).get(ExifTags.Base.Orientation) in _TURNS  # PNG's and TIFF's own decode
     except _BAD_EXIF:

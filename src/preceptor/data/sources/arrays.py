@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -15,8 +14,9 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, IterableDataset
 
 from preceptor.data.dataset import Source
+from preceptor.data.sources.npz_files import read_npz
 from preceptor.data.sources.stream import Stream, read_all
-from preceptor.data.split import Arrays, Items, Split, as_labels
+from preceptor.data.split import Arrays, Items, Split, as_labels, count_classes
 from preceptor.data.stratify import split_off_test
 from preceptor.errors import UsageError
 from preceptor.types import Preprocessing
@@ -44,13 +44,7 @@ def npz(*, path: str, normalise: bool | None = None) -> Source:
     file = Path(path).expanduser()
     if file.suffix == ".npy":
         raise UsageError(f"data.path: {file}: one array has no labels; save x and y with numpy.savez")
-    if not file.exists():
-        raise UsageError(f"data.path: {file}: no such file")
-    try:
-        with np.load(file, allow_pickle=False) as content:
-            arrays = {name: content[name] for name in content.files}
-    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
-        raise UsageError(f"data {file}: cannot be read ({' '.join(str(error).split())})") from error
+    arrays = read_npz(file, "data.path")
     where = f"npz:{file}"
     if {"x", "y"} <= set(arrays):
         source = _source(where, *split_off_test(_split(arrays, "", where)), None, normalise, is_cut=True)
@@ -197,7 +191,7 @@ def _num_classes(splits: list[Split], name: str) -> set[int]:
         raise UsageError(f"{name}: the splits have labels of different kinds: {kinds}; they must be alike")
     if widths != {0}:
         return widths
-    return {1 + max(int(split.labels.max()) for split in splits if len(split))}
+    return {count_classes([split.labels for split in splits], name)}
 
 
 def _normalisation(train: Split, normalise: bool | None, name: str) -> tuple[Preprocessing, str, tuple[str, ...]]:

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import csv
-import json
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
+from pydantic import BaseModel
+
+from preceptor.documents import parse_document
 from preceptor.errors import UsageError
 from preceptor.extras import import_extra
 
 __all__ = ["Columns", "is_row_index", "parse_classes", "parse_missing", "read_columns", "row_indices"]
 
 Columns = Mapping[str, Sequence[str | None]]
+_FREE_CELLS, _CELLS_PER_BYTE = 10_000_000, 10  # of a parquet file, in which a column of one value takes no space
 _MISSING = {"", "na", "n/a", "nan", "null", "none", "?", "#n/a", "#na", "<na>", "nat"}
 _NEVER_CLASSES = {"", "nan", "?", "#n/a", "#na", "<na>", "nat"}  # of those, among classes that are words
 _DECIMAL_COMMA = re.compile(r"[+-]?(\d+|\d{1,3}(\.\d{3})+),\d+(e[+-]?\d+)?", re.IGNORECASE)
@@ -64,7 +69,7 @@ def _separated(file: Path, key: str, *, quoted: bool) -> Columns:
                 rows += [row] if row else []
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise UsageError(f"{key}: {file}: cannot be read ({' '.join(str(error).split())})") from error
-    twice = sorted({name for name in names if names.count(name) > 1})
+    twice = sorted(name for name, count in Counter(names).items() if count > 1)
     if twice:
         raise UsageError(f"{key}: {file}: has two columns named {twice[0]!r}")
     return {
@@ -93,8 +98,12 @@ def _parquet(file: Path, key: str) -> Columns:
     pyarrow = import_extra("pyarrow", "tables", needed_by=f"{key}: {file}")
     parquet = import_extra("pyarrow.parquet", "tables", needed_by=f"{key}: {file}")
     try:
+        described = parquet.read_metadata(file)
+        cells, most = described.num_rows * described.num_columns, _FREE_CELLS + _CELLS_PER_BYTE * file.stat().st_size
+        if cells > most:
+            raise UsageError(f"{key}: {file}: states {cells:,} cells, and at most {most:,} are read from so few bytes")
         content = parquet.read_table(file).to_pydict()
-    except (OSError, pyarrow.ArrowException) as error:
+    except (OSError, OverflowError, MemoryError, pyarrow.ArrowException) as error:
         raise UsageError(f"{key}: {file}: cannot be read ({' '.join(str(error).split())})") from error
     return {
         name: [None if value is None else str(value).strip() for value in values] for name, values in content.items()
@@ -136,11 +145,18 @@ def is_row_index(name: str, cells: Sequence[str | None]) -> bool:
     return numbers[0] in {0, 1} and numbers == list(range(numbers[0], numbers[0] + len(numbers)))
 
 
+class _Pandas(BaseModel):
+    """What pandas writes of its index into a parquet file."""
+
+    index_columns: list[Any] = []
+
+
 def _indices_of_pandas(file: Path) -> list[str]:
     """Return the columns of a parquet file that pandas wrote as an index."""
     parquet = import_extra("pyarrow.parquet", "tables", needed_by=str(file))
-    stored = (parquet.read_schema(file).metadata or {}).get(b"pandas")
-    return [name for name in json.loads(stored).get("index_columns", []) if isinstance(name, str)] if stored else []
+    stored = (parquet.read_schema(file).metadata or {}).get(b"pandas", b"{}").decode(errors="replace")
+    columns = parse_document(stored, _Pandas, f"{file}: what pandas wrote into it", infinite=True).index_columns
+    return [name for name in columns if isinstance(name, str)]
 
 
 def _is_number(cell: str) -> bool:

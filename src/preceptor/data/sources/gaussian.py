@@ -21,6 +21,8 @@ __all__ = ["gaussian", "gaussian_posterior", "normal_posterior"]
 
 _TRAIN, _VALIDATION = 0.05, 0.05  # the published split; the rest is test
 
+_MOST = 2**31  # numbers in memory
+
 
 def gaussian_posterior(
     inputs: Float[Tensor, "samples dim"],
@@ -102,6 +104,10 @@ def gaussian(
         raise UsageError(
             f"data: gaussian needs num_classes >= 2, dim >= 1, variance > 0 and samples >= 40, got num_classes={num_classes}, "
             f"dim={dim}, variance={variance}, samples={samples}"
+        )
+    if samples * max(dim, num_classes) > _MOST:
+        raise UsageError(
+            f"data.samples: {samples:,} samples of {dim:,} numbers and {num_classes:,} classes are more than {_MOST:,} numbers"
         )
     prior = None if priors is None else _prior(priors, num_classes)
     own_covariances = _covariances(variances, covariances, num_classes, dim)

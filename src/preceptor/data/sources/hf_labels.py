@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from preceptor.data.sources.tables import class_labels
-from preceptor.data.split import as_labels
+from preceptor.data.split import as_labels, count_classes
 from preceptor.errors import UsageError
 
 __all__ = ["VALIDATION_NAMES", "check_column", "labelled", "read_labels"]
@@ -69,11 +69,11 @@ def read_labels(
     labels = {
         name: as_labels(np.asarray(values), f"hf:{path}: {name}", len(stated) or None) for name, values in cells.items()
     }
+    highest = count_classes([each for each in labels.values() if each.ndim == 1], f"hf:{path}")
     found = sorted({int(label) for each in labels.values() if each.ndim == 1 for label in each.unique()})
     if not stated and found and found[0] > 0:  # numbers that count from 1, or mean something: a class each, none for 0
         places = torch.tensor([found.index(label) if label in found else 0 for label in range(found[-1] + 1)])
         return tuple(map(str, found)), {name: places[each] for name, each in labels.items()}
-    highest = 1 + max(int(each.max()) for each in labels.values())
     return stated or tuple(str(number) for number in range(max(highest, 2))), labels
 
 

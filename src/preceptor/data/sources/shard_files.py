@@ -19,7 +19,8 @@ from preceptor.messages import first_line
 
 __all__ = ["Shard", "find_shards", "shard_names"]
 
-_RANGE = re.compile(r"\{(\d+)\.\.(\d+)\}")
+_RANGE = re.compile(r"\{(\d{1,18})\.\.(\d{1,18})\}")
+_MOST_SHARDS = 1_000_000  # that a pattern counts
 _MOST_OPEN = 64  # shards that a process keeps open; an epoch reads 8 at a time
 _AT_ONCE = 32  # shards whose state is asked for at once, because networks answer slowly
 _SETTLED = 2.0  # seconds after which another change shows in a file's time, whatever its clock ticks in
@@ -140,6 +141,9 @@ def shard_names(pattern: str, key: str) -> Sequence[str]:
     braces = _RANGE.search(pattern)
     if braces is not None:
         first, last = braces.groups()
+        count = int(last) + 1 - int(first)
+        if count > _MOST_SHARDS:
+            raise UsageError(f"{key}: {pattern}: counts {count:,} files, and at most {_MOST_SHARDS:,} are read")
         numbers = [f"{number:0{len(first)}d}" for number in range(int(first), int(last) + 1)]
         ends = pattern[: braces.start()], pattern[braces.end() :]
         return [name for each in numbers for name in shard_names(f"{ends[0]}{each}{ends[1]}", key)]

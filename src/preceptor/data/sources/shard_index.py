@@ -18,21 +18,24 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 from urllib.parse import quote
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import BaseModel, Field
 
+from preceptor.data.sources.npz_files import read_npz
 from preceptor.data.sources.shard_files import Shard
 from preceptor.data.sources.shard_listing import ShardIndex, list_shard
 from preceptor.data.sources.walk import IMAGE_SUFFIXES
-from preceptor.errors import RunError
+from preceptor.documents import parse_document
+from preceptor.errors import RunError, UsageError
 from preceptor.files import write_atomically
 
 __all__ = ["Indexed", "index_shards"]
 
-_FORMAT = "preceptor shard index 1"
+_FORMAT = "preceptor shard index 2"
 _ALONE = 2.0  # seconds of work that one process does before it is shared
 
 
@@ -146,23 +149,25 @@ def _places(shard: Shard, target: str | None) -> Iterator[tuple[Path, str]]:
     yield folder / "preceptor" / "shards" / f"{unique}.npz", name
 
 
+class _Described(BaseModel):
+    """What stands beside the arrays of an index."""
+
+    description: dict[str, Any]
+    num_others: Annotated[int, Field(ge=0)]
+
+
 def _read(place: Path, description: Mapping[str, Any]) -> ShardIndex | None:
     """Return the index in a file, or None where there is none, or one of another shard, state or target, or a damaged one."""
     try:
-        with np.load(io.BytesIO(place.read_bytes()), allow_pickle=False) as stored:  # checks sums of what it reads
-            told = json.loads(stored["description"].tobytes())
-            places, names = stored["places"], stored["names"]
-    except Exception:  # whatever a damaged file raises, the shard is listed again
+        stored = read_npz(place, "index")  # checks sums of what it reads
+        told = parse_document(stored["description"].tobytes().decode(), _Described, "index")
+        places, names = stored["places"], stored["names"]
+    except (UsageError, LookupError):  # whatever is wrong with a file, the shard is listed again
         return None
-    num_others = told.pop("num_others", None) if isinstance(told, dict) else None
-    if (
-        told != dict(description)
-        or not isinstance(num_others, int)
-        or not _is_sound(places, names, description["size"])
-    ):
+    if told.description != dict(description) or not _is_sound(places, names, description["size"]):
         return None
     offsets, lengths, labels = places
-    return ShardIndex(offsets, lengths, labels, names, num_others)
+    return ShardIndex(offsets, lengths, labels, names, told.num_others)
 
 
 def _is_sound(places: NDArray[Any], names: NDArray[Any], size: int) -> bool:
@@ -174,7 +179,7 @@ def _is_sound(places: NDArray[Any], names: NDArray[Any], size: int) -> bool:
 
 def _write(index: ShardIndex, place: Path, description: Mapping[str, Any]) -> bool:
     """Keep an index in a file, and return whether that was possible."""
-    told = json.dumps({**description, "num_others": index.num_others}).encode()
+    told = json.dumps({"description": description, "num_others": index.num_others}).encode()
     places = np.stack([index.offsets, index.lengths, index.labels])
     content = io.BytesIO()
     np.savez(content, description=np.frombuffer(told, dtype=np.uint8), places=places, names=index.names)

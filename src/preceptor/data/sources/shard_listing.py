@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import posixpath
 import tarfile
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import PurePosixPath
@@ -15,11 +15,14 @@ from numpy.typing import NDArray
 
 from preceptor.data.sources.shard_files import Shard
 from preceptor.data.sources.walk import IMAGE_SUFFIXES
+from preceptor.documents import parse_json
 from preceptor.errors import UsageError
 from preceptor.messages import first_line
 
 __all__ = ["ShardIndex", "list_shard"]
 
+_DIGITS = 9  # of a class
+_LONGEST_NAME = 4096  # bytes: names are kept as an array of one width
 _SHORT, _LONG = 64, 2**20  # bytes of a label file that are read: of a number, of a .json file
 
 
@@ -93,8 +96,17 @@ def list_shard(shard: Shard, key: str, target: str | None) -> ShardIndex:
             raise UsageError(f"{key}: {shard.name}: sample {lonely[0]} has {missing}")
         labels = [_label(texts[name], f"{key}: {shard.name}: {name}", suffix_of_label, field) for name in images]
     offsets, lengths = np.array(list(images.values()), dtype=np.int64).T.copy()
-    names = np.array([name.encode("utf-8", "surrogateescape") for name in images])
-    return ShardIndex(offsets, lengths, np.array(labels, dtype=np.int64), names, others)
+    return ShardIndex(
+        offsets, lengths, np.array(labels, dtype=np.int64), _names(images, f"{key}: {shard.name}"), others
+    )
+
+
+def _names(images: Iterable[str], where: str) -> NDArray[Any]:
+    """Return names as an array of one width, that of the longest."""
+    names = [name.encode("utf-8", "surrogateescape") for name in images]
+    if (longest := max(map(len, names))) > _LONGEST_NAME:
+        raise UsageError(f"{where}: holds a name of {longest:,} bytes, and at most {_LONGEST_NAME:,} are read")
+    return np.array(names)
 
 
 @cache
@@ -119,11 +131,11 @@ def _label(content: bytes, sample: str, suffix: str, field: str) -> int:
     text = content.decode("utf-8", "replace").strip()
     if field:
         try:
-            value = json.loads(text)[field]
+            value = parse_json(text, sample)[field]
         except (ValueError, LookupError, TypeError) as error:
             raise UsageError(f"{sample}.{suffix} has no field {field!r} with a class") from error
         text = str(value)
-    if not text.isdecimal():
+    if not text.isdecimal() or len(text) > _DIGITS:
         what = f"{text[:20]!r}" + f" as {field!r}" * bool(field)
-        raise UsageError(f"{sample}.{suffix} holds {what}, expected a whole number from 0")
+        raise UsageError(f"{sample}.{suffix} holds {what}, expected a whole number from 0 of at most {_DIGITS} digits")
     return int(text)

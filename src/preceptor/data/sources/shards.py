@@ -24,7 +24,7 @@ from preceptor.data.images.identity import Ends, image_identity
 from preceptor.data.images.images import Cut, image_source, image_split, left_out_note, readable, turned_note
 from preceptor.data.sources.shard_files import Shard, find_shards
 from preceptor.data.sources.shard_index import index_shards
-from preceptor.data.split import Split
+from preceptor.data.split import Split, count_classes
 from preceptor.data.stratify import split_off_test
 
 __all__ = ["wds"]
@@ -62,7 +62,7 @@ def wds(
     for key, pattern in named.items():
         listed[key], more = _listed(pattern, key, target)
         notes += more
-    num_classes = 1 + max(int(each.labels.max()) for each in listed.values())
+    num_classes = count_classes([each.labels for each in listed.values()], f"data.path: {path}")
     names = tuple(str(number) for number in range(max(num_classes, 2)))
     if skip_unreadable:
         for key, pattern in named.items():

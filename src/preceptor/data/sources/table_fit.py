@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import torch
 from jaxtyping import Float
 from numpy.typing import NDArray
+from pydantic import ConfigDict, Field
 from torch import Tensor
 
 from preceptor.data.sources.columns import Columns, parse_missing, read_columns
+from preceptor.documents import parse_document
 from preceptor.errors import UsageError
 from preceptor.messages import first_few
 
@@ -28,9 +31,11 @@ _FEW = 5  # categories in a message
 class Numeric:
     """Standardised by the training rows' mean and standard deviation; a missing value becomes the mean."""
 
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
     name: str
-    mean: float
-    std: float
+    mean: Annotated[float, Field(allow_inf_nan=False)]
+    std: Annotated[float, Field(gt=0, allow_inf_nan=False)]
     has_indicator: bool
 
     def __call__(self, cells: Cells, path: str) -> Values:
@@ -52,6 +57,8 @@ class Numeric:
 @dataclass(frozen=True, slots=True)
 class Categorical:
     """One-hot by the categories of the training rows; an unknown category is all zeros."""
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
 
     name: str
     categories: tuple[str | None, ...]
@@ -76,9 +83,11 @@ class TableFit:
         encoders: one per column, in the order of the inputs.
     """
 
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
     target: str
-    class_names: tuple[str, ...]
-    missing: str
+    class_names: Annotated[tuple[str, ...], Field(min_length=2)]
+    missing: Literal["refuse", "indicator"]
     encoders: tuple[Numeric | Categorical, ...]
 
     @property
@@ -101,14 +110,7 @@ class TableFit:
         Raises:
             UsageError: when they are anything else.
         """
-        try:
-            encoders = tuple(
-                Categorical(each["name"], tuple(each["categories"])) if "categories" in each else Numeric(**each)
-                for each in values["encoders"]
-            )
-            return cls(values["target"], tuple(values["class_names"]), values["missing"], encoders)
-        except (KeyError, TypeError) as error:
-            raise UsageError(f"{where}: the description of the table's columns cannot be read ({error})") from error
+        return parse_document(json.dumps(dict(values)), cls, f"{where}: the description of the table's columns")
 
     def inputs(self, columns: Columns, path: str) -> Float[Tensor, "rows inputs"]:
         """Return the inputs of a table's rows.

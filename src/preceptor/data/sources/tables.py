@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -11,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from pydantic import BaseModel
 from torch import Tensor
 
 from preceptor.data.dataset import Source
@@ -18,6 +18,7 @@ from preceptor.data.sources.columns import Columns, parse_classes, parse_missing
 from preceptor.data.sources.table_fit import Categorical, Numeric, TableFit, number
 from preceptor.data.split import Arrays
 from preceptor.data.stratify import train_and_test_rows
+from preceptor.documents import read_document
 from preceptor.errors import UsageError
 from preceptor.messages import first_few
 
@@ -150,6 +151,12 @@ def _read(path: str, key: str, target: str) -> Columns:
     }
 
 
+class _Fitted(BaseModel):
+    """What is read of the record of a run, or of a Hub folder's config.json."""
+
+    table: dict[str, Any] | None = None
+
+
 def _read_fit(fit: str | Mapping[str, Any]) -> TableFit:
     """Return the table fit of a run or an exported network."""
     if not isinstance(fit, str):
@@ -157,10 +164,7 @@ def _read_fit(fit: str | Mapping[str, Any]) -> TableFit:
     file = next((file for name in _FIT_FILES if (file := Path(fit).expanduser() / name).is_file()), None)
     if file is None:
         raise UsageError(f"data.fit: {fit} is neither the folder of a finished run nor one for the Hub")
-    try:
-        values = json.loads(file.read_text(encoding="utf-8")).get("table")
-    except (OSError, ValueError) as error:
-        raise UsageError(f"data.fit: {file}: cannot be read ({error})") from error
+    values = read_document(file, _Fitted, where="data.fit: ", infinite=True).table
     if values is None:
         raise UsageError(f"data.fit: {fit} was not trained on a table")
     return TableFit.read(values, f"data.fit: {file}")

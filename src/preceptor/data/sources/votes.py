@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 from torch import Tensor
 
+from preceptor.data.sources.npz_files import read_npz
 from preceptor.errors import UsageError
 
 __all__ = ["read_votes"]
@@ -35,11 +35,7 @@ def read_votes(path: str, samples: int, num_classes: int, *, where: str, name: s
         UsageError: when the file cannot be read, holds neither layout, or does not fit the data.
     """
     file = Path(path).expanduser()
-    try:
-        with np.load(file, allow_pickle=False) as content:
-            arrays = {key: content[key] for key in content.files}
-    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
-        raise UsageError(f"{where}: {file}: cannot be read ({' '.join(str(error).split())})") from error
+    arrays = read_npz(file, where)
     one_vote = re.compile(rf"({re.escape(name)}_)?random_label\d+")
     votes = [array for key, array in arrays.items() if one_vote.fullmatch(key)]
     if "counts" in arrays or "probs" in arrays:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,12 +28,14 @@ class Walked:
         hidden: files that are hidden, or lie in a hidden folder.
         others: files with another suffix.
         loops: links to a folder above them.
+        special: pipes, sockets and devices.
     """
 
     files: list[Path] = field(default_factory=list)
     hidden: list[Path] = field(default_factory=list)
     others: list[Path] = field(default_factory=list)
     loops: list[Path] = field(default_factory=list)
+    special: list[Path] = field(default_factory=list)
 
 
 def walk(folder: Path) -> Walked:
@@ -59,6 +62,7 @@ def files_left_out(kind: str, place: Path, found: Sequence[Walked]) -> tuple[str
         "hidden": [path for each in found for path in each.hidden],
         "no image by the suffix": [path for each in found for path in each.others],
         "a link to a folder above": [path for each in found for path in each.loops],
+        "a pipe, a socket or a device": [path for each in found for path in each.special],
     }
     parts = [
         f"{len(paths):,} {what} ({first_few([str(path.relative_to(place)) for path in paths])})"
@@ -71,15 +75,26 @@ def files_left_out(kind: str, place: Path, found: Sequence[Walked]) -> tuple[str
 def _walk(folder: Path, found: Walked, above: tuple[Path, ...], *, hidden: bool) -> None:
     for entry in sorted(folder.iterdir()):
         is_left_out = hidden or is_hidden(entry.name)
-        if entry.is_dir():
+        mode = _mode(entry)
+        if stat.S_ISDIR(mode):
             real = entry.resolve()
             if real in above:
                 found.loops.append(entry)
             else:
                 _walk(entry, found, (*above, real), hidden=is_left_out)
+        elif not stat.S_ISREG(mode):
+            found.special.append(entry)
         elif is_left_out:
             found.hidden.append(entry)
         elif entry.suffix.lower() in IMAGE_SUFFIXES:
             found.files.append(entry)
         else:
             found.others.append(entry)
+
+
+def _mode(entry: Path) -> int:
+    """Return what an entry is; a link to nothing counts as a file, so that it is named where it is read."""
+    try:
+        return entry.stat().st_mode
+    except OSError:
+        return stat.S_IFREG

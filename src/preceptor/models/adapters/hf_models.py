@@ -12,11 +12,13 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import torch
+from pydantic import Field, TypeAdapter, ValidationError
 from torch import nn
 
+from preceptor.documents import parse_json
 from preceptor.errors import UsageError
 from preceptor.extras import fit_torchvision, import_extra
 from preceptor.messages import did_you_mean, first_line
@@ -25,11 +27,14 @@ from preceptor.models.adapters.class_names import config_names
 from preceptor.models.adapters.hf_texts import check_tokenizer, fit_texts, wrap_texts
 from preceptor.models.adapters.input_adapter import DataSpec
 from preceptor.models.adapters.preprocessing import NativePreprocessing, check_outputs, image_shape, split_preprocessing
+from preceptor.reading import read_text
 
 __all__ = ["make"]
 
 _CONFIG, _PREPROCESSOR = "config.json", "preprocessor_config.json"
 _WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json")
+_MOST_CONFIG = 2**24  # bytes
+_NUMBERS = TypeAdapter(tuple[Annotated[float, Field(allow_inf_nan=False)], ...])
 _POSITIONS = ("position_embeddings", "pos_embed", "relative_position_bias_table")
 
 
@@ -152,10 +157,11 @@ def _cached(name: str, wanted: Sequence[str], transformers: Any) -> dict[str, Pa
 
 
 def _read(name: str, path: Path) -> dict[str, Any]:
-    try:
-        return dict(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, *REFUSALS) as error:
-        raise UsageError(f"model: hf:{name}: {path.name} is no configuration: {first_line(error)}") from error
+    where = f"model: hf:{name}: "
+    values = parse_json(read_text(path, where, most=_MOST_CONFIG), f"{where}{path.name} is no configuration")
+    if not isinstance(values, dict):
+        raise UsageError(f"{where}{path.name} is no configuration: it holds no keys")
+    return values
 
 
 def _config(title: str, values: Mapping[str, Any], options: Mapping[str, Any], transformers: Any) -> Any:
@@ -178,7 +184,9 @@ def _native(
     size = _pair(values.get("image_size"))
     is_fixed = any(name.rpartition(".")[2] in _POSITIONS for name, _ in network.named_parameters())
     preprocessor = preprocessor or {}
-    mean, std = (tuple(float(value) for value in preprocessor.get(key) or ()) for key in ("image_mean", "image_std"))
+    mean, std = (_numbers(preprocessor.get(key) or (), key) for key in ("image_mean", "image_std"))
+    if len(mean) != len(std) or any(value <= 0 for value in std):
+        raise UsageError(f"model: {_PREPROCESSOR}: image_mean {mean} and image_std {std} normalise nothing")
     if preprocessor.get("do_normalize") is False:
         mean, std = (0.0,), (1.0,)
     return NativePreprocessing(
@@ -189,6 +197,13 @@ def _native(
         std=std,
         trained_classes=trained_classes,
     )
+
+
+def _numbers(values: Any, key: str) -> tuple[float, ...]:
+    try:
+        return _NUMBERS.validate_python(values)
+    except ValidationError as error:
+        raise UsageError(f"model: {_PREPROCESSOR}: {key}: {values!r} are no numbers, one per channel") from error
 
 
 def _pair(size: Any) -> tuple[int, int] | None:

@@ -15,7 +15,7 @@ from preceptor.artifacts.provenance import command_line
 from preceptor.cli.keys import read_sections
 from preceptor.distributed import join_processes
 from preceptor.errors import UsageError
-from preceptor.files import write_text
+from preceptor.files import make_folder, write_text
 from preceptor.reports import print_assessments, write_assessment_page
 
 __all__ = ["assess_verb"]
@@ -44,7 +44,7 @@ def assess_verb(
     records = [assessment.as_dict() for assessment in assessments]
     print_assessments(records, Console() if sys.stdout.isatty() else Console(width=120))
     if json_file is not None:
-        json_file.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(json_file.parent)
         write_text(json_file, json.dumps({"command": command_line(), "assessments": records}, indent=1) + "\n")
     if page is not None:
         subtitle = f"{len(records)} candidates, {records[0]['test']['samples']:,} test samples"

@@ -17,14 +17,14 @@ from preceptor.artifacts.load import load_run_network
 from preceptor.artifacts.run_folder import RunFolder
 from preceptor.config.sections import DataSection
 from preceptor.data import Split
-from preceptor.errors import RunError, UsageError
+from preceptor.errors import UsageError
 from preceptor.exports.card import model_card
 from preceptor.exports.deployed import DeployedNetwork, check_outputs, example_inputs, trace
 from preceptor.exports.hub import CARD, HubFile, HubFolder
 from preceptor.exports.onnx import OPSET, open_onnx, quantise, to_onnx
 from preceptor.exports.open_model import OpenModel
 from preceptor.exports.pt2 import open_pt2, to_pt2
-from preceptor.files import write_atomically, write_text
+from preceptor.files import make_folder, write_atomically, write_text
 from preceptor.models import METADATA_KEY, ModelMetadata, Normalise, Output, load_weights, save_weights
 from preceptor.runner.data import load_data
 from preceptor.runner.result import Result
@@ -165,7 +165,7 @@ def _check(
 
 
 def _write(network: nn.Module, metadata: ModelMetadata, to: Path) -> Exported:
-    _make_folder(to.parent)
+    make_folder(to.parent)
     if to.suffix == ".safetensors":
         save_weights(network, to, metadata={"format": "pt", METADATA_KEY: metadata.as_json()})
         return Exported(to, to.stat().st_size)
@@ -278,10 +278,3 @@ def _width(network: nn.Module, metadata: ModelMetadata) -> int:
     with torch.no_grad():
         outputs: int = network(example_inputs(replace(metadata, normalise="outside"), 2)).shape[1]
     return outputs
-
-
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise RunError(f"{folder}: cannot be made ({error.strerror})") from error

@@ -19,6 +19,7 @@ __all__ = ["CARD", "HubFile", "HubFolder"]
 CARD, CONFIG = "README.md", "config.json"
 _LOAD_WITH_MODEL = 'preceptor.load("FOLDER", model=your_network)'  # a network passed from Python is passed again
 _LIBRARY = "preceptor"
+_SUFFIXES = (".safetensors", ".onnx", ".pt2")  # of the files that `export` lists
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +130,10 @@ class HubFolder:
             listed = [HubFile(**values) for values in self._config.get("files", ())]
         except TypeError as error:
             raise UsageError(f"{self.path / CONFIG}: its list of files cannot be read ({error})") from error
-        return tuple(file for file in listed if Path(file.name).name == file.name)  # nothing outside the folder
+        # the list is a file's word: nothing outside the folder, and no file of a kind that `export` does not write
+        return tuple(
+            file for file in listed if Path(file.name).name == file.name and Path(file.name).suffix in _SUFFIXES
+        )
 
 
 def _read(path: Path) -> Mapping[str, Any]:

@@ -111,6 +111,7 @@ def finish(
     )
     model = model.cpu()
     if engine.processes.is_first:
+        folder.check_kept()
         save_weights(model, folder.weights)
         folder.write_record(record)
     return Result(metrics, model, folder.path, record)

@@ -70,7 +70,7 @@ def run(
     display = choose_display(title or _title(recipe), show=show)
     tracking = make_tracking(recipe.track if engine.processes.is_first else (), display.note)
     with display, folder, tracking, left_as_passed(objects.teacher), memory_told(engine.device):
-        if recipe.resume and not recipe.overwrite and folder.is_finished:
+        if recipe.resume and folder.is_finished:
             folder.check_same(_config(resolved))
             display.note(f"{folder.path} is finished; nothing to do")
             return reopen(folder, objects.model, inputs.data, engine, recipe.workers)
@@ -146,6 +146,7 @@ def _fit(
         callbacks.append(RegionSearches(search, components.teacher, engine, display.note))
 
     def evaluate() -> Mapping[str, float]:
+        folder.check_kept()  # before the epoch is written down
         if len(data.validation) == 0:
             return {}
         rows = 4 * resolved.batch_size
@@ -185,7 +186,13 @@ def _distil_assistants(
 
 
 def _config(resolved: ResolvedRecipe) -> dict[str, object]:
-    return {"kind": resolved.stated.kind, **resolved.stated.model_dump(mode="json")}
+    """Return the configuration that the run folder holds: what the run is, and not what was to become of an earlier one."""
+    return {
+        "kind": resolved.stated.kind,
+        **resolved.stated.model_dump(mode="json"),
+        "resume": False,
+        "overwrite": False,
+    }
 
 
 def _title(recipe: AnyRecipe) -> str:

@@ -16,12 +16,11 @@ __all__ = ["load_checkpoint", "save_checkpoint"]
 
 
 def save_checkpoint(path: Path, state: Mapping[str, Any]) -> None:
-    """Write a state of tensors and plain values atomically.
+    """Write a state of tensors and plain values atomically; its folder must exist.
 
     Raises:
         RunError: when the disk refuses; the checkpoint before it is kept.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     content = io.BytesIO()  # torch's own writer hides the system's word on a full disk
     torch.save(dict(state), content)
     write_atomically(path, lambda handle: handle.write(content.getbuffer()))

@@ -33,9 +33,10 @@ def clear_run(folder: Path) -> None:
     try:
         for path in _own_files(folder):
             path.unlink(missing_ok=True)
-        for stage in filter(Path.is_dir, _entries(folder / STAGES)):
-            clear_run(stage)
-            _remove_if_empty(stage)
+        for stage in _entries(folder / STAGES):
+            if stage.is_dir() and not stage.is_symlink():
+                clear_run(stage)
+                _remove_if_empty(stage)
     except OSError as error:
         raise RunError(f"{folder}: cannot be cleared ({error.strerror})") from error
     for name in (*_IN_FOLDERS, STAGES):

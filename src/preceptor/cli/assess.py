@@ -10,7 +10,7 @@ from pathlib import Path
 from rich.console import Console
 
 from preceptor.api.measuring import assess
-from preceptor.artifacts.identify import is_from_python
+from preceptor.artifacts.identify import must_be_named
 from preceptor.artifacts.provenance import command_line
 from preceptor.cli.keys import read_sections
 from preceptor.distributed import join_processes
@@ -29,16 +29,18 @@ def assess_verb(
     data, model, weights_key, classes = read_sections("assess", [word for word in words if "=" in word])
     if not paths:  # before data are loaded
         raise UsageError("assess: no network given; preceptor assess RUN_FOLDER ...")
+    own = {} if model is None else {path: {"model": model} for path in filter(_takes_model, [*paths, against or ""])}
     candidates = [
         {
             "path": path,
             "classes": classes,
-            **({"model": model} if model is not None and (_is_file(path) or is_from_python(Path(path))) else {}),
+            **own.get(path, {}),
             **({"weights_key": weights_key} if _is_file(path) or not any(map(_is_file, paths)) else {}),
         }
         for path in paths
     ]
-    assessments = assess(*candidates, data=data, against=against, workers=workers)
+    reference = None if against is None else {"path": against, **own.get(against, {})}
+    assessments = assess(*candidates, data=data, against=reference, workers=workers)
     if not join_processes().is_first:
         return
     records = [assessment.as_dict() for assessment in assessments]
@@ -50,6 +52,10 @@ def assess_verb(
         subtitle = f"{len(records)} candidates, {records[0]['test']['samples']:,} test samples"
         write_assessment_page(records, page, subtitle=subtitle)
         Console().print(f"Page: {page}", highlight=False)
+
+
+def _takes_model(path: str) -> bool:
+    return _is_file(path) or must_be_named(Path(path))
 
 
 def _is_file(path: str) -> bool:

@@ -13,6 +13,7 @@ from preceptor.artifacts.run_folder import RunFolder, network_of
 from preceptor.config.overrides import make_recipe
 from preceptor.config.sections import DistillRecipe
 from preceptor.config.terms import name_of
+from preceptor.config.trust import check_named, reaching_out
 from preceptor.distributed import join_processes
 from preceptor.errors import UsageError
 from preceptor.files import write_text
@@ -31,6 +32,7 @@ def curve_verb(teacher: str, words: Sequence[str]) -> None:
     config = RunFolder(teacher).read_config()
     values = {"data": config["data"], "teacher": teacher}
     recipe = make_recipe(DistillRecipe, values, words, network_of=network_of)
+    check_named(reaching_out(recipe), words, f"run {teacher}")  # its data
     is_first = join_processes().is_first
     console = Console(stderr=True, quiet=not is_first)
     points = [point.as_dict() for point in curve(recipe, tell=lambda line: console.print(line, highlight=False))]

@@ -10,12 +10,13 @@ import torch
 from torch import nn
 
 from preceptor.artifacts.compatibility import TrainingDataInfo
-from preceptor.artifacts.create import AnyModel, model_section
+from preceptor.artifacts.create import AnyModel
 from preceptor.artifacts.fingerprints import fingerprint
 from preceptor.artifacts.identify import PYTHON, WEIGHTS, kept_weights, run_metadata
-from preceptor.artifacts.load import load_run_network
+from preceptor.artifacts.load import load_run_network, named_section
 from preceptor.artifacts.run_folder import RunFolder
 from preceptor.config.sections import DataSection
+from preceptor.config.trust import check_named, remote_places
 from preceptor.data import Split
 from preceptor.errors import UsageError
 from preceptor.exports.card import model_card
@@ -130,7 +131,7 @@ def export(
     metadata = replace(run_metadata(folder), output=output, normalise=normalise)
     weights = folder.weights if epoch is None else kept_weights(folder, [epoch], "epoch")[0]
     if model is not None and not isinstance(model, nn.Module):
-        metadata = replace(metadata, model=model_section(model).model_dump())
+        metadata = replace(metadata, model=named_section(metadata.model, model).model_dump())
     network, test = _network(run, folder, weights, model), _test_data(run, folder) if int8 else None
     if hub is not None:
         hub.check(fingerprint(network), overwrite=overwrite)
@@ -201,6 +202,8 @@ def _test_data(run: str | Path | Result, folder: RunFolder) -> Split:
         )
     if folder.read_record().task == "multilabel":
         raise UsageError("int8: its cost is measured as accuracy among classes, and these data are multi-label")
+    if data is None:
+        check_named([("data", value) for value in remote_places(section).values()], (), f"run {folder.path}")
     return (data or load_data(section, fit=TrainingDataInfo.from_run(folder).table)).test
 
 

@@ -17,6 +17,7 @@ from preceptor.artifacts.run_folder import RunFolder
 from preceptor.config.resolve import ResolvedRecipe, resolve
 from preceptor.config.sections import AnyRecipe, ModelSection, TeacherSection
 from preceptor.config.terms import name_of
+from preceptor.config.trust import loads_code
 from preceptor.data import Data, check_views
 from preceptor.distributed import join_processes
 from preceptor.errors import RunError, UsageError
@@ -73,7 +74,8 @@ def run(
         if recipe.resume and folder.is_finished:
             folder.check_same(_config(resolved))
             display.note(f"{folder.path} is finished; nothing to do")
-            return reopen(folder, objects.model, inputs.data, engine, recipe.workers)
+            network = recipe.model if objects.model is None else objects.model
+            return reopen(folder, network, inputs.data, engine, recipe.workers)
         engine = replace(engine, tell=display.note)
         check_rows(inputs, resolved.objective, engine.processes)
         model, start = _student(resolved, inputs.data, objects.model, display.note)
@@ -180,7 +182,7 @@ def _distil_assistants(
         }
         own = replace(objects, model=None, teacher=objects.teacher if number == 1 else None)
         run(recipe.model_copy(update=update), own, show=show, title=f"assistant {name} seed {recipe.seed}")
-        section = TeacherSection(path=path)
+        section = TeacherSection(path=path, model=name if loads_code(name) else None)
         paths.append(path)
     return recipe.model_copy(update={"teacher": section}), replace(objects, teacher=None), paths
 

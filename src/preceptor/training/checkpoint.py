@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import pickle
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -39,5 +40,7 @@ def load_checkpoint(path: Path, keys: Iterable[str]) -> dict[str, Any]:
     try:
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
         return {key: state[key] for key in keys}
+    except pickle.UnpicklingError as error:
+        raise UsageError(f"checkpoint {path}: is damaged, or holds more than tensors and plain values") from error
     except (OSError, RuntimeError, EOFError, KeyError, TypeError, ValueError) as error:
         raise UsageError(f"checkpoint {path}: cannot be read ({str(error).splitlines()[0]})") from error

@@ -140,12 +140,13 @@ def _cached(name: str, wanted: Sequence[str], transformers: Any) -> dict[str, Pa
     """Return the files that the hub's cache holds, by name."""
     missing = f"model: hf:{name} is no folder or file here, and the hub's cache does not hold it; hf download {name}"
     try:
-        paths = {
-            each: transformers.utils.cached_file(
-                name, each, local_files_only=True, _raise_exceptions_for_missing_entries=False
-            )
-            for each in wanted
-        }
+        with offline():
+            paths = {
+                each: transformers.utils.cached_file(
+                    name, each, local_files_only=True, _raise_exceptions_for_missing_entries=False
+                )
+                for each in wanted
+            }
     except (OSError, ValueError) as error:
         raise UsageError(missing) from error
     files = {each: Path(path) for each, path in paths.items() if path is not None}

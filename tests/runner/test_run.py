@@ -12,6 +12,8 @@ import torch
 
 import preceptor
 from preceptor.cli import main
+from preceptor.config.overrides import make_recipe
+from preceptor.config.sections import TeachRecipe
 from preceptor.errors import RunError, UsageError
 
 module = importlib.import_module("preceptor.runner.run")  # there is a function of that name
@@ -53,6 +55,16 @@ def test_a_run_without_a_folder_gets_one_named_after_it(tmp_path: Path, monkeypa
     result = preceptor.teach(data=SMALL, model="mlp", epochs=1, seed=3, progress=False)
     assert result.path == Path("runs/teach-digits-mlp-cross_entropy-seed3")
     assert (tmp_path / result.path / "result.json").exists()
+
+
+def test_a_name_made_of_long_choices_is_cut_and_still_its_own() -> None:
+    """A file system takes 255 bytes, and a path may be longer; letters of other scripts take several bytes."""
+    outs = [
+        module._default_out(make_recipe(TeachRecipe, {"data": f"folder:/{'x' * 300}{end}", "model": "mlp"}))
+        for end in ("a", "b", "\u00e9" * 100)
+    ]
+    assert len(set(outs)) == 3
+    assert all(len(out.removeprefix("runs/").encode()) < 230 for out in outs)
 
 
 def test_resuming_and_overwriting_at_once_is_refused_before_anything_is_read(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -38,6 +39,8 @@ from preceptor.training import Callback, FitResult, RunFiles, TrainState, choose
 from preceptor.training.callbacks import FaintTerms, NearChance, RegionSearches, SlowFirstStep
 
 __all__ = ["run"]
+
+_LONGEST_NAME = 200  # file systems take 255 bytes; "-assistant1" may follow
 
 
 def run(
@@ -203,4 +206,7 @@ def _title(recipe: AnyRecipe) -> str:
 
 def _default_out(recipe: AnyRecipe) -> str:
     words = [recipe.kind, recipe.data.name, recipe.model.name, name_of(recipe.terms), f"seed{recipe.seed}"]
-    return "runs/" + "-".join("".join(c if c.isalnum() or c in "_.+" else "_" for c in word) for word in words)
+    name = "-".join("".join(c if c.isascii() and (c.isalnum() or c in "_.+") else "_" for c in word) for word in words)
+    if len(name) > _LONGEST_NAME:  # of a long path, say; what is cut off still tells two runs apart
+        name = f"{name[:_LONGEST_NAME]}-{hashlib.sha256(name.encode()).hexdigest()[:12]}"
+    return f"runs/{name}"

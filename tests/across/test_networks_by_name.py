@@ -227,9 +227,11 @@ def test_a_network_of_a_factory_and_a_tuple_of_logits(tmp_path: Path, monkeypatc
         out=tmp_path / "s",
         **TRAINING,
     )
-    assert preceptor.evaluate(student.path) == student.metrics
-    with pytest.raises(UsageError, match=r"teacher\.model: pairs_of_logits:Net is not needed: run folder"):
-        preceptor.distill(data=DATA, teacher={"path": str(tmp_path / "t"), "model": name}, model=name, **TRAINING)
+    assert preceptor.evaluate(student.path, model="pairs_of_logits:Net") == student.metrics
+    with pytest.raises(
+        UsageError, match=r"teacher\.model: mlp is not the network of run folder .*, which is pairs_of_logits:Net"
+    ):
+        preceptor.distill(data=DATA, teacher={"path": str(tmp_path / "t"), "model": "mlp"}, model=name, **TRAINING)
 
 
 def test_a_network_of_another_width_than_the_data_have_classes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

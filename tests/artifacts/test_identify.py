@@ -10,10 +10,10 @@ from torch import nn
 
 from preceptor.artifacts.identify import (
     WEIGHTS,
-    is_from_python,
     is_run,
     kept_weights,
     learned_at,
+    must_be_named,
     run_metadata,
     tells_its_network,
     weights_of,
@@ -72,13 +72,13 @@ def test_a_run_has_the_metadata_of_an_exported_file(tmp_path: Path) -> None:
         run_metadata(RunFolder(tmp_path / "none"))
 
 
-def test_networks_from_python_have_no_name(tmp_path: Path) -> None:
-    for name, expected in (("mlp", False), ("python:m.Net", True)):
-        folder = tmp_path / name.replace(":", "")
+def test_networks_from_python_and_those_of_own_code_must_be_named(tmp_path: Path) -> None:
+    for name, expected in (("mlp", False), ("python:m.Net", True), ("os:system", True), ("timm:hf-hub:a/b", True)):
+        folder = tmp_path / name.replace(":", "").replace("/", "")
         run = a_run(folder / "run", name).path
         hub = an_export(folder / "hub" / WEIGHTS, name).parent
-        assert [is_from_python(path) for path in (run, hub, hub / WEIGHTS)] == [expected] * 3
-    assert not is_from_python(tmp_path / "none")
+        assert [must_be_named(path) for path in (run, hub, hub / WEIGHTS)] == [expected] * 3
+    assert not must_be_named(tmp_path / "none")
 
 
 def test_kept_epochs_are_found_in_the_order_wanted(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import shutil
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 
 from preceptor.artifacts.run_folder import RunFolder
 from preceptor.cli import main
+from preceptor.errors import UsageError
 from preceptor.reports import summarise_demo
 
 verb = importlib.import_module("preceptor.cli.demo")  # there is a function of that name
@@ -70,6 +72,18 @@ def test_a_folder_of_somebody_elses_is_not_replaced(tmp_path: Path, capsys: pyte
     assert main(["demo", "--out", str(tmp_path)]) == 2
     assert "is not empty and holds no demo" in capsys.readouterr().err
     assert (tmp_path / "mine.txt").exists()
+
+
+def test_a_second_demo_removes_the_runs_of_the_first_and_nothing_else(demo: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    shutil.copytree(demo, out)
+    (out / "teachers" / "brier-seed0" / "notes.txt").write_text("mine")
+    (out / "mine.txt").write_text("mine")
+    verb._empty_folder(out)
+    left = {str(path.relative_to(out)) for path in out.rglob("*") if path.is_file()}
+    assert left == {"mine.txt", "teachers/brier-seed0/notes.txt", "report.html", ".preceptor-demo"}
+    with pytest.raises(UsageError, match="holds no runs"):
+        summarise_demo(out)
 
 
 def test_one_seed_has_no_intervals(demo: Path) -> None:

@@ -182,5 +182,6 @@ def test_all_processes_raise_the_error_of_one(tmp_path: Path, folder: Path) -> N
 
 
 def test_what_a_killed_writer_left_is_not_in_the_way(tmp_path: Path) -> None:
-    (tmp_path / ".manifest.json.tmp").touch()
+    for name in (".lock", f".preceptor-{'0' * 32}.tmp"):
+        (tmp_path / name).touch()
     check_folder(tmp_path)

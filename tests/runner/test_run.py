@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import importlib
+import shutil
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
 import torch
 
 import preceptor
-from preceptor.errors import UsageError
+from preceptor.cli import main
+from preceptor.config.overrides import make_recipe
+from preceptor.config.sections import TeachRecipe
+from preceptor.errors import RunError, UsageError
+
+module = importlib.import_module("preceptor.runner.run")  # there is a function of that name
 
 SMALL = {"name": "digits", "limit": 200, "test_limit": 50}
 
@@ -47,3 +55,58 @@ def test_a_run_without_a_folder_gets_one_named_after_it(tmp_path: Path, monkeypa
     result = preceptor.teach(data=SMALL, model="mlp", epochs=1, seed=3, progress=False)
     assert result.path == Path("runs/teach-digits-mlp-cross_entropy-seed3")
     assert (tmp_path / result.path / "result.json").exists()
+
+
+def test_a_name_made_of_long_choices_is_cut_and_still_its_own() -> None:
+    """A file system takes 255 bytes, and a path may be longer; letters of other scripts take several bytes."""
+    outs = [
+        module._default_out(make_recipe(TeachRecipe, {"data": f"folder:/{'x' * 300}{end}", "model": "mlp"}))
+        for end in ("a", "b", "\u00e9" * 100)
+    ]
+    assert len(set(outs)) == 3
+    assert all(len(out.removeprefix("runs/").encode()) < 230 for out in outs)
+
+
+def test_resuming_and_overwriting_at_once_is_refused_before_anything_is_read(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Also where one of them is in a file; and the configuration of a run never asks to overwrite it."""
+    words = ["data=digits", "data.limit=100", "model=convnet_s", "epochs=1", f"out={tmp_path / 'run'}"]
+    assert main(["teach", *words, "overwrite=true"]) == 0
+    config, written = tmp_path / "run" / "config.yaml", (tmp_path / "run" / "result.json").stat().st_mtime_ns
+    assert main(["teach", "--config", str(config), "resume=true"]) == 0
+    assert main(["teach", "--config", str(config)]) == 2
+    asks = tmp_path / "asks.yaml"
+    asks.write_text(config.read_text().replace("overwrite: false", "overwrite: true"))
+    assert main(["teach", "--config", str(asks), "resume=true"]) == 2
+    assert "error: overwrite: resume continues the run in `out`, overwrite deletes it" in capsys.readouterr().err
+    assert (tmp_path / "run" / "result.json").stat().st_mtime_ns == written
+
+
+@pytest.mark.parametrize("again", ["gone", "empty", "another run"])
+def test_a_folder_that_is_deleted_in_mid_run_is_an_error_and_not_made_again(
+    again: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, settings = tmp_path / "run", {"data": SMALL, "model": "convnet_s", "progress": False}
+    guarded = module.guarded
+
+    def deleting(evaluate: Callable[[], Mapping[str, float]], objective: object) -> Callable[[], Mapping[str, float]]:
+        def instead() -> Mapping[str, float]:
+            monkeypatch.setattr(module, "guarded", guarded)
+            shutil.rmtree(run)
+            if again == "empty":
+                run.mkdir()
+            elif again == "another run":
+                preceptor.teach(**settings, epochs=1, out=run, seed=5)
+            return evaluate()
+
+        return instead
+
+    monkeypatch.setattr(module, "guarded", deleting)
+    with pytest.raises(RunError, match=r"cannot be written|deleted or replaced"):
+        preceptor.teach(**settings, epochs=2, out=run)
+    if again == "another run":
+        assert len((run / "metrics.jsonl").read_text().splitlines()) == 1
+        assert preceptor.teach(**settings, epochs=1, out=run, seed=5, resume=True).record.seed == 5
+    else:
+        assert {path.name for path in run.glob("**/*")} <= {"metrics.jsonl"}

@@ -33,6 +33,7 @@ def grid(
     per_gpu: int = 1,
     ranks: int | None = None,
     threads: int | None = None,
+    trust: Sequence[str] = (),
     executor: Executor | None = None,
     retry: bool = False,
     run: bool = True,
@@ -49,6 +50,8 @@ def grid(
         per_gpu: cells on one GPU.
         ranks: processes of each cell, by torchrun; by default as the file says.
         threads: of each process; by default the processors are divided among them.
+        trust: what a file names that runs code or reaches the network: PKG.MODULE:FACTORY, a URL. What `changes` name, and a
+            mapping or a Grid, need no such word.
         executor: what runs the cells, in place of this machine.
         retry: run those that have failed before once more.
         run: False: return the grid without running anything.
@@ -64,7 +67,7 @@ def grid(
             raise UsageError("changes: go with a file, not with a Grid")
         made = source
     else:
-        made = open_grid(source, changes)
+        made = open_grid(source, changes, trust)
     cells = made.select(only or {})
     if not run:
         return made

@@ -15,6 +15,7 @@ from preceptor.artifacts.identify import is_run, learned_at
 from preceptor.artifacts.load import load_exported, load_network, load_run_network
 from preceptor.artifacts.run_folder import RunFolder
 from preceptor.assessment import Metrics
+from preceptor.config.trust import check_named, remote_places
 from preceptor.data import Data, from_objects
 from preceptor.errors import UsageError
 from preceptor.runner.assess import Assessment, Candidate, assess_candidates, load_candidate
@@ -158,6 +159,8 @@ def _measured_on(
         return from_objects(data, validation=None if holds_out else 0.0, trained_on=sources)
     assert data is not None or run is not None
     section = data_section(run.read_config()["data"] if data is None and run is not None else data)
+    if data is None and run is not None:
+        check_named([("data", value) for value in remote_places(section).values()], (), f"run {run.path}")
     if not holds_out:
         section = section.model_copy(update={"validation": 0.0, "limit": None, "labelled_fraction": None})
     is_own = data is None or place_of(section.model_dump()) in {each.place for each in learned}

@@ -7,22 +7,21 @@ from pathlib import Path
 
 from preceptor.artifacts.compatibility import TrainingDataInfo
 from preceptor.artifacts.run_folder import RunFolder, network_of
+from preceptor.config.trust import PYTHON, loads_code
 from preceptor.errors import UsageError
 from preceptor.models import METADATA_KEY, ModelMetadata, read_metadata, read_model_metadata
 
 __all__ = [
     "PYTHON",
     "WEIGHTS",
-    "is_from_python",
     "is_run",
     "kept_weights",
     "learned_at",
+    "must_be_named",
     "run_metadata",
     "tells_its_network",
     "weights_of",
 ]
-
-PYTHON = "python:"  # how a configuration names an object that was passed from Python
 
 WEIGHTS = "model.safetensors"  # in a folder for the Hub, as the Hub's own loaders call it
 
@@ -90,12 +89,19 @@ def is_run(path: Path) -> bool:
     return not path.is_file() and (RunFolder(path).config.exists() or not (path / WEIGHTS).exists())
 
 
-def is_from_python(path: Path) -> bool:
-    """Return whether the network of a run folder, or of something exported, was passed from Python and has no name."""
+def must_be_named(path: Path) -> bool:
+    """Return whether the user must name the network of a run folder, or of something exported.
+
+    So it is where it was passed from Python and has no name, and where its name loads code: no file alone does that.
+    """
     if path.exists() and is_run(path):
-        return str(network_of(path)).startswith(PYTHON)
-    weights = path / WEIGHTS if path.is_dir() else path
-    return tells_its_network(weights) and str(read_model_metadata(weights).model["name"]).startswith(PYTHON)
+        name = str(network_of(path))
+    else:
+        weights = path / WEIGHTS if path.is_dir() else path
+        if not tells_its_network(weights):
+            return False
+        name = str(read_model_metadata(weights).model["name"])
+    return name.startswith(PYTHON) or loads_code(name)
 
 
 def weights_of(path: Path, where: str = "") -> Path:

@@ -18,13 +18,14 @@ from preceptor.artifacts.fingerprints import fingerprint
 from preceptor.artifacts.identify import PYTHON, is_run, learned_at, run_metadata, tells_its_network, weights_of
 from preceptor.artifacts.run_folder import RunFolder
 from preceptor.config.sections import ModelSection
+from preceptor.config.trust import loads_code
 from preceptor.data import Data
 from preceptor.errors import UsageError
 from preceptor.messages import unheard
 from preceptor.models import DataSpec, ModelMetadata, adapt, load_weights, names, read_model_metadata, wrap_as_stated
 from preceptor.types import ClassSelection
 
-__all__ = ["load_exported", "load_network", "load_run_network", "load_start"]
+__all__ = ["load_exported", "load_network", "load_run_network", "load_start", "named_section"]
 
 
 _Model = AnyModel | ModelSection
@@ -108,21 +109,27 @@ def load_run_network(
     Args:
         folder: of the run.
         weights: of a kept epoch instead of the result.
-        model: the network, where the run's was passed from Python: its name, its section, or a module like it, of which a copy
-            gets the weights.
+        model: the network, where the run's was passed from Python or its name loads code: its name, its section, or a module
+            like it, of which a copy gets the weights. Of a name that the run states too, the run's keys are taken.
         data: that it will run on, where it may differ from the run's own. Classes, task and the columns of a table are checked;
             images of another size or normalisation are converted to those of the run.
         key: the key of `model`, for messages; an option of the command line with its dashes.
         classes: as for `load_network`.
 
     Raises:
-        UsageError: when the folder holds no finished run, or a damaged one; when the data do not fit; when the network is not
-            known and `model` is None, or the network is known and `model` is not None.
+        UsageError: when the folder holds no finished run, or a damaged one; when the data do not fit; when the network must be
+            named and `model` is None, or `model` is another network than the run's.
     """
-    name, metadata = str(folder.read_config()["model"]["name"]), run_metadata(folder)
-    if model is not None and not name.startswith(PYTHON):
-        other = type(model).__name__ if isinstance(model, nn.Module) else model_section(model).name
-        raise UsageError(f"{key}: {other} is not needed: run folder {folder.path} knows its network")
+    metadata = run_metadata(folder)
+    name = str(metadata.model["name"])
+    other = (
+        type(model).__name__ if isinstance(model, nn.Module) else None if model is None else model_section(model).name
+    )
+    if other not in {None, name} and not name.startswith(PYTHON):
+        if not loads_code(name):
+            raise UsageError(f"{key}: {other} is not needed: run folder {folder.path} knows its network")
+        if not isinstance(model, nn.Module):
+            raise UsageError(f"{key}: {other} is not the network of run folder {folder.path}, which is {name}")
     return _load(f"run {folder.path}", weights or folder.weights, metadata, model, data, key, classes)
 
 
@@ -239,17 +246,35 @@ def _selection_key(model_key: str) -> str:
 
 
 def _model_of(stated: Mapping[str, Any], model: _Model | None, who: str, key: str) -> ModelSection | nn.Module:
-    """Return what a network is made of: `model`, or else the section that its run or file states."""
-    if model is not None:
-        return model if isinstance(model, nn.Module) else model_section(model)
+    """Return what a network is made of: `model`, with the keys that its run or file states for that name; or what these state.
+
+    Raises:
+        UsageError: when `model` is None and their name is that of a Python object, or loads code.
+    """
     section = ModelSection(**stated)
+    if isinstance(model, nn.Module):
+        return model
+    if model is not None:
+        return named_section(stated, model)
+    word = f"{key} " if key.startswith("--") else f"{key}="
+    if loads_code(section.name):
+        raise UsageError(
+            f"{who}: its network is {section.name}, and no file alone loads code or reaches the network; if you trust that name, "
+            f"add {word}{section.name}"
+        )
     if section.name.startswith(PYTHON):
-        word = f"{key} " if key.startswith("--") else f"{key}="
         raise UsageError(
             f"{who}: its network was passed as a Python object ({section.name}), so it cannot be made from its name; "
             f"give it again: {word}PKG.MODULE:FACTORY, or from Python the network itself as {key.lstrip('-')}"
         )
     return section
+
+
+def named_section(stated: Mapping[str, Any], model: str | Mapping[str, Any] | ModelSection) -> ModelSection:
+    """Return the section of a network that the user names; of the name that a run or file states, with the keys stated there."""
+    named = model_section(model)
+    own = named.model_dump(exclude_unset=True)
+    return ModelSection(**{**stated, **own}) if named.name == stated["name"] else named
 
 
 def _new(model: ModelSection | nn.Module, spec: DataSpec) -> nn.Module:

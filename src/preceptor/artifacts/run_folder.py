@@ -1,40 +1,31 @@
 """The run folder: config.yaml, metrics.jsonl, result.json, model.safetensors, checkpoint/, stages/.
 
-A folder is claimed before anything is written into it, and nothing in it is lost without `overwrite`.
+A folder is claimed before anything is written into it, and bears a mark from then on. Nothing in it is lost without
+`overwrite`, which needs the mark.
 """
 
 from __future__ import annotations
 
-import shutil
+import os
 from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, TextIO
 
 import yaml
 from pydantic import ValidationError
 
 from preceptor.artifacts.metrics_log import MetricsLog
+from preceptor.artifacts.own_files import ENTRIES, MARK, STAGES, clear_run
 from preceptor.artifacts.record import RunRecord, read_record, write_record
 from preceptor.config.sections import DistillRecipe, TeachRecipe
 from preceptor.documents import first_problem, read_yaml
-from preceptor.errors import UsageError
-from preceptor.files import LOCK, is_temporary, lock_folder, write_text
+from preceptor.errors import RunError, UsageError
+from preceptor.files import LOCK, is_temporary, lock_folder, make_folder, remove_temporaries, write_text
 
 __all__ = ["RunFolder", "network_of"]
 
-_OWN = (
-    "config.yaml",
-    "metrics.jsonl",
-    "result.json",
-    "model.safetensors",
-    "checkpoint",
-    "stages",
-    "tensorboard",
-    "wandb",
-    "track.id",
-)
 _FREE_TO_CHANGE = {
     "resume",
     "overwrite",
@@ -57,6 +48,7 @@ class RunFolder:
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
         self._kept = ExitStack()
+        self._lock: TextIO | None = None
 
     def __enter__(self) -> RunFolder:
         return self
@@ -65,6 +57,7 @@ class RunFolder:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._kept.close()
+        self._lock = None
 
     @property
     def config(self) -> Path:
@@ -93,8 +86,8 @@ class RunFolder:
 
     def stage(self, name: str) -> RunFolder:
         """Return the folder of a stage before the main run, created where missing."""
-        folder = RunFolder(self.path / "stages" / name)
-        folder.path.mkdir(parents=True, exist_ok=True)
+        folder = RunFolder(self.path / STAGES / name)
+        make_folder(folder.path)
         return folder
 
     def kept_epochs(self) -> dict[int, Path]:
@@ -104,8 +97,8 @@ class RunFolder:
 
     @property
     def is_finished(self) -> bool:
-        """Whether the run has finished."""
-        return self.result.exists()
+        """Whether the run has finished; without its configuration it is no run."""
+        return self.result.exists() and self.config.exists()
 
     def check(self, *, resume: bool, overwrite: bool) -> list[str]:
         """Return the names of the folder's entries, if a run may be written there; nothing is changed.
@@ -115,19 +108,36 @@ class RunFolder:
             overwrite: it would delete an earlier run's files.
 
         Raises:
-            UsageError: when it is a file, holds something else, or holds a run that is neither resumed nor overwritten.
+            UsageError: when it is a file, holds something else, or holds a run that is neither resumed nor overwritten; when both
+                are wanted; or when one of the run's files is a link.
         """
-        if self.path.exists() and not self.path.is_dir():
-            raise UsageError(f"out: {self.path} is a file, not a folder")
-        names = {entry.name for entry in self.path.iterdir()} if self.path.exists() else set()
-        content = sorted(name for name in names - {LOCK} if not is_temporary(name))  # of a writer that was killed
-        if content and not self.config.exists():
+        if resume and overwrite:
             raise UsageError(
-                f"out: {self.path} is not empty and holds no run ({content[0]}, ...); choose another folder"
+                "overwrite: resume continues the run in `out`, overwrite deletes it; choose one of the two"
             )
-        if content and not (resume or overwrite):
+        try:
+            if self.path.exists() and not self.path.is_dir():
+                raise UsageError(f"out: {self.path} is a file, not a folder")
+            names = {entry.name for entry in self.path.iterdir()} if self.path.exists() else set()
+        except OSError as error:
+            raise UsageError(f"out: {self.path} cannot be read ({error.strerror})") from error
+        for name in (LOCK, MARK, *ENTRIES):
+            if (self.path / name).is_symlink():
+                raise UsageError(f"out: {self.path / name} is a link, and a run writes through none; remove it")
+        content = sorted(name for name in names - {LOCK, MARK} if not is_temporary(name))  # of a writer that was killed
+        if not self.config.exists():
+            if content and MARK not in names:  # with it: a run that was killed while its files were being removed
+                raise UsageError(
+                    f"out: {self.path} is not empty and holds no run ({content[0]}, ...); choose another folder"
+                )
+            return content
+        if not (resume or overwrite):
             state = "a finished run" if self.is_finished else "an unfinished run (resume=True continues it)"
             raise UsageError(f"out: {self.path} holds {state}; overwrite=True starts it anew")
+        if overwrite and MARK not in names:
+            raise UsageError(
+                f"out: {self.path} was not made by preceptor (it has no {MARK}), so nothing in it is deleted; choose another"
+            )
         return content
 
     def check_same(self, config: Mapping[str, Any]) -> None:
@@ -152,14 +162,21 @@ class RunFolder:
 
         Raises:
             UsageError: when the folder is not empty and may not be used, or another process uses it.
+            RunError: when the disk refuses.
         """
-        content = self.check(resume=resume, overwrite=overwrite)
+        self.check(resume=resume, overwrite=overwrite)
         self._kept.close()  # of an earlier claim
-        self._kept.enter_context(lock_folder(self.path))
-        if content and overwrite:
-            self._clear()
-        elif content:
+        self._lock = self._kept.enter_context(lock_folder(self.path))
+        self.check(resume=resume, overwrite=overwrite)  # it may have changed before it was locked
+        if resume and self.config.exists():
             self.check_same(config)
+            for folder in (self.path, self.checkpoints):
+                remove_temporaries(folder)
+        else:
+            clear_run(self.path)
+        write_text(
+            self.path / MARK, "A run of preceptor: overwrite=true removes the files of the run from this folder.\n"
+        )
         write_text(self.config, yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True))
 
     def read_config(self) -> dict[str, Any]:
@@ -200,13 +217,24 @@ class RunFolder:
         """Return the run's log of epochs; only the first of several processes writes it."""
         return MetricsLog(self.metrics, writes=writes)
 
-    def _clear(self) -> None:
-        for name in _OWN:
-            entry = self.path / name
-            if entry.is_dir():
-                shutil.rmtree(entry)
-            else:
-                entry.unlink(missing_ok=True)
+    def check_kept(self) -> None:
+        """Check that the folder is still the one that this process has claimed, if it has claimed one.
+
+        Raises:
+            RunError: when it has been deleted or replaced.
+        """
+        if self._lock is None:
+            return
+        try:
+            is_kept = (
+                os.path.samestat(os.fstat(self._lock.fileno()), (self.path / LOCK).stat()) and self.config.exists()
+            )
+        except OSError:
+            is_kept = False
+        if not is_kept:
+            raise RunError(
+                f"{self.path}: the run's folder was deleted or replaced while it ran; nothing more is written into it"
+            )
 
 
 def network_of(path: str | Path) -> str | None:

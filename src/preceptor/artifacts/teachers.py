@@ -11,7 +11,7 @@ from torch import nn
 from preceptor.artifacts.classes import names_stated_by, select, select_stated
 from preceptor.artifacts.compatibility import check_compatibility, match_classes
 from preceptor.artifacts.create import data_spec, make_network, model_section
-from preceptor.artifacts.identify import PYTHON, kept_weights, learned_at
+from preceptor.artifacts.identify import PYTHON, is_run, kept_weights, learned_at, must_be_named
 from preceptor.artifacts.load import load_network, load_run_network
 from preceptor.artifacts.run_folder import RunFolder
 from preceptor.config.sections import ModelSection, TeacherSection
@@ -59,11 +59,15 @@ def load_teachers(
         raise UsageError("teacher: none given; teacher=RUN_FOLDER, or teacher=FILE.pth teacher.model=NAME")
     if section.epoch is not None:
         return _load_epochs(section, [section.epoch], data, "teacher.epoch", model)
-    paths = (section.path,) if isinstance(section.path, str) else section.path
     made_of = section.model if model is None else model
+    if isinstance(section.path, str):
+        paths = {Path(section.path): made_of}
+    else:  # the model goes with those that must be named
+        named = {Path(path): not is_run(Path(path)) or must_be_named(Path(path)) for path in section.path}
+        paths = {path: made_of if is_named else None for path, is_named in named.items()}
     return [
-        load_network(Path(path), made_of, data, weights_key=section.weights_key, tell=tell, classes=section.classes)
-        for path in paths
+        load_network(path, its_model, data, weights_key=section.weights_key, tell=tell, classes=section.classes)
+        for path, its_model in paths.items()
     ]
 
 

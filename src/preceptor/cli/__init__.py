@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from pathlib import Path
@@ -241,6 +242,9 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the command line and return its exit status: 0, 1 (the run failed), 2 (wrong usage), 128 + signal."""
     words = sys.argv[1:] if arguments is None else arguments
     debug = "--debug" in words
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # names of files need not be UTF-8
     try:
         status = typer.main.get_command(app).main(
             [word for word in words if word != "--debug"], prog_name="preceptor", standalone_mode=False
@@ -256,6 +260,10 @@ def main(arguments: list[str] | None = None) -> int:
         return _fail(explained(error.format_message(), words, _verbs()), 2)
     except (KeyboardInterrupt, typer.Abort):
         return _fail("interrupted", 130)
+    except OSError as error:  # of a file that a user names: too long a name, a read-only disk
+        if debug or error.strerror is None:
+            raise
+        return _fail(f"{error.filename or 'system'}: {error.strerror}", 1)
     except Exception as error:
         if debug:
             raise

@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from preceptor.api.measuring import assess
-from preceptor.artifacts.identify import is_from_python
+from preceptor.artifacts.identify import must_be_named
 from preceptor.artifacts.provenance import command_line
 from preceptor.cli.keys import read_sections
 from preceptor.console import open_console
 from preceptor.distributed import join_processes
 from preceptor.errors import UsageError
-from preceptor.files import write_text
+from preceptor.files import make_folder, write_text
 from preceptor.reports import print_assessments, write_assessment_page
 
 __all__ = ["assess_verb"]
@@ -27,27 +27,33 @@ def assess_verb(
     data, model, weights_key, classes = read_sections("assess", [word for word in words if "=" in word])
     if not paths:  # before data are loaded
         raise UsageError("assess: no network given; preceptor assess RUN_FOLDER ...")
+    own = {} if model is None else {path: {"model": model} for path in filter(_takes_model, [*paths, against or ""])}
     candidates = [
         {
             "path": path,
             "classes": classes,
-            **({"model": model} if model is not None and (_is_file(path) or is_from_python(Path(path))) else {}),
+            **own.get(path, {}),
             **({"weights_key": weights_key} if _is_file(path) or not any(map(_is_file, paths)) else {}),
         }
         for path in paths
     ]
-    assessments = assess(*candidates, data=data, against=against, workers=workers)
+    reference = None if against is None else {"path": against, **own.get(against, {})}
+    assessments = assess(*candidates, data=data, against=reference, workers=workers)
     if not join_processes().is_first:
         return
     records = [assessment.as_dict() for assessment in assessments]
     print_assessments(records, open_console(width_of_files=120))
     if json_file is not None:
-        json_file.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(json_file.parent)
         write_text(json_file, json.dumps({"command": command_line(), "assessments": records}, indent=1) + "\n")
     if page is not None:
         subtitle = f"{len(records)} candidates, {records[0]['test']['samples']:,} test samples"
         write_assessment_page(records, page, subtitle=subtitle)
         open_console().print(f"Page: {page}", highlight=False)
+
+
+def _takes_model(path: str) -> bool:
+    return _is_file(path) or must_be_named(Path(path))
 
 
 def _is_file(path: str) -> bool:

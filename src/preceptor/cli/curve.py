@@ -11,6 +11,7 @@ from preceptor.artifacts.run_folder import RunFolder, network_of
 from preceptor.config.overrides import make_recipe
 from preceptor.config.sections import DistillRecipe
 from preceptor.config.terms import name_of
+from preceptor.config.trust import check_named, reaching_out
 from preceptor.console import open_console
 from preceptor.distributed import join_processes
 from preceptor.errors import UsageError
@@ -30,6 +31,7 @@ def curve_verb(teacher: str, words: Sequence[str]) -> None:
     config = RunFolder(teacher).read_config()
     values = {"data": config["data"], "teacher": teacher}
     recipe = make_recipe(DistillRecipe, values, words, network_of=network_of)
+    check_named(reaching_out(recipe), words, f"run {teacher}")  # its data
     is_first = join_processes().is_first
     console = open_console(stderr=True, quiet=not is_first)
     points = [point.as_dict() for point in curve(recipe, tell=lambda line: console.print(line, highlight=False))]

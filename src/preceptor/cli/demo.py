@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import torch
 
+from preceptor.artifacts.own_files import remove_run
 from preceptor.config.overrides import make_recipe
 from preceptor.config.sections import DistillRecipe, TeachRecipe
 from preceptor.console import open_console
 from preceptor.errors import UsageError
+from preceptor.files import make_folder
 from preceptor.reports import BASELINE, print_summary, summarise_demo, write_demo_page
 from preceptor.runner.run import run
 
@@ -59,9 +60,7 @@ def demo_verb(out: Path, seeds: int) -> None:
 def _empty_folder(out: Path) -> None:
     if out.exists() and any(out.iterdir()) and not (out / _MARK).exists():
         raise UsageError(f"out: {out} is not empty and holds no demo; choose another folder with --out")
-    shutil.rmtree(out, ignore_errors=True)
-    try:
-        out.mkdir(parents=True)
-    except OSError as error:
-        raise UsageError(f"out: {out} cannot be made ({error.strerror})") from error
+    for folder in [*out.glob("teachers/*-seed*"), *out.glob("students/*-seed*")]:
+        remove_run(folder)
+    make_folder(out)
     (out / _MARK).touch()

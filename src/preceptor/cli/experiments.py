@@ -50,6 +50,7 @@ def grid_verb(
     only: Sequence[str],
     place: Place,
     *,
+    trust: Sequence[str] = (),
     retry: bool = False,
     status: bool = False,
     show_plan: bool = False,
@@ -61,13 +62,14 @@ def grid_verb(
         words: changes to it, `key=value`.
         only: choices of the cells to run, `key=value`.
         place: where they run.
+        trust: what the file names that runs code or reaches the network.
         retry: run those that have failed.
         status: print where the cells stand, and run nothing.
         show_plan: print what would run, and run nothing.
     """
     if place.slurm is not None and place.ray is not None:
         raise UsageError("--slurm and --ray: one of them")
-    made = open_grid(source, _values(words, "--set"))
+    made = open_grid(source, _values(words, "--set"), trust)
     chosen = _values(only, "--only")
     cells, store, console = made.select(chosen), Store(made.folder), open_console(soft_wrap=True)
     ranks = made.ranks if place.ranks is None else place.ranks

@@ -21,6 +21,10 @@ def grid(
     only: Annotated[
         list[str] | None, typer.Option(metavar="KEY=VALUE", help="only these cells and what they need: method=kd")
     ] = None,
+    trust: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="what the file names of your own code or a URL, so that it is used"),
+    ] = None,
     retry: Annotated[bool, typer.Option("--retry", help="run the cells that failed once more")] = False,
     status: Annotated[bool, typer.Option("--status", help="show where the cells stand; run nothing")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="show cells, expected time and disk; run nothing")] = False,
@@ -49,4 +53,4 @@ def grid(
         list_grids()
         return
     place = Place(jobs, tuple(gpus.split(",")) if gpus else (), per_gpu, ranks, threads, slurm, ray, ray_cpus, ray_gpus)
-    grid_verb(file, changes or [], only or [], place, retry=retry, status=status, show_plan=dry_run)
+    grid_verb(file, changes or [], only or [], place, trust=trust or [], retry=retry, status=status, show_plan=dry_run)

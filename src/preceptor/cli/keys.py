@@ -17,6 +17,7 @@ from preceptor.artifacts.run_folder import network_of
 from preceptor.config.overrides import SHORT_FOR, make_recipe
 from preceptor.config.sections import DistillRecipe, LabelRecipe, TeachRecipe
 from preceptor.config.terms import stated_terms
+from preceptor.config.trust import check_named, reaching_out
 from preceptor.console import open_console
 from preceptor.documents import read_yaml
 from preceptor.errors import UsageError
@@ -37,10 +38,12 @@ def read_recipe(
     """Return the recipe that words set on top of a file, or of values; its terms are named as objectives are.
 
     Raises:
-        UsageError: one line per bad key.
+        UsageError: one line per bad key; for what runs code or reaches the network and stands in the file only.
     """
     values = read_yaml(config, "config ") if config is not None else values
     recipe = make_recipe(_RECIPES[verb], values, words, network_of=network_of)
+    if config is not None:
+        check_named(reaching_out(recipe), words, f"config {config}")
     if not isinstance(recipe, LabelRecipe):
         stated_terms(recipe.terms, recipe.terms_key, has_teacher=recipe.has_teacher)
     return recipe

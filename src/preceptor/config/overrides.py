@@ -99,11 +99,21 @@ def split_overrides(words: Sequence[str]) -> tuple[dict[str, Any], list[str]]:
         key, equals, value = word.partition("=")
         if not equals or not key:
             raise UsageError(f"{word}: expected key=value, without spaces")
+        if not _is_utf_8(value):
+            raise UsageError(f"{key}: {value} is no UTF-8 text, which configurations are written in; rename it")
         if "." in key:
             dotted.append(word)
         else:
             bare[key] = _parse(key, value)
     return bare, dotted
+
+
+def _is_utf_8(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:  # bytes of a name that Python could not decode
+        return False
+    return True
 
 
 def _check_quotes(words: Sequence[str]) -> None:

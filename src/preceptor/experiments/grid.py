@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import yaml
 from pydantic import AfterValidator, BaseModel
 
+from preceptor.config.trust import reaching_out, values_in
 from preceptor.documents import read_document
 from preceptor.errors import RunError, UsageError
 from preceptor.experiments.cells import Cell
@@ -159,15 +160,19 @@ class Grid:
         return before.cells if is_same else ()
 
 
-def open_grid(source: str | Path | Mapping[str, Any], changes: Mapping[str, Any] | None = None) -> Grid:
+def open_grid(
+    source: str | Path | Mapping[str, Any], changes: Mapping[str, Any] | None = None, trust: Sequence[str] = ()
+) -> Grid:
     """Return the grid of a file.
 
     Args:
         source: path of a YAML file, name of a shipped one, or what such a file holds.
         changes: as for `parse_grid`.
+        trust: what the file names that runs code or reaches the network.
 
     Raises:
-        UsageError: when something in it is wrong: one line with the place.
+        UsageError: when something in it is wrong: one line with the place; when it names something of that kind that neither
+            `trust` nor `changes` name.
     """
     changes = changes or {}
     if isinstance(source, Mapping):
@@ -175,4 +180,12 @@ def open_grid(source: str | Path | Mapping[str, Any], changes: Mapping[str, Any]
     else:
         file = read_grid(find_grid(source), changes)
     cells, notes = make_cells(file)
+    if not isinstance(source, Mapping):
+        named = {*trust, *values_in(changes)}
+        found = {value for cell in cells if cell.recipe is not None for _, value in reaching_out(cell.recipe)}
+        if unnamed := sorted(found - named):
+            raise UsageError(
+                f"{source}: names {unnamed[0]}, which runs code or reaches the network; a file alone starts neither; if you "
+                f"trust it, add --trust {unnamed[0]}"
+            )
     return Grid(file.name, cells, file.out, file.cells, notes, file, changes)

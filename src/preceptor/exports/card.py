@@ -13,6 +13,7 @@ import yaml
 from preceptor.artifacts.identify import PYTHON
 from preceptor.artifacts.record import RunRecord
 from preceptor.artifacts.run_folder import RunFolder
+from preceptor.config.trust import loads_code
 from preceptor.errors import UsageError
 from preceptor.escaping import markdown, markdown_cell, markdown_code, terminal
 from preceptor.exports.hub import HubFile
@@ -261,7 +262,8 @@ def _how_to_load(metadata: ModelMetadata) -> tuple[str, str]:
         )
     kind, colon, _ = name.partition(":")
     needed = f"preceptor[{_EXTRAS[kind]}]" if kind in _EXTRAS else f"the module {kind}" if colon else None
-    return "", "" if needed is None else f"  # needs {terminal(needed)}"
+    argument = f', model="{terminal(name)}"' if loads_code(name) else ""
+    return argument, "" if needed is None else f"  # needs {terminal(needed)}"
 
 
 def _model_name(config: Mapping[str, Any]) -> str:

@@ -10,21 +10,22 @@ import torch
 from torch import nn
 
 from preceptor.artifacts.compatibility import TrainingDataInfo
-from preceptor.artifacts.create import AnyModel, model_section
+from preceptor.artifacts.create import AnyModel
 from preceptor.artifacts.fingerprints import fingerprint
 from preceptor.artifacts.identify import PYTHON, WEIGHTS, kept_weights, run_metadata
-from preceptor.artifacts.load import load_run_network
+from preceptor.artifacts.load import load_run_network, named_section
 from preceptor.artifacts.run_folder import RunFolder
 from preceptor.config.sections import DataSection
+from preceptor.config.trust import check_named, remote_places
 from preceptor.data import Split
-from preceptor.errors import RunError, UsageError
+from preceptor.errors import UsageError
 from preceptor.exports.card import model_card
 from preceptor.exports.deployed import DeployedNetwork, check_outputs, example_inputs, trace
 from preceptor.exports.hub import CARD, HubFile, HubFolder
 from preceptor.exports.onnx import OPSET, open_onnx, quantise, to_onnx
 from preceptor.exports.open_model import OpenModel
 from preceptor.exports.pt2 import open_pt2, to_pt2
-from preceptor.files import write_atomically, write_text
+from preceptor.files import make_folder, write_atomically, write_text
 from preceptor.models import METADATA_KEY, ModelMetadata, Normalise, Output, load_weights, save_weights
 from preceptor.runner.data import load_data
 from preceptor.runner.result import Result
@@ -130,7 +131,7 @@ def export(
     metadata = replace(run_metadata(folder), output=output, normalise=normalise)
     weights = folder.weights if epoch is None else kept_weights(folder, [epoch], "epoch")[0]
     if model is not None and not isinstance(model, nn.Module):
-        metadata = replace(metadata, model=model_section(model).model_dump())
+        metadata = replace(metadata, model=named_section(metadata.model, model).model_dump())
     network, test = _network(run, folder, weights, model), _test_data(run, folder) if int8 else None
     if hub is not None:
         hub.check(fingerprint(network), overwrite=overwrite)
@@ -165,7 +166,7 @@ def _check(
 
 
 def _write(network: nn.Module, metadata: ModelMetadata, to: Path) -> Exported:
-    _make_folder(to.parent)
+    make_folder(to.parent)
     if to.suffix == ".safetensors":
         save_weights(network, to, metadata={"format": "pt", METADATA_KEY: metadata.as_json()})
         return Exported(to, to.stat().st_size)
@@ -201,6 +202,8 @@ def _test_data(run: str | Path | Result, folder: RunFolder) -> Split:
         )
     if folder.read_record().task == "multilabel":
         raise UsageError("int8: its cost is measured as accuracy among classes, and these data are multi-label")
+    if data is None:
+        check_named([("data", value) for value in remote_places(section).values()], (), f"run {folder.path}")
     return (data or load_data(section, fit=TrainingDataInfo.from_run(folder).table)).test
 
 
@@ -278,10 +281,3 @@ def _width(network: nn.Module, metadata: ModelMetadata) -> int:
     with torch.no_grad():
         outputs: int = network(example_inputs(replace(metadata, normalise="outside"), 2)).shape[1]
     return outputs
-
-
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise RunError(f"{folder}: cannot be made ({error.strerror})") from error

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict
 
 from preceptor.artifacts.identify import PYTHON, WEIGHTS
 from preceptor.artifacts.run_folder import RunFolder
+from preceptor.config.trust import loads_code
 from preceptor.documents import read_document
 from preceptor.errors import RunError, UsageError
 from preceptor.files import write_text
@@ -19,8 +20,8 @@ from preceptor.models import ModelMetadata, Normalise, Output
 __all__ = ["CARD", "HubFile", "HubFolder"]
 
 CARD, CONFIG = "README.md", "config.json"
-_LOAD_WITH_MODEL = 'preceptor.load("FOLDER", model=your_network)'  # a network passed from Python is passed again
 _LIBRARY = "preceptor"
+_SUFFIXES = (".safetensors", ".onnx", ".pt2")  # of the files that `export` lists
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +117,7 @@ class HubFolder:
         """Write config.json: the metadata, the library that reads them, and the files in the folder."""
         values = {
             "library_name": _LIBRARY,
-            **({"load": _LOAD_WITH_MODEL} if str(metadata.model["name"]).startswith(PYTHON) else {}),
+            **_how_to_load(str(metadata.model["name"])),
             **metadata.as_dict(),
             "fingerprint": fingerprint,
             "license": license,
@@ -128,9 +129,19 @@ class HubFolder:
         return self._config.fingerprint == fingerprint
 
     def _files(self) -> tuple[HubFile, ...]:
+        # the list is a file's word: nothing outside the folder, and no file of a kind that `export` does not write
         return tuple(
-            file for file in self._config.files if Path(file.name).name == file.name
-        )  # nothing outside the folder
+            file
+            for file in self._config.files
+            if Path(file.name).name == file.name and Path(file.name).suffix in _SUFFIXES
+        )
+
+
+def _how_to_load(name: str) -> dict[str, str]:
+    """Return an entry that says how to load a network that must be named: one passed from Python, or one of own code."""
+    if name.startswith(PYTHON):
+        return {"load": 'preceptor.load("FOLDER", model=your_network)'}
+    return {"load": f'preceptor.load("FOLDER", model="{name}")'} if loads_code(name) else {}
 
 
 class _Config(BaseModel):

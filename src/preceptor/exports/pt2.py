@@ -13,20 +13,40 @@ from torch.export import ExportedProgram
 
 from preceptor.errors import UsageError
 from preceptor.exports.deployed import Forward, quiet
+from preceptor.exports.pt2_archive import NotPlainError, plain_archive
 from preceptor.models import METADATA_KEY, ModelMetadata
 
 __all__ = ["open_pt2", "to_pt2"]
 
 _NOTE = f"{METADATA_KEY}.json"  # among the file's extra files
-_DAMAGE = (zipfile.BadZipFile, RuntimeError, ValueError, LookupError, TypeError, AttributeError, pickle.UnpicklingError)
+_DAMAGE = (
+    zipfile.BadZipFile,
+    RuntimeError,
+    ValueError,
+    AssertionError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    pickle.UnpicklingError,
+)
 
 
 def to_pt2(program: ExportedProgram, metadata: ModelMetadata) -> bytes:
-    """Return a traced network as the content of a `.pt2` file."""
+    """Return a traced network as the content of a `.pt2` file, without the inputs that it was traced with.
+
+    Raises:
+        UsageError: when it has operators of another library.
+    """
     content = io.BytesIO()
     with quiet():
         torch.export.save(program, content, extra_files={_NOTE: metadata.as_json()})
-    return content.getvalue()
+    try:
+        return plain_archive(content.getvalue())
+    except NotPlainError as error:
+        raise UsageError(
+            f"export: the traced network has {error}, and a .pt2 file that is safe to open holds torch's own operators alone; "
+            "--to FILE.safetensors can hold it"
+        ) from error
 
 
 def open_pt2(source: Path | bytes, path: Path) -> tuple[Forward, ModelMetadata]:
@@ -37,16 +57,18 @@ def open_pt2(source: Path | bytes, path: Path) -> tuple[Forward, ModelMetadata]:
         path: for messages.
 
     Raises:
-        UsageError: when it is missing, damaged or not written by `export`.
+        UsageError: when it is missing, damaged or not written by `export`, or holds more than a traced network.
     """
     notes = {_NOTE: ""}
     try:
         content = source if isinstance(source, bytes) else source.read_bytes()
         with quiet():
-            program = torch.export.load(io.BytesIO(content), extra_files=notes)
+            program = torch.export.load(io.BytesIO(plain_archive(content)), extra_files=notes)
             module = program.module()
     except OSError as error:
         raise UsageError(f"{path}: cannot be read ({error.strerror or error})") from error
+    except NotPlainError as error:
+        raise UsageError(f"{path}: holds more than a traced network ({error}), and is not opened") from error
     except _DAMAGE as error:
         raise UsageError(f"{path}: cannot be read, it is damaged or no torch.export file") from error
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from preceptor.errors import UsageError
-from preceptor.files import LOCK, is_temporary, lock_folder, write_atomically
+from preceptor.files import LOCK, is_temporary, lock_folder, remove_temporaries, write_atomically
 from preceptor.labels.encoding import Encoding
 from preceptor.labels.manifest import Manifest
 from preceptor.labels.store import sha256
@@ -161,6 +161,7 @@ def _claim(path: Path, wanted: Manifest, lock: ExitStack) -> Manifest:
     """Lock the folder until `lock` is closed, and return the manifest with the files that are intact."""
     check_folder(path)
     lock.enter_context(lock_folder(path))
+    remove_temporaries(path)
     intact: dict[str, str] = {}
     rows_per_shard, views = wanted.rows_per_shard, wanted.views
     if (path / "manifest.json").exists():

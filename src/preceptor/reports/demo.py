@@ -167,6 +167,8 @@ def write_demo_page(summary: DemoSummary, folder: Path) -> Path:
 def _runs(folder: Path) -> Runs:
     runs: Runs = {}
     for path in sorted(folder.glob("*-seed*"), key=lambda p: p.stat().st_mtime_ns):  # in the order they were made
+        if not RunFolder(path).config.exists():
+            continue  # notes that somebody kept beside an earlier run
         name, _, seed = path.name.rpartition("-seed")
         runs.setdefault(name, {})[int(seed)] = RunFolder(path).read_record()
     if not runs:

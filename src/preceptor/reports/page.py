@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from preceptor.artifacts.provenance import command_line, versions
-from preceptor.files import write_text
+from preceptor.files import make_folder, write_text
 
 __all__ = ["write_page"]
 
@@ -23,6 +23,6 @@ def write_page(content: Mapping[str, Any], page: Path, *, template: str = "page.
     from jinja2 import Environment, PackageLoader, select_autoescape  # noqa: PLC0415  (slow import, wanted only here)
 
     environment = Environment(loader=PackageLoader("preceptor.reports"), autoescape=select_autoescape())
-    page.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(page.parent)
     here = {"command": command_line(), "versions": ", ".join(f"{name} {number}" for name, number in versions().items())}
     write_text(page, environment.get_template(template).render({**here, **content}))

@@ -77,7 +77,11 @@ def curve(recipe: DistillRecipe, *, show: bool = True, tell: Callable[[str], Non
         teacher = Candidate(f"epoch {epoch}", network)
         (assessment,) = assess_candidates([teacher], data, engine, workers=recipe.workers)
         out = f"{recipe.out}/epoch_{epoch:04d}"
-        update = {"teacher": recipe.teacher.model_copy(update={"epoch": epoch}), "out": out, "resume": True}
+        update = {
+            "teacher": recipe.teacher.model_copy(update={"epoch": epoch}),
+            "out": out,
+            "resume": not recipe.overwrite,
+        }
         student = run(recipe.model_copy(update=update), show=show, title=f"student of epoch {epoch}")
         scores = assessment.test if assessment.validation is None else assessment.validation
         points.append(

@@ -17,6 +17,7 @@ from preceptor.artifacts.record import RunRecord
 from preceptor.artifacts.run_folder import RunFolder
 from preceptor.assessment import reliability
 from preceptor.config.resolve import ResolvedRecipe
+from preceptor.config.sections import ModelSection
 from preceptor.data import Data
 from preceptor.models import save_weights
 from preceptor.runner.result import Result
@@ -111,23 +112,24 @@ def finish(
     )
     model = model.cpu()
     if engine.processes.is_first:
+        folder.check_kept()
         save_weights(model, folder.weights)
         folder.write_record(record)
     return Result(metrics, model, folder.path, record)
 
 
-def reopen(folder: RunFolder, model: nn.Module | None, data: Data, engine: Engine, workers: int) -> Result:
+def reopen(folder: RunFolder, model: nn.Module | ModelSection, data: Data, engine: Engine, workers: int) -> Result:
     """Return the result of a run that has finished before.
 
     Args:
         folder: of the run.
-        model: the network, where it was passed from Python; it gets the weights.
+        model: the network, where it was passed from Python, which gets the weights; or else its section in the recipe.
         data: of the run.
         engine: on which the network runs.
         workers: processes that read ahead.
     """
     network = load_run_network(folder, model=model)
-    if model is not None and model.state_dict().keys() == network.state_dict().keys():
+    if isinstance(model, nn.Module) and model.state_dict().keys() == network.state_dict().keys():
         model.load_state_dict(network.state_dict())
         network = model
     rows = 256 * engine.processes.world_size

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +18,7 @@ from preceptor.artifacts.run_folder import RunFolder
 from preceptor.config.resolve import ResolvedRecipe, resolve
 from preceptor.config.sections import AnyRecipe, ModelSection, TeacherSection
 from preceptor.config.terms import name_of
+from preceptor.config.trust import loads_code
 from preceptor.data import Data, check_views
 from preceptor.distributed import join_processes
 from preceptor.errors import RunError, UsageError
@@ -37,6 +39,8 @@ from preceptor.training import Callback, FitResult, RunFiles, TrainState, choose
 from preceptor.training.callbacks import FaintTerms, NearChance, RegionSearches, SlowFirstStep
 
 __all__ = ["run"]
+
+_LONGEST_NAME = 200  # file systems take 255 bytes; "-assistant1" may follow
 
 
 def run(
@@ -70,10 +74,11 @@ def run(
     display = choose_display(title or _title(recipe), show=show)
     tracking = make_tracking(recipe.track if engine.processes.is_first else (), display.note)
     with display, folder, tracking, left_as_passed(objects.teacher), memory_told(engine.device):
-        if recipe.resume and not recipe.overwrite and folder.is_finished:
+        if recipe.resume and folder.is_finished:
             folder.check_same(_config(resolved))
             display.note(f"{folder.path} is finished; nothing to do")
-            return reopen(folder, objects.model, inputs.data, engine, recipe.workers)
+            network = recipe.model if objects.model is None else objects.model
+            return reopen(folder, network, inputs.data, engine, recipe.workers)
         engine = replace(engine, tell=display.note)
         check_rows(inputs, resolved.objective, engine.processes)
         model, start = _student(resolved, inputs.data, objects.model, display.note)
@@ -146,6 +151,7 @@ def _fit(
         callbacks.append(RegionSearches(search, components.teacher, engine, display.note))
 
     def evaluate() -> Mapping[str, float]:
+        folder.check_kept()  # before the epoch is written down
         if len(data.validation) == 0:
             return {}
         rows = 4 * resolved.batch_size
@@ -179,13 +185,19 @@ def _distil_assistants(
         }
         own = replace(objects, model=None, teacher=objects.teacher if number == 1 else None)
         run(recipe.model_copy(update=update), own, show=show, title=f"assistant {name} seed {recipe.seed}")
-        section = TeacherSection(path=path)
+        section = TeacherSection(path=path, model=name if loads_code(name) else None)
         paths.append(path)
     return recipe.model_copy(update={"teacher": section}), replace(objects, teacher=None), paths
 
 
 def _config(resolved: ResolvedRecipe) -> dict[str, object]:
-    return {"kind": resolved.stated.kind, **resolved.stated.model_dump(mode="json")}
+    """Return the configuration that the run folder holds: what the run is, and not what was to become of an earlier one."""
+    return {
+        "kind": resolved.stated.kind,
+        **resolved.stated.model_dump(mode="json"),
+        "resume": False,
+        "overwrite": False,
+    }
 
 
 def _title(recipe: AnyRecipe) -> str:
@@ -194,4 +206,7 @@ def _title(recipe: AnyRecipe) -> str:
 
 def _default_out(recipe: AnyRecipe) -> str:
     words = [recipe.kind, recipe.data.name, recipe.model.name, name_of(recipe.terms), f"seed{recipe.seed}"]
-    return "runs/" + "-".join("".join(c if c.isalnum() or c in "_.+" else "_" for c in word) for word in words)
+    name = "-".join("".join(c if c.isascii() and (c.isalnum() or c in "_.+") else "_" for c in word) for word in words)
+    if len(name) > _LONGEST_NAME:  # of a long path, say; what is cut off still tells two runs apart
+        name = f"{name[:_LONGEST_NAME]}-{hashlib.sha256(name.encode()).hexdigest()[:12]}"
+    return f"runs/{name}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import pickle
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -16,12 +17,11 @@ __all__ = ["load_checkpoint", "save_checkpoint"]
 
 
 def save_checkpoint(path: Path, state: Mapping[str, Any]) -> None:
-    """Write a state of tensors and plain values atomically.
+    """Write a state of tensors and plain values atomically; its folder must exist.
 
     Raises:
         RunError: when the disk refuses; the checkpoint before it is kept.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     content = io.BytesIO()  # torch's own writer hides the system's word on a full disk
     torch.save(dict(state), content)
     write_atomically(path, lambda handle: handle.write(content.getbuffer()))
@@ -40,5 +40,7 @@ def load_checkpoint(path: Path, keys: Iterable[str]) -> dict[str, Any]:
     try:
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
         return {key: state[key] for key in keys}
+    except pickle.UnpicklingError as error:
+        raise UsageError(f"checkpoint {path}: is damaged, or holds more than tensors and plain values") from error
     except (OSError, RuntimeError, EOFError, KeyError, TypeError, ValueError) as error:
         raise UsageError(f"checkpoint {path}: cannot be read ({str(error).splitlines()[0]})") from error

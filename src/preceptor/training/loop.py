@@ -13,6 +13,7 @@ from typing import Protocol
 from preceptor.data import Batches
 from preceptor.distributed.sharding import load_full, local_shard
 from preceptor.errors import PreceptorError, RunError, UsageError
+from preceptor.files import make_folder
 from preceptor.models import save_weights
 from preceptor.training.callbacks import Callback, EpochRow
 from preceptor.training.checkpoint import load_checkpoint, save_checkpoint
@@ -107,11 +108,13 @@ def fit(
         callbacks: called at epochs and steps.
 
     Raises:
-        RunError: when the loss or the weights are no longer finite, or the disk is full; the last good checkpoint stays.
+        RunError: when the loss or the weights are no longer finite, the disk is full, or the folder is gone; the last good
+            checkpoint stays.
         Interrupted: after SIGINT or SIGTERM, once a checkpoint is saved.
     """
     learner, processes = state.learner, engine.processes
     take_step = _stepper(state, teacher, plan, engine)
+    _make_place(files, engine)
     with Interrupts() as interrupts, state.optimizer.compile_context():
         while (epoch := state.progress.epoch) <= plan.last_epoch:
             if state.progress.batch == 0:  # otherwise the run was resumed within an epoch
@@ -182,6 +185,12 @@ def restore(state: TrainState, files: RunFiles, callbacks: Sequence[Callback] = 
     files.metrics.cut(saved["metrics_bytes"])
 
 
+def _make_place(files: RunFiles, engine: Engine) -> None:
+    """Make the folder of checkpoints; once training has begun, a missing one is an error: the run has been deleted."""
+    if engine.processes.is_first:
+        make_folder(files.checkpoints, parents=False)
+
+
 def _save_checkpoint(state: TrainState, files: RunFiles, callbacks: Sequence[Callback], engine: Engine) -> None:
     if not_finite := state.finite.read():
         raise RunError(f"{not_finite}; {files}")
@@ -200,7 +209,6 @@ def _save_checkpoint(state: TrainState, files: RunFiles, callbacks: Sequence[Cal
 def _keep_weights(state: TrainState, files: RunFiles, engine: Engine) -> None:
     network = state.learner.full_network()
     if engine.processes.is_first:
-        files.checkpoints.mkdir(parents=True, exist_ok=True)
         save_weights(network, files.checkpoints / f"epoch_{state.progress.epoch:04d}.safetensors")
 
 

@@ -185,7 +185,7 @@ def _write(index: ShardIndex, place: Path, description: Mapping[str, Any]) -> bo
     np.savez(content, description=np.frombuffer(told, dtype=np.uint8), places=places, names=index.names)
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(place, lambda handle: handle.write(content.getbuffer()), is_shared=True)
+        write_atomically(place, lambda handle: handle.write(content.getbuffer()))
     except (OSError, RunError):
         return False
     return True

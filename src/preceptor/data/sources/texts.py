@@ -101,7 +101,9 @@ class _Tokens:
         if not folder.is_dir():
             raise UsageError(f"data.tokenizer: {folder}: no such folder")
         try:
-            self._tokenizer: Any = library.AutoTokenizer.from_pretrained(str(folder), local_files_only=True)
+            self._tokenizer: Any = library.AutoTokenizer.from_pretrained(
+                str(folder), local_files_only=True, trust_remote_code=False
+            )
         except (OSError, ValueError, KeyError, TypeError) as error:
             reason = " ".join(str(error).split())[:200]
             raise UsageError(f"data.tokenizer: {folder}: holds no readable tokenizer ({reason})") from error

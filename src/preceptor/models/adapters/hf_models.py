@@ -1,9 +1,9 @@
 """`hf:PLACE`: classifiers of images, or of texts, of the transformers library.
 
 PLACE is a folder with config.json (its weights, if any, are loaded), a configuration file, or a name in the hub's cache on
-this machine; nothing is downloaded. Further keys are those of the configuration; `model.pretrained=false` leaves the
-weights out. The content of these files is recorded with a run and its exports as `model.config` and `model.preprocessor`,
-which then replace the place.
+this machine; nothing is downloaded, and no code that these name is run. Further keys are those of the configuration;
+`model.pretrained=false` leaves the weights out. The content of these files is recorded with a run and its exports as
+`model.config` and `model.preprocessor`, which then replace the place.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from preceptor.messages import did_you_mean, first_line
 from preceptor.models.adapters.adapted import REFUSALS, wrap_network
 from preceptor.models.adapters.class_names import config_names
 from preceptor.models.adapters.hf_texts import check_tokenizer, fit_texts, wrap_texts
+from preceptor.models.adapters.hub import check_config, offline
 from preceptor.models.adapters.input_adapter import DataSpec
 from preceptor.models.adapters.preprocessing import NativePreprocessing, check_outputs, image_shape, split_preprocessing
 from preceptor.reading import read_text
@@ -98,16 +99,18 @@ def make(name: str, data_spec: DataSpec, options: Mapping[str, Any], *, loads_we
 def _network(title: str, auto: Any, config: Any, folder: Path | None) -> tuple[nn.Module, bool]:
     """Return a new network, or one with the weights in a folder, and whether no weight is missing."""
     try:
-        if folder is None:
-            return auto.from_config(config), True
-        network, loading = auto.from_pretrained(
-            folder,
-            config=config,
-            ignore_mismatched_sizes=True,
-            local_files_only=True,
-            dtype=torch.float32,
-            output_loading_info=True,
-        )
+        with offline():
+            if folder is None:
+                return auto.from_config(config, trust_remote_code=False), True
+            network, loading = auto.from_pretrained(
+                folder,
+                config=config,
+                ignore_mismatched_sizes=True,
+                local_files_only=True,
+                trust_remote_code=False,
+                dtype=torch.float32,
+                output_loading_info=True,
+            )
     except (*REFUSALS, OSError) as error:
         raise UsageError(f"model: {title} cannot be made: {first_line(error)}") from error
     return network, not loading["missing_keys"]
@@ -142,12 +145,13 @@ def _cached(name: str, wanted: Sequence[str], transformers: Any) -> dict[str, Pa
     """Return the files that the hub's cache holds, by name."""
     missing = f"model: hf:{name} is no folder or file here, and the hub's cache does not hold it; hf download {name}"
     try:
-        paths = {
-            each: transformers.utils.cached_file(
-                name, each, local_files_only=True, _raise_exceptions_for_missing_entries=False
-            )
-            for each in wanted
-        }
+        with offline():
+            paths = {
+                each: transformers.utils.cached_file(
+                    name, each, local_files_only=True, _raise_exceptions_for_missing_entries=False
+                )
+                for each in wanted
+            }
     except (OSError, ValueError) as error:
         raise UsageError(missing) from error
     files = {each: Path(path) for each, path in paths.items() if path is not None}
@@ -165,6 +169,7 @@ def _read(name: str, path: Path) -> dict[str, Any]:
 
 
 def _config(title: str, values: Mapping[str, Any], options: Mapping[str, Any], transformers: Any) -> Any:
+    check_config(title, {**values, **options})
     try:
         config = transformers.AutoConfig.for_model(**values)
     except (OSError, *REFUSALS) as error:

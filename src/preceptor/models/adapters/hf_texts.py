@@ -55,7 +55,9 @@ def check_tokenizer(title: str, folder: Path, vocabulary: Vocabulary, transforme
     if not any((folder / name).is_file() for name in _TOKENIZERS):
         return
     try:
-        tokenizer = transformers.AutoTokenizer.from_pretrained(str(folder), local_files_only=True)
+        tokenizer = transformers.AutoTokenizer.from_pretrained(
+            str(folder), local_files_only=True, trust_remote_code=False
+        )
     except (OSError, ValueError, KeyError, TypeError):
         return  # it cannot be read, so it cannot be compared
     if Vocabulary.of(tokenizer.get_vocab(), 0).fingerprint != vocabulary.fingerprint:

@@ -6,8 +6,8 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from collections.abc import Mapping
+from contextlib import nullcontext
 from statistics import fmean
 from typing import Any
 
@@ -18,6 +18,7 @@ from preceptor.extras import import_extra, import_torchvision
 from preceptor.messages import did_you_mean, first_line
 from preceptor.models.adapters.adapted import REFUSALS, wrap_network
 from preceptor.models.adapters.class_names import timm_names
+from preceptor.models.adapters.hub import offline
 from preceptor.models.adapters.input_adapter import DataSpec
 from preceptor.models.adapters.preprocessing import NativePreprocessing, check_outputs, image_shape, split_preprocessing
 
@@ -44,6 +45,10 @@ def make(name: str, data_spec: DataSpec, options: Mapping[str, Any], *, loads_we
     timm = import_extra("timm", "vision", needed_by=title)
     overrides, rest = split_preprocessing(check_outputs(options, "num_classes", data_spec.num_classes))
     is_pretrained = bool(rest.pop("pretrained", False))
+    if "checkpoint_path" in rest:
+        raise UsageError(
+            f"model.checkpoint_path: {title} takes weights from start_from=FILE, which runs no code of the file"
+        )
     if ":" not in name and not timm.is_model(name):
         near = did_you_mean(name, timm.list_models(), otherwise="timm.list_models() names them")
         raise UsageError(f"model: timm has no {name!r}{near}")
@@ -51,7 +56,7 @@ def make(name: str, data_spec: DataSpec, options: Mapping[str, Any], *, loads_we
     downloads = is_pretrained and not loads_weights
     is_offline = downloads and not _reaches_hub()
     try:
-        with _offline() if is_offline else nullcontext():
+        with offline() if is_offline else nullcontext():
             network: nn.Module = timm.create_model(
                 name, pretrained=downloads, num_classes=data_spec.num_classes, **rest
             )
@@ -90,18 +95,6 @@ def _reaches_hub() -> bool:
     except Exception:  # whatever its HTTP client raises
         return False
     return True
-
-
-@contextmanager
-def _offline() -> Iterator[None]:
-    """Let the hub's client look in its cache alone."""
-    constants: Any = importlib.import_module("huggingface_hub.constants")
-    before = constants.HF_HUB_OFFLINE
-    constants.HF_HUB_OFFLINE = True
-    try:
-        yield
-    finally:
-        constants.HF_HUB_OFFLINE = before
 
 
 def _fixed_size(network: nn.Module, patches: type[Any], stated: tuple[int, ...]) -> tuple[int, int] | None:

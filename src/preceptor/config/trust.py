@@ -1,0 +1,96 @@
+"""What loads code or reaches the network when it is named. A file may name it; only the user's own words make it happen."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import yaml
+
+from preceptor.config.sections import AnyRecipe, DataSection, LabelRecipe, ModelSection
+from preceptor.errors import UsageError
+
+__all__ = ["PYTHON", "check_named", "loads_code", "reaching_out", "remote_places", "values_in"]
+
+PYTHON = "python:"  # how a configuration names an object that was passed from Python
+_LIBRARIES = ("timm", "torchvision", "hf")
+
+
+def loads_code(name: str) -> bool:
+    """Return whether making a network by this name imports a module of any name, or fetches a repository of any name.
+
+    Example:
+        >>> loads_code("mypkg.nets:make"), loads_code("timm:hf-hub:someone/net")
+        (True, True)
+        >>> loads_code("timm:resnet18"), loads_code("wrn_40_2")
+        (False, False)
+    """
+    kind, colon, rest = name.partition(":")
+    if not colon or name.startswith(PYTHON):
+        return False
+    return kind not in _LIBRARIES or (kind == "timm" and ":" in rest)
+
+
+def remote_places(section: DataSection) -> dict[str, str]:
+    """Return the values of a data section that lie behind a URL, by their keys."""
+    values = {"name": section.name, **section.hyperparameters}
+    return {key: leaf for key, value in values.items() for leaf in values_in(value) if "://" in leaf}
+
+
+def reaching_out(recipe: AnyRecipe | LabelRecipe) -> Iterator[tuple[str, str]]:
+    """Yield what a recipe names that loads code or reaches the network: key and value."""
+    yield from ((f"data.{key}", value) for key, value in remote_places(recipe.data).items())
+    networks: dict[str, str | ModelSection | None] = {}
+    teacher = recipe.teacher if isinstance(recipe, LabelRecipe) else recipe.student_inputs.teacher
+    if not isinstance(recipe, LabelRecipe):
+        networks["model.name"] = recipe.model
+        yield from (("track", name) for name in recipe.track)
+        unlabelled = recipe.student_inputs.unlabelled
+        if unlabelled is not None:
+            yield from ((f"unlabelled.{key}", value) for key, value in remote_places(unlabelled).items())
+    networks["teacher.model.name" if isinstance(teacher.model, ModelSection) else "teacher.model"] = teacher.model
+    for key, network in networks.items():
+        name = network.name if isinstance(network, ModelSection) else network
+        if name is not None and loads_code(name):
+            yield key, name
+    yield from (("teacher.assistants", name) for name in teacher.assistants if loads_code(name))
+
+
+def check_named(found: Iterable[tuple[str, str]], words: Sequence[str], source: str) -> None:
+    """Check that the user has named everything that loads code or reaches the network.
+
+    Args:
+        found: as `reaching_out` yields it.
+        words: the user's own, `key=value`.
+        source: where the names stand, for messages.
+
+    Raises:
+        UsageError: for one that stands in a file only: what to add.
+    """
+    named = {leaf for word in words for leaf in _leaves_of(word.partition("=")[2])}
+    for key, value in found:
+        if value not in named:
+            raise UsageError(
+                f"{source}: names {value}, which runs code or reaches the network; a file alone starts neither; if you trust it, "
+                f"add {key}={value}"
+            )
+
+
+def values_in(value: object) -> Iterator[str]:
+    """Yield the texts in a value, however deep in lists and mappings."""
+    if isinstance(value, Mapping):
+        value = list(value.values())
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, list | tuple):
+        for each in value:
+            yield from values_in(each)
+
+
+def _leaves_of(text: str) -> Iterator[str]:
+    yield text
+    try:
+        parsed: Any = yaml.safe_load(text)
+    except yaml.YAMLError:
+        return
+    yield from values_in(parsed)

@@ -1,0 +1,260 @@
+"""Files that try to run code or to reach the network, opened by every verb in a process that ends at the first attempt."""
+
+from __future__ import annotations
+
+import importlib.util
+import io
+import json
+import os
+import pickle
+import shutil
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from PIL import Image
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+
+import preceptor
+from started import run
+from watched import HOSTILE
+from watched import __file__ as WATCHED
+
+DATA = ["data=digits", "data.limit=60", "data.test_limit=20"]
+STUDENT = ["model=convnet_s", "epochs=1", "batch_size=30", "device=cpu", "engine=plain"]
+SHELL = {"name": "os:system", "command": "touch pwned"}
+CANARY = "import pathlib\npathlib.Path('pwned').touch()\n"
+VIT = {
+    **{"model_type": "vit", "hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 1, "intermediate_size": 8},
+    **{"image_size": 8, "patch_size": 4, "num_channels": 1},
+}
+Lines = dict[str, list[str]]
+Result = tuple[int, str]
+
+
+class Runs:
+    """Pickled, it is a call of `os.system`."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return os.system, ("touch pwned",)
+
+
+@pytest.fixture(scope="module")
+def places(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder with a run, its exports and an image, as the working directory; and a module that must not be imported."""
+    folder = tmp_path_factory.mktemp("hostile")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        Path("canary.py").write_text(CANARY)
+        Image.fromarray(np.zeros((8, 8), np.uint8)).save("image.png")
+        data = {"name": "digits", "limit": 60, "test_limit": 20}
+        settings: Any = {"epochs": 1, "batch_size": 30, "keep_every": 1, "device": "cpu", "engine": "plain"}
+        made = preceptor.teach(data=data, model="convnet_s", out="run", progress=False, **settings)
+        preceptor.export(made, "file.safetensors", hub_folder="hub")
+        preceptor.export(made, "file.pt2")
+        preceptor.label(data=data, teacher="run", out="labels", progress=False)
+        yield folder
+
+
+def naming(section: dict[str, Any], target: str) -> tuple[str, str, str]:
+    """Return a file, a folder for the Hub and a run that name a network."""
+    file, hub, made = f"{target}.safetensors", f"{target}-hub", f"{target}-run"
+    with safe_open("file.safetensors", "pt") as opened:
+        metadata = dict(opened.metadata())
+    metadata["preceptor"] = json.dumps({**json.loads(metadata["preceptor"]), "model": section})
+    save_file(load_file("file.safetensors"), file, metadata)
+    for source, copy in (("hub", hub), ("run", made)):
+        shutil.copytree(source, copy)
+    shutil.copy(file, Path(hub) / "model.safetensors")
+    for path in (Path(hub) / "config.json", Path(made) / "result.json"):
+        path.write_text(json.dumps({**json.loads(path.read_text()), "model": section}))
+    config = Path(made) / "config.yaml"
+    config.write_text(yaml.safe_dump({**yaml.safe_load(config.read_text()), "model": section}))
+    return file, hub, made
+
+
+def opened(place: str, out: str) -> Lines:
+    """Return the command lines that make the network of a file, a folder for the Hub or a run."""
+    learn = ["distill", *DATA, *STUDENT, "method=kd"]
+    lines = {
+        "predict": ["predict", place, "image.png"],
+        "evaluate": ["evaluate", place, *DATA],
+        "assess": ["assess", place, *DATA],
+        "assess against": ["assess", "run", "--against", place],
+        "label": ["label", *DATA, f"teacher={place}", f"out={out}-label"],
+        "distill": [*learn, f"teacher={place}", f"out={out}-distill"],
+        "distill several": [*learn, f"teacher=[run, {place}]", f"out={out}-several"],
+    }
+    if Path(place, "config.yaml").exists():
+        lines |= {
+            "evaluate its data": ["evaluate", place],
+            "distill epoch": [*learn, f"teacher={place}", "teacher.epoch=1", f"out={out}-epoch"],
+            "distill anchors": [*learn, f"teacher={place}", "teacher.anchors=kept", f"out={out}-anchors"],
+            "export": ["export", place, "--to", f"{out}.onnx"],
+            "export hub": ["export", place, "--hub-folder", f"{out}-hub"],
+            "curve": ["curve", place, *STUDENT, "method=kd", f"out={out}-curve"],
+        }
+    return lines
+
+
+def watched(lines: Lines) -> dict[str, Result]:
+    """Return what lines came to, each with its status and its errors; nothing hostile has happened."""
+    Path("lines.json").write_text(json.dumps(lines))
+    done = run([WATCHED, "lines.json", "results.jsonl"])
+    assert done.returncode == 0, done.stderr
+    assert not Path("pwned").exists()
+    results = {
+        name: (code, said) for name, code, said in map(json.loads, Path("results.jsonl").read_text().splitlines())
+    }
+    assert list(results) == list(lines)
+    for name, (_, said) in results.items():
+        assert "Traceback" not in said, (name, said)
+    return results
+
+
+def test_the_watcher_sees_what_the_user_starts(places: Path) -> None:
+    """The same names do run where the user names them too: otherwise the tests below could not fail."""
+    _, _, made = naming({"name": "canary:make"}, "known")
+    for event, words in (
+        ("os.system", ["teach", *DATA, "model=os:system", "model.command=exit"]),
+        ("exec", ["evaluate", made]),
+    ):
+        trusted = words if event == "os.system" else [*words, "model=canary:make"]
+        Path("lines.json").write_text(json.dumps({"line": trusted}))
+        done = run([WATCHED, "lines.json", "results.jsonl"])
+        assert done.returncode == HOSTILE
+        assert f"line: {event}" in done.stderr
+
+
+def test_a_network_of_own_code_is_not_made_unless_the_user_names_it(places: Path) -> None:
+    """Every verb, on every kind of file that can name a network."""
+    lines: Lines = {}
+    for kind, place in zip(("file", "hub", "run"), naming(SHELL, "shell"), strict=True):
+        lines |= {f"{verb} {kind}": words for verb, words in opened(place, f"shell-{kind}").items()}
+        lines[f"start {kind}"] = ["teach", *DATA, *STUDENT, f"start_from={place}", f"out=shell-start-{kind}"]
+    lines["report"] = ["report", "shell-run"]
+    results = watched(lines)
+    for name, (code, said) in results.items():
+        if name.startswith(("start ", "report")):
+            assert code == 0, (name, said)  # neither makes the network that is named there
+        else:
+            assert code == 2, (name, said)
+            assert said.count("error: ") == 1, (name, said)
+            assert "its network is os:system, and no file alone loads code or reaches the network; if you trust" in said
+    for verb, words in (
+        *(("predict", "--model os:system"), ("export", "--model os:system"), ("evaluate", "model=os:system")),
+        *(
+            ("distill", "teacher.model=os:system"),
+            ("curve", "teacher.model=os:system"),
+            ("label", "teacher.model=os:system"),
+        ),
+    ):
+        assert results[f"{verb} run"][1].endswith(f"add {words}\n")
+
+
+@pytest.mark.skipif(
+    any(importlib.util.find_spec(name) is None for name in ("timm", "transformers")),
+    reason="needs the extras vision and hf",
+)
+def test_networks_of_other_libraries_bring_no_code_with_them(places: Path) -> None:
+    torch.save(Runs(), "evil.pth")
+    Path("remote").mkdir()
+    auto_map = dict.fromkeys(("AutoConfig", "AutoModelForImageClassification"), "canary.Net")
+    Path("remote/config.json").write_text(json.dumps({**VIT, "auto_map": auto_map}))
+    shutil.copy("canary.py", "remote/canary.py")
+    sections: dict[str, dict[str, Any]] = {
+        "a repository": {"name": "timm:hf-hub:someone/net"},
+        "a pickle": {"name": "timm:resnet18", "checkpoint_path": "evil.pth"},
+        "kernels": {"name": "hf:x", "config": {**VIT, "attn_implementation": "someone/kernels"}},
+        "a wrapped repository": {
+            "name": "hf:x",
+            "config": {"model_type": "timm_wrapper", "architecture": "hf-hub:a/b"},
+        },
+        "remote code": {"name": "hf:x", "config": {**VIT, "auto_map": auto_map}},
+        "remote code in a folder": {"name": "hf:remote"},
+        "a name of the hub": {"name": "hf:someone/net"},
+    }
+    lines = {f"{way}, {verb}": [verb, naming(section, f"{way}-{verb}".replace(" ", "_"))[0], *words]
+             for way, section in sections.items()
+             for verb, words in (("evaluate", DATA), ("predict", ["image.png"]))}  # fmt: skip
+    lines["user's folder"] = ["teach", *DATA, *STUDENT, "model=hf:remote", "out=from-folder"]
+    for name, (code, said) in watched(lines).items():
+        assert code == (0 if name == "user's folder" else 2), (name, said)
+
+
+def test_weights_checkpoints_and_data_run_nothing(places: Path) -> None:
+    torch.save({"state_dict": Runs()}, "weights.pth")
+    Path("raw.pth").write_bytes(pickle.dumps(Runs()))
+    shutil.copytree("run", "half")
+    Path("half/result.json").unlink()
+    torch.save(Runs(), "half/checkpoint/last.pt")
+    np.savez("evil.npz", x_train=np.array([Runs()], dtype=object), y_train=np.zeros(1, int))
+    Path("cifar/cifar-10-batches-py").mkdir(parents=True)
+    for name in ("batches.meta", "test_batch", *(f"data_batch_{number}" for number in range(1, 6))):
+        Path("cifar/cifar-10-batches-py", name).write_bytes(pickle.dumps(Runs()))
+    with zipfile.ZipFile("file.pt2") as archive:
+        records = {name: archive.read(name) for name in archive.namelist()}
+    content = io.BytesIO()
+    torch.save(Runs(), content)
+    records["archive/data/sample_inputs/model.pt"] = content.getvalue()
+    with zipfile.ZipFile("inputs.pt2", "w") as archive:
+        for name, record in records.items():
+            archive.writestr(zipfile.ZipInfo(name), record)
+    shutil.copytree("labels", "labels-shell")
+    manifest = Path("labels-shell/manifest.json")
+    manifest.write_text(
+        json.dumps({**json.loads(manifest.read_text()), "names": {"data": "digits", "teacher": "os:system"}})
+    )
+    named = ["teach", *STUDENT]
+    lines = {
+        **{f"teacher {name}": ["distill", *DATA, *STUDENT, f"teacher={name}", "teacher.model=convnet_s", f"out=t-{name}"]
+           for name in ("weights.pth", "raw.pth")},
+        **{f"start {name}": [*named, *DATA, f"start_from={name}", f"out=s-{name}"] for name in ("weights.pth", "raw.pth")},
+        "resume": [*named, *DATA, "keep_every=1", "out=half", "resume=true"],
+        "npz": [*named, "data=npz:evil.npz", "out=no"],
+        "cifar": [*named, "data=cifar10", "data.root=cifar", "out=no"],
+        "inputs of a program": ["predict", "inputs.pt2", "image.png"],
+        "labels": ["distill", *DATA, *STUDENT, "labels=labels-shell", "out=by-labels"],
+    }  # fmt: skip
+    for name, (code, said) in watched(lines).items():
+        assert code == (0 if name in {"inputs of a program", "labels"} else 2), (name, said)
+
+
+def test_configurations_and_grids_start_no_code_and_no_connection_by_themselves(places: Path) -> None:
+    plain = yaml.safe_load(Path("run/config.yaml").read_text())
+    changes: dict[str, dict[str, Any]] = {
+        "model": {"model": SHELL},
+        "track": {"track": ["wandb"]},
+        "data": {"data": {"name": "wds:http://127.0.0.1:9/a.tar"}},
+    }
+    lines: Lines = {}
+    for name, change in changes.items():
+        Path(f"{name}.yaml").write_text(yaml.safe_dump({**plain, **change, "out": f"by-{name}"}))
+        lines[f"config {name}"] = ["teach", "--config", f"{name}.yaml"]
+    remote = Path("remote-run")
+    shutil.copytree("run", remote)
+    (remote / "config.yaml").write_text(yaml.safe_dump({**plain, **changes["data"]}))
+    for verb, words in (
+        *(("evaluate", []), ("assess", []), ("curve", [*STUDENT, "out=c"]), ("export", ["--to", "x.onnx", "--int8"])),
+    ):
+        lines[f"data of a run, {verb}"] = [verb, str(remote), *words]
+    grid = {
+        "fixed": {"data": "digits", "epochs": 1},
+        "teach": {"model": "os:system"},
+        "distill": {"model": "canary:make"},
+    }
+    Path("grid.yaml").write_text(yaml.safe_dump({**grid, "out": "grid"}))
+    for option in ("--dry-run", "--status", "--retry"):
+        lines[f"grid {option}"] = ["grid", "grid.yaml", option]
+    for name, (code, said) in watched(lines).items():
+        assert code == 2, (name, said)
+        assert len(said.splitlines()) == 1, (name, said)
+        assert "reaches the network" in said, (name, said)
+        assert " add " in said, (name, said)
+    assert not Path("grid").exists()

@@ -6,8 +6,9 @@ import json
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
+from preceptor.checksums import check_json, json_with_checksum
 from preceptor.errors import UsageError
 from preceptor.files import write_text
 from preceptor.types import Preprocessing, Task
@@ -45,9 +46,12 @@ class RunRecord(BaseModel):
         vocabulary: of texts.
         table: how the columns of a table become numbers.
         data_fingerprint: of inputs and labels.
+        test_fingerprint: of the test split.
         source_fingerprint: of all samples of a source without a test split.
         truth_fingerprint: of the true label distribution, where it is known.
-        teacher_fingerprint: of the teacher's weights.
+        unlabelled_fingerprint: of the samples without labels.
+        labels_fingerprint: of what the stored labels depend on.
+        teacher_fingerprint: of the teacher's weights; of several, each, with commas between them.
         assistants: run folders of the teacher assistants.
         start_fingerprint: of the weights that training started from.
         model: the network's section, which makes it again.
@@ -58,11 +62,12 @@ class RunRecord(BaseModel):
         git: commit of the working folder.
         started: when.
         finished: when.
+        checksums: sha256 of each file that the run leaves, by its name in the folder: weights, kept epochs, metrics.jsonl.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
 
-    version: Literal[3] = 3
+    version: Literal[4] = 4
     kind: Literal["teach", "distill"]
     command: str
     seed: int
@@ -85,8 +90,11 @@ class RunRecord(BaseModel):
     vocabulary: dict[str, Any] | None
     table: dict[str, Any] | None
     data_fingerprint: str
+    test_fingerprint: str
     source_fingerprint: str | None
     truth_fingerprint: str | None
+    unlabelled_fingerprint: str | None
+    labels_fingerprint: str | None
     teacher_fingerprint: str | None
     assistants: list[str]
     start_fingerprint: str | None
@@ -98,14 +106,22 @@ class RunRecord(BaseModel):
     git: str | None
     started: str
     finished: str
+    checksums: dict[str, str]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_its_own(cls, values: Any) -> Any:
+        """Leave out the file's own checksum, which `check_json` compares."""
+        return {key: value for key, value in values.items() if key != "sha256"} if isinstance(values, dict) else values
 
 
 def read_record(path: Path) -> RunRecord:
     """Return the record in a file.
 
     Raises:
-        UsageError: when it is damaged or of another version.
+        UsageError: when it is damaged or of another version, or was changed since it was written.
     """
+    check_json(path)
     try:
         return RunRecord.model_validate(json.loads(path.read_text(encoding="utf-8")))
     except ValidationError as error:
@@ -117,9 +133,9 @@ def read_record(path: Path) -> RunRecord:
 
 
 def write_record(path: Path, record: RunRecord) -> None:
-    """Write a record atomically.
+    """Write a record atomically, with a checksum of the file as its last value.
 
     Raises:
         RunError: when the disk refuses.
     """
-    write_text(path, json.dumps(record.model_dump(), indent=1, allow_nan=True) + "\n")
+    write_text(path, json_with_checksum(json.dumps(record.model_dump(), indent=1, allow_nan=True)))

@@ -187,7 +187,7 @@ def _network(run: str | Path | Result, folder: RunFolder, weights: Path, model: 
     if not isinstance(run, Result) or model is not None:
         return load_run_network(folder, weights, model=model, key="--model").eval().float()
     network = copy.deepcopy(run.model).cpu()
-    load_weights(network, weights)
+    load_weights(network, folder.read_weights(weights))
     return network.eval().float()
 
 

@@ -34,8 +34,12 @@ def main(names: Sequence[str]) -> int:
         (HERE / name).mkdir(exist_ok=True)
         command = f"    preceptor grid results/short/grids/{name}.yaml --set data.root=FOLDER_OF_CIFAR --jobs 2"
         parts = [f"# {question}", command, said, plain(page)]
-        (HERE / name / "README.md").write_text("\n\n".join(filter(None, map(str.strip, parts))) + "\n", encoding="utf-8")
-        (HERE / name / "cells.csv").write_text(plain((out / "report.csv").read_text(encoding="utf-8")), encoding="utf-8")
+        (HERE / name / "README.md").write_text(
+            "\n\n".join(filter(None, map(str.strip, parts))) + "\n", encoding="utf-8"
+        )
+        (HERE / name / "cells.csv").write_text(
+            plain((out / "report.csv").read_text(encoding="utf-8")), encoding="utf-8"
+        )
     return 0
 
 

@@ -76,16 +76,7 @@ def seal_zip(content: io.BytesIO) -> None:
 
 
 def json_with_checksum(text: str) -> str:
-    """Return the text of a JSON object, indented by one, with a last key "sha256" over all before its value.
-
-    Example:
-        >>> print(json_with_checksum('{\\n "seed": 1\\n}'))
-        {
-         "seed": 1,
-         "sha256": "9b6aac2e0b3b4e8bd0dbd3e5ea8ae7bb0ee2f1c7b8eb4ee4f3e0fdfd1e8a7d08"
-        }
-        <BLANKLINE>
-    """
+    """Return the text of a JSON object, indented by one, with a last key "sha256": over all other bytes of the file."""
     content = text.rstrip().removesuffix("\n}").encode() + b",\n" + _KEY
     return (content + sha256_of(content + _END).encode() + _END).decode()
 

@@ -1,4 +1,4 @@
-"""Wording that messages share: the nearest known names, the first few of many, the first difference, the first line of an error."""
+"""Wording that messages share: the nearest known names, the first of many, of differences and of an error's lines."""
 
 from __future__ import annotations
 

@@ -121,15 +121,16 @@ def read_record(path: Path) -> RunRecord:
     Raises:
         UsageError: when it is damaged or of another version, or was changed since it was written.
     """
-    check_json(path)
     try:
-        return RunRecord.model_validate(json.loads(path.read_text(encoding="utf-8")))
+        record = RunRecord.model_validate(json.loads(path.read_text(encoding="utf-8")))
     except ValidationError as error:
         problem = error.errors()[0]
         key = ".".join(map(str, problem["loc"]))
         raise UsageError(f"{path}: is no record of a run ({key}: {problem['msg'].lower()})") from error
     except (OSError, ValueError) as error:
         raise UsageError(f"{path}: cannot be read ({error})") from error
+    check_json(path)
+    return record
 
 
 def write_record(path: Path, record: RunRecord) -> None:

@@ -216,7 +216,8 @@ class RunFolder:
         except OSError as error:
             raise UsageError(f"{file}: cannot be read ({error.strerror})") from error
         if found != stated:
-            raise UsageError(f"{file}: is damaged, or is not the file that the run wrote (result.json has another sha256); {advice}")
+            what = "is damaged, or is not the file that the run wrote"
+            raise UsageError(f"{file}: {what} (result.json has another sha256); {advice}")
 
     def write_record(self, record: RunRecord) -> None:
         """Write the record atomically; from then on the run is finished."""

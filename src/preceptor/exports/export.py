@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from preceptor.artifacts.compatibility import TrainingDataInfo
+from preceptor.artifacts.compatibility import TrainingDataInfo, check_test
 from preceptor.artifacts.create import AnyModel, model_section
 from preceptor.artifacts.fingerprints import fingerprint
 from preceptor.artifacts.identify import PYTHON, WEIGHTS, kept_weights, run_metadata
@@ -201,7 +201,10 @@ def _test_data(run: str | Path | Result, folder: RunFolder) -> Split:
         )
     if folder.read_record().task == "multilabel":
         raise UsageError("int8: its cost is measured as accuracy among classes, and these data are multi-label")
-    return (data or load_data(section, fit=TrainingDataInfo.from_run(folder).table)).test
+    if data is None:
+        data = load_data(section, fit=TrainingDataInfo.from_run(folder).table)
+        check_test("int8", folder, data)
+    return data.test
 
 
 def _quantise(path: Path, test: Split) -> Quantised:

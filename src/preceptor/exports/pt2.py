@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.export import ExportedProgram
 
+from preceptor.checksums import CHANGED, PLACEHOLDER, is_intact, seal_zip
 from preceptor.errors import UsageError
 from preceptor.exports.deployed import Forward, quiet
 from preceptor.models import METADATA_KEY, ModelMetadata
@@ -22,10 +23,11 @@ _DAMAGE = (zipfile.BadZipFile, RuntimeError, ValueError, LookupError, TypeError,
 
 
 def to_pt2(program: ExportedProgram, metadata: ModelMetadata) -> bytes:
-    """Return a traced network as the content of a `.pt2` file."""
+    """Return a traced network as the content of a `.pt2` file, with a checksum at its end."""
     content = io.BytesIO()
     with quiet():
         torch.export.save(program, content, extra_files={_NOTE: metadata.as_json()})
+    seal_zip(content)
     return content.getvalue()
 
 
@@ -37,16 +39,19 @@ def open_pt2(source: Path | bytes, path: Path) -> tuple[Forward, ModelMetadata]:
         path: for messages.
 
     Raises:
-        UsageError: when it is missing, damaged or not written by `export`.
+        UsageError: when it is missing, damaged, changed or not written by `export`; the checksum is compared before it is loaded.
     """
     notes = {_NOTE: ""}
     try:
         content = source if isinstance(source, bytes) else source.read_bytes()
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be read ({error.strerror or error})") from error
+    if not is_intact(content, len(content) - len(PLACEHOLDER)):
+        raise UsageError(f"{path}: {CHANGED}, or was not written by `preceptor export`")
+    try:
         with quiet():
             program = torch.export.load(io.BytesIO(content), extra_files=notes)
             module = program.module()
-    except OSError as error:
-        raise UsageError(f"{path}: cannot be read ({error.strerror or error})") from error
     except _DAMAGE as error:
         raise UsageError(f"{path}: cannot be read, it is damaged or no torch.export file") from error
 

@@ -7,13 +7,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from preceptor.checksums import check_json, json_with_checksum
 from preceptor.errors import UsageError
 from preceptor.files import write_text
 from preceptor.labels.encoding import Encoding
 
 __all__ = ["LabelSource", "Manifest"]
 
-_VERSION = 2
+_VERSION = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,15 +71,16 @@ class Manifest:
                 yield shard_name(view, number), view, range(start, stop)
 
     def write(self, folder: Path) -> None:
-        """Write manifest.json into a folder, atomically."""
-        write_text(folder / "manifest.json", json.dumps({"version": _VERSION, **asdict(self)}, indent=1) + "\n")
+        """Write manifest.json into a folder, atomically, with its own checksum."""
+        text = json.dumps({"version": _VERSION, **asdict(self)}, indent=1)
+        write_text(folder / "manifest.json", json_with_checksum(text))
 
     @classmethod
     def read(cls, folder: Path) -> Manifest:
         """Return a folder's manifest.
 
         Raises:
-            UsageError: when it is missing or cannot be read.
+            UsageError: when it is missing, damaged or cannot be read.
         """
         path = folder / "manifest.json"
         if not path.exists():
@@ -88,6 +90,8 @@ class Manifest:
             version = values.pop("version")
             if version != _VERSION:
                 raise UsageError(f"labels: {path} has version {version}, this program reads {_VERSION}")
+            check_json(path)
+            del values["sha256"]
             source = values.pop("source")
             source |= {"teachers": tuple(source["teachers"]), "encoding": Encoding(**source["encoding"])}
             return cls(source=LabelSource(**source), **values)

@@ -45,8 +45,8 @@ class RunFiles:
     Attributes:
         checkpoints: the folder of `last.pt` and of the kept epochs.
         metrics: the log, one row per epoch.
-        identity: of the run, plain values: its configuration and what it was made from. A checkpoint holds it, and only a run with
-            the same one continues from there.
+        identity: of the run, plain values: its configuration and what it was made from. A checkpoint holds it, and only a run
+            with the same one continues from there.
     """
 
     checkpoints: Path

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from preceptor.checksums import check_json
 from preceptor.data.dataset import Source
 from preceptor.data.sources.columns import Columns, parse_classes, parse_missing, read_columns, row_indices
 from preceptor.data.sources.table_fit import Categorical, Numeric, TableFit, number
@@ -157,6 +158,8 @@ def _read_fit(fit: str | Mapping[str, Any]) -> TableFit:
     file = next((file for name in _FIT_FILES if (file := Path(fit).expanduser() / name).is_file()), None)
     if file is None:
         raise UsageError(f"data.fit: {fit} is neither the folder of a finished run nor one for the Hub")
+    if file.name == "result.json":
+        check_json(file)
     try:
         values = json.loads(file.read_text(encoding="utf-8")).get("table")
     except (OSError, ValueError) as error:

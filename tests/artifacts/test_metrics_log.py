@@ -35,7 +35,10 @@ def test_without_a_checkpoint_no_row_counts(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (lambda content: content[:-5], r"metrics\.jsonl: is shorter than at the last checkpoint \(21 of 26 bytes\); restore it"),
+        (
+            lambda content: content[:-5],
+            r"metrics\.jsonl: is shorter than at the last checkpoint \(21 of 26 bytes\); restore it",
+        ),
         (lambda content: content.replace(b"1", b"3"), r"metrics\.jsonl: is damaged, or was changed .*overwrite=true"),
     ],
 )

@@ -45,7 +45,9 @@ def test_a_damaged_checkpoint_is_said_to_be_one(tmp_path: Path) -> None:
     content = path.read_bytes()
     for at in range(0, len(content), 7):
         path.write_bytes(content[:at] + bytes([content[at] ^ 16]) + content[at + 1 :])
-        with pytest.raises(UsageError, match=r"last\.pt: is damaged, or was changed .*; start the run anew with overwrite=true"):
+        with pytest.raises(
+            UsageError, match=r"last\.pt: is damaged, or was changed .*; start the run anew with overwrite=true"
+        ):
             load_checkpoint(path, ["learner"])
     path.write_bytes(content[:200])
     with pytest.raises(UsageError, match=r"last\.pt: is damaged"):

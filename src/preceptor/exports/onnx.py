@@ -85,6 +85,8 @@ def open_onnx(source: Path | bytes, path: Path) -> tuple[Forward, ModelMetadata]
         raise UsageError(f"{path}: no such file") from error
     except OSError as error:
         raise UsageError(f"{path}: cannot be read ({error.strerror})") from error
+    if METADATA_KEY.encode() in content and not is_intact(content, len(content) - len(PLACEHOLDER)):
+        raise UsageError(f"{path}: {CHANGED}")
     options = runtime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
     options.log_severity_level = 4  # errors are raised
@@ -93,8 +95,6 @@ def open_onnx(source: Path | bytes, path: Path) -> tuple[Forward, ModelMetadata]
     except damage as error:
         raise UsageError(f"{path}: cannot be read, it is damaged or no ONNX file ({_line(error)})") from error
     metadata = ModelMetadata.from_json(session.get_modelmeta().custom_metadata_map.get(METADATA_KEY), path)
-    if not is_intact(content, len(content) - len(PLACEHOLDER)):
-        raise UsageError(f"{path}: {CHANGED}")
 
     def forward(samples: Tensor) -> Tensor:
         return torch.from_numpy(session.run(None, {INPUT: samples.numpy()})[0])

@@ -90,13 +90,14 @@ class Manifest:
             version = values.pop("version")
             if version != _VERSION:
                 raise UsageError(f"labels: {path} has version {version}, this program reads {_VERSION}")
-            check_json(path)
             del values["sha256"]
             source = values.pop("source")
             source |= {"teachers": tuple(source["teachers"]), "encoding": Encoding(**source["encoding"])}
-            return cls(source=LabelSource(**source), **values)
+            manifest = cls(source=LabelSource(**source), **values)
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise UsageError(f"labels: {path} cannot be read ({' '.join(str(error).split())})") from error
+        check_json(path)
+        return manifest
 
 
 def shard_name(view: int, number: int) -> str:

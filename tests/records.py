@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 from preceptor.artifacts.record import RunRecord
+from preceptor.checksums import json_with_checksum
 from preceptor.config.sections import DistillRecipe, TeachRecipe
 
-__all__ = ["made_config", "made_record"]
+__all__ = ["change_json", "made_config", "made_record"]
+
+
+def change_json(path: Path, **values: Any) -> None:
+    """Change values of a JSON file that ends with its checksum, which is made anew."""
+    content = {key: value for key, value in json.loads(path.read_text()).items() if key != "sha256"}
+    path.write_text(json_with_checksum(json.dumps({**content, **values}, indent=1)))
 
 
 def made_config(kind: str = "teach", **fields: Any) -> dict[str, Any]:
@@ -43,8 +52,11 @@ def made_record(**fields: Any) -> RunRecord:
         "vocabulary": None,
         "table": None,
         "data_fingerprint": "0" * 16,
+        "test_fingerprint": "0" * 16,
         "source_fingerprint": None,
         "truth_fingerprint": None,
+        "unlabelled_fingerprint": None,
+        "labels_fingerprint": None,
         "teacher_fingerprint": None,
         "assistants": [],
         "start_fingerprint": None,
@@ -56,5 +68,6 @@ def made_record(**fields: Any) -> RunRecord:
         "git": None,
         "started": "2026-01-01T00:00:00+00:00",
         "finished": "2026-01-01T00:00:01+00:00",
+        "checksums": {},
     }
     return RunRecord(**{**values, **fields})

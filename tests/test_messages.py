@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from preceptor.messages import did_you_mean, first_few, first_line
+from preceptor.messages import did_you_mean, first_difference, first_few, first_line
 
 
 def test_near_names_are_suggested_nearest_first_and_in_any_case() -> None:
@@ -21,6 +21,12 @@ def test_lists_end_in_dots_only_where_there_is_more() -> None:
     assert first_few([1, 2, 3, 4]) == "1, 2, 3, ..."
     assert first_few(["a", "b"], 1) == "a, ..."
     assert first_few([]) == ""
+
+
+def test_a_missing_key_is_a_difference_to_any_value_but_none() -> None:
+    assert first_difference({"a": 1, "b": None}, {"a": 1}) is None
+    assert first_difference({"a": {"x": 1}}, {"a": {"x": 1, "y": [2]}}) == ("a.y", None, [2])
+    assert first_difference({"a": {"x": 1}}, {"a": 3, "b": 4}) == ("a", {"x": 1}, 3)
 
 
 def test_an_error_becomes_one_short_line() -> None:

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import TypeAdapter, ValidationError
 
+from preceptor.checksums import check_json, without_checksum
 from preceptor.errors import UsageError
 from preceptor.reading import read_text
 
@@ -35,13 +36,24 @@ _FREE_NODES = 10_000  # that a YAML file may have with its aliases written out, 
 _SHOWN = 60  # characters of a wrong value
 
 
-def read_document(path: Path, kind: type[_T], *, where: str = "", infinite: bool = False) -> _T:
+def read_document(path: Path, kind: type[_T], *, where: str = "", infinite: bool = False, sealed: bool = False) -> _T:
     """Return what a JSON file holds, as its type; see `parse_document`.
 
+    Args:
+        path: of the file.
+        kind: a pydantic model, or a dataclass.
+        where: goes before the path in messages.
+        infinite: whether numbers may be infinite.
+        sealed: whether the file ends with its checksum, as `json_with_checksum` writes it.
+
     Raises:
-        UsageError: when it is missing, no regular file, or as for `parse_document`.
+        UsageError: when it is missing, no regular file, changed since it was sealed, or as for `parse_document`.
     """
-    return parse_document(read_text(path, where, most=_MOST_JSON), kind, f"{where}{path}", infinite=infinite)
+    text = read_text(path, where, most=_MOST_JSON)
+    found = parse_document(without_checksum(text) if sealed else text, kind, f"{where}{path}", infinite=infinite)
+    if sealed:
+        check_json(path)
+    return found
 
 
 def parse_document(text: str, kind: type[_T], source: str, *, infinite: bool = False) -> _T:

@@ -1,11 +1,11 @@
-"""Wording that messages share: the nearest known names, the first few of many, the first line of an error."""
+"""Wording that messages share: the nearest known names, the first of many, of differences and of an error's lines."""
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
-__all__ = ["did_you_mean", "first_few", "first_line", "unheard"]
+__all__ = ["did_you_mean", "first_difference", "first_few", "first_line", "unheard"]
 
 
 def did_you_mean(name: str, known: Iterable[str], *, most: int = 3, otherwise: str | None = None) -> str:
@@ -42,6 +42,25 @@ def first_few(names: Sequence[object], most: int = 3) -> str:
         'cat, dog, cow, ...'
     """
     return ", ".join(map(str, names[:most])) + ", ..." * (len(names) > most)
+
+
+def first_difference(before: Mapping[str, object], after: Mapping[str, object]) -> tuple[str, object, object] | None:
+    """Return the first key whose values differ, dotted where mappings hold mappings, and both values; None: all are equal.
+
+    A missing key counts as None.
+
+    Example:
+        >>> first_difference({"seed": 1, "data": {"name": "digits"}}, {"seed": 1, "data": {"name": "cifar10"}})
+        ('data.name', 'digits', 'cifar10')
+    """
+    for key in dict.fromkeys([*before, *after]):
+        old, new = before.get(key), after.get(key)
+        if isinstance(old, Mapping) and isinstance(new, Mapping):
+            if (inner := first_difference(old, new)) is not None:
+                return f"{key}.{inner[0]}", *inner[1:]
+        elif old != new:
+            return key, old, new
+    return None
 
 
 def unheard(line: str) -> None:

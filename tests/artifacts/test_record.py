@@ -21,7 +21,7 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
     ("change", "message"),
     [
         ({"seed": "one"}, r"result\.json: seed: input should be a valid integer, got 'one'; the file is damaged"),
-        ({"version": 2}, r"version: input should be 3, got 2"),
+        ({"version": 3}, r"version: input should be 4, got 3"),
         ({"reuse": None}, r"reuse: extra inputs are not permitted"),
     ],
 )
@@ -31,6 +31,17 @@ def test_another_record_is_refused_by_its_key(change: dict[str, object], message
     file.write_text(json.dumps({**json.loads(file.read_text()), **change}))
     with pytest.raises(UsageError, match=message):
         read_record(file)
+
+
+def test_a_changed_byte_is_one_line(tmp_path: Path) -> None:
+    file = tmp_path / "result.json"
+    write_record(file, made_record(seed=1))
+    content = file.read_bytes()
+    assert content.count(b'"seed": 1') == content.count(b'"sha256": "') == 1
+    for changed in (content.replace(b'"seed": 1', b'"seed": 3'), content.replace(b'"sha256": "', b'"sha257": "')):
+        file.write_bytes(changed)
+        with pytest.raises(UsageError, match=r"result\.json: "):
+            read_record(file)
 
 
 def test_half_a_record_is_one_line(tmp_path: Path) -> None:

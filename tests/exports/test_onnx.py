@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch import nn
 
+from preceptor.checksums import sha256_of
 from preceptor.errors import UsageError
 from preceptor.exports.deployed import DeployedNetwork, example_inputs, trace
 from preceptor.exports.onnx import OPSET, open_onnx, quantise, to_onnx
@@ -62,6 +63,19 @@ def test_int8_is_smaller_and_near(content: bytes) -> None:
     samples = example_inputs(METADATA, 17)
     difference = open_onnx(smaller, Path("own.onnx"))[0](samples) - deployed()(samples)
     assert 0 < float(difference.abs().max()) < 0.1
+
+
+@pytest.mark.parametrize("kind", ["float32", "int8"])
+def test_a_changed_byte_is_refused(kind: str, content: bytes) -> None:
+    file = content if kind == "float32" else quantise(content)[0]
+    entries = [entry.value for entry in onnx.load_from_string(file).metadata_props if entry.key == "preceptor_sha256"]
+    assert entries == [sha256_of(file[:-64])]
+    weights = open_onnx(file, Path("own.onnx"))[0]
+    assert weights(example_inputs(METADATA, 2)).shape == (2, 2)
+    for at in range(0, len(file), max(len(file) // 60, 1)):
+        changed = file[:at] + bytes([file[at] ^ 1]) + file[at + 1 :]
+        with pytest.raises(UsageError, match=r"^own\.onnx: [^\n]+$"):
+            open_onnx(changed, Path("own.onnx"))
 
 
 def test_a_network_without_layers_to_quantise() -> None:

@@ -34,11 +34,19 @@ def test_outputs_and_metadata_come_back_for_any_batch(deployed: DeployedNetwork,
         assert not forward(samples).requires_grad
 
 
+def test_a_changed_byte_is_refused_before_anything_is_loaded(deployed: DeployedNetwork) -> None:
+    content = to_pt2(trace(deployed, METADATA), METADATA)
+    for at in range(0, len(content), len(content) // 200):
+        changed = content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :]
+        with pytest.raises(UsageError, match=r"x\.pt2: is damaged"):
+            open_pt2(changed, Path("x.pt2"))
+
+
 def test_what_is_no_such_file(deployed: DeployedNetwork, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"x.pt2: cannot be read, it is damaged or no torch.export file"):
+    with pytest.raises(UsageError, match=r"x.pt2: is damaged, .*, or was not written by"):
         open_pt2(b"not a model", Path("x.pt2"))
     with pytest.raises(UsageError, match=r"none.pt2: cannot be read \(No such file"):
         open_pt2(tmp_path / "none.pt2", Path("none.pt2"))
     torch.export.save(trace(deployed, METADATA), tmp_path / "other.pt2")
-    with pytest.raises(UsageError, match=r"other.pt2: does not describe its network"):
+    with pytest.raises(UsageError, match=r"other.pt2: is damaged, .*, or was not written by `preceptor export`$"):
         open_pt2(tmp_path / "other.pt2", tmp_path / "other.pt2")

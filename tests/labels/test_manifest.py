@@ -39,6 +39,15 @@ def test_other_labels_are_refused_with_the_difference(folder: Path, changed: Lab
     assert (folder / "manifest.json").read_bytes() == before
 
 
+def test_a_changed_number_in_a_manifest_is_one_line(folder: Path) -> None:
+    path = folder / "manifest.json"
+    content = path.read_text()
+    assert content.count('"view_seed": 7') == 1
+    path.write_text(content.replace('"view_seed": 7', '"view_seed": 3'))
+    with pytest.raises(UsageError, match=r"manifest\.json: is damaged, or was changed"):
+        LabelStore(folder)
+
+
 @pytest.mark.parametrize("text", ["", "[1]", "{}", '{"version": 2}', "{]"])
 def test_a_damaged_manifest_is_one_line(folder: Path, text: str) -> None:
     (folder / "manifest.json").write_text(text)
@@ -52,5 +61,5 @@ def test_a_damaged_manifest_is_one_line(folder: Path, text: str) -> None:
 def test_a_later_version_is_refused(folder: Path) -> None:
     values = json.loads((folder / "manifest.json").read_text())
     (folder / "manifest.json").write_text(json.dumps({**values, "version": 9}))
-    with pytest.raises(UsageError, match="version: input should be 2, got 9"):
+    with pytest.raises(UsageError, match="version: input should be 3, got 9"):
         LabelStore(folder)

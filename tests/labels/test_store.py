@@ -11,6 +11,7 @@ import torch
 
 from preceptor.errors import UsageError
 from preceptor.labels import LabelStore, write_labels
+from records import change_json
 from small_store import WANTED, logits, predict
 from started import run
 
@@ -38,9 +39,9 @@ def test_open_files_are_those_of_one_view(tmp_path: Path) -> None:
 
 
 def test_an_incomplete_store_is_refused(folder: Path) -> None:
-    values = json.loads((folder / "manifest.json").read_text())
-    del values["shards"]["view0002-00001.npy"]
-    (folder / "manifest.json").write_text(json.dumps(values))
+    shards = json.loads((folder / "manifest.json").read_text())["shards"]
+    del shards["view0002-00001.npy"]
+    change_json(folder / "manifest.json", shards=shards)
     with pytest.raises(UsageError, match=r"1 files are missing \(view0002-00001.npy\); the same `preceptor label`"):
         LabelStore(folder)
 

@@ -3,12 +3,14 @@ from __future__ import annotations
 import os
 import pickle
 import random
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from safetensors import safe_open
+from safetensors.torch import save_file
 from torch import nn
 
 from preceptor.errors import RunError, UsageError
@@ -29,7 +31,26 @@ def test_safetensors_round_trip(tmp_path: Path) -> None:
 def test_the_header_keeps_short_texts(tmp_path: Path) -> None:
     save_weights(nn.Linear(2, 2), tmp_path / "a.safetensors", metadata={"dataset": "digits"})
     with safe_open(tmp_path / "a.safetensors", "pt") as file:
-        assert file.metadata() == {"dataset": "digits"}
+        metadata = file.metadata()
+    assert metadata.pop("preceptor_version") == version("preceptor")
+    assert len(metadata.pop("preceptor_sha256")) == 64
+    assert metadata == {"dataset": "digits", "format": "pt"}
+
+
+def test_every_byte_of_an_own_file_counts(tmp_path: Path) -> None:
+    network, path = nn.Linear(2, 2), tmp_path / "a.safetensors"
+    save_weights(network, path)
+    content = path.read_bytes()
+    for at in range(len(content)):
+        path.write_bytes(content[:at] + bytes([content[at] ^ 1 << at % 8]) + content[at + 1 :])
+        with pytest.raises(UsageError, match=r"^weights .*a\.safetensors: [^\n]*damaged[^\n]*$"):
+            load_weights(network, path)
+
+
+def test_a_file_of_another_program_needs_no_checksum(tmp_path: Path) -> None:
+    network, path = nn.Linear(2, 2), tmp_path / "a.safetensors"
+    save_file(network.state_dict(), path, metadata={"format": "pt", "sha256": "other", "note": '"preceptor_sha256":"'})
+    assert load_weights(nn.Linear(2, 2), path) == []
 
 
 def test_shared_weights_and_other_layouts_survive(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from preceptor.artifacts.fingerprints import fingerprint
 from preceptor.config.resolve import ResolvedRecipe, resolve
 from preceptor.config.sections import DataSection, DistillRecipe, ModelSection, ObjectiveSection, TeachRecipe
 from preceptor.data import Data, load
@@ -42,7 +43,7 @@ def test_a_teacher_in_training_has_none(data: Data) -> None:
     resolved, inputs = resolve(recipe, data), LoadedInputs(data, None, None)
     teachers = find_teachers(resolved, inputs, None)
     assert teachers == TeacherSet()
-    assert teachers.fingerprints == []
+    assert teachers.fingerprint is None
     assert built(data, resolved, teachers).teacher is None
 
 
@@ -54,7 +55,7 @@ def test_the_source_follows_the_teachers(data: Data) -> None:
     assert isinstance(built(data, resolved, TeacherSet([one], anchors=[two])).teacher, SequentialTeacher)
     truth = torch.full((len(data.train), 10), 0.1)
     assert isinstance(built(data, resolved, TeacherSet(truth=truth)).teacher, OracleTeacher)
-    assert len(set(TeacherSet([one], anchors=[two]).fingerprints)) == 2
+    assert TeacherSet([one], anchors=[two]).fingerprint == f"{fingerprint(two)}, {fingerprint(one)}"
 
 
 def test_a_method_has_the_features_it_taps_and_its_connectors_are_trained(data: Data) -> None:

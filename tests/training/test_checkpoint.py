@@ -40,8 +40,23 @@ def test_a_damaged_checkpoint_is_said_to_be_one(tmp_path: Path) -> None:
     path = tmp_path / "last.pt"
     save_checkpoint(path, {"learner": {"w": torch.ones(9)}})
     assert torch.equal(load_checkpoint(path, ["learner"])["learner"]["w"], torch.ones(9))
-    with pytest.raises(UsageError, match=r"checkpoint .*last\.pt: cannot be read \('random'\)"):
+    with pytest.raises(UsageError, match=r"checkpoint .*last\.pt: is of no run like this one \(no random\)"):
         load_checkpoint(path, ["random"])
-    path.write_bytes(path.read_bytes()[:200])
+    content = path.read_bytes()
+    for at in range(0, len(content), 7):
+        path.write_bytes(content[:at] + bytes([content[at] ^ 16]) + content[at + 1 :])
+        with pytest.raises(
+            UsageError, match=r"last\.pt: is damaged, or was changed .*; start the run anew with overwrite=true"
+        ):
+            load_checkpoint(path, ["learner"])
+    path.write_bytes(content[:200])
+    with pytest.raises(UsageError, match=r"last\.pt: is damaged"):
+        load_checkpoint(path, ["learner"])
+    path.unlink()
     with pytest.raises(UsageError, match=r"checkpoint .*last\.pt: cannot be read"):
         load_checkpoint(path, ["learner"])
+
+
+def test_torch_reads_a_checkpoint_too(tmp_path: Path) -> None:
+    save_checkpoint(tmp_path / "last.pt", {"step": 3})
+    assert torch.load(tmp_path / "last.pt", weights_only=True) == {"step": 3}

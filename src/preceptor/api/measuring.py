@@ -9,7 +9,7 @@ from torch import nn
 
 from preceptor.api.objects import AnyData, AnyTeacher, data_section, is_section, module_beside, read_teacher
 from preceptor.artifacts.classes import select, select_stated
-from preceptor.artifacts.compatibility import TrainingDataInfo, check_compatibility, place_of
+from preceptor.artifacts.compatibility import TrainingDataInfo, check_compatibility, check_test, place_of
 from preceptor.artifacts.create import AnyModel, reading_notes
 from preceptor.artifacts.identify import is_run, learned_at
 from preceptor.artifacts.load import load_exported, load_network, load_run_network
@@ -55,12 +55,15 @@ def evaluate(
         progress: show notes on the data on standard error.
 
     Raises:
-        UsageError: when it is missing, unfinished or damaged, or the data have other classes, or other columns of a table.
+        UsageError: when it is missing, unfinished or damaged; when the data have other classes, or other columns of a table;
+            when `data` is None and the run's test split has changed.
     """
     place = Path(path)
     if data is None and not is_run(place):
         raise UsageError(f"evaluate: {path} is no run folder that knows its data; say data=...")
     tested = _measured_on(data, [learned_at(place)], RunFolder(place), holds_out=False)
+    if data is None:
+        check_test("evaluate", RunFolder(place), tested)
     engine = choose_engine(device)
     notes, selection = list(tested.notes), tuple(classes) if isinstance(classes, list) else classes
     network = load_network(

@@ -12,12 +12,21 @@ import torch
 
 from preceptor.artifacts.run_folder import RunFolder
 from preceptor.data import Data, TableFit
+from preceptor.data.dataset import fingerprint
 from preceptor.errors import UsageError
 from preceptor.messages import first_few
 from preceptor.models import ModelMetadata
 from preceptor.types import ClassSelection, Preprocessing, Task
 
-__all__ = ["TrainingDataInfo", "check_compatibility", "check_number", "match_classes", "place_of", "selection_ways"]
+__all__ = [
+    "TrainingDataInfo",
+    "check_compatibility",
+    "check_number",
+    "check_test",
+    "match_classes",
+    "place_of",
+    "selection_ways",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +94,25 @@ def check_compatibility(
             "file as there"
         )
     return order
+
+
+def check_test(verb: str, folder: RunFolder, data: Data) -> None:
+    """Check that the test split of data that a run names is still the one that the run was measured on.
+
+    Args:
+        verb: that reads it, for the message.
+        folder: of the finished run.
+        data: read now, as the run names them.
+
+    Raises:
+        UsageError: when it is another one.
+    """
+    before, now = folder.read_record().test_fingerprint, fingerprint(data.test)
+    if now != before:
+        raise UsageError(
+            f"{verb}: the test split of {data.name} is not the one that run {folder.path} was measured on (fingerprint {before}, "
+            f"now {now}); restore it, or evaluate with data={data.name} named, which is not compared"
+        )
 
 
 def match_classes(

@@ -130,7 +130,7 @@ def load_run_network(
             raise UsageError(f"{key}: {other} is not needed: run folder {folder.path} knows its network")
         if not isinstance(model, nn.Module):
             raise UsageError(f"{key}: {other} is not the network of run folder {folder.path}, which is {name}")
-    return _load(f"run {folder.path}", weights or folder.weights, metadata, model, data, key, classes)
+    return _load(f"run {folder.path}", folder.read_weights(weights), metadata, model, data, key, classes)
 
 
 def load_exported(
@@ -180,7 +180,7 @@ def load_start(
     learned = learned_at(path)
     if learned is not None:
         _check_bare(path, weights_key, "weights_key")
-        notes = _load_start(network, path, RunFolder(path).weights if is_run(path) else weights, learned, data)
+        notes = _load_start(network, path, RunFolder(path).read_weights() if is_run(path) else weights, learned, data)
     else:
         notes = (*load_weights(network, weights, weights_key=weights_key), *order_classifier(network, data))
     for note in notes:

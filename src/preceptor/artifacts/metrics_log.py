@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from preceptor.errors import RunError
+from preceptor.checksums import CHANGED, sha256_of
+from preceptor.errors import RunError, UsageError
 
 __all__ = ["MetricsLog"]
 
@@ -30,7 +32,7 @@ class MetricsLog:
         return [json.loads(line) for line in self._content.splitlines()]
 
     def append(self, row: Mapping[str, object]) -> None:
-        """Add a row.
+        """Add a row; it is on disk then.
 
         Raises:
             RunError: when the disk refuses.
@@ -40,17 +42,34 @@ class MetricsLog:
             try:
                 with self._path.open("ab") as handle:
                     handle.write(line)
+                    handle.flush()
+                    os.fsync(handle.fileno())
             except OSError as error:
                 raise RunError(f"{self._path}: cannot be written ({error.strerror})") from error
         self._content += line
 
-    def size(self) -> int:
-        """Return the length in bytes."""
-        return len(self._content)
+    def state_dict(self) -> dict[str, Any]:
+        """Return length and sha256, by which a checkpoint knows the rows that it was written after."""
+        return {"bytes": len(self._content), "sha256": sha256_of(self._content)}
 
-    def cut(self, size: int) -> None:
-        """Cut back to `size` bytes: to where a checkpoint was written."""
-        if self.size() > size and self._writes:
-            with self._path.open("r+b") as handle:
-                handle.truncate(size)
-        self._content = self._content[:size]
+    def load_state_dict(self, state: Mapping[str, Any] | None) -> None:
+        """Cut back to the rows that a checkpoint was written after; None: there is no checkpoint, and no row counts.
+
+        Raises:
+            UsageError: when some of those rows are missing or changed.
+            RunError: when the disk refuses.
+        """
+        size = 0 if state is None else state["bytes"]
+        kept = self._content[:size]
+        if state is not None and sha256_of(kept) != state["sha256"]:
+            short = f"is shorter than at the last checkpoint ({len(kept):,} of {size:,} bytes)"
+            what = short if len(kept) < size else CHANGED
+            raise UsageError(f"{self._path}: {what}; restore it, or start the run anew with overwrite=true")
+        if len(self._content) > size and self._writes:
+            try:
+                with self._path.open("r+b") as handle:
+                    handle.truncate(size)
+                    os.fsync(handle.fileno())
+            except OSError as error:
+                raise RunError(f"{self._path}: cannot be written ({error.strerror})") from error
+        self._content = kept

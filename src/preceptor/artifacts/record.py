@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 from typing_extensions import Self, TypedDict
 
+from preceptor.checksums import json_with_checksum
 from preceptor.documents import read_document
 from preceptor.files import write_text
 from preceptor.types import InputShape, ModelKeys, Preprocessing, Task, Vocabulary
@@ -83,9 +84,12 @@ class RunRecord(BaseModel):
         vocabulary: of texts.
         table: how the columns of a table become numbers.
         data_fingerprint: of inputs and labels.
+        test_fingerprint: of the test split.
         source_fingerprint: of all samples of a source without a test split.
         truth_fingerprint: of the true label distribution, where it is known.
-        teacher_fingerprint: of the teacher's weights.
+        unlabelled_fingerprint: of the samples without labels.
+        labels_fingerprint: of what the stored labels depend on.
+        teacher_fingerprint: of the teacher's weights; of several, each, with commas between them.
         assistants: run folders of the teacher assistants.
         start_fingerprint: of the weights that training started from.
         model: the network's section, which makes it again.
@@ -96,11 +100,12 @@ class RunRecord(BaseModel):
         git: commit of the working folder.
         started: when.
         finished: when.
+        checksums: sha256 of each file that the run leaves, by its name in the folder: weights, kept epochs, metrics.jsonl.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
 
-    version: Literal[3] = 3
+    version: Literal[4] = 4
     kind: Literal["teach", "distill"]
     command: str
     seed: int
@@ -123,8 +128,11 @@ class RunRecord(BaseModel):
     vocabulary: Vocabulary | None
     table: dict[str, Any] | None
     data_fingerprint: str
+    test_fingerprint: str
     source_fingerprint: str | None
     truth_fingerprint: str | None
+    unlabelled_fingerprint: str | None
+    labels_fingerprint: str | None
     teacher_fingerprint: str | None
     assistants: list[str]
     start_fingerprint: str | None
@@ -136,6 +144,7 @@ class RunRecord(BaseModel):
     git: str | None
     started: str
     finished: str
+    checksums: dict[str, str]
 
     @model_validator(mode="after")
     def _check_classes(self) -> Self:
@@ -148,18 +157,18 @@ def read_record(path: Path) -> RunRecord:
     """Return the record in a file.
 
     Raises:
-        UsageError: when it is missing, damaged or of another version.
+        UsageError: when it is missing, damaged, of another version, or was changed since it was written.
     """
-    return read_document(path, RunRecord, infinite=True)
+    return read_document(path, RunRecord, infinite=True, sealed=True)
 
 
 def write_record(path: Path, record: RunRecord) -> None:
-    """Write a record atomically.
+    """Write a record atomically, with a checksum of the file as its last value.
 
     Raises:
         RunError: when the disk refuses.
     """
-    write_text(path, json.dumps(_plain(record.model_dump()), indent=1) + "\n")
+    write_text(path, json_with_checksum(json.dumps(_plain(record.model_dump()), indent=1)))
 
 
 def _plain(value: Any) -> Any:

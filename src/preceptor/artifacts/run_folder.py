@@ -19,12 +19,14 @@ from pydantic import ValidationError
 from preceptor.artifacts.metrics_log import MetricsLog
 from preceptor.artifacts.own_files import ENTRIES, MARK, STAGES, clear_run
 from preceptor.artifacts.record import RunRecord, read_record, write_record
+from preceptor.checksums import sha256_of_file
 from preceptor.config.sections import DistillRecipe, TeachRecipe
 from preceptor.documents import first_problem, read_yaml
 from preceptor.errors import RunError, UsageError
 from preceptor.files import LOCK, is_temporary, lock_folder, make_folder, remove_temporaries, write_text
+from preceptor.messages import first_difference
 
-__all__ = ["RunFolder", "network_of"]
+__all__ = ["RunFolder", "network_of", "what_matters"]
 
 _FREE_TO_CHANGE = {
     "resume",
@@ -146,11 +148,9 @@ class RunFolder:
         Raises:
             UsageError: when it is not: the first difference is named.
         """
-        before = self.read_config()
-        for key in sorted((set(before) | set(config)) - _FREE_TO_CHANGE):
-            if before.get(key) != config.get(key):
-                name, old, new = _difference(key, before.get(key), config.get(key))
-                raise UsageError(f"out: {self.path} was started with {name}={old}, not {new}; resume needs the same")
+        if difference := first_difference(what_matters(self.read_config()), what_matters(config)):
+            key, before, now = difference
+            raise UsageError(f"out: {self.path} was started with {key}={before}, not {now}; resume needs the same")
 
     def claim(self, config: Mapping[str, Any], *, resume: bool, overwrite: bool) -> None:
         """Lock the folder for this run until its `with` block ends, and write its configuration.
@@ -202,12 +202,43 @@ class RunFolder:
         """Return the record of the run.
 
         Raises:
-            UsageError: when it is missing (the run has not finished) or damaged.
+            UsageError: when it is missing (the run has not finished) or damaged, or the metrics.jsonl beside it is.
         """
         if not self.is_finished:
             what = "the run has not finished (no result.json)" if self.path.exists() else "no such run folder"
             raise UsageError(f"{self.path}: {what}")
-        return read_record(self.result)
+        record = read_record(self.result)
+        if self.metrics.exists():
+            self._check(self.metrics, record, "restore it, or delete it: result.json has its rows too")
+        return record
+
+    def read_weights(self, weights: Path | None = None) -> Path:
+        """Return the weights file of the result, or of a kept epoch, which is the one that the run wrote.
+
+        Raises:
+            UsageError: when the run has not finished, or the file is missing or another one.
+        """
+        weights = weights or self.weights
+        self._check(weights, self.read_record(), "to use it all the same, name the file itself")
+        return weights
+
+    def checksums(self) -> dict[str, str]:
+        """Return the sha256 of the files that a finished run leaves, by their names in the folder."""
+        files = (self.weights, self.metrics, *self.kept_epochs().values())
+        return {self._name(file): sha256_of_file(file) for file in files if file.exists()}
+
+    def _name(self, file: Path) -> str:
+        return file.relative_to(self.path).as_posix()
+
+    def _check(self, file: Path, record: RunRecord, advice: str) -> None:
+        stated = record.checksums.get(self._name(file))
+        try:
+            found = sha256_of_file(file)
+        except OSError as error:
+            raise UsageError(f"{file}: cannot be read ({error.strerror})") from error
+        if found != stated:
+            what = "is damaged, or is not the file that the run wrote"
+            raise UsageError(f"{file}: {what} (result.json has another sha256); {advice}")
 
     def write_record(self, record: RunRecord) -> None:
         """Write the record atomically; from then on the run is finished."""
@@ -243,9 +274,6 @@ def network_of(path: str | Path) -> str | None:
     return str(folder.read_config()["model"]["name"]) if folder.config.exists() else None
 
 
-def _difference(key: str, before: object, after: object) -> tuple[str, object, object]:
-    if isinstance(before, dict) and isinstance(after, dict):
-        for inner in [*before, *after]:
-            if before.get(inner) != after.get(inner):
-                return _difference(f"{key}.{inner}", before.get(inner), after.get(inner))
-    return key, before, after
+def what_matters(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the keys of a configuration that its run's result depends on, sorted."""
+    return {key: config[key] for key in sorted(config) if key not in _FREE_TO_CHANGE}

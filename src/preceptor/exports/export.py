@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from preceptor.artifacts.compatibility import TrainingDataInfo
+from preceptor.artifacts.compatibility import TrainingDataInfo, check_test
 from preceptor.artifacts.create import AnyModel
 from preceptor.artifacts.fingerprints import fingerprint
 from preceptor.artifacts.identify import PYTHON, WEIGHTS, kept_weights, run_metadata
@@ -188,7 +188,7 @@ def _network(run: str | Path | Result, folder: RunFolder, weights: Path, model: 
     if not isinstance(run, Result) or model is not None:
         return load_run_network(folder, weights, model=model, key="--model").eval().float()
     network = copy.deepcopy(run.model).cpu()
-    load_weights(network, weights)
+    load_weights(network, folder.read_weights(weights))
     return network.eval().float()
 
 
@@ -204,7 +204,9 @@ def _test_data(run: str | Path | Result, folder: RunFolder) -> Split:
         raise UsageError("int8: its cost is measured as accuracy among classes, and these data are multi-label")
     if data is None:
         check_named([("data", value) for value in remote_places(section).values()], (), f"run {folder.path}")
-    return (data or load_data(section, fit=TrainingDataInfo.from_run(folder).table)).test
+        data = load_data(section, fit=TrainingDataInfo.from_run(folder).table)
+        check_test("int8", folder, data)
+    return data.test
 
 
 def _quantise(path: Path, test: Split) -> Quantised:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.export import ExportedProgram
 
+from preceptor.checksums import CHANGED, CHECKSUM_KEY, PLACEHOLDER, fill_in, is_intact
 from preceptor.errors import UsageError
 from preceptor.exports.deployed import Forward, quiet
 from preceptor.extras import import_extra
@@ -62,8 +63,7 @@ def to_onnx(program: ExportedProgram, metadata: ModelMetadata, network: str) -> 
         del message.metadata_props[:]
     del graph.value_info[:]  # redundant, and the quantiser trusts it even where layouts have changed
     model.metadata_props.add(key=METADATA_KEY, value=metadata.as_json())
-    content: bytes = model.SerializeToString()
-    return content
+    return _with_checksum(model.SerializeToString())
 
 
 def open_onnx(source: Path | bytes, path: Path) -> tuple[Forward, ModelMetadata]:
@@ -74,20 +74,24 @@ def open_onnx(source: Path | bytes, path: Path) -> tuple[Forward, ModelMetadata]
         path: for messages.
 
     Raises:
-        UsageError: when it is missing, damaged or not written by `export`, or the extra is missing.
+        UsageError: when it is missing, damaged, changed or not written by `export`, or the extra is missing.
     """
     runtime = import_extra("onnxruntime", _EXTRA, needed_by=f"{path.name}")
     state = import_extra("onnxruntime.capi.onnxruntime_pybind11_state", _EXTRA, needed_by=f"{path.name}")
     damage = (state.InvalidProtobuf, state.InvalidArgument, state.InvalidGraph, state.Fail, state.NotImplemented)
-    if isinstance(source, Path) and not source.is_file():
-        raise UsageError(f"{path}: no such file")
+    try:
+        content = source if isinstance(source, bytes) else source.read_bytes()
+    except FileNotFoundError as error:
+        raise UsageError(f"{path}: no such file") from error
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be read ({error.strerror})") from error
+    if METADATA_KEY.encode() in content and not is_intact(content, len(content) - len(PLACEHOLDER)):
+        raise UsageError(f"{path}: {CHANGED}")
     options = runtime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
     options.log_severity_level = 4  # errors are raised
     try:
-        session = runtime.InferenceSession(
-            source if isinstance(source, bytes) else str(source), options, providers=["CPUExecutionProvider"]
-        )
+        session = runtime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
     except damage as error:
         raise UsageError(f"{path}: cannot be read, it is damaged or no ONNX file ({_line(error)})") from error
     metadata = ModelMetadata.from_json(session.get_modelmeta().custom_metadata_map.get(METADATA_KEY), path)
@@ -117,11 +121,22 @@ def quantise(content: bytes) -> tuple[bytes, tuple[str, ...]]:
         before.write_bytes(content)
         quantization.quantize_dynamic(before, after, weight_type=quantization.QuantType.QInt8)
         model = onnx.load(after)
-        smaller = after.read_bytes()
     operators = tuple(sorted({node.op_type for node in model.graph.node if node.op_type.endswith("Integer")}))
     if not operators:
         raise UsageError("int8: the network has no convolution and no linear layer that onnxruntime quantises")
-    return smaller, operators
+    for entry in [entry for entry in model.metadata_props if entry.key == CHECKSUM_KEY]:
+        model.metadata_props.remove(entry)  # of the float32 file
+    return _with_checksum(model.SerializeToString()), operators
+
+
+def _with_checksum(content: bytes) -> bytes:
+    """Return an ONNX file with one more entry in its metadata: the sha256 of all bytes before the digits, which end the file."""
+    onnx = import_extra("onnx", _EXTRA, needed_by=_NEEDED_BY)
+    entry = onnx.StringStringEntryProto(key=CHECKSUM_KEY, value=PLACEHOLDER.decode())
+    content += onnx.ModelProto(
+        metadata_props=[entry]
+    ).SerializeToString()  # messages one after the other are one message
+    return fill_in(content, len(content) - len(PLACEHOLDER))
 
 
 def _line(error: BaseException) -> str:

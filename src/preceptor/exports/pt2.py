@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.export import ExportedProgram
 
+from preceptor.checksums import CHANGED, PLACEHOLDER, is_intact, seal_zip
 from preceptor.errors import UsageError
 from preceptor.exports.deployed import Forward, quiet
 from preceptor.exports.pt2_archive import NotPlainError, plain_archive
@@ -32,7 +33,7 @@ _DAMAGE = (
 
 
 def to_pt2(program: ExportedProgram, metadata: ModelMetadata) -> bytes:
-    """Return a traced network as the content of a `.pt2` file, without the inputs that it was traced with.
+    """Return a traced network as the content of a `.pt2` file, with a checksum, without the inputs that it was traced with.
 
     Raises:
         UsageError: when it has operators of another library.
@@ -41,12 +42,14 @@ def to_pt2(program: ExportedProgram, metadata: ModelMetadata) -> bytes:
     with quiet():
         torch.export.save(program, content, extra_files={_NOTE: metadata.as_json()})
     try:
-        return plain_archive(content.getvalue())
+        plain = io.BytesIO(plain_archive(content.getvalue()))
     except NotPlainError as error:
         raise UsageError(
             f"export: the traced network has {error}, and a .pt2 file that is safe to open holds torch's own operators alone; "
             "--to FILE.safetensors can hold it"
         ) from error
+    seal_zip(plain)
+    return plain.getvalue()
 
 
 def open_pt2(source: Path | bytes, path: Path) -> tuple[Forward, ModelMetadata]:
@@ -57,16 +60,20 @@ def open_pt2(source: Path | bytes, path: Path) -> tuple[Forward, ModelMetadata]:
         path: for messages.
 
     Raises:
-        UsageError: when it is missing, damaged or not written by `export`, or holds more than a traced network.
+        UsageError: when it is missing, damaged, changed or not written by `export`, or holds more than a traced network; the
+            checksum is compared before it is loaded.
     """
     notes = {_NOTE: ""}
     try:
         content = source if isinstance(source, bytes) else source.read_bytes()
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be read ({error.strerror or error})") from error
+    if not is_intact(content, len(content) - len(PLACEHOLDER)):
+        raise UsageError(f"{path}: {CHANGED}, or was not written by `preceptor export`")
+    try:
         with quiet():
             program = torch.export.load(io.BytesIO(plain_archive(content)), extra_files=notes)
             module = program.module()
-    except OSError as error:
-        raise UsageError(f"{path}: cannot be read ({error.strerror or error})") from error
     except NotPlainError as error:
         raise UsageError(f"{path}: holds more than a traced network ({error}), and is not opened") from error
     except _DAMAGE as error:

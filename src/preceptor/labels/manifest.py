@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field
 
+from preceptor.checksums import json_with_checksum
 from preceptor.documents import read_document
 from preceptor.errors import UsageError
 from preceptor.files import write_text
@@ -71,7 +72,7 @@ class Manifest:
     views: _Count
     rows_per_shard: _Count
     shards: dict[str, str] = field(default_factory=dict)
-    version: Literal[2] = 2
+    version: Literal[3] = 3
 
     def missing(self) -> tuple[int, str]:
         """Return how many files are not there yet, and the name of the first; quick, however many views are stated."""
@@ -93,20 +94,20 @@ class Manifest:
                 yield shard_name(view, number), view, range(start, stop)
 
     def write(self, folder: Path) -> None:
-        """Write manifest.json into a folder, atomically."""
-        write_text(folder / "manifest.json", json.dumps(asdict(self), indent=1) + "\n")
+        """Write manifest.json into a folder, atomically, with its own checksum."""
+        write_text(folder / "manifest.json", json_with_checksum(json.dumps(asdict(self), indent=1)))
 
     @classmethod
     def read(cls, folder: Path) -> Manifest:
         """Return a folder's manifest.
 
         Raises:
-            UsageError: when it is missing or cannot be read.
+            UsageError: when it is missing, damaged or cannot be read.
         """
         path = folder / "manifest.json"
         if not path.exists():
             raise UsageError(f"labels: {folder} holds no labels (no manifest.json)")
-        return read_document(path, cls, where="labels: ")
+        return read_document(path, cls, where="labels: ", sealed=True)
 
 
 def shard_name(view: int, number: int) -> str:

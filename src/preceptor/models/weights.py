@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import pickle
+import re
 import struct
 import sys
 import zipfile
 from collections import OrderedDict
 from collections.abc import Collection, Mapping
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ from safetensors.torch import load as load_safetensors
 from safetensors.torch import save as to_safetensors
 from torch import nn
 
+from preceptor.checksums import CHANGED, CHECKSUM_KEY, PLACEHOLDER, fill_in, is_intact
 from preceptor.errors import UsageError
 from preceptor.files import write_atomically
 from preceptor.models.adapters.adapted import Adapted
@@ -54,12 +57,18 @@ _DAMAGE = (
 )
 
 
+_OURS = re.compile(rb'"preceptor\w*":"')  # in the header of a safetensors file
+_VERSION_KEY = "preceptor_version"
+_DIGITS_FOLLOW = f'"{CHECKSUM_KEY}":"'.encode()
+
+
 def load_weights(
     model: nn.Module, path: str | Path, *, weights_key: str | None = None, key: str = "weights_key"
 ) -> list[str]:
     """Load weights into a network, and return what should be known of the choice; they must fit exactly.
 
-    Numbers of another precision become the network's. Counters of batch norms may be missing.
+    Numbers of another precision become the network's. Counters of batch norms may be missing. A file that `save_weights` wrote is
+    checked against the sha256 in its header.
 
     Args:
         model: the network.
@@ -88,6 +97,8 @@ def load_weights(
 def save_weights(model: nn.Module, path: str | Path, *, metadata: Mapping[str, str] | None = None) -> None:
     """Write a network's weights as safetensors, atomically; shared weights are written under each name.
 
+    The header holds a sha256 of the file, without the sha256 itself.
+
     Args:
         model: the network.
         path: the file; its folder must exist.
@@ -107,8 +118,10 @@ def save_weights(model: nn.Module, path: str | Path, *, metadata: Mapping[str, s
     tensors = {
         without_wrappers(name): tensor.detach().to("cpu", copy=True).contiguous() for name, tensor in state.items()
     }
-    content = to_safetensors(tensors, None if metadata is None else dict(metadata))
-    write_atomically(Path(path), lambda handle: handle.write(content))
+    own = {"format": "pt", _VERSION_KEY: version("preceptor"), CHECKSUM_KEY: PLACEHOLDER.decode()}
+    content = to_safetensors(tensors, {**own, **(metadata or {})})
+    filled = fill_in(content, _place_of_digits(_header(content)))
+    write_atomically(Path(path), lambda handle: handle.write(filled))
 
 
 def read_metadata(path: str | Path) -> dict[str, str]:
@@ -136,7 +149,7 @@ def _read(path: Path) -> Mapping[object, object]:
     try:
         _check_archive(path, size)
         if path.suffix == ".safetensors":
-            return {name: tensor for name, tensor in load_safetensors(path.read_bytes()).items()}  # noqa: C416  (keys of any kind)
+            return _read_safetensors(path)
         with torch.serialization.safe_globals(_NUMPY_SCALARS), torch.serialization.safe_globals(_stand_ins(path)):
             content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
@@ -144,6 +157,8 @@ def _read(path: Path) -> Mapping[object, object]:
             f"weights {path}: refused, it is damaged or holds more than tensors and plain values;"
             " save the state dict alone"
         ) from error
+    except UsageError:
+        raise
     except OSError as error:
         raise UsageError(f"weights {path}: cannot be read ({error.strerror or error})") from error
     except _DAMAGE as error:
@@ -163,6 +178,24 @@ def _check_archive(path: Path, size: int) -> None:
         with zipfile.ZipFile(path) as archive:
             if sum(member.file_size for member in archive.infolist()) > size:
                 raise ValueError(f"{size:,} bytes unpack to more")
+
+
+def _header(content: bytes) -> bytes:
+    """Return the header of a safetensors file, and its length before it."""
+    return content[: 8 + int.from_bytes(content[:8], "little")]
+
+
+def _place_of_digits(header: bytes) -> int:
+    at = header.find(_DIGITS_FOLLOW)
+    return at if at < 0 else at + len(_DIGITS_FOLLOW)
+
+
+def _read_safetensors(path: Path) -> Mapping[object, object]:
+    content = path.read_bytes()
+    header = _header(content)
+    if _OURS.search(header) and not is_intact(content, _place_of_digits(header)):
+        raise UsageError(f"weights {path}: {CHANGED}")
+    return {name: tensor for name, tensor in load_safetensors(content).items()}  # noqa: C416  (keys of any kind)
 
 
 class _Unread:

@@ -65,11 +65,10 @@ class TeacherSet:
     store: LabelStore | None = None
 
     @property
-    def fingerprints(self) -> list[str]:
-        """The fingerprints of all networks' weights and statistics."""
-        if self.store is not None:
-            return list(self.store.manifest.source.teachers)
-        return [fingerprint(network) for network in (*self.anchors, *self.networks)]
+    def fingerprint(self) -> str | None:
+        """The fingerprints of all networks' weights and statistics, with commas between them; None: there is no network."""
+        stored = None if self.store is None else self.store.manifest.source.teachers
+        return ", ".join(stored or map(fingerprint, (*self.anchors, *self.networks))) or None
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,12 +46,14 @@ def curve(recipe: DistillRecipe, *, show: bool = True, tell: Callable[[str], Non
     """Distil a student from every kept epoch of `recipe.teacher.path`, in runs below `recipe.out`, and measure both.
 
     Args:
-        recipe: of the students; its teacher is one run folder. Students that have finished before are kept.
+        recipe: of the students; its teacher is one run folder. Students that have finished before are kept, unless
+            `recipe.overwrite`.
         show: whether to show each run's progress.
         tell: is called with a line per epoch.
 
     Raises:
-        UsageError: when the teacher is not one run folder with kept epochs, or `out` is missing.
+        UsageError: when the teacher is not one run folder with kept epochs, `out` is missing, or a student in it has learnt from
+            another teacher.
     """
     path = recipe.teacher.path
     if not isinstance(path, str) or not Path(path).is_dir():

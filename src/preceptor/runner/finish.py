@@ -19,7 +19,9 @@ from preceptor.assessment import reliability
 from preceptor.config.resolve import ResolvedRecipe
 from preceptor.config.sections import ModelSection
 from preceptor.data import Data
+from preceptor.data.dataset import fingerprint
 from preceptor.models import save_weights
+from preceptor.runner.identity import Fingerprints
 from preceptor.runner.result import Result
 from preceptor.runner.score import score
 from preceptor.training import Engine, FitResult, Learner
@@ -33,14 +35,12 @@ class Origin:
 
     Attributes:
         started: the time.
-        teacher_fingerprint: of the teacher, the last one of several.
-        start_fingerprint: of the weights that training started from.
+        fingerprints: of what it was made from: see `fingerprints_of`.
         assistants: run folders of the teacher assistants.
     """
 
     started: str
-    teacher_fingerprint: str | None
-    start_fingerprint: str | None
+    fingerprints: Fingerprints
     assistants: list[str]
 
 
@@ -70,7 +70,10 @@ def finish(
     metrics, logits = score(
         network, data.test, data, engine.in_float32(), 4 * resolved.batch_size, workers=recipe.workers
     )
-    model = learner.full_network().eval()
+    model = learner.full_network().eval().cpu()
+    if engine.processes.is_first:
+        folder.check_kept()
+        save_weights(model, folder.weights)
     history = log.rows()
     bars = None if data.task == "multilabel" else [asdict(bar) for bar in reliability(logits, data.test.labels)]
     record = RunRecord(
@@ -96,11 +99,14 @@ def finish(
         vocabulary=data.vocabulary,
         table=None if data.table is None else data.table.as_dict(),
         data_fingerprint=data.fingerprint,
+        test_fingerprint=fingerprint(data.test),
         source_fingerprint=data.source_fingerprint,
         truth_fingerprint=data.truth_fingerprint,
-        teacher_fingerprint=origin.teacher_fingerprint,
+        unlabelled_fingerprint=origin.fingerprints["unlabelled"],
+        labels_fingerprint=origin.fingerprints["labels"],
+        teacher_fingerprint=origin.fingerprints["teacher"],
+        start_fingerprint=origin.fingerprints["start_from"],
         assistants=origin.assistants,
-        start_fingerprint=origin.start_fingerprint,
         model=resolved_section(recipe.model, model),
         device=str(engine.device),
         precision=engine.precision,
@@ -109,11 +115,9 @@ def finish(
         git=git_commit(),
         started=origin.started,
         finished=now(),
+        checksums=engine.processes.exchange(folder.checksums() if engine.processes.is_first else {})[0],
     )
-    model = model.cpu()
     if engine.processes.is_first:
-        folder.check_kept()
-        save_weights(model, folder.weights)
         folder.write_record(record)
     return Result(metrics, model, folder.path, record)
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
 
 import torch
 
@@ -38,6 +39,7 @@ def pretrain(
     loader: Batches,
     resolved: ResolvedRecipe,
     folder: RunFolder,
+    identity: Mapping[str, Any],
     callbacks: Sequence[Callback],
     tell: Callable[[str], None],
 ) -> None:
@@ -69,7 +71,8 @@ def pretrain(
             checkpoint_every_steps=recipe.checkpoint_every_steps,
         )
         stage_folder = folder.stage(name)
-        files = RunFiles(stage_folder.checkpoints, stage_folder.metrics_log(writes=engine.processes.is_first))
+        log = stage_folder.metrics_log(writes=engine.processes.is_first)
+        files = RunFiles(stage_folder.checkpoints, log, {**identity, "stage": name})
         optimizer = make_optimizer(settings, learner if stage.trains == "network" else objective)
         state = TrainState(learner, optimizer, plan, loader.num_batches, engine.processes)
         if recipe.resume:

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -25,6 +26,7 @@ from preceptor.errors import RunError, UsageError
 from preceptor.runner.build import RunComponents, build, find_teachers
 from preceptor.runner.finish import Origin, finish, now, reopen
 from preceptor.runner.guard import guarded
+from preceptor.runner.identity import check_finished, config_of, fingerprints_of, identity_of
 from preceptor.runner.load import NO_OBJECTS, LoadedInputs, PythonObjects, check_rows, load_inputs
 from preceptor.runner.loaders import make_loaders
 from preceptor.runner.memory import memory_told
@@ -74,15 +76,16 @@ def run(
     display = choose_display(title or _title(recipe), show=show)
     tracking = make_tracking(recipe.track if engine.processes.is_first else (), display.note)
     with display, folder, tracking, left_as_passed(objects.teacher), memory_told(engine.device):
-        if recipe.resume and folder.is_finished:
-            folder.check_same(_config(resolved))
-            display.note(f"{folder.path} is finished; nothing to do")
-            network = recipe.model if objects.model is None else objects.model
-            return reopen(folder, network, inputs.data, engine, recipe.workers)
         engine = replace(engine, tell=display.note)
         check_rows(inputs, resolved.objective, engine.processes)
         model, start = _student(resolved, inputs.data, objects.model, display.note)
         teachers = find_teachers(resolved, inputs, objects.teacher, display.note)
+        made_from = fingerprints_of(inputs, teachers, start)
+        if recipe.resume and folder.is_finished:
+            check_finished(folder, resolved, made_from)
+            display.note(f"{folder.path} is finished; nothing to do")
+            network = recipe.model if objects.model is None else objects.model
+            return reopen(folder, network, inputs.data, engine, recipe.workers)
         frozen = frozen_note(model)
         components = build(resolved, inputs, model, teachers, engine)
         measured = measure_teachers(teachers, inputs, components.engine, resolved.student_inputs.teacher)
@@ -91,10 +94,10 @@ def run(
         model_notes = (*components.notes, *frozen, *measured)
         for note in (*data_notes, *resolved.notes, *model_notes, f"engine: {components.engine}"):
             display.note(note)
-        before = teachers.fingerprints
-        origin = Origin(now(), before[-1] if before else None, start, assistants)
-        log, fitted = _fit(components, resolved, inputs, folder, (display, tracking))
-        if teachers.fingerprints != before:
+        origin = Origin(now(), made_from, assistants)
+        identity = identity_of(resolved, made_from)
+        log, fitted = _fit(components, resolved, inputs, folder, identity, (display, tracking))
+        if teachers.fingerprint != made_from["teacher"]:
             raise RunError("the teacher's weights or statistics changed during the run: the result is not valid")
         result = finish(components.learner, fitted, resolved, inputs.data, components.engine, folder, log, origin)
         tracking.finish(result.record.test, log.rows()[-1]["epoch"], (folder.config, folder.result))
@@ -127,6 +130,7 @@ def _fit(
     resolved: ResolvedRecipe,
     inputs: LoadedInputs,
     folder: RunFolder,
+    identity: Mapping[str, Any],
     told: tuple[Display, Tracking],
 ) -> tuple[MetricsLog, FitResult]:
     """Claim the folder, and train: first what methods need before the run, then the run."""
@@ -135,16 +139,16 @@ def _fit(
     display, tracking = told
     samples, batches = make_loaders(resolved, inputs, engine)
     if engine.processes.is_first:
-        folder.claim(_config(resolved), resume=recipe.resume, overwrite=recipe.overwrite)
-    tracking.start(folder.path, _config(resolved))
+        folder.claim(config_of(resolved), resume=recipe.resume, overwrite=recipe.overwrite)
+    tracking.start(folder.path, config_of(resolved))
     engine.processes.wait()
     engine.processes.seed(recipe.seed)
     log = folder.metrics_log(writes=engine.processes.is_first)
-    files = RunFiles(folder.checkpoints, log)
+    files = RunFiles(folder.checkpoints, log, identity)
     callbacks: list[Callback] = [display, NearChance(display.note), FaintTerms(display.note)]
     if engine.compiles:
         callbacks.insert(1, SlowFirstStep(display.note))
-    pretrain(components, samples, resolved, folder, callbacks, display.note)
+    pretrain(components, samples, resolved, folder, identity, callbacks, display.note)
     callbacks.append(tracking)  # of the run itself, not of stages before it
     search = resolved.policy.region_search(batches, data.input_shape, plan.epochs)
     if search is not None and components.teacher is not None:
@@ -188,16 +192,6 @@ def _distil_assistants(
         section = TeacherSection(path=path, model=name if loads_code(name) else None)
         paths.append(path)
     return recipe.model_copy(update={"teacher": section}), replace(objects, teacher=None), paths
-
-
-def _config(resolved: ResolvedRecipe) -> dict[str, object]:
-    """Return the configuration that the run folder holds: what the run is, and not what was to become of an earlier one."""
-    return {
-        "kind": resolved.stated.kind,
-        **resolved.stated.model_dump(mode="json"),
-        "resume": False,
-        "overwrite": False,
-    }
 
 
 def _title(recipe: AnyRecipe) -> str:

@@ -5,15 +5,16 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from preceptor.data import Batches
 from preceptor.distributed.sharding import load_full, local_shard
 from preceptor.errors import PreceptorError, RunError, UsageError
 from preceptor.files import make_folder
+from preceptor.messages import first_difference
 from preceptor.models import save_weights
 from preceptor.training.callbacks import Callback, EpochRow
 from preceptor.training.checkpoint import load_checkpoint, save_checkpoint
@@ -31,11 +32,11 @@ __all__ = ["FitResult", "Interrupted", "MetricsLog", "RunFiles", "fit", "restore
 
 
 class MetricsLog(Protocol):
-    """A log with one row per epoch, which can be cut back to its size at a checkpoint."""
+    """A log with one row per epoch, which can be cut back to what it was at a checkpoint; at None: before the first one."""
 
     def append(self, row: Mapping[str, object]) -> None: ...
-    def size(self) -> int: ...
-    def cut(self, size: int) -> None: ...
+    def state_dict(self) -> dict[str, Any]: ...
+    def load_state_dict(self, state: Mapping[str, Any] | None) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +46,13 @@ class RunFiles:
     Attributes:
         checkpoints: the folder of `last.pt` and of the kept epochs.
         metrics: the log, one row per epoch.
+        identity: of the run, plain values: its configuration and what it was made from. A checkpoint holds it, and only a run
+            with the same one continues from there.
     """
 
     checkpoints: Path
     metrics: MetricsLog
+    identity: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def last(self) -> Path:
@@ -168,21 +172,28 @@ def _stepper(
 
 
 def restore(state: TrainState, files: RunFiles, callbacks: Sequence[Callback] = ()) -> None:
-    """Continue from the last checkpoint, where there is one.
+    """Continue from the last checkpoint, where there is one, and cut the log back to it.
+
+    A row of the log is written before the checkpoint that follows it. So the log may be ahead of the checkpoint, never behind it.
 
     Raises:
-        UsageError: when it is damaged or does not fit.
+        UsageError: when the checkpoint is damaged, does not fit or is of another run; or when the log is not the one that it
+            was written beside.
     """
     if not files.last.exists():
+        files.metrics.load_state_dict(None)
         return
-    saved = load_checkpoint(files.last, [*STATE_KEYS, "callbacks", "metrics_bytes"])
+    saved = load_checkpoint(files.last, [*STATE_KEYS, "callbacks", "metrics_log", "identity"])
+    if difference := first_difference(saved["identity"], files.identity):
+        key, before, now = difference
+        raise UsageError(f"checkpoint {files.last}: is of a run with {key}={before}, not {now}; resume needs the same")
+    files.metrics.load_state_dict(saved["metrics_log"])
     try:
         state.load_state_dict(saved)
     except (RuntimeError, ValueError) as error:
         raise UsageError(f"checkpoint {files.last}: does not fit this run ({str(error).splitlines()[0]})") from error
     for callback in callbacks:
         callback.load_state_dict(saved["callbacks"])
-    files.metrics.cut(saved["metrics_bytes"])
 
 
 def _make_place(files: RunFiles, engine: Engine) -> None:
@@ -201,7 +212,7 @@ def _save_checkpoint(state: TrainState, files: RunFiles, callbacks: Sequence[Cal
     engine.processes.sync_buffers(state.learner.synced_buffers())
     saved = state.state_dict()
     saved["callbacks"] = {key: value for callback in callbacks for key, value in callback.state_dict().items()}
-    saved["metrics_bytes"] = files.metrics.size()
+    saved["metrics_log"], saved["identity"] = files.metrics.state_dict(), dict(files.identity)
     if engine.processes.is_first:
         save_checkpoint(files.last, saved)
 

@@ -164,7 +164,7 @@ def _read_fit(fit: str | Mapping[str, Any]) -> TableFit:
     file = next((file for name in _FIT_FILES if (file := Path(fit).expanduser() / name).is_file()), None)
     if file is None:
         raise UsageError(f"data.fit: {fit} is neither the folder of a finished run nor one for the Hub")
-    values = read_document(file, _Fitted, where="data.fit: ", infinite=True).table
+    values = read_document(file, _Fitted, where="data.fit: ", infinite=True, sealed=file.name == "result.json").table
     if values is None:
         raise UsageError(f"data.fit: {fit} was not trained on a table")
     return TableFit.read(values, f"data.fit: {file}")

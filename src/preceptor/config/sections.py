@@ -208,8 +208,11 @@ class Recipe(Settings):
     graph: Annotated[bool, Field(description="train by CUDA graphs (not yet tested on a GPU)")] = False
     precision: Annotated[
         Precision,
-        Field(description="of the networks' forward passes (auto: bf16 where the device computes in it, unless plain)"),
+        Field(
+            description="of forward passes; auto: bf16 where the device computes in it, unless plain; fp16: for others"
+        ),
     ] = "auto"
+    deterministic: Annotated[bool, Field(description="take only operations that repeat to the same bits")] = False
     sharding: Annotated[
         Sharding,
         Field(description="with several processes, whose weights are sharded over them (FSDP2): none, teacher, all"),

@@ -57,6 +57,29 @@ def test_weights_that_are_no_numbers_are_not_saved(tmp_path: Path) -> None:
     assert not (tmp_path / "run" / "checkpoint" / "last.pt").exists()
 
 
+class Steep(Objective):
+    """A term of a common size whose gradient no scale makes small enough for fp16."""
+
+    def loss(self, step: Step) -> Tensor:
+        logits = step.student.logits
+        return (logits - logits.detach()).float().mean() * 1e30 * 1e30
+
+
+def test_gradients_that_overflow_at_every_scale_end_the_run(tmp_path: Path) -> None:
+    objective = Sum(cross_entropy=(1.0, CrossEntropy()), steep=(1.0, Steep()))
+    with pytest.raises(RunError, match=r"gradients overflow, however small .*; precision=fp32 may help"):
+        preceptor.teach(
+            data=SMALL,
+            model="mlp",
+            objective=objective,
+            precision="fp16",
+            epochs=1,
+            batch_size=8,
+            out=tmp_path / "run",
+            progress=False,
+        )
+
+
 @pytest.mark.parametrize("rule", ["best_val_accuracy", "best_val_nll", "best_val_brier"])
 def test_the_best_epoch_on_validation_is_the_result(tmp_path: Path, rule: str) -> None:
     result = preceptor.teach(

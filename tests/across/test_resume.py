@@ -83,7 +83,12 @@ def test_sigterm_saves_first_and_says_so(whole: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "method",
     [
-        ["crd", "method.dim=16", "method.fitnet.weight=1", "optim=adamw"],
+        [
+            ["crd", "method.dim=16", "method.fitnet.weight=1", "optim=adamw"],
+            ["dkd", "optim=dot"],
+            ["kd", "engine=fast"],
+            ["at", "precision=fp16"],
+        ],
         ["dkd", "optim=dot"],
         ["kd", "engine=fast"],
         ["at", "precision=fp16"],

@@ -120,4 +120,4 @@ class TrainState:
 
 def _cuda_random(device: torch.device) -> Tensor | None:
     """Return the state of a device's random numbers; None where it has none of its own."""
-    return torch.cuda.get_rng_state(device) if device.type == "cuda" else None
+    return torch.cuda.get_rng_state_all()[device.index] if device.type == "cuda" else None

@@ -41,7 +41,7 @@ class Engine:
         compiles: whether networks are compiled; None until `decide` is called.
         folds: whether frozen networks that are not compiled have their batch-norms folded.
         graphs: whether full batches are trained on by CUDA graphs.
-        deterministic: whether the run is inside `deterministic_operations`; compiled code is then chosen by no measurement.
+        deterministic: whether it is used inside `deterministic_operations`.
         tell: is called with a line on what could not be done.
         processes: who else trains the same network.
         sharding: whose weights are sharded over them.
@@ -105,7 +105,7 @@ class Engine:
                 weights are folded into the compiled code.
             rows: of the batches that run compiled; any other batch (the last of an epoch) runs the network as it is.
         """
-        return _Compiled(network, rows, self.tell, deterministic=self.deterministic) if self.compiles else network
+        return _Compiled(network, rows, self.tell) if self.compiles else network
 
     def fold(self, network: Observed, inputs: Tensor) -> Observed:
         """Return a frozen network, which nothing will change, as one that runs faster, if this engine folds.
@@ -129,19 +129,16 @@ class Engine:
 class _Compiled:
     """A network that runs compiled for one batch size; where the compiler fails it says so once and runs as it is."""
 
-    def __init__(
-        self, network: Observed, rows: int, tell: Callable[[str], None], *, deterministic: bool = False
-    ) -> None:
+    def __init__(self, network: Observed, rows: int, tell: Callable[[str], None]) -> None:
         is_frozen = not any(parameter.requires_grad for parameter in network.parameters())
         self._network = network
         self._rows = rows
         self._tell = tell
         self._works = True
         self._is_ready = False
-        options = {"freezing": True} if is_frozen else {}
-        if deterministic and "deterministic" in torch._inductor.list_options():  # since torch 2.9
-            options["deterministic"] = True
-        self._compiled: Forward = torch.compile(network, dynamic=False, options=options or None)
+        self._compiled: Forward = torch.compile(
+            network, dynamic=False, options={"freezing": True} if is_frozen else None
+        )
 
     def __call__(self, inputs: Tensor) -> Outputs:
         if not self._works or len(inputs) != self._rows:

@@ -315,7 +315,7 @@ def pairs(session: Session) -> None:
     """Time pairs of networks: the first with every variant, the others without compilation."""
     every = ("baseline", "auto", "graph", "stored_graph", "live", "stored")
     if not session.is_gpu:
-        every = ("baseline", "auto", "stored")
+        every = ("baseline", "auto")
     few = ("baseline", "auto", "graph", "stored_graph")
     for teacher, student in PAIRS if session.is_gpu else PAIRS[1:2]:
         job = Job(

@@ -207,10 +207,7 @@ class Recipe(Settings):
     engine: _ENGINE = "auto"
     graph: Annotated[bool, Field(description="train by CUDA graphs (not yet tested on a GPU)")] = False
     precision: Annotated[
-        Precision,
-        Field(
-            description="of forward passes; auto: bf16 where the device computes in it, unless plain; fp16: for others"
-        ),
+        Precision, Field(description="of forward passes; auto: bf16 where the device has it, else fp32, as in plain")
     ] = "auto"
     deterministic: Annotated[bool, Field(description="take only operations that repeat to the same bits")] = False
     sharding: Annotated[

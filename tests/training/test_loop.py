@@ -87,7 +87,14 @@ def test_gradients_that_overflow_at_every_scale_end_the_run(tmp_path: Path) -> N
 
 def test_a_run_in_fp16_resumes_to_the_same_bits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The scale of its loss grows every other step here, until gradients overflow, and is halved then."""
-    common = {"data": SMALL, "model": "mlp", "precision": "fp16", "epochs": 2, "batch_size": 16, "progress": False}
+    common: dict[str, Any] = {
+        "data": SMALL,
+        "model": "mlp",
+        "precision": "fp16",
+        "epochs": 2,
+        "batch_size": 16,
+        "progress": False,
+    }
     scales: list[float] = []
 
     def step(state: TrainState, batch: Batch, **keys: Any) -> str | None:

@@ -4,7 +4,8 @@ No GPU is used. Parameters and floating-point operations are counted on the netw
 what autograd keeps for the backward pass is weighed there too, bytes a sample are those of the objectives' own buffers
 and of the label store's records. All else is a formula whose assumptions are flags. One thing is measured: what a JPEG of
 500 x 375 pixels costs a core of this machine, read as training sees it, in processor time, so that what else runs here
-counts little. Prints Markdown tables and writes results/size_arithmetic.json.
+counts little. Prints Markdown tables and writes results/size_arithmetic.json; with --recorded the tables, those of
+docs/size.md, are of what was measured then.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from preceptor.data.augment.views import box_draws
-from preceptor.data.images.crops import pixels_of, random_box, resized_crop
+from preceptor.data.images.crops import pixels_of, random_boxes, resized_crop
 from preceptor.labels import Encoding
 from preceptor.models import DataSpec, make
 from preceptor.objectives.base import BuildContext, Objective
@@ -154,10 +155,11 @@ def decoding(height: int) -> dict[str, float]:
     milliseconds = []
     for number in range(ROUNDS + 1):
         began = time.process_time()
-        for row, drawn in enumerate(box_draws(0, number, torch.arange(ROWS)).tolist()):
+        for row, drawn in enumerate(box_draws(0, number, torch.arange(ROWS)).split(1)):
             with Image.open(io.BytesIO(files[row % len(files)])) as image:
                 full = pixels_of(image.convert("RGB"))
-            resized_crop(full, random_box(drawn, *full.shape[1:]), (SIDE, SIDE))
+            (box,) = random_boxes(drawn, torch.tensor([full.shape[1:]])).tolist()
+            resized_crop(full, box, (SIDE, SIDE))
         milliseconds.append(1e3 * (time.process_time() - began) / ROWS)
     low, median, high = statistics.quantiles(milliseconds[1:], n=4)  # the first round loads libraries
     return {"ms": median, "iqr": high - low, "kilobytes": sum(map(len, files)) / len(files) / 1e3}
@@ -309,12 +311,14 @@ def main() -> None:
     parser.add_argument("--near", type=float, default=450e9, help="bytes a second a GPU sends within a machine")
     parser.add_argument("--far", type=float, default=50e9, help="the same between machines")
     parser.add_argument("--cores", type=int, default=192, help="cores of a machine, all decoding")
+    parser.add_argument("--recorded", action="store_true", help="measure nothing: decoding as results/ has it")
     options = parser.parse_args()
     torch.set_num_threads(1)
     pairs = [(teacher, student) for teacher, student in options.pair or PAIRS]
     runs = [job for images in SETS for job in jobs(pairs, images)]
-    costs = {height: decoding(height) for height in HEIGHTS}
-    here = machine()
+    record = json.loads(RESULTS.read_text()) if options.recorded else {"machine": machine()}
+    here = record["machine"]
+    costs = {h: record["decoding"][str(h)] if options.recorded else decoding(h) for h in HEIGHTS}
     print(f"Counted:\n\n{counts(runs)}\nWhat grows with the data:\n\n{growth(options)}")
     print(f"A GPU's memory, {options.batch // min(options.gpus)} rows on each:\n\n{memory(runs, options)}")
     print(f"Sent by each GPU in a step of {options.batch:,} rows:\n\n{traffic(runs, options)}")
@@ -326,8 +330,11 @@ def main() -> None:
             f"{height * 4 // 3} x {height}, {cost['kilobytes']:.0f} KB: {cost['ms']:.2f} ms of a core (IQR {cost['iqr']:.2f}), "
             f"{1e3 / cost['ms']:.0f} images/s; {here['cpu']}"
         )
+    if options.recorded:
+        return
     counted = [{"images": images.name, **asdict(network)} for images, network in networks(runs)]
-    record = {"machine": here, "flags": {**vars(options), "pair": pairs}, "counted": counted, "decoding": costs}
+    flags = {key: value for key, value in vars(options).items() if key != "recorded"}
+    record = {"machine": here, "flags": {**flags, "pair": pairs}, "counted": counted, "decoding": costs}
     RESULTS.write_text(json.dumps(record, indent=1) + "\n")
 
 

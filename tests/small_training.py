@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.amp import GradScaler
 
 from preceptor.artifacts.metrics_log import MetricsLog
 from preceptor.data import Arrays, Loader, LoaderSettings, Normalisation
@@ -24,6 +25,7 @@ from preceptor.training import (
     TrainState,
     make_optimizer,
 )
+from preceptor.training.optimizers.base import NO_SCALER
 from preceptor.types import Batch
 
 CPU = torch.device("cpu")
@@ -63,11 +65,12 @@ def made_state(
     plan: Plan | None = None,
     optim: OptimizerSettings | None = None,
     processes: Processes = ONE_PROCESS,
+    scaler: GradScaler = NO_SCALER,
 ) -> TrainState:
     """Return the state of a new run."""
     learner = learner or made_learner()
     optim = optim or OptimizerSettings(lr=0.1, momentum=0.9)
-    return TrainState(learner, make_optimizer(optim, learner), plan or made_plan(), BATCHES, processes)
+    return TrainState(learner, make_optimizer(optim, learner, scaler), plan or made_plan(), BATCHES, processes)
 
 
 def made_files(folder: Path) -> RunFiles:

@@ -19,10 +19,16 @@ pytestmark = pytest.mark.skipif(not TOOL.exists(), reason=f"{TOOL.name}: the too
 COUNT = """
 import json, sys
 sys.path.insert(0, sys.argv[1])
-from pretend import LOG, Mode
+from pretend import LOG, Mode, torch  # before torch itself
 import preceptor
-from preceptor.training import loop
+from preceptor.distributed import Processes
+from preceptor.training import Engine, loop
 from preceptor.training.step import train_step
+from small_training import made_learner, made_state
+
+stream = [torch.zeros(16, dtype=torch.uint8)]  # the state of the device's random numbers
+torch.cuda.get_rng_state_all = lambda: [stream[0].clone()]
+torch.cuda.set_rng_state = lambda state, device="cuda": stream.__setitem__(0, state.clone())
 
 cases, work, counts, seen = json.loads(sys.argv[2]), sys.argv[3], {}, []
 common = {"batch_size": 16, "epochs": 1, "progress": False, "engine": "plain"}
@@ -48,9 +54,21 @@ for name, keys in cases.items():
     (few, few_launches), (many, many_launches) = seen[-3], seen[-1]  # two whole steps, with what lies between them
     waits = {where: (n - few.get(where, 0)) / 2 for where, n in many.items() if n > few.get(where, 0)}
     counts[name] = {"waits": waits, "launches": (many_launches - few_launches) / 2}
-print(json.dumps(counts))
+
+random = []
+with Mode():
+    placed = Engine(torch.device("cuda")).place
+    saved = made_state(placed(made_learner())).state_dict()
+    random.append([state.tolist() for state in saved["cuda_random"]])
+    for rank in (0, 1, 2):
+        stream[0] = torch.full((16,), 9, dtype=torch.uint8)
+        state = made_state(placed(made_learner()), processes=Processes(rank, 3))
+        state.load_state_dict({**saved, "cuda_random": [torch.full((16,), rank, dtype=torch.uint8) for rank in (1, 2)]})
+        random.append(stream[0].tolist())
+print(json.dumps({"counts": counts, "random": random}))
 """
 
+ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)}
 STUDENT = {"teacher": "WORK/t0", "model": "convnet_s", "optim": {"lr": 1e-4}}
 
 
@@ -67,6 +85,7 @@ def cases() -> dict[str, dict[str, Any]]:
         name: {"model": "convnet_m", "objective": name} for name in ("soteacher", "brier", "confidence_ranking")
     }
     more: dict[str, dict[str, Any]] = {
+        "fp16": {**STUDENT, "method": "kd", "precision": "fp16", "clip_norm": 1.0},
         "resized-crops": {**STUDENT, "method": "kd", "data": {"view": "random_resized_crop_flip"}},
         "labels": {**STUDENT, "method": "kd", "labels": "WORK/labels"},
         "dot": {**STUDENT, "method": "kd", "optim": {"name": "dot", "lr": 1e-4}},
@@ -76,12 +95,18 @@ def cases() -> dict[str, dict[str, Any]]:
 
 
 @pytest.fixture(scope="module")
-def counts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
+def seen(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     work = tmp_path_factory.mktemp("runs")
     code = [sys.executable, "-c", COUNT, str(TOOL), json.dumps(cases()), str(work)]
-    done = subprocess.run(code, check=False, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    done = subprocess.run(code, check=False, capture_output=True, text=True, env=ENVIRONMENT)
     assert done.returncode == 0, done.stderr[-3000:]
-    counted: dict[str, dict[str, Any]] = json.loads(done.stdout.splitlines()[-1])
+    printed: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return printed
+
+
+@pytest.fixture(scope="module")
+def counts(seen: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    counted: dict[str, dict[str, Any]] = seen["counts"]
     return counted
 
 
@@ -94,3 +119,7 @@ def test_no_step_waits_more_than_once(counts: dict[str, dict[str, Any]]) -> None
 
 def test_a_step_of_kd_has_few_launches(counts: dict[str, dict[str, Any]]) -> None:
     assert counts["kd"]["launches"] < 115
+
+
+def test_each_rank_has_the_random_numbers_of_its_device_back_and_a_new_one_keeps_its_own(seen: dict[str, Any]) -> None:
+    assert seen["random"] == [[[0] * 16], [1] * 16, [2] * 16, [9] * 16]

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torch.nn import functional
 
 from preceptor.objectives.connectors import Regressor, pool_to, pool_to_smaller
 
@@ -37,6 +38,17 @@ def test_pooling_to_a_size_one_has_changes_nothing() -> None:
     maps = torch.randn(2, 3, 4, 5)
     assert pool_to(maps, (4, 5)) is maps
     torch.testing.assert_close(pool_to(maps, (1, 1))[:, :, 0, 0], maps.mean((2, 3)))
+
+
+@pytest.mark.parametrize("size", [(4, 4), (2, 3), (1, 2), (1, 1), (5, 3)])
+def test_pooling_is_torchs_adaptive_pooling_bit_for_bit(size: tuple[int, int]) -> None:
+    ours = torch.randn(3, 2, 8, 12).requires_grad_()
+    theirs = ours.detach().clone().requires_grad_()
+    pooled, expected = pool_to(ours, size), functional.adaptive_avg_pool2d(theirs, size)
+    assert torch.equal(pooled, expected)
+    direction = torch.randn_like(pooled)
+    gradients = [torch.autograd.grad(*pair, direction)[0] for pair in ((pooled, ours), (expected, theirs))]
+    assert torch.equal(*gradients)
 
 
 def test_the_smaller_side_counts_height_and_width_apart() -> None:

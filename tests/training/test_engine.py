@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 import preceptor
+from preceptor.errors import UsageError
 from preceptor.models import create, observe
 from preceptor.training import Engine, LiveTeacher, choose_engine, forward_flops
 from preceptor.types import Batch, View
@@ -101,6 +102,39 @@ def test_precision_follows_the_machine_unless_it_is_said() -> None:
     assert choose_engine("cpu", name="plain").precision == "fp32"
     assert choose_engine("cpu", "fp32", "fast").precision == "fp32"
     assert choose_engine("cpu", "bf16", "plain").precision == "bf16"
+
+
+def test_bf16_is_refused_where_it_is_emulated_and_fp16_for_sharded_students(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(UsageError, match="precision: fp16 cannot be used with sharding=all"):
+        choose_engine("cpu", "fp16", sharding="all")
+    assert choose_engine("cpu", "fp16", "auto").precision == "fp16"
+    assert [choose_engine("cpu", each).loss_scaler().is_enabled() for each in ("fp32", "bf16", "fp16")] == [0, 0, 1]
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation=True: including_emulation)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda _: "T4")
+    monkeypatch.setattr(torch, "empty", lambda *_, **__: None)
+    with pytest.raises(UsageError, match="precision: bf16 is emulated on T4; precision=fp16 or fp32 is faster"):
+        choose_engine("cuda", "bf16")
+
+
+def test_fp16_gives_the_same_curve_within_its_rounding(teacher: Path, tmp_path: Path) -> None:
+    curves = []
+    for precision in ("fp32", "fp16"):
+        run = preceptor.distill(
+            data=DATA,
+            teacher=teacher,
+            model="convnet_s",
+            method="kd",
+            epochs=2,
+            optim={"lr": 0.01},
+            clip_norm=1.0,
+            precision=precision,  # type: ignore[arg-type]
+            out=tmp_path / precision,
+            progress=False,
+        )
+        assert run.record.precision == precision
+        curves.append(losses(run.path))
+    assert curves[1] == pytest.approx(curves[0], rel=0.02)
+    assert curves[1] != curves[0]
 
 
 def test_flops_by_hand() -> None:

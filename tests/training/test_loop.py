@@ -1,11 +1,14 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
+from torch.amp import GradScaler
 
 import preceptor
 from preceptor import models
@@ -13,8 +16,10 @@ from preceptor.errors import RunError
 from preceptor.objectives.base import Objective
 from preceptor.objectives.teacher import CrossEntropy
 from preceptor.objectives.weighted import Sum
+from preceptor.training import Engine, TrainState
 from preceptor.training.checkpoint import load_checkpoint
-from preceptor.types import Step
+from preceptor.training.step import train_step
+from preceptor.types import Batch, Step
 
 SMALL = {"name": "digits", "limit": 200, "test_limit": 50}
 
@@ -55,6 +60,65 @@ def test_weights_that_are_no_numbers_are_not_saved(tmp_path: Path) -> None:
             progress=False,
         )
     assert not (tmp_path / "run" / "checkpoint" / "last.pt").exists()
+
+
+class Steep(Objective):
+    """A term of a common size whose gradient no scale makes small enough for fp16."""
+
+    def loss(self, step: Step) -> Tensor:
+        logits = step.student.logits
+        return (logits - logits.detach()).float().mean() * 1e30 * 1e30
+
+
+def test_gradients_that_overflow_at_every_scale_end_the_run(tmp_path: Path) -> None:
+    objective = Sum(cross_entropy=(1.0, CrossEntropy()), steep=(1.0, Steep()))
+    with pytest.raises(RunError, match=r"gradients overflow, however small .*; precision=fp32 may help"):
+        preceptor.teach(
+            data=SMALL,
+            model="mlp",
+            objective=objective,
+            precision="fp16",
+            epochs=1,
+            batch_size=8,
+            out=tmp_path / "run",
+            progress=False,
+        )
+
+
+def test_a_run_in_fp16_resumes_to_the_same_bits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The scale of its loss grows every other step here, until gradients overflow, and is halved then."""
+    common: dict[str, Any] = {
+        "data": SMALL,
+        "model": "mlp",
+        "precision": "fp16",
+        "epochs": 2,
+        "batch_size": 16,
+        "progress": False,
+    }
+    scales: list[float] = []
+
+    def step(state: TrainState, batch: Batch, **keys: Any) -> str | None:
+        scales.append(state.optimizer.loss_scale)
+        if len(scales) == stop:
+            raise KeyboardInterrupt
+        return train_step(state, batch, **keys)
+
+    def loss_scaler(_: Engine) -> GradScaler:
+        return GradScaler("cpu", growth_interval=2)
+
+    monkeypatch.setattr("preceptor.training.loop.train_step", step)
+    monkeypatch.setattr(Engine, "loss_scaler", loss_scaler)
+    stop = 0
+    preceptor.teach(**common, out=tmp_path / "whole")
+    expected, scales[:] = [*scales], []
+    assert any(later < earlier for earlier, later in pairwise(expected))
+    stop = 16
+    with pytest.raises(KeyboardInterrupt):
+        preceptor.teach(**common, checkpoint_every_steps=1, out=tmp_path / "resumed")
+    preceptor.teach(**common, checkpoint_every_steps=1, out=tmp_path / "resumed", resume=True)
+    assert [*scales[:15], *scales[16:]] == expected
+    one, other = (preceptor.load(tmp_path / name).state_dict() for name in ("whole", "resumed"))
+    assert all(value.equal(other[name]) for name, value in one.items())
 
 
 @pytest.mark.parametrize("rule", ["best_val_accuracy", "best_val_nll", "best_val_brier"])

@@ -1,43 +1,59 @@
 from __future__ import annotations
 
 import copy
+from itertools import pairwise
 
 import pytest
 import torch
+from torch import Tensor
+from torch.amp import GradScaler
 
 from preceptor.distributed import Processes
 from preceptor.errors import UsageError
-from preceptor.training import Averaging, OptimizerSettings, Selection, TrainState
+from preceptor.training import Averaging, Engine, OptimizerSettings, Selection, TrainState
 from preceptor.training.state import STATE_KEYS
 from preceptor.training.step import train_step
-from small_training import ENGINE, made_learner, made_loader, made_plan, made_state
+from small_training import CPU, ENGINE, made_learner, made_loader, made_plan, made_state
 
 PLAN = made_plan(averaging=Averaging(name="ema", start=1, decay=0.5))
 
 
-def train(state: TrainState, start: int, stop: int) -> None:
+def weight(state: TrainState) -> Tensor:
+    return state.learner.network.model.get_parameter("0.weight").detach().clone()
+
+
+def train(state: TrainState, start: int, stop: int, engine: Engine = ENGINE) -> None:
     for batch in list(made_loader().batches(1))[start:stop]:
-        assert train_step(state, batch, None, PLAN, ENGINE) is None
+        assert train_step(state, batch, None, PLAN, engine) is None
         state.count_step(seconds=0.5)
 
 
-def test_a_restored_state_continues_to_the_same_bits() -> None:
-    """Momentum, average, metrics and the masks of dropout among them."""
-    state = made_state(plan=PLAN)
-    train(state, 0, 2)
+@pytest.mark.parametrize("engine", [ENGINE, Engine(CPU, "fp16")])
+def test_a_restored_state_continues_to_the_same_bits(engine: Engine) -> None:
+    """Momentum, average, metrics, the masks of dropout and, in fp16, the scale of the loss among them."""
+    is_scaled = engine.precision == "fp16"
+    scaler = GradScaler("cpu", init_scale=2.0**30, backoff_factor=2.0**-20, enabled=is_scaled)
+    state = made_state(plan=PLAN, scaler=scaler)
+    weights = [weight(state)]
+    for step in range(2):
+        train(state, step, step + 1, engine)
+        weights.append(weight(state))
+    assert [not torch.equal(*pair) for pair in pairwise(weights)] == [not is_scaled, True]  # the first one overflows
+    assert state.optimizer.loss_scale == (2.0**10 if is_scaled else 1.0)
     saved = copy.deepcopy(state.state_dict())
     assert tuple(saved) == STATE_KEYS
-    train(state, 2, 3)
+    train(state, 2, 3, engine)
     torch.manual_seed(99)
-    other = made_state(plan=PLAN)
+    other = made_state(plan=PLAN, scaler=engine.loss_scaler())
     other.load_state_dict(saved)
     assert (other.progress.batch, other.progress.step, other.progress.seconds) == (2, 2, 1.0)
-    train(other, 2, 3)
+    train(other, 2, 3, engine)
     for name, value in state.learner.state_dict().items():
         assert torch.equal(other.learner.state_dict()[name], value)
     for name, value in state.average.state_dict().items():
         assert torch.equal(other.average.state_dict()[name], value)
     assert torch.equal(other.metrics.values, state.metrics.values)
+    assert other.optimizer.loss_scale == state.optimizer.loss_scale
 
 
 def test_the_best_epoch_keeps_its_weights_and_a_tie_the_earlier_one() -> None:

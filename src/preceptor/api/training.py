@@ -58,7 +58,9 @@ class Training(TypedDict, total=False):
     stop_mode: Literal["truncate", "rescaled_schedule"]
     device: str
     engine: EngineName
+    graph: bool
     precision: Precision
+    deterministic: bool
     checkpoint_every_steps: int
     keep_every: int
     sharding: Sharding

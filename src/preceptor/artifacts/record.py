@@ -138,7 +138,7 @@ class RunRecord(BaseModel):
     start_fingerprint: str | None
     model: ModelKeys
     device: str
-    precision: Literal["fp32", "bf16"]
+    precision: Literal["fp32", "bf16", "fp16"]
     compiled: bool
     versions: dict[str, str]
     git: str | None

@@ -144,7 +144,7 @@ def compare(job: Job, report: Callable[[str], None] = lambda line: None) -> Comp
     measured = {}
     for variant, values in speeds.items():
         low, median, high = np.percentile(values, [25, 50, 75]).tolist()
-        flops = student_flops + (0.0 if variant == "stored" else teacher_flops)
+        flops = student_flops + (0.0 if variant in {"stored", "stored_graph"} else teacher_flops)
         ratios = None if baseline is None else [ours / base for ours, base in zip(values, baseline, strict=True)]
         measured[variant] = Measured(
             images_per_second=median,

@@ -18,8 +18,8 @@ VARIANTS = {
     "graph": "the same on CUDA, each step one graph (graph=on)",
     "live": "preceptor, engine=fast: bf16 where the machine has it, compiled",
     "stored": "the same, the teacher's outputs read from a label store",
+    "stored_graph": "graph, the teacher's outputs read from a label store",
 }
-_NUM_IMAGES = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +36,7 @@ class Job:
         rounds: per variant, interleaved.
         variants: names from `VARIANTS`.
         root: folder of the unpacked CIFAR-100 files; None: random pixels of their shape.
+        num_images: of an epoch, rounded up to full batches.
         device: a torch device, or "auto".
         threads: per process; None: torch's choice.
     """
@@ -49,13 +50,14 @@ class Job:
     rounds: int = 5
     variants: tuple[str, ...] = ("baseline", "auto", "live", "stored")
     root: str | None = None
+    num_images: int = 4096
     device: str = "auto"
     threads: int | None = None
 
 
 def images(job: Job) -> tuple[Arrays, Normalisation]:
     """Return the images that every variant trains on, and their normalisation."""
-    number = job.batch_size * math.ceil(_NUM_IMAGES / job.batch_size)  # full batches only
+    number = job.batch_size * math.ceil(job.num_images / job.batch_size)  # full batches only
     if job.root is not None:
         data = load("cifar100", validation=0.0, limit=number, options={"root": job.root})
         assert isinstance(data.train, Arrays)

@@ -49,6 +49,7 @@ _ENGINES: Mapping[str, EngineName] = {
     "graph": "auto",
     "live": "fast",
     "stored": "fast",
+    "stored_graph": "auto",
 }
 _PLAN = Plan(10**6, 10**6, LearningRate(0.05))
 _SHORT = 0.0  # so little work that engine=auto does not compile
@@ -67,7 +68,7 @@ class Trial:
         torch.manual_seed(0)
         self._folder = folder
         self._split, self._normalisation = images(job)
-        engine = choose_engine(job.device, name=_ENGINES[variant], graph=variant == "graph")
+        engine = choose_engine(job.device, name=_ENGINES[variant], graph=variant in {"graph", "stored_graph"})
         self._engine = engine.decide(_SHORT)
         teacher, student = _networks(job)
         teacher = self._engine.place(teacher)
@@ -78,7 +79,7 @@ class Trial:
         )
         self._source: TeacherSource = LiveTeacher(observe(teacher, ()), self._engine, job.batch_size)
         views = None
-        if variant == "stored":
+        if variant in {"stored", "stored_graph"}:
             self._source, views = self._stored(job, teacher), FixedViews(0, job.views)
         self._loader = Loader(
             self._split,

@@ -206,9 +206,9 @@ class Recipe(Settings):
     engine: _ENGINE = "auto"
     graph: Annotated[bool, Field(description="train by CUDA graphs (not yet tested on a GPU)")] = False
     precision: Annotated[
-        Precision,
-        Field(description="of the networks' forward passes (auto: bf16 where the device computes in it, unless plain)"),
+        Precision, Field(description="of forward passes; auto: bf16 where the device has it, else fp32, as in plain")
     ] = "auto"
+    deterministic: Annotated[bool, Field(description="take only operations that repeat to the same bits")] = False
     sharding: Annotated[
         Sharding,
         Field(description="with several processes, whose weights are sharded over them (FSDP2): none, teacher, all"),

@@ -24,7 +24,7 @@ __all__ = ["Batches", "FixedViews", "Loader", "LoaderSettings"]
 _BLOCK_ORDER = 3  # the stream that shuffles blocks
 _BLOCKS_AT_ONCE = 8  # whose samples are shuffled together
 _ROWS_AT_ONCE = 2**16  # whose random numbers are drawn, and whose labels and rows go to the device, at once
-_RESIDENT_BYTES = 2**30  # splits up to here are moved to the device once
+_RESIDENT_BYTES = 2**31  # splits up to here, Tiny-ImageNet among them, are moved to the device once
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Frozen networks made cheaper to run: each batch-norm folded into the convolution before it, weights kept in bfloat16."""
+"""Frozen networks made cheaper to run: each batch-norm folded into the convolution before it, weights kept in half precision."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _Convolution = nn.Conv1d | nn.Conv2d | nn.Conv3d
 _TOLERANCE = 1e-3  # of the largest entry: in float32 folding moves outputs by about 1e-6
 
 
-def folded(network: Observed, inputs: Tensor, *, half: bool = False) -> Observed:
+def folded(network: Observed, inputs: Tensor, *, half: torch.dtype | None = None) -> Observed:
     """Return a copy of a frozen network that gives the same outputs with fewer operations, or the network if none can be saved.
 
     A batch-norm is folded where its input comes from a convolution and goes nowhere else. Nothing is assumed of the network's
@@ -29,7 +29,8 @@ def folded(network: Observed, inputs: Tensor, *, half: bool = False) -> Observed
     Args:
         network: in eval mode, on the device; is not changed.
         inputs: a few rows.
-        half: whether the network runs under bfloat16 autocast: weights that are cast at each pass are then cast once.
+        half: the type that autocast computes in, where the network runs under it: weights that it would cast at each pass are
+            then cast once.
     """
     try:
         return _folded(network, inputs, half)
@@ -37,7 +38,7 @@ def folded(network: Observed, inputs: Tensor, *, half: bool = False) -> Observed
         return network
 
 
-def _folded(network: Observed, inputs: Tensor, half: bool) -> Observed:
+def _folded(network: Observed, inputs: Tensor, half: torch.dtype | None) -> Observed:
     same = copy.deepcopy(network).requires_grad_(True)
     with torch.autocast(inputs.device.type, enabled=False):
         pairs = _foldable(same, inputs)
@@ -51,11 +52,11 @@ def _folded(network: Observed, inputs: Tensor, half: bool) -> Observed:
                     setattr(parent, name, nn.Identity())
         same.requires_grad_(False).eval()
         is_equal = _near(network(inputs), same(inputs))
-    if half and is_equal:
+    if half is not None and is_equal:
         for module in same.modules():
             if type(module) in {nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear}:
-                module.to(torch.bfloat16)
-        with torch.autocast(inputs.device.type, dtype=torch.bfloat16):
+                module.to(half)
+        with torch.autocast(inputs.device.type, dtype=half):
             same(inputs)  # raises where code of its own reads a weight outside autocast
     return same if is_equal else network
 

@@ -13,7 +13,12 @@ __all__ = ["Regressor", "pool_to", "pool_to_smaller"]
 
 def pool_to(maps: Float[Tensor, "batch channels _ _"], size: tuple[int, int]) -> Float[Tensor, "batch channels _ _"]:
     """Return maps average-pooled to a size; unchanged where they have it."""
-    return maps if maps.shape[2:] == size else functional.adaptive_avg_pool2d(maps, size)
+    if maps.shape[2:] == size:
+        return maps
+    (rows, too_high), (columns, too_wide) = (divmod(own, side) for own, side in zip(maps.shape[2:], size, strict=True))
+    if too_high or too_wide or size == (1, 1):
+        return functional.adaptive_avg_pool2d(maps, size)
+    return functional.avg_pool2d(maps, (rows, columns))  # the same bits, and deterministic on CUDA, which that is not
 
 
 def pool_to_smaller(

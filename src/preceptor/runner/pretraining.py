@@ -73,7 +73,7 @@ def pretrain(
         stage_folder = folder.stage(name)
         log = stage_folder.metrics_log(writes=engine.processes.is_first)
         files = RunFiles(stage_folder.checkpoints, log, {**identity, "stage": name})
-        optimizer = make_optimizer(settings, learner if stage.trains == "network" else objective)
+        optimizer = make_optimizer(settings, learner if stage.trains == "network" else objective, engine.loss_scaler())
         state = TrainState(learner, optimizer, plan, loader.num_batches, engine.processes)
         if recipe.resume:
             restore(state, files)

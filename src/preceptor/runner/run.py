@@ -39,6 +39,7 @@ from preceptor.runner.teacher_check import measure_teachers
 from preceptor.runner.trackers import Tracking, check_trackers, make_tracking
 from preceptor.training import Callback, FitResult, RunFiles, TrainState, choose_engine, fit, make_optimizer, restore
 from preceptor.training.callbacks import FaintTerms, NearChance, RegionSearches, SlowFirstStep
+from preceptor.training.determinism import deterministic_operations
 
 __all__ = ["run"]
 
@@ -69,13 +70,27 @@ def run(
     inputs = load_inputs(recipe, objects)
     view = None if inputs.store is None else inputs.store.manifest.source.view
     resolved = resolve(recipe, inputs.data, objective=objects.objective, view=view)
-    engine = choose_engine(recipe.device, recipe.precision, recipe.engine, sharding=recipe.sharding, graph=recipe.graph)
+    engine = choose_engine(
+        recipe.device,
+        recipe.precision,
+        recipe.engine,
+        sharding=recipe.sharding,
+        graph=recipe.graph,
+        deterministic=recipe.deterministic,
+    )
     show = show and engine.processes.is_first
     check_apart(objects.teacher, objects.model)
     check_views(inputs.data.train, resolved.view)
     display = choose_display(title or _title(recipe), show=show)
     tracking = make_tracking(recipe.track if engine.processes.is_first else (), display.note)
-    with display, folder, tracking, left_as_passed(objects.teacher), memory_told(engine.device):
+    with (
+        display,
+        folder,
+        tracking,
+        left_as_passed(objects.teacher),
+        memory_told(engine.device),
+        deterministic_operations(engine),
+    ):
         engine = replace(engine, tell=display.note)
         check_rows(inputs, resolved.objective, engine.processes)
         model, start = _student(resolved, inputs.data, objects.model, display.note)
@@ -162,7 +177,7 @@ def _fit(
         return score(learner.network, data.validation, data, engine, rows, workers=recipe.workers)[0].as_dict()
 
     guard = guarded(evaluate, learner.objective)
-    optimizer = make_optimizer(recipe.optim, learner)
+    optimizer = make_optimizer(recipe.optim, learner, engine.loss_scaler())
     state = TrainState(learner, optimizer, plan, batches.num_batches, engine.processes)
     if recipe.resume:
         restore(state, files, callbacks)

@@ -9,6 +9,7 @@ from typing import Literal, TypeVar
 
 import torch
 from torch import Tensor, nn
+from torch.amp import GradScaler
 from torch.utils.flop_counter import FlopCounterMode
 
 from preceptor.distributed.processes import Processes, join_processes
@@ -26,6 +27,7 @@ Forward = Callable[[Tensor], Outputs]
 
 # What a machine does a second without compilation, to within a factor of a few: it decides which runs are compiled.
 _TYPICAL_FLOPS = {"cpu": 1e11, "cuda": 1e13, "mps": 1e12}
+_HALF = {"bf16": torch.bfloat16, "fp16": torch.float16}
 _WORTH_SECONDS = 600.0  # compiling two networks takes one or two minutes and saves a share of the rest
 
 
@@ -39,16 +41,18 @@ class Engine:
         compiles: whether networks are compiled; None until `decide` is called.
         folds: whether frozen networks that are not compiled have their batch-norms folded.
         graphs: whether full batches are trained on by CUDA graphs.
+        deterministic: whether it is used inside `deterministic_operations`.
         tell: is called with a line on what could not be done.
         processes: who else trains the same network.
         sharding: whose weights are sharded over them.
     """
 
     device: torch.device
-    precision: Literal["fp32", "bf16"] = "fp32"
+    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
     compiles: bool | None = False
     folds: bool = False
     graphs: bool = False
+    deterministic: bool = False
     tell: Callable[[str], None] = unheard
     processes: Processes = Processes()
     sharding: Sharding = "none"
@@ -70,7 +74,12 @@ class Engine:
 
     def autocast(self) -> torch.autocast:
         """Return the context in which networks run."""
-        return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.precision == "bf16")
+        half = _HALF.get(self.precision)
+        return torch.autocast(self.device.type, dtype=half, enabled=half is not None)
+
+    def loss_scaler(self) -> GradScaler:
+        """Return what keeps small gradients from vanishing in fp16; in other precisions it does nothing."""
+        return GradScaler(self.device.type, enabled=self.precision == "fp16")
 
     def in_float32(self) -> Engine:
         """Return this engine in float32, in which the test split is measured whatever the run's precision was."""
@@ -105,14 +114,15 @@ class Engine:
             network: on the device, its weights not sharded.
             inputs: a few rows, for which the network is run to see what can be folded.
         """
-        return folded(network, inputs, half=self.precision == "bf16") if self.folds else network
+        return folded(network, inputs, half=_HALF.get(self.precision)) if self.folds else network
 
     def __str__(self) -> str:
         group = f", {self.processes.world_size} processes" if self.processes.world_size > 1 else ""
         group += f", sharding {self.sharding}" if self.sharding != "none" else ""
         has_tf32 = self.device.type == "cuda" and torch.backends.cudnn.allow_tf32
         precision = f"{self.precision}{' (float32 as TF32)' if has_tf32 else ''}"
-        ways = [word for word, is_on in (("compiled", self.compiles), ("graphs", self.graphs)) if is_on]
+        all_ways = {"compiled": self.compiles, "graphs": self.graphs, "deterministic": self.deterministic}
+        ways = [word for word, is_on in all_ways.items() if is_on]
         return ", ".join([str(self.device), precision, *ways]) + group
 
 
@@ -155,22 +165,24 @@ def choose_engine(
     sharding: Sharding = "none",
     *,
     graph: bool = False,
+    deterministic: bool = False,
 ) -> Engine:
     """Return the engine for a run.
 
     Args:
         device: a torch device name, or "auto": the first accelerator there is, else the CPU.
         precision: "auto" is fp32 for the plain engine, else bf16 where the device computes in it (CUDA from Ampere on,
-            CPUs with AMX or AVX-512 bf16).
+            CPUs with AMX or AVX-512 bf16). It is never fp16.
         name: "plain" runs networks as they are; "fast" compiles them; "auto" compiles them where that gains something, in
             runs that are long enough (see `Engine.decide`), and otherwise folds the batch-norms of frozen ones.
         tell: is called with a line on what could not be done.
         sharding: whose weights are sharded over the processes; such networks are not compiled.
         graph: whether full batches are trained on by CUDA graphs.
+        deterministic: whether the engine is used inside `deterministic_operations`.
 
     Raises:
-        UsageError: for a device that this machine does not have, networks that are to be sharded and compiled, or graphs on
-            another device than CUDA.
+        UsageError: for a device that this machine does not have, networks that are to be sharded and compiled, bf16 where it is
+            emulated, fp16 for sharded students, or graphs on another device than CUDA.
     """
     processes = join_processes()
     if sharding != "none" and name == "fast":
@@ -187,8 +199,10 @@ def choose_engine(
         precision = "bf16" if name != "plain" and _computes_in_bf16(chosen) else "fp32"
     elif precision == "bf16" and chosen.type == "cuda" and not _computes_in_bf16(chosen):
         raise UsageError(
-            f"precision: bf16 is emulated on {torch.cuda.get_device_name(chosen)}; precision=fp32 is faster"
+            f"precision: bf16 is emulated on {torch.cuda.get_device_name(chosen)}; precision=fp16 or fp32 is faster"
         )
+    elif precision == "fp16" and sharding == "all":
+        raise UsageError("precision: fp16 cannot be used with sharding=all, whose gradients are not rescaled; use bf16")
     if chosen.type == "cuda":  # TF32 where numbers are rounded for speed anyway, float32 where the user asked for plain
         torch.set_float32_matmul_precision("highest" if name == "plain" else "high")
         torch.backends.cudnn.allow_tf32 = name != "plain"
@@ -201,6 +215,7 @@ def choose_engine(
         {"plain": False, "fast": True, "auto": may_gain}[name],
         folds=name != "plain" and sharding == "none",
         graphs=graph,
+        deterministic=deterministic,
         tell=tell,
         processes=processes,
         sharding=sharding if processes.world_size > 1 else "none",

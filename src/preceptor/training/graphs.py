@@ -122,6 +122,7 @@ class GraphedSteps:
                 loss = weighted_sum([each[name] for name in names], [weight_of[name] for name in names])
             state.finite.flag(loss)
             state.optimizer.backward(StepLoss(loss, each, {}, frozenset()), 1.0)
+            state.optimizer.unscale()
             if plan.clip_norm is not None:
                 clip_gradients(state.learner.parameters(), plan.clip_norm)
             state.optimizer.step(rate_and_weights[0])

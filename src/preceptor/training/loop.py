@@ -128,7 +128,7 @@ def fit(
             step_start = time.perf_counter()
             for batch in loader.batches(epoch, start=state.progress.batch):
                 if not_finite := take_step(batch):
-                    raise RunError(f"{not_finite}; {files}")
+                    raise _not_finite(not_finite, files, engine)
                 now = time.perf_counter()
                 state.count_step(now - step_start)  # progress moves on to the next batch; the weights enter the average
                 step_start = now
@@ -143,7 +143,7 @@ def fit(
                         128 + (interrupts.pending or signal.SIGTERM),
                     )
             if not_finite := state.finite.read():
-                raise RunError(f"{not_finite}; {files}")
+                raise _not_finite(not_finite, files, engine)
             processes.sync_buffers(learner.synced_buffers())  # such as batch-norm statistics
             row = _epoch_row(state, plan, engine, evaluate(), callbacks)
             files.metrics.append(row.as_dict())
@@ -202,13 +202,21 @@ def _make_place(files: RunFiles, engine: Engine) -> None:
         make_folder(files.checkpoints, parents=False)
 
 
+def _not_finite(what: str, files: RunFiles, engine: Engine) -> RunError:
+    advice = "" if engine.precision == "fp32" else "; precision=fp32 may help"
+    return RunError(f"{what}; {files}{advice}")
+
+
 def _save_checkpoint(state: TrainState, files: RunFiles, callbacks: Sequence[Callback], engine: Engine) -> None:
     if not_finite := state.finite.read():
-        raise RunError(f"{not_finite}; {files}")
+        raise _not_finite(not_finite, files, engine)
+    if state.optimizer.loss_scale < 1:  # halved at every step whose gradients overflow
+        raise _not_finite(
+            f"step {state.progress.step}: gradients overflow, however small the loss is scaled", files, engine
+        )
     is_finite = all_finite(local_shard(tensor) for tensor in state.learner.state_dict().values())
     if engine.processes.any(not is_finite, engine.device):
-        advice = "; precision=fp32 may help" if engine.precision == "bf16" else ""
-        raise RunError(f"step {state.progress.step}: weights are no longer finite; {files}{advice}")
+        raise _not_finite(f"step {state.progress.step}: weights are no longer finite", files, engine)
     engine.processes.sync_buffers(state.learner.synced_buffers())
     saved = state.state_dict()
     saved["callbacks"] = {key: value for callback in callbacks for key, value in callback.state_dict().items()}

@@ -22,7 +22,7 @@ __all__ = [
 AveragingName = Literal["none", "swa", "ema"]
 EngineName = Literal["auto", "fast", "plain"]
 OptimizerName = Literal["sgd", "adamw", "dot"]
-Precision = Literal["auto", "fp32", "bf16"]
+Precision = Literal["auto", "fp32", "bf16", "fp16"]
 
 
 class OptimizerSettings(Settings):

@@ -94,7 +94,7 @@ class TrainState:
             "metrics": self.metrics.over(self._processes, device).values,
             "best": [best.score, best.epoch, best.weights],
             "random": self._processes.exchange(torch.get_rng_state()),
-            "cuda_random": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+            "cuda_random": self._processes.exchange(_cuda_random(device)),
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -110,11 +110,14 @@ class TrainState:
         metrics = RunningMetrics(self.learner.objective.running, state["metrics"])
         self.metrics = metrics.continued(self._processes)
         self.best = Best(*state["best"])
-        if self._processes.rank < len(
-            state["random"]
-        ):  # with more processes than before, the new ones keep the state they have
-            torch.set_rng_state(state["random"][self._processes.rank])
-        for device in range(
-            min(len(state["cuda_random"]), torch.cuda.device_count())
-        ):  # there may be fewer than before
-            torch.cuda.set_rng_state(state["cuda_random"][device], device)
+        rank, device = self._processes.rank, next(self.learner.parameters()).device
+        if rank < len(state["random"]):  # with more processes than before, the new ones keep the state they have
+            torch.set_rng_state(state["random"][rank])
+        of_cuda = state["cuda_random"][rank] if rank < len(state["cuda_random"]) else None
+        if of_cuda is not None and device.type == "cuda":
+            torch.cuda.set_rng_state(of_cuda, device)
+
+
+def _cuda_random(device: torch.device) -> Tensor | None:
+    """Return the state of a device's random numbers; None where it has none of its own."""
+    return torch.cuda.get_rng_state_all()[device.index] if device.type == "cuda" else None

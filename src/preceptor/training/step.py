@@ -51,6 +51,7 @@ def train_step(
             detached = {name: term.detach() for name, term in terms.items()}
             state.metrics.add(logits.detach(), micro_batch.labels, loss.detach(), detached)
     optimizer.average_gradients(processes, learner.parameters())
+    optimizer.unscale()
     if plan.clip_norm is not None:
         clip_gradients(learner.parameters(), plan.clip_norm)
     optimizer.step(plan.learning_rate(progress))

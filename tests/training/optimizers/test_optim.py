@@ -6,7 +6,9 @@ import math
 import pytest
 import torch
 from torch import nn
+from torch.amp import GradScaler
 
+from preceptor.errors import UsageError
 from preceptor.training.optimizers.optim import LearningRate, make_optimizer
 from preceptor.training.settings import OptimizerSettings, RateSchedule
 from preceptor.types import Progress
@@ -62,6 +64,11 @@ def test_norms_and_biases_can_be_spared_weight_decay(decay_all: bool, groups: li
     ).inner
     assert [len(group["params"]) for group in optimizer.param_groups] == groups
     assert [group["weight_decay"] for group in optimizer.param_groups] == ([0.5] if decay_all else [0.5, 0.0])
+
+
+def test_dot_takes_no_scaled_losses() -> None:
+    with pytest.raises(UsageError, match="precision: fp16 cannot be used with optim=dot"):
+        make_optimizer(OptimizerSettings(name="dot"), nn.Linear(1, 1), GradScaler("cpu"))
 
 
 def test_adamw_is_torchs() -> None:

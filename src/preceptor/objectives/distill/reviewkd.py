@@ -18,6 +18,7 @@ from torch.nn import functional
 
 from preceptor.divergences import promote
 from preceptor.objectives.base import BuildContext, FeatureShapes, Objective, Taps
+from preceptor.objectives.connectors import pool_to
 from preceptor.objectives.features import Pairing, pooled_features, pooled_taps, pooled_widths
 from preceptor.objectives.hyperparameters import at_least
 from preceptor.objectives.tensor_checks import check_levels
@@ -54,7 +55,7 @@ def reviewkd_loss(
         value, weight, total = (mine - its).square().mean(), 1.0, 1.0
         for side in (size for size in (4, 2, 1) if size < mine.shape[2]):
             weight /= 2
-            pooled = functional.adaptive_avg_pool2d(mine - its, side)
+            pooled = pool_to(mine - its, (side, side))
             value, total = value + weight * pooled.square().mean(), total + weight
         levels.append(value / total)
     return torch.stack(levels).sum()

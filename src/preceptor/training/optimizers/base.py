@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.amp import GradScaler
 
 from preceptor.distributed import Processes
 from preceptor.distributed.dtensors import is_sharded
@@ -17,7 +18,10 @@ from preceptor.distributed.sharding import shard_like
 from preceptor.messages import first_few
 from preceptor.objectives.weighted import total
 
-__all__ = ["OneGradient", "Optimizer", "StepLoss"]
+__all__ = ["NO_SCALER", "OneGradient", "Optimizer", "StepLoss"]
+
+NO_SCALER = GradScaler("cpu", enabled=False)
+_SCALER = ":scaler"  # no parameter has such a name
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +56,13 @@ class Optimizer(ABC):
     Args:
         inner: holds the parameters and their state.
         names: of the parameters, in the order of its groups.
+        scaler: of losses, so that gradients do not vanish in fp16; none by default. A step whose gradients overflow is skipped.
     """
 
-    def __init__(self, inner: torch.optim.Optimizer, names: Sequence[str]) -> None:
+    def __init__(self, inner: torch.optim.Optimizer, names: Sequence[str], scaler: GradScaler = NO_SCALER) -> None:
         self.inner = inner
         self.names = tuple(names)
+        self.scaler = scaler
 
     @abstractmethod
     def backward(self, loss: StepLoss, scale: float) -> None:
@@ -83,26 +89,44 @@ class Optimizer(ABC):
         return all(group.get("fused") for group in self.inner.param_groups)
 
     def take_found_inf(self, found_inf: Tensor) -> None:
-        """Let no step move the weights while a number on the device, float32 [], is 1: where torch.amp puts its flag, too."""
-        self.inner.found_inf = found_inf  # type: ignore[attr-defined]
+        """Let no step move the weights while a number on the device, float32 [], is 1: where the scaler puts its flag, too."""
+
+        def join(inner: Any, *_: object) -> None:
+            inner.found_inf = torch.maximum(inner.found_inf, found_inf)
+
+        if self.scaler.is_enabled():
+            self.inner.register_step_pre_hook(join)
+        else:
+            self.inner.found_inf = found_inf  # type: ignore[attr-defined]
+
+    @property
+    def loss_scale(self) -> float:
+        """What losses are multiplied by; waits for the device."""
+        return self.scaler.get_scale()
 
     def zero_grad(self) -> None:
         """Clear all gradients."""
         self.inner.zero_grad(set_to_none=True)
 
+    def unscale(self) -> None:
+        """Divide the gradients by the scale of the loss, before anything looks at them."""
+        self.scaler.unscale_(self.inner)
+
     def step(self, lr: float | Tensor) -> None:
         """Update the weights; a fused step also takes a rate that lies on the device."""
         for group in self.inner.param_groups:
             group["lr"] = lr
-        self.inner.step()
+        self.scaler.step(self.inner)
+        self.scaler.update()
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the state of each parameter that has one, by name, for a checkpoint."""
-        return {
+        """Return the state of each parameter that has one, by name, and of the scaler, for a checkpoint."""
+        states = {
             name: dict(self.inner.state[parameter])
             for name, parameter in self._parameters()
             if parameter in self.inner.state
         }
+        return {**states, _SCALER: self.scaler.state_dict()} if self.scaler.is_enabled() else states
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Continue from a state whose tensors are full; they get each parameter's own device, layout and shards.
@@ -110,8 +134,10 @@ class Optimizer(ABC):
         Raises:
             ValueError: when it does not fit.
         """
-        if unknown := sorted(set(state) - set(self.names)):
+        if unknown := sorted(set(state) - {*self.names, _SCALER}):
             raise ValueError(f"the optimiser's state is of other parameters: {first_few(unknown)}")
+        if self.scaler.is_enabled():
+            self.scaler.load_state_dict(state[_SCALER])
         fused = {parameter for group in self.inner.param_groups if group.get("fused") for parameter in group["params"]}
         for name, parameter in self._parameters():
             if name in state:
@@ -140,7 +166,8 @@ class OneGradient(Optimizer):
 
     def backward(self, loss: StepLoss, scale: float) -> None:
         """Add the gradients of the total."""
-        (loss.total if scale == 1 else loss.total * scale).backward()  # type: ignore[no-untyped-call]
+        scaled = self.scaler.scale(loss.total if scale == 1 else loss.total * scale)
+        scaled.backward()  # type: ignore[no-untyped-call]
 
     def average_gradients(self, processes: Processes, parameters: Iterable[nn.Parameter]) -> None:
         """Make every gradient its mean over all processes."""

@@ -9,9 +9,11 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.amp import GradScaler
 
 from preceptor.distributed.dtensors import is_sharded
-from preceptor.training.optimizers.base import OneGradient, Optimizer
+from preceptor.errors import UsageError
+from preceptor.training.optimizers.base import NO_SCALER, OneGradient, Optimizer
 from preceptor.training.optimizers.dot import DOT, TwoGradients
 from preceptor.training.settings import OptimizerSettings, RateSchedule
 from preceptor.types import Progress
@@ -51,24 +53,35 @@ class LearningRate:
         return self.peak * rise
 
 
-def make_optimizer(settings: OptimizerSettings, module: nn.Module) -> Optimizer:
-    """Return the optimiser of everything in `module` that is trained, connectors included."""
+def make_optimizer(settings: OptimizerSettings, module: nn.Module, scaler: GradScaler = NO_SCALER) -> Optimizer:
+    """Return the optimiser of everything in `module` that is trained, connectors included.
+
+    Args:
+        settings: of the optimiser.
+        module: on the device.
+        scaler: of losses (`Engine.loss_scaler`).
+
+    Raises:
+        UsageError: for DOT with a scaler.
+    """
     trained = [parameter for parameter in module.parameters() if parameter.requires_grad]
     vectors = [] if settings.decay_norms_and_biases else [parameter for parameter in trained if parameter.ndim <= 1]
     groups = _groups(trained, vectors, settings.weight_decay)
     name_of = {id(parameter): name for name, parameter in module.named_parameters()}
     names = [name_of[id(parameter)] for group in groups for parameter in group["params"]]
     if settings.name == "dot":
+        if scaler.is_enabled():
+            raise UsageError("precision: fp16 cannot be used with optim=dot, whose two gradients are not rescaled")
         return TwoGradients(DOT(groups, lr=settings.lr, momentum=settings.momentum, delta=settings.delta), names)
     # complex weights have no fused step, and of sharded ones not every optimiser has
     fused = all(parameter.is_floating_point() and not is_sharded(parameter) for parameter in trained)
     if settings.name == "adamw":
-        return OneGradient(torch.optim.AdamW(groups, lr=settings.lr, fused=fused), names)
+        return OneGradient(torch.optim.AdamW(groups, lr=settings.lr, fused=fused), names, scaler)
     sgd = torch.optim.SGD(groups, lr=settings.lr, momentum=settings.momentum, nesterov=settings.nesterov, fused=fused)
     if fused and settings.momentum:  # the fused step fails where only some parameters have momentum yet
         for parameter in trained:
             sgd.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
-    return OneGradient(sgd, names)
+    return OneGradient(sgd, names, scaler)
 
 
 def _groups(

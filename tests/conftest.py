@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib.util
 import os
 import subprocess
@@ -11,18 +12,34 @@ from functools import cache
 from importlib import import_module
 from pathlib import Path
 
+from beartype.claw import beartype_package
 from jaxtyping import install_import_hook
 
+from typechecker import CONFIGURATION
+
+REPOSITORY = Path(__file__).resolve().parents[1]
 os.environ.setdefault("OMP_NUM_THREADS", "1")
-rooms = ("assessment", "data", "divergences", "models", "objectives")
-install_import_hook([f"preceptor.{room}" for room in rooms], "typechecker.checked")
+with_shapes = ("assessment", "data", "divergences", "models.adapters", "objectives")
+install_import_hook([f"preceptor.{package}" for package in with_shapes], "typechecker.checked")
+for path in (REPOSITORY / "src" / "preceptor" / "models").glob("[!_]*"):
+    if path.stem != "adapters":  # no annotation of the others has a shape, and jaxtyping would check each of them twice
+        beartype_package(f"preceptor.models.{path.stem}", conf=CONFIGURATION)
 
 import pytest  # noqa: E402
 import torch  # noqa: E402
 
 torch.set_num_threads(1)
 
-REPOSITORY = Path(__file__).resolve().parents[1]
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[None]:
+    """What is collected stays until the end: the garbage collector need not look at it again and again."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 @pytest.fixture(scope="session", autouse=True)

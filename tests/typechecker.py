@@ -2,4 +2,5 @@
 
 from beartype import BeartypeConf, beartype
 
-checked = beartype(conf=BeartypeConf(is_pep484_tower=True))
+CONFIGURATION = BeartypeConf(is_pep484_tower=True, claw_is_pep526=False)
+checked = beartype(conf=CONFIGURATION)

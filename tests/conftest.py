@@ -12,23 +12,18 @@ from functools import cache
 from importlib import import_module
 from pathlib import Path
 
-from beartype.claw import beartype_package
 from jaxtyping import install_import_hook
 
-from typechecker import CONFIGURATION
-
-REPOSITORY = Path(__file__).resolve().parents[1]
 os.environ.setdefault("OMP_NUM_THREADS", "1")
-with_shapes = ("assessment", "data", "divergences", "models.adapters", "objectives")
-install_import_hook([f"preceptor.{package}" for package in with_shapes], "typechecker.checked")
-for path in (REPOSITORY / "src" / "preceptor" / "models").glob("[!_]*"):
-    if path.stem != "adapters":  # no annotation of the others has a shape, and jaxtyping would check each of them twice
-        beartype_package(f"preceptor.models.{path.stem}", conf=CONFIGURATION)
+rooms = ("assessment", "data", "divergences", "models", "objectives")
+install_import_hook([f"preceptor.{room}" for room in rooms], "typechecker.checked")
 
 import pytest  # noqa: E402
 import torch  # noqa: E402
 
 torch.set_num_threads(1)
+
+REPOSITORY = Path(__file__).resolve().parents[1]
 
 
 @pytest.hookimpl(wrapper=True)

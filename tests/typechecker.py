@@ -2,5 +2,4 @@
 
 from beartype import BeartypeConf, beartype
 
-CONFIGURATION = BeartypeConf(is_pep484_tower=True, claw_is_pep526=False)
-checked = beartype(conf=CONFIGURATION)
+checked = beartype(conf=BeartypeConf(is_pep484_tower=True))

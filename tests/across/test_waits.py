@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from preceptor.objectives.base import Objective
 from preceptor.objectives.distill import METHODS
 
 TOOL = Path(__file__).parents[3] / "shared" / "tools" / "pretend_cuda"
@@ -26,7 +27,7 @@ from preceptor.training.step import train_step
 
 cases, work, counts, seen = json.loads(sys.argv[2]), sys.argv[3], {}, []
 common = {"batch_size": 16, "epochs": 1, "progress": False, "engine": "plain"}
-data = {"name": "digits", "limit": 64, "test_limit": 16, "validation": 0.0}
+data = {"name": "digits", "limit": 48, "test_limit": 16, "validation": 0.0}
 
 def counted(state, batch, teacher, plan, engine):
     waits = {" ".join(map(str, where[1:])): n for where, n in LOG.sync.items() if "(no wait)" not in where[1]}
@@ -56,6 +57,9 @@ STUDENT = {"teacher": "WORK/t0", "model": "convnet_s", "optim": {"lr": 1e-4}}
 
 def cases() -> dict[str, dict[str, Any]]:
     methods: dict[str, dict[str, Any]] = {name: {**STUDENT, "method": name} for name in METHODS}
+    for name in METHODS:
+        if METHODS[name].objective.pretraining is not Objective.pretraining:  # the steps of the run are counted
+            methods[name]["method"] = {"name": name, "stage_epochs": 1}
     methods["ensemble"]["teacher"] = ["WORK/t0", "WORK/t1"]
     for name in ("fsp", "kdsvd"):  # they compare maps channel by channel
         methods[name]["model"] = "convnet_m"

@@ -21,6 +21,7 @@ from preceptor.files import LOCK, is_temporary, lock_folder, write_text
 
 __all__ = ["RunFolder", "network_of"]
 
+_Loader = yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader  # ten times as fast
 _OWN = (
     "config.yaml",
     "metrics.jsonl",
@@ -170,7 +171,7 @@ class RunFolder:
         if not self.config.exists():
             raise UsageError(f"{self.path}: holds no run (no config.yaml)")
         try:
-            config = yaml.safe_load(self.config.read_text(encoding="utf-8"))
+            config = yaml.load(self.config.read_text(encoding="utf-8"), Loader=_Loader)
         except (OSError, ValueError, yaml.YAMLError) as error:
             raise UsageError(f"{self.config}: cannot be read ({str(error).splitlines()[0]})") from error
         if not isinstance(config, dict):

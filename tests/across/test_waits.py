@@ -27,7 +27,7 @@ from preceptor.training.step import train_step
 
 cases, work, counts, seen = json.loads(sys.argv[2]), sys.argv[3], {}, []
 common = {"batch_size": 16, "epochs": 1, "progress": False, "engine": "plain"}
-data = {"name": "digits", "limit": 48, "test_limit": 16, "validation": 0.0}
+data = {"name": "digits", "limit": 64, "test_limit": 16, "validation": 0.0}
 
 def counted(state, batch, teacher, plan, engine):
     waits = {" ".join(map(str, where[1:])): n for where, n in LOG.sync.items() if "(no wait)" not in where[1]}

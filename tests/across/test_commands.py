@@ -232,6 +232,12 @@ def workplace(prepared: Path) -> Path:
     return prepared
 
 
+def copy(workplace: Path, folder: Path) -> None:
+    """Copy all but CIFAR, which no command changes."""
+    shutil.copytree(workplace, folder, ignore=shutil.ignore_patterns("cifar"))
+    (folder / "cifar").symlink_to(workplace / "cifar")
+
+
 def with_libraries(folder: Path) -> None:
     """Add networks and a tokenizer of other libraries."""
     if importlib.util.find_spec("transformers") is not None:
@@ -270,7 +276,7 @@ def test_commands(lines: list[str], workplace: Path, tmp_path: Path, monkeypatch
     if missing:
         pytest.skip(f"{missing[0]} is not installed")
     folder = tmp_path / "here"
-    shutil.copytree(workplace, folder)
+    copy(workplace, folder)
     if any(text in str(lines) for text in LIBRARIES):
         with_libraries(folder)
     if any(line.startswith("preceptor label") for line in lines):
@@ -325,7 +331,7 @@ def test_settings_in_sentences(document: Path, tmp_path: Path) -> None:
 
 def test_the_command_of_a_model_card(workplace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = tmp_path / "here"
-    shutil.copytree(workplace, folder)
+    copy(workplace, folder)
     monkeypatch.chdir(folder)
     typed = (
         "preceptor distill data=cifar100 data.root=cifar data.limit=100 data.test_limit=50 epochs=1 teacher=runs/t "

@@ -13,7 +13,7 @@ from preceptor.config.procedures import PROCEDURES
 from preceptor.objectives.base import Objective
 from preceptor.objectives.distill import METHODS
 
-DATA = {"name": "digits", "limit": 192, "test_limit": 32, "validation": 0.0}
+DATA = {"name": "digits", "limit": 128, "test_limit": 32, "validation": 0.0}
 EPOCHS = 5
 
 

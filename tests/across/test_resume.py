@@ -13,12 +13,12 @@ from safetensors.torch import load_file
 
 from started import run, start
 
-DATA = ["data=digits", "data.limit=400", "data.view=crop_flip", "data.test_limit=50", "batch_size=16"]
+DATA = ["data=digits", "data.limit=256", "data.view=crop_flip", "data.test_limit=50", "batch_size=16"]
 TEACH = ["teach", *DATA, "model=convnet_s", "objective=soteacher", "epochs=8", "seed=3"]
 
 
 def words_of(words: list[str], out: Path) -> list[str]:
-    return [*words, f"out={out}", "checkpoint_every_steps=7"]
+    return [*words, f"out={out}", "checkpoint_every_steps=5"]
 
 
 def finish(words: list[str], out: Path, *more: str) -> None:

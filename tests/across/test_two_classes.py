@@ -71,9 +71,9 @@ def test_one_and_two_outputs_mix(
         model={"name": "mlp", "widths": [16], "logits": of_student},
         method=method,
         out=tmp_path / "s",
-        epochs=5,
+        epochs=3,
         batch_size=32,
-        optim={"name": "adamw", "lr": 1e-2},
+        optim={"name": "adamw", "lr": 2e-2},
         progress=False,
     )
     assert found.model(torch.zeros(1, 2)).shape == (1, of_student)

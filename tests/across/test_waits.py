@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from preceptor.objectives.base import Objective
 from preceptor.objectives.distill import METHODS
 
 TOOL = Path(__file__).parents[3] / "shared" / "tools" / "pretend_cuda"
@@ -74,6 +75,9 @@ STUDENT = {"teacher": "WORK/t0", "model": "convnet_s", "optim": {"lr": 1e-4}}
 
 def cases() -> dict[str, dict[str, Any]]:
     methods: dict[str, dict[str, Any]] = {name: {**STUDENT, "method": name} for name in METHODS}
+    for name in METHODS:
+        if METHODS[name].objective.pretraining is not Objective.pretraining:  # the steps of the run are counted
+            methods[name]["method"] = {"name": name, "stage_epochs": 1}
     methods["ensemble"]["teacher"] = ["WORK/t0", "WORK/t1"]
     for name in ("fsp", "kdsvd"):  # they compare maps channel by channel
         methods[name]["model"] = "convnet_m"

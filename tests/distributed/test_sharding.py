@@ -90,13 +90,23 @@ def test_a_teacher_whose_weights_are_sharded_learns_as_an_unsharded_one(tmp_path
     preceptor.load(tmp_path / "two")
 
 
-@pytest.mark.parametrize("first", [2, 1])
-def test_a_student_that_is_told_to_stop_resumes_with_its_shards(first: int, tmp_path: Path) -> None:
-    """Both networks sharded by two processes of the real torchrun, or begun by one; connectors and banks are not. SIGTERM."""
-    alone("teach", f"out={tmp_path / 'teacher'}")
-    more = [f"teacher={tmp_path / 'teacher'}", "method=crd", "method.num_negatives=64", "epochs=20"]
+@pytest.fixture(scope="module")
+def student(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
+    """The run of a student whose weights are not sharded, and its words."""
+    folder = tmp_path_factory.mktemp("unsharded")
+    alone("teach", f"out={folder / 'teacher'}")
+    more = [f"teacher={folder / 'teacher'}", "method=crd", "method.num_negatives=64", "epochs=20"]
     more += ["optim.decay_norms_and_biases=false", "stop_at=best_val_nll"]
-    alone("distill", *more, f"out={tmp_path / 'one'}")
+    alone("distill", *more, f"out={folder / 'one'}")
+    return folder / "one", more
+
+
+@pytest.mark.parametrize("first", [2, 1])
+def test_a_student_that_is_told_to_stop_resumes_with_its_shards(
+    first: int, student: tuple[Path, list[str]], tmp_path: Path
+) -> None:
+    """Both networks sharded by two processes of the real torchrun, or begun by one; connectors and banks are not. SIGTERM."""
+    unsharded, more = student
     sharded_run = words("distill", *more, "sharding=all", f"out={tmp_path / 'two'}")
     started: subprocess.Popen[str] | Started
     if first == 2:
@@ -112,7 +122,7 @@ def test_a_student_that_is_told_to_stop_resumes_with_its_shards(first: int, tmp_
     assert len(curve(tmp_path / "two")) < 20
     done = torchrun([*sharded_run, "resume=true"])
     assert done.returncode == 0, done.stderr
-    assert_same_run(tmp_path / "one", tmp_path / "two", 1e-4)
+    assert_same_run(unsharded, tmp_path / "two", 1e-4)
 
 
 def test_one_process_has_nothing_to_shard(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from preceptor.objectives.distill import METHODS
 from started import run, start
 
 DATA = {"name": "digits", "limit": 192, "test_limit": 32, "validation": 0.0}
+MORE = {**DATA, "limit": 800, "test_limit": 200}
 SHORT: Any = {"epochs": 2, "batch_size": 32, "engine": "plain", "progress": False, "optim": {"lr": 0.02}}
 
 
@@ -29,7 +30,7 @@ def teachers(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     folder = tmp_path_factory.mktemp("runs")
     for seed in (0, 1):
         out = folder / f"teacher{seed}"
-        preceptor.teach(data="digits", model="convnet_m", epochs=6, seed=seed, keep_every=1, out=out, progress=False)
+        preceptor.teach(data="digits", model="convnet_m", epochs=3, seed=seed, keep_every=1, out=out, progress=False)
     return [folder / "teacher0", folder / "teacher1"]
 
 
@@ -53,7 +54,7 @@ def test_every_method_learns_beyond_the_samples_and_from_a_pool(key: str, teache
     if key == "takd":
         teacher["assistants"] = ["convnet_m"]
     result = preceptor.distill(
-        data={**DATA, "labelled_fraction": 0.5},
+        data={**DATA, "limit": 128, "labelled_fraction": 0.5},
         teacher=teacher,
         model="convnet_m" if key in {"fsp", "kdsvd"} else "convnet_s",
         method=method,
@@ -84,12 +85,12 @@ def test_what_compares_rows_sees_those_of_a_pass(
 def test_every_policy_trains_a_student_that_learns(name: str, teachers: list[Path], tmp_path: Path) -> None:
     hyperparameters = {"patch_size": 4} if name in {"kd_plus", "mixpatch"} else {}
     result = preceptor.distill(
-        data={"name": "digits"},
+        data=MORE,
         teacher=teachers[0],
         model="convnet_s",
         inputs={"name": name, **hyperparameters},
         out=tmp_path / "run",
-        **{**SHORT, "epochs": 4, "optim": {"lr": 0.1}},
+        **{**SHORT, "epochs": 5, "optim": {"lr": 0.1}},
     )
     assert result.metrics.accuracy > 0.5
     terms = history(result.path)[-1]["train"]["terms"]
@@ -101,12 +102,12 @@ def test_every_policy_trains_a_student_that_learns(name: str, teachers: list[Pat
 @pytest.mark.parametrize("objective", ["cross_entropy", "brier", "soteacher"])
 def test_teachers_can_be_trained_on_mixtures(name: str, objective: str, tmp_path: Path) -> None:
     result = preceptor.teach(
-        data="digits",
+        data=MORE,
         model="convnet_s",
         objective=objective,
         inputs={"name": name, "real_share": 0.5},
         out=tmp_path / "run",
-        **{**SHORT, "epochs": 6, "optim": {"lr": 0.1}},
+        **{**SHORT, "epochs": 8, "optim": {"lr": 0.1}},
     )
     assert result.metrics.accuracy > 0.5
     assert history(result.path)[-1]["train"]["accuracy"] > 0.3

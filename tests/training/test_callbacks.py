@@ -107,7 +107,7 @@ class Flat(Objective):
 def test_a_run_that_has_not_begun_to_learn_after_a_tenth_of_its_steps_says_so(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    settings = {"data": "digits", "model": "convnet_m", "epochs": 8, "batch_size": 16, "schedule": "constant"}
+    settings = {"data": "digits", "model": "mlp", "epochs": 8, "batch_size": 16, "schedule": "constant"}
     preceptor.teach(objective=Flat(), out=tmp_path / "flat", **settings)  # type: ignore[arg-type]
     said = capsys.readouterr().err
     assert said.count("% after a tenth of all steps, near chance for 10 classes") == 1

@@ -13,7 +13,7 @@ from typer.exceptions import TyperException
 from preceptor.cli.explain import explained
 from preceptor.cli.grid import grid
 from preceptor.cli.report import report
-from preceptor.errors import PreceptorError, UsageError
+from preceptor.errors import Interrupted, PreceptorError, UsageError
 
 __all__ = ["app", "main"]
 
@@ -244,6 +244,8 @@ def main(arguments: list[str] | None = None) -> int:
         status = typer.main.get_command(app).main(
             [word for word in words if word != "--debug"], prog_name="preceptor", standalone_mode=False
         )
+    except Interrupted as stop:
+        return _end(str(stop), stop.exit_code)
     except PreceptorError as error:
         if debug:
             raise
@@ -254,7 +256,7 @@ def main(arguments: list[str] | None = None) -> int:
     except TyperException as error:
         return _fail(explained(error.format_message(), words, _verbs()), 2)
     except (KeyboardInterrupt, typer.Abort):
-        return _fail("interrupted", 130)
+        return _end("interrupted", 130)
     except Exception as error:
         if debug:
             raise
@@ -279,6 +281,9 @@ def _verbs() -> list[str]:
 
 
 def _fail(message: str, status: int) -> int:
-    for line in message.splitlines():
-        print(f"error: {line}", file=sys.stderr)
+    return _end("\n".join(f"error: {line}" for line in message.splitlines()), status)
+
+
+def _end(message: str, status: int) -> int:
+    print(message, file=sys.stderr)
     return status

@@ -11,7 +11,6 @@ __all__ = [
     "NOTHING",
     "Entry",
     "Table",
-    "duration",
     "interval",
     "markdown",
     "mean_std",
@@ -117,19 +116,6 @@ def p_value(p: float | None) -> str:
         ('0.012', '< 0.001', '–')
     """
     return NOTHING if p is None else "< 0.001" if p < 0.001 else f"{p:.3f}"
-
-
-def duration(seconds: float) -> str:
-    """Return a time.
-
-    Example:
-        >>> duration(8.06), duration(3720), duration(90)
-        ('8.1 s', '1 h 02 min', '1 min 30 s')
-    """
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes} min {rest:02d} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
 
 
 def markdown(table: Table) -> str:

@@ -20,6 +20,7 @@ from preceptor.config.terms import name_of
 from preceptor.data import Data, check_views
 from preceptor.distributed import join_processes
 from preceptor.errors import RunError, UsageError
+from preceptor.runner.banner import banner, throughput_unit
 from preceptor.runner.build import RunComponents, build, find_teachers
 from preceptor.runner.finish import Origin, finish, now, reopen
 from preceptor.runner.guard import guarded
@@ -40,7 +41,12 @@ __all__ = ["run"]
 
 
 def run(
-    recipe: AnyRecipe, objects: PythonObjects = NO_OBJECTS, *, show: bool = True, title: str | None = None
+    recipe: AnyRecipe,
+    objects: PythonObjects = NO_OBJECTS,
+    *,
+    show: bool = True,
+    title: str | None = None,
+    brief: bool = False,
 ) -> Result:
     """Carry out a recipe.
 
@@ -49,6 +55,7 @@ def run(
         objects: stand in for its names.
         show: whether to show progress.
         title: of the progress; made of the recipe by default.
+        brief: whether the run is one of many, of which only the bar or the last epoch is shown.
 
     Raises:
         UsageError: for an invalid recipe, or files or a folder that cannot be used.
@@ -67,7 +74,8 @@ def run(
     show = show and engine.processes.is_first
     check_apart(objects.teacher, objects.model)
     check_views(inputs.data.train, resolved.view)
-    display = choose_display(title or _title(recipe), show=show)
+    unit = throughput_unit(inputs.data)
+    display = choose_display(title or _title(recipe), unit=unit, show=show, brief=brief)
     tracking = make_tracking(recipe.track if engine.processes.is_first else (), display.note)
     with display, folder, tracking, left_as_passed(objects.teacher), memory_told(engine.device):
         if recipe.resume and not recipe.overwrite and folder.is_finished:
@@ -80,11 +88,13 @@ def run(
         teachers = find_teachers(resolved, inputs, objects.teacher, display.note)
         frozen = frozen_note(model)
         components = build(resolved, inputs, model, teachers, engine)
-        measured = measure_teachers(teachers, inputs, components.engine, resolved.student_inputs.teacher)
-        summary = inputs.data.summary(resolved.view)
-        data_notes = (summary, *inputs.data.notes, *inputs.data.normalisation_notes)
-        model_notes = (*components.notes, *frozen, *measured)
-        for note in (*data_notes, *resolved.notes, *model_notes, f"engine: {components.engine}"):
+        checks = measure_teachers(teachers, inputs, components.engine, resolved.student_inputs.teacher)
+        if show and not brief:
+            for line in banner(resolved, inputs.data, components, teachers, checks):
+                display.say(line)
+        data_notes = (*inputs.data.notes, *inputs.data.normalisation_notes)
+        warnings = [line for check in checks for line in check.warnings]
+        for note in (*data_notes, *resolved.notes, *components.notes, *frozen, *warnings):
             display.note(note)
         before = teachers.fingerprints
         origin = Origin(now(), before[-1] if before else None, start, assistants)
@@ -156,6 +166,8 @@ def _fit(
     state = TrainState(learner, optimizer, plan, batches.num_batches, engine.processes)
     if recipe.resume:
         restore(state, files, callbacks)
+        if state.progress.step:
+            display.say(f"resumed at epoch {state.progress.epoch}, step {state.progress.step}")
     fitted = fit(state, batches, components.teacher, plan, engine, evaluate=guard, files=files, callbacks=callbacks)
     return log, fitted
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from preceptor.api.reporting import draw_run
 from preceptor.artifacts.provenance import command_line
 from preceptor.artifacts.run_folder import RunFolder, network_of
 from preceptor.config.overrides import make_recipe
@@ -36,6 +37,8 @@ def curve_verb(teacher: str, words: Sequence[str]) -> None:
     points = [point.as_dict() for point in curve(recipe, tell=lambda line: console.print(line, highlight=False))]
     if not is_first:
         return
+    for point in points:
+        draw_run(Path(point["student"]))
     print_curve(points, Console())
     assert recipe.out is not None
     out = Path(recipe.out)

@@ -90,7 +90,6 @@ def time_left(cells: Sequence[Cell], running: Mapping[str, float], pace: Pace, p
     return max(total / places, max(known.values(), default=0.0))
 
 
-
 def _of_running(cell: Cell) -> float | None:
     row = last_row(cell)
     if row is None or cell.epochs is None or cell.verb == "label":

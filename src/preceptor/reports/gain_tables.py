@@ -23,6 +23,7 @@ from preceptor.reports.table import (
 
 __all__ = ["gains_table", "overall_table", "ranked_table"]
 
+_BRIEF = ("test accuracy", "n", "gain over", "corrected", "verdict", "published")
 _GAINS = (
     "95 % interval alone",
     "corrected 95 %",
@@ -69,7 +70,7 @@ def ranked_table(
         row += [*(spread_entry(over_seeds(group.test(metric))) for metric in scores.values()), _time(group)]
         rows.append(row)
     note = _ranked_note(groups, truth="to truth" in scores, is_compared=bool(baseline))
-    return Table(title, columns, rows, note, len(names))
+    return Table(title, columns, rows, note, len(names), _BRIEF)
 
 
 def gains_table(title: str, compared: Sequence[Compared], names: Sequence[str], baseline: Choices) -> Table:

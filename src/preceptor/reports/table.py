@@ -52,6 +52,7 @@ class Table:
         rows: as long as the headings.
         note: below it: units, and how it is to be read.
         names: how many of the first columns are words, not numbers.
+        brief: how the columns begin that a terminal has room for, besides the names; empty: all.
     """
 
     title: str
@@ -59,6 +60,7 @@ class Table:
     rows: Sequence[Sequence[Entry]]
     note: str
     names: int = 1
+    brief: tuple[str, ...] = ()
 
 
 def plain(text: object) -> Entry:

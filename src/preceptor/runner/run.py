@@ -97,7 +97,7 @@ def run(
         for note in (*data_notes, *resolved.notes, *components.notes, *frozen, *warnings):
             display.note(note)
         before = teachers.fingerprints
-        origin = Origin(now(), before[-1] if before else None, start, assistants)
+        origin = Origin(now(), before[-1] if before else None, start, assistants, teachers.networks)
         log, fitted = _fit(components, resolved, inputs, folder, (display, tracking))
         if teachers.fingerprints != before:
             raise RunError("the teacher's weights or statistics changed during the run: the result is not valid")

@@ -22,7 +22,10 @@ class RunError(PreceptorError, RuntimeError):
 
 
 class Interrupted(PreceptorError):
-    """The run was stopped by a signal, after saving a checkpoint; `exit_code` is the shell's for that signal."""
+    """The run was stopped by a signal, after saving a checkpoint; `exit_code` is the shell's for that signal.
+
+    It is printed like any line: whoever pressed Ctrl-C made no error.
+    """
 
     def __init__(self, message: str, exit_code: int) -> None:
         super().__init__(message)

@@ -21,3 +21,4 @@ def test_processors_are_divided(monkeypatch: object) -> None:
     assert threads_of(cores, 1) == 1
     assert threads_of(cores, 8) == 1
     assert cell_environment(3)["OMP_NUM_THREADS"] == "3"
+    assert cell_environment(3)["PRECEPTOR_REPORT"] == "0"

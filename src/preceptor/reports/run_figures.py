@@ -107,9 +107,7 @@ def confusion_figure(confusion: Confusion, class_names: Sequence[str]) -> RunFig
         if (count := counts.get((name, predicted), 0))
     ]
     svg = figures.heatmap(rows, x="predicted", y="class", order=shown)
-    caption = (
-        f"Confusion on test: the class of a row is taken for that of a column; darker: a larger share of the row.{rest}"
-    )
+    caption = f"Confusion on test: the class of a row is taken for that of a column; the stronger, the larger its share of the row.{rest}"
     return RunFigure("confusion", svg, caption)
 
 

@@ -22,6 +22,7 @@ __all__ = ["summarise_run", "write_run_page"]
 _MOST_CLASSES = 200  # in the table; classes.csv has all
 _MOST_ROWS = 3  # of what a class is taken for
 _PERCENT = {"accuracy", "top5", "exact_match", "balanced_accuracy", "prevalence", "agreement", "ece"}
+_INITIALS = {"nll", "ece", "kl", "mse", "auroc", "f1"}
 _PARTS = ("agreement", "top5_contains", "top5_overlap", "total_variation")  # shares, by the first word of their names
 
 
@@ -83,7 +84,7 @@ def _short(name: str) -> str:
 
 def _subtitle(record: RunRecord, config: dict[str, Any]) -> str:
     section = config["method" if record.kind == "distill" else "objective"] or {}
-    terms = [name for name in section if name != "name"] or [str(section.get("name"))]
+    terms = [str(section["name"])] if section.get("name") else [name for name in section if name != "name"]
     source = "" if record.teacher is None else f" from {record.teacher.name}"
     words = [
         f"{'Distilled' if record.kind == 'distill' else 'Trained'} by {first_few(terms)}{source}",
@@ -101,7 +102,7 @@ def _agreement(record: RunRecord) -> list[Table]:
     if record.teacher is None or record.teacher.fidelity is None:
         return []
     rows = [
-        [plain(name.replace("_", " ")), _number(name, value)]
+        [plain(_words(name)), _number(name, value)]
         for name, value in record.teacher.fidelity.items()
         if value is not None
     ]
@@ -146,11 +147,12 @@ def _classes_table(
 
 def _numbers_table(record: RunRecord) -> Table:
     splits = (record.test_name, record.test), *((("validation", record.validation),) if record.validation else ())
-    rows = [
-        [plain(name.replace("_", " ")), *(_number(name, scores.get(name)) for _, scores in splits)]
-        for name in record.test
-    ]
+    rows = [[plain(_words(name)), *(_number(name, scores.get(name)) for _, scores in splits)] for name in record.test]
     return Table("Every number", ("measure", *(name for name, _ in splits)), rows, "Validation: of the same weights.")
+
+
+def _words(name: str) -> str:
+    return " ".join(word.upper() if word in _INITIALS else word for word in name.split("_"))
 
 
 def _number(name: str, value: float | None) -> Entry:

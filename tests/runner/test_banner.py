@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 import preceptor
-from preceptor.data import load
+from preceptor.data import from_objects, load
 from preceptor.runner.banner import throughput_unit
 
 DATA = {"name": "digits", "limit": 64, "test_limit": 20}
@@ -70,4 +70,4 @@ def test_of_a_student_of_several_teachers_on_mixed_inputs(tmp_path: Path, capsys
 
 def test_what_is_no_image_is_counted_as_a_sample() -> None:
     assert throughput_unit(load("digits", limit=20, test_limit=10)) == "img"
-    assert throughput_unit(load("gaussian", samples=2000)) == "samples"
+    assert throughput_unit(from_objects((torch.randn(40, 3), torch.arange(40) % 2))) == "samples"

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from io import StringIO
 from pathlib import Path
+from typing import TypeVar
 
 from preceptor.assessment import ClassScore
 from preceptor.errors import UsageError
@@ -13,6 +14,7 @@ from preceptor.files import write_text
 
 __all__ = ["read_classes", "read_confusion", "write_classes", "write_confusion"]
 
+Row = TypeVar("Row")
 _CLASSES = ("class", "samples", "right", "accuracy", "predicted", "precision")
 _CONFUSION = ("class", "predicted", "samples")
 
@@ -58,10 +60,12 @@ def read_classes(path: Path) -> list[tuple[str, ClassScore]]:
     Raises:
         UsageError: when it is damaged.
     """
-    return [
-        (name, ClassScore(int(samples), int(predicted), int(right)))
-        for name, samples, right, _, predicted, _ in _read(path, _CLASSES)
-    ]
+
+    def parse(row: Sequence[str]) -> tuple[str, ClassScore]:
+        name, samples, right, _, predicted, _ = row
+        return name, ClassScore(int(samples), int(predicted), int(right))
+
+    return _read(path, _CLASSES, parse)
 
 
 def read_confusion(path: Path) -> list[tuple[str, str, int]]:
@@ -70,7 +74,12 @@ def read_confusion(path: Path) -> list[tuple[str, str, int]]:
     Raises:
         UsageError: when it is damaged.
     """
-    return [(name, predicted, int(count)) for name, predicted, count in _read(path, _CONFUSION)]
+
+    def parse(row: Sequence[str]) -> tuple[str, str, int]:
+        name, predicted, count = row
+        return name, predicted, int(count)
+
+    return _read(path, _CONFUSION, parse)
 
 
 def _short(share: float | None) -> str:
@@ -85,11 +94,11 @@ def _write(path: Path, columns: Sequence[str], rows: Iterable[Sequence[object]])
     write_text(path, out.getvalue())
 
 
-def _read(path: Path, columns: Sequence[str]) -> list[list[str]]:
+def _read(path: Path, columns: Sequence[str], parse: Callable[[Sequence[str]], Row]) -> list[Row]:
     try:
         first, *rows = csv.reader(StringIO(path.read_text(encoding="utf-8"), newline=""))
-        if tuple(first) != tuple(columns) or any(len(row) != len(columns) for row in rows):
+        if tuple(first) != tuple(columns):
             raise ValueError(f"its columns are not {', '.join(columns)}")
+        return [parse(row) for row in rows]
     except (OSError, ValueError, csv.Error) as error:
         raise UsageError(f"{path}: cannot be read ({error})") from error
-    return rows

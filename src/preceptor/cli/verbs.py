@@ -54,9 +54,9 @@ def _print_end(path: Path) -> None:
         f"preceptor export {run_folder} --to {shlex.quote(path.name)}.onnx",
         *([f"preceptor predict {run_folder} IMAGES"] if len(record.input_shape) == 3 else []),
     ]
-    labels = ["next", *[""] * len(following)]
-    for label, line in (("saved", f"{path}  ({files})"), *zip(labels, following, strict=False)):
-        console.print(f"{label:<7}{line}", markup=False, highlight=False, soft_wrap=True)
+    lines = [f"saved  {path}  ({files})", f"next   {following[0]}", *(f"       {line}" for line in following[1:])]
+    for line in lines:
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 def evaluate_verb(path: str, words: Sequence[str], *, workers: int) -> None:

@@ -107,7 +107,10 @@ def confusion_figure(confusion: Confusion, class_names: Sequence[str]) -> RunFig
         if (count := counts.get((name, predicted), 0))
     ]
     svg = figures.heatmap(rows, x="predicted", y="class", order=shown)
-    caption = f"Confusion on test: the class of a row is taken for that of a column; the stronger, the larger its share of the row.{rest}"
+    caption = (
+        "Confusion on test: the class of a row is taken for that of a column; the stronger the colour, the larger the share "
+        f"of the row.{rest}"
+    )
     return RunFigure("confusion", svg, caption)
 
 

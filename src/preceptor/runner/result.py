@@ -39,9 +39,10 @@ class Result:
 
     def __str__(self) -> str:
         record = self.record
+        role = "student" if record.kind == "distill" else "network"
         return "\n".join(
             (
-                f"{'student' if record.kind == 'distill' else 'network'} {shown_name(str(record.model['name']))}, seed {record.seed}",
+                f"{role} {shown_name(str(record.model['name']))}, seed {record.seed}",
                 f"{record.test_name:<11}{_scores(record.test)}, {record.test['samples']:,} samples",
                 self._compared(),
                 f"{'network':<11}{as_count(record.parameters)} parameters{_size(record)}",

@@ -73,7 +73,7 @@ def test_a_run_says_how_good_its_teacher_is(
     teacher: preceptor.Result, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     said = notes(teacher, tmp_path / "s", capsys)
-    assert " parameters  validation accuracy " in said
+    assert "FLOP per sample validation accuracy " in said
     assert "(60 samples)" in said
     assert "warning: teacher" not in said
 

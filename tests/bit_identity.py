@@ -43,6 +43,7 @@ def digest(folder: Path) -> dict[str, str]:
     rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     for row in rows:
         del row["seconds"], row["images_per_second"]
+        row["train"].pop("weighted", None)  # products of what is compared
     result = json.loads((folder / "result.json").read_text())
     metrics = {"epochs": rows, "test": result["test"], "validation": result["validation"]}
     return {

@@ -15,6 +15,7 @@ from pathlib import Path
 from jaxtyping import install_import_hook
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ["PRECEPTOR_REPORT"] = "0"  # a page takes a second: tests of it ask for it
 rooms = ("assessment", "data", "divergences", "models", "objectives")
 install_import_hook([f"preceptor.{room}" for room in rooms], "typechecker.checked")
 

@@ -1,10 +1,10 @@
-"""The two errors that a user sees."""
+"""What ends a run early."""
 
 from __future__ import annotations
 
 import pytest
 
-from preceptor.errors import PreceptorError, RunError, UsageError
+from preceptor.errors import Interrupted, PreceptorError, RunError, UsageError
 
 
 @pytest.mark.parametrize(("kind", "base", "status"), [(UsageError, ValueError, 2), (RunError, RuntimeError, 1)])
@@ -15,3 +15,7 @@ def test_each_is_a_builtin_error_with_an_exit_status(
         raise kind("epochs: 0")
     assert isinstance(caught.value, PreceptorError)
     assert caught.value.exit_code == status
+
+
+def test_an_interruption_has_the_status_of_its_signal() -> None:
+    assert Interrupted("interrupted: saved", 130).exit_code == 130

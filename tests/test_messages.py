@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from preceptor.messages import did_you_mean, first_difference, first_few, first_line
+from preceptor.messages import as_clock, as_duration, did_you_mean, first_difference, first_few, first_line
 
 
 def test_near_names_are_suggested_nearest_first_and_in_any_case() -> None:
@@ -33,3 +33,11 @@ def test_an_error_becomes_one_short_line() -> None:
     assert first_line(RuntimeError("  \n size mismatch \n at layer 3")) == "size mismatch"
     assert first_line(KeyError()) == "KeyError"
     assert len(first_line(ValueError("x" * 999))) == 200
+
+
+def test_durations_round_to_the_next_unit() -> None:
+    assert [as_duration(seconds) for seconds in (59.96, 119.6, 3599.7)] == ["60.0 s", "2 min 00 s", "1 h 00 min"]
+
+
+def test_durations_are_hours_minutes_and_seconds() -> None:
+    assert [as_clock(each) for each in (0.2, 59.6, 3600, 90061)] == ["0:00:00", "0:01:00", "1:00:00", "25:01:01"]

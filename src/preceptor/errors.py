@@ -1,8 +1,8 @@
-"""The two errors that a user sees: one line that names the argument and the value."""
+"""What ends a run early: the two errors that a user sees, one line that names the argument and the value; and a signal."""
 
 from __future__ import annotations
 
-__all__ = ["PreceptorError", "RunError", "UsageError"]
+__all__ = ["Interrupted", "PreceptorError", "RunError", "UsageError"]
 
 
 class PreceptorError(Exception):
@@ -19,3 +19,14 @@ class UsageError(PreceptorError, ValueError):
 
 class RunError(PreceptorError, RuntimeError):
     """A valid run that had to stop: the loss is not finite, the disk is full."""
+
+
+class Interrupted(PreceptorError):
+    """The run was stopped by a signal, after saving a checkpoint; `exit_code` is the shell's for that signal.
+
+    It is printed like any line: whoever pressed Ctrl-C made no error.
+    """
+
+    def __init__(self, message: str, exit_code: int) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code

@@ -1,11 +1,22 @@
-"""Wording that messages share: the nearest known names, the first of many, of differences and of an error's lines."""
+"""Wording that messages share: near names, the first of many and of differences; numbers, sizes and times."""
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Mapping, Sequence
 
-__all__ = ["did_you_mean", "first_difference", "first_few", "first_line", "unheard"]
+__all__ = [
+    "as_bytes",
+    "as_clock",
+    "as_count",
+    "as_duration",
+    "as_milliseconds",
+    "did_you_mean",
+    "first_difference",
+    "first_few",
+    "first_line",
+    "unheard",
+]
 
 
 def did_you_mean(name: str, known: Iterable[str], *, most: int = 3, otherwise: str | None = None) -> str:
@@ -76,3 +87,65 @@ def first_line(error: BaseException) -> str:
     """
     lines = (line.strip() for line in str(error).splitlines())
     return next((line for line in lines if line), type(error).__name__)[:200]
+
+
+def as_count(number: float) -> str:
+    """Return a large number in short.
+
+    Example:
+        >>> as_count(28_589_128), as_count(812), as_count(4.46e9), as_count(999_960)
+        ('28.6 M', '812', '4.46 G', '1 M')
+    """
+    return _scaled(number, 1000, ("", "k", "M", "G", "T", "P"))
+
+
+def as_bytes(size: float) -> str:
+    """Return the size of a file; 1 MB is 1,000,000 bytes.
+
+    Example:
+        >>> as_bytes(109_000_000), as_bytes(640)
+        ('109 MB', '640 B')
+    """
+    return _scaled(size, 1000, ("B", "kB", "MB", "GB", "TB"))
+
+
+def as_milliseconds(seconds: float) -> str:
+    """Return a short time in milliseconds, without the unit.
+
+    Example:
+        >>> as_milliseconds(0.0098), as_milliseconds(0.0614), as_milliseconds(2.5)
+        ('9.8', '61', '2,500')
+    """
+    return f"{1000 * seconds:.1f}" if seconds < 0.01 else f"{1000 * seconds:,.0f}"
+
+
+def as_clock(seconds: float) -> str:
+    """Return a time as hours, minutes and seconds.
+
+    Example:
+        >>> as_clock(1022.4), as_clock(90_000)
+        ('0:17:02', '25:00:00')
+    """
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}"
+
+
+def as_duration(seconds: float) -> str:
+    """Return a time in words.
+
+    Example:
+        >>> as_duration(8.06), as_duration(3720), as_duration(90)
+        ('8.1 s', '1 h 02 min', '1 min 30 s')
+    """
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest:02d} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def _scaled(number: float, step: int, units: Sequence[str]) -> str:
+    for unit in units[:-1]:
+        if float(f"{number:.3g}") < step:  # as it is printed: 999,960 is 1 M
+            return f"{number:.3g} {unit}".rstrip()
+        number /= step
+    return f"{number:,.3g} {units[-1]}"

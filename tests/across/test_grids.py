@@ -108,7 +108,7 @@ def test_a_stopped_grid_has_saved_its_cells(tmp_path: Path, whole: dict[str, byt
     process.send_signal(signal.SIGINT)
     stopped = process.finish()
     assert (stopped.returncode, Store(grid.folder).status(first)) == (130, "queued")
-    assert "error: stopped with 0 of 2 cells done; the same command continues from here" in stopped.stderr
+    assert "\nstopped with 0 of 2 cells done; the same command continues from here" in stopped.stderr
     assert "interrupted in epoch" in Store(grid.folder).last_words(first)
     preceptor.grid(grid, executor=Forked(), progress=False)
     assert weights(grid) == whole

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import subprocess
 import time
@@ -76,7 +77,12 @@ def test_sigterm_saves_first_and_says_so(whole: Path, tmp_path: Path) -> None:
     assert stopped.returncode == 128 + signal.SIGTERM
     assert "saved; resume=true continues from here" in stopped.stderr
     assert "Traceback" not in stopped.stderr
-    finish(TEACH, tmp_path / "stopped", "resume=true")
+    assert "error: " not in stopped.stderr
+    at = re.search(r"^interrupted in epoch (\d+), step (\d+): saved", stopped.stderr, re.MULTILINE)
+    assert at is not None
+    resumed = run([*words_of(TEACH, tmp_path / "stopped"), "resume=true"], check=True)
+    assert re.search(rf"^resumed at epoch \d+, step {at[2]}$", resumed.stderr, re.MULTILINE)
+    assert re.search(r"^epoch 8/8  loss ", resumed.stderr, re.MULTILINE)
     assert_same_run(whole, tmp_path / "stopped")
 
 

@@ -13,8 +13,7 @@ from torch.utils.data import IterableDataset
 
 import preceptor
 from preceptor.data import Stream
-from preceptor.errors import UsageError
-from preceptor.training import Interrupted
+from preceptor.errors import Interrupted, UsageError
 
 Sample = tuple[Tensor, int]
 TABLE = load_digits()

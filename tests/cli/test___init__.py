@@ -12,6 +12,7 @@ from preceptor import __version__
 from preceptor.cli import main
 from preceptor.config.procedures import PROCEDURES
 from preceptor.data import POLICIES, SOURCES
+from preceptor.errors import Interrupted
 from preceptor.models.registry import ZOO
 from preceptor.objectives.distill import METHODS
 from preceptor.objectives.teacher import OBJECTIVES
@@ -84,6 +85,24 @@ def test_mistakes(
     assert said.startswith(message)
     assert "Traceback" not in said
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("stop", "status", "said"),
+    [
+        (Interrupted("interrupted in epoch 3", 143), 143, "interrupted in epoch 3\n"),
+        (KeyboardInterrupt(), 130, "interrupted\n"),
+    ],
+)
+def test_ctrl_c_is_no_error(
+    stop: BaseException, status: int, said: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise stop
+
+    monkeypatch.setattr("preceptor.cli.verbs.carry_out", interrupted)
+    assert main(["teach", "data=digits", "model=mlp"]) == status
+    assert capsys.readouterr().err == said
 
 
 def test_debug_shows_where() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,9 @@ from preceptor.cli import main
 def test_teach_distill_evaluate(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     data = ["data=digits", "data.limit=300", "epochs=2"]
     assert main(["teach", *data, "model=convnet_m", "objective=soteacher", f"out={tmp_path}/t"]) == 0
-    assert f"Run: {tmp_path}/t" in capsys.readouterr().out.replace("\n", "")
+    said = capsys.readouterr().out
+    assert f"saved  {tmp_path}/t  (confusion.csv, classes.csv, model.safetensors)\n" in said
+    assert f"next   preceptor distill data=digits teacher={tmp_path}/t model=NAME\n" in said
     words = [
         *data,
         f"teacher={tmp_path}/t",
@@ -24,10 +27,17 @@ def test_teach_distill_evaluate(tmp_path: Path, capsys: pytest.CaptureFixture[st
     ]
     assert main(["distill", *words]) == 0
     first = capsys.readouterr()
-    assert "student kd seed 0  epoch 2" in first.err
+    banner = [line.split(" ", 1)[0] for line in first.err.splitlines()[:7]]
+    assert banner == ["data", "teacher", "student", "method", "training", "device", "out"]
+    last = next(line for line in first.err.splitlines() if line.startswith("epoch 2/2  loss "))
+    loss, *terms = map(float, re.findall(r"[\d.]+(?= |$)", last.split("loss ")[1].split("  ")[0]))
+    assert loss == pytest.approx(sum(terms), abs=0.0016)  # each is rounded
+    student = next(line.split() for line in first.out.splitlines() if line.startswith("student "))
+    assert first.out.index("teacher ") < first.out.index("student ")
     assert main(["evaluate", f"{tmp_path}/s"]) == 0
-    accuracy = [line for line in first.out.splitlines() if "accuracy" in line]
-    assert accuracy[0] in capsys.readouterr().out
+    accuracy = re.search(r"test accuracy +([\d.]+) %", capsys.readouterr().out)
+    assert accuracy is not None
+    assert float(student[1]) == pytest.approx(float(accuracy[1]), abs=0.051)
     assert main(["distill", *words]) == 2
     assert "holds a finished run; overwrite=True" in capsys.readouterr().err
     config = yaml.safe_load((tmp_path / "s" / "config.yaml").read_text())

@@ -67,13 +67,13 @@ def test_the_summary_tells_what_is_read() -> None:
     )
 
 
-def test_the_first_note_of_a_run_is_the_summary(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_run_begins_with_the_summary(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     data = {"name": "digits", "limit": 60, "test_limit": 20, "view": "crop_flip"}
     run = preceptor.teach(data=data, model="convnet_s", epochs=1, batch_size=30, out=tmp_path / "t")
     line = (
-        "note: train 60, validation 20, test 20; 10 classes; inputs 1x8x8 uint8; "
+        "train 60, validation 20, test 20; 10 classes; inputs 1x8x8 uint8; "
         "view crop_flip (shifts and mirrors images; data.view=...)"
     )
-    assert next(each for each in capsys.readouterr().err.splitlines() if each.startswith("note: ")) == line
+    assert capsys.readouterr().err.splitlines()[0] == f"data       digits  {line}"
     preceptor.label(data=data, teacher=run.path, out=tmp_path / "l")
-    assert next(each for each in capsys.readouterr().err.splitlines() if each.startswith("note: ")) == line
+    assert next(each for each in capsys.readouterr().err.splitlines() if each.startswith("note: ")) == f"note: {line}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
-from preceptor.experiments.executor import argv, thread_settings, threads_of
+from preceptor.experiments.executor import argv, cell_environment, threads_of
 
 
 def test_a_cell_runs_under_this_python_alone_or_by_torchrun() -> None:
@@ -20,4 +20,5 @@ def test_processors_are_divided(monkeypatch: object) -> None:
     assert threads_of(1, 1) == cores
     assert threads_of(cores, 1) == 1
     assert threads_of(cores, 8) == 1
-    assert thread_settings(3)["OMP_NUM_THREADS"] == "3"
+    assert cell_environment(3)["OMP_NUM_THREADS"] == "3"
+    assert cell_environment(3)["PRECEPTOR_REPORT"] == "0"

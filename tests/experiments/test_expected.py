@@ -10,7 +10,7 @@ import pytest
 
 from grids import cell
 from preceptor.experiments.cells import Cell
-from preceptor.experiments.expected import Pace, clock, last_row, time_left
+from preceptor.experiments.expected import Pace, last_row, time_left
 from preceptor.experiments.store import CellState, Store
 
 
@@ -62,7 +62,3 @@ def test_the_last_epoch_is_read_where_there_is_one(tmp_path: Path) -> None:
     assert last_row(own) == {"epoch": 2, "seconds": 6.0}
     (tmp_path / "teach-0" / "metrics.jsonl").write_text('{"epoch": 3, "sec')
     assert last_row(own) is None
-
-
-def test_durations_are_hours_minutes_and_seconds() -> None:
-    assert [clock(each) for each in (0.2, 59.6, 3600, 90061)] == ["0:00:00", "0:01:00", "1:00:00", "25:01:01"]

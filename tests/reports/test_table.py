@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from preceptor.experiments.statistics import spread
-from preceptor.reports.table import Entry, Table, duration, markdown, spread_entry
+from preceptor.reports.table import Entry, Table, markdown, spread_entry
 
 
 def test_markdown_keeps_links_to_files_only() -> None:
@@ -16,7 +16,3 @@ def test_markdown_keeps_links_to_files_only() -> None:
 def test_entries_sort_by_their_numbers() -> None:
     assert spread_entry(spread([0.5, 0.75]), 100) == Entry("62.50 ± 17.68", 0.625)
     assert spread_entry(None) == Entry("–")
-
-
-def test_durations_round_to_the_next_unit() -> None:
-    assert [duration(seconds) for seconds in (59.96, 119.6, 3599.7)] == ["60.0 s", "2 min 00 s", "1 h 00 min"]

@@ -23,12 +23,13 @@ SMALL = {"name": "digits", "limit": 200, "test_limit": 50}
 
 
 def test_a_row_of_an_epoch_as_it_is_written() -> None:
-    row = EpochRow(2, 6, 0.1, 0.5, 0.75, {"kd": 0.6}, {"kd": 0.9}, {"nll": 0.4}, 3.0, 100.0, {"region": [1.0, 4]})
+    terms, weights, weighted, validation = {"kd": 0.6}, {"kd": 0.9}, {"kd": 0.54}, {"nll": 0.4}
+    row = EpochRow(2, 6, 0.1, 0.54, 0.75, terms, weights, weighted, validation, 3.0, 100.0, {"region": [1.0, 4]})
     assert row.as_dict() == {
         "epoch": 2,
         "step": 6,
         "lr": 0.1,
-        "train": {"loss": 0.5, "accuracy": 0.75, "terms": {"kd": 0.6}, "weights": {"kd": 0.9}},
+        "train": {"loss": 0.54, "accuracy": 0.75, "terms": terms, "weights": weights, "weighted": weighted},
         "validation": {"nll": 0.4},
         "seconds": 3.0,
         "images_per_second": 100.0,
@@ -50,7 +51,7 @@ def test_accuracy_near_chance_after_a_tenth_of_all_steps(step: int, correct: flo
     plan = made_plan(epochs=200)  # of 3 steps each
     state = made_state(plan=plan)
     state.progress = TrainProgress(step=step)
-    state.metrics = RunningMetrics(["ce"], torch.tensor([rows, 1.0, 0.0, correct * rows, rows, 0, 0]), CLASSES)
+    state.metrics = RunningMetrics(["ce"], torch.tensor([rows, 1.0, 0.0, correct * rows, rows, 0, 0, 0]), CLASSES)
     NearChance(lines.append).stepped(state, plan)
     assert [line.startswith("warning: training accuracy is 34.0 % after a tenth") for line in lines] == [True] * warns
 

@@ -22,6 +22,7 @@ from preceptor.api.objects import (
     section_of,
     teacher_section,
 )
+from preceptor.api.reporting import draw_run
 from preceptor.artifacts.create import AnyModel
 from preceptor.artifacts.run_folder import network_of
 from preceptor.artifacts.teachers import load_teachers
@@ -119,7 +120,7 @@ def teach(
     """
     values = {**_sections(data, model, training, out), "objective": section_of("objective", objective)}
     objects = _objects(data, model=model, objective=objective)
-    return replace(run(make_recipe(TeachRecipe, values), objects, show=progress), data=objects.data)
+    return _ended(run(make_recipe(TeachRecipe, values), objects, show=progress), objects, show=progress)
 
 
 def distill(
@@ -167,7 +168,7 @@ def distill(
         if not (isinstance(unlabelled, str) or is_section(unlabelled)):
             objects = replace(objects, unlabelled=loaded(unlabelled))
     recipe = make_recipe(DistillRecipe, sections, network_of=network_of)
-    return replace(run(recipe, objects, show=progress), data=objects.data)
+    return _ended(run(recipe, objects, show=progress), objects, show=progress)
 
 
 def label(
@@ -194,6 +195,11 @@ def label(
     sections = {"data": section_of("data", data), "teacher": teacher_section(teacher), "out": str(out), **settings}
     objects = _objects(data, teacher=teacher, show=progress)
     return run_label(make_recipe(LabelRecipe, sections), objects.data, objects.teacher, show=progress)
+
+
+def _ended(result: Result, objects: PythonObjects, *, show: bool) -> Result:
+    draw_run(result.path, show=show)
+    return replace(result, data=objects.data)
 
 
 def _sections(data: AnyData, model: AnyModel, training: Training, out: str | Path | None) -> dict[str, Any]:

@@ -14,9 +14,13 @@ __all__ = ["ENTRIES", "MARK", "STAGES", "clear_run", "remove_run"]
 
 MARK = ".preceptor-run"
 STAGES = "stages"
-_FILES = ("config.yaml", "result.json", "metrics.jsonl", "model.safetensors", "track.id")
+_FILES = (
+    *("config.yaml", "result.json", "metrics.jsonl", "model.safetensors", "track.id"),
+    *("classes.csv", "confusion.csv", "report.html"),
+)
 _IN_FOLDERS = {  # what trackers keep in folders of their own (wandb/) stays
     "checkpoint": re.compile(r"last\.pt|epoch_[0-9]+\.safetensors"),
+    "pictures": re.compile(r"[a-z_-]+\.svg"),
     "tensorboard": re.compile(r"events\.out\.tfevents\..+"),
 }
 ENTRIES = (*_FILES, *_IN_FOLDERS, STAGES)

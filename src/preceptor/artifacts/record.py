@@ -15,7 +15,7 @@ from preceptor.documents import read_document
 from preceptor.files import write_text
 from preceptor.types import InputShape, ModelKeys, Preprocessing, Task, Vocabulary
 
-__all__ = ["EpochScores", "RunRecord", "read_record", "write_record"]
+__all__ = ["EpochScores", "RunRecord", "TeacherResult", "read_record", "write_record"]
 
 
 Scores = dict[str, int | float | None]  # metrics by name: numbers, or None where one has no meaning
@@ -57,6 +57,30 @@ class Bar(TypedDict):
     count: int
 
 
+class TeacherResult(BaseModel):
+    """A student's teacher, measured beside it.
+
+    Attributes:
+        name: where it comes from.
+        parameters: of its network; of several, of all.
+        bytes: of its weights.
+        latency: seconds of a forward pass by batch size, as the student's.
+        test: its metrics on test.
+        fidelity: how much alike the student's predictions are, see `assessment.compare`; None for multi-label data.
+        outcomes: how many test samples both, one and none of them get right; None for multi-label data.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str
+    parameters: int
+    bytes: int
+    latency: dict[int, float] | None
+    test: Scores
+    fidelity: dict[str, float | None] | None
+    outcomes: dict[str, int] | None
+
+
 class RunRecord(BaseModel):
     """What came out of a run, and how.
 
@@ -75,6 +99,9 @@ class RunRecord(BaseModel):
         seconds: of training.
         images_per_second: mean over epochs.
         parameters: of the network.
+        bytes: of the weights file.
+        latency: seconds of a forward pass by batch size, in float32 on the run's device, the median; None: not measured.
+        teacher: of a student, where it ran as a network.
         task: of the network.
         num_classes: of the data.
         class_names: one per class.
@@ -119,6 +146,9 @@ class RunRecord(BaseModel):
     seconds: float
     images_per_second: float
     parameters: int
+    bytes: int | None = None
+    latency: dict[int, float] | None = None
+    teacher: TeacherResult | None = None
     task: Task
     num_classes: int
     class_names: tuple[str, ...]

@@ -1,4 +1,4 @@
-"""The run folder: config.yaml, metrics.jsonl, result.json, model.safetensors, checkpoint/, stages/.
+"""The run folder: config.yaml, metrics.jsonl, result.json, model.safetensors, CSV files, pictures, checkpoint/, stages/.
 
 A folder is claimed before anything is written into it, and bears a mark from then on. Nothing in it is lost without
 `overwrite`, which needs the mark.
@@ -80,6 +80,26 @@ class RunFolder:
     def weights(self) -> Path:
         """The trained network alone."""
         return self.path / "model.safetensors"
+
+    @property
+    def classes(self) -> Path:
+        """A row per class: how many test samples it has, and how many are recognised."""
+        return self.path / "classes.csv"
+
+    @property
+    def confusion(self) -> Path:
+        """A row per pair of class and prediction that occurs on test; none on multi-label data."""
+        return self.path / "confusion.csv"
+
+    @property
+    def page(self) -> Path:
+        """The page of the run."""
+        return self.path / "report.html"
+
+    @property
+    def pictures(self) -> Path:
+        """The figures of the page, a file each."""
+        return self.path / "pictures"
 
     @property
     def checkpoints(self) -> Path:

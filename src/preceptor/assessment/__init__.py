@@ -8,6 +8,7 @@ from preceptor.assessment.calibration import (
     maximum_calibration_error,
     reliability,
 )
+from preceptor.assessment.confusion import ClassScore, Outcomes, class_scores, confusion, outcomes
 from preceptor.assessment.fidelity import Fidelity, compare
 from preceptor.assessment.measure import Metrics, Profile, measure, profile
 from preceptor.assessment.multilabel import MultilabelMetrics, measure_multilabel
@@ -19,14 +20,18 @@ __all__ = [
     "Bin",
     "BinaryMetrics",
     "BrierDecomposition",
+    "ClassScore",
     "Fidelity",
     "Metrics",
     "MultilabelMetrics",
+    "Outcomes",
     "Profile",
     "TruthMetrics",
     "brier_decomposition",
+    "class_scores",
     "classwise_calibration_error",
     "compare",
+    "confusion",
     "distance_to_truth",
     "expected_calibration_error",
     "fit_temperature",
@@ -34,6 +39,7 @@ __all__ = [
     "measure",
     "measure_binary",
     "measure_multilabel",
+    "outcomes",
     "profile",
     "reliability",
 ]

@@ -14,7 +14,7 @@ from typer.exceptions import TyperException
 from preceptor.cli.explain import explained
 from preceptor.cli.grid import grid
 from preceptor.cli.report import report
-from preceptor.errors import PreceptorError, UsageError
+from preceptor.errors import Interrupted, PreceptorError, UsageError
 from preceptor.escaping import terminal
 
 __all__ = ["app", "main"]
@@ -249,6 +249,8 @@ def main(arguments: list[str] | None = None) -> int:
         status = typer.main.get_command(app).main(
             [word for word in words if word != "--debug"], prog_name="preceptor", standalone_mode=False
         )
+    except Interrupted as stop:
+        return _end(str(stop), stop.exit_code)
     except PreceptorError as error:
         if debug:
             raise
@@ -259,15 +261,11 @@ def main(arguments: list[str] | None = None) -> int:
     except TyperException as error:
         return _fail(explained(error.format_message(), words, _verbs()), 2)
     except (KeyboardInterrupt, typer.Abort):
-        return _fail("interrupted", 130)
-    except OSError as error:  # of a file that a user names: too long a name, a read-only disk
-        if debug or error.strerror is None:
-            raise
-        return _fail(f"{error.filename or 'system'}: {error.strerror}", 1)
+        return _end("interrupted", 130)
     except Exception as error:
         if debug:
             raise
-        return _fail(f"{type(error).__name__}: {' '.join(str(error).split())}  (--debug shows where)", 1)
+        return _fail(_in_words(error), 1)
     return status if isinstance(status, int) else 0
 
 
@@ -287,7 +285,18 @@ def _verbs() -> list[str]:
     return [each.name or str(each.callback and each.callback.__name__) for each in app.registered_commands]
 
 
+def _in_words(error: Exception) -> str:
+    """Return a line for an error that nothing expected."""
+    if isinstance(error, OSError) and error.strerror:  # of a file that a user names: too long a name, a read-only disk
+        return f"{error.filename or 'system'}: {error.strerror}"
+    return f"{type(error).__name__}: {' '.join(str(error).split())}  (--debug shows where)"
+
+
 def _fail(message: str, status: int) -> int:
+    return _end("\n".join(f"error: {line}" for line in message.splitlines()), status)
+
+
+def _end(message: str, status: int) -> int:
     for line in message.splitlines():
-        print(f"error: {terminal(line)}", file=sys.stderr)
+        print(terminal(line), file=sys.stderr)
     return status

@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
+from preceptor.api.reporting import draw_run
 from preceptor.artifacts.provenance import command_line
 from preceptor.artifacts.run_folder import RunFolder, network_of
 from preceptor.config.overrides import make_recipe
@@ -37,6 +38,8 @@ def curve_verb(teacher: str, words: Sequence[str]) -> None:
     points = [point.as_dict() for point in curve(recipe, tell=lambda line: console.print(line, highlight=False))]
     if not is_first:
         return
+    for point in points:
+        draw_run(Path(point["student"]))
     print_curve(points, open_console())
     assert recipe.out is not None
     out = Path(recipe.out)

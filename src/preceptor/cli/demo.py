@@ -6,6 +6,7 @@ from pathlib import Path
 
 import torch
 
+from preceptor.api.reporting import draw_run
 from preceptor.artifacts.own_files import remove_run
 from preceptor.config.overrides import make_recipe
 from preceptor.config.sections import DistillRecipe, TeachRecipe
@@ -44,12 +45,20 @@ def demo_verb(out: Path, seeds: int) -> None:
     for name in _TEACHERS:
         for seed in range(seeds):
             words = [f"objective={name}", f"seed={seed}", f"out={out}/teachers/{name}-seed{seed}"]
-            run(make_recipe(TeachRecipe, overrides=[*_TEACHER, *words]), title=f"teacher {name} seed {seed}")
+            run(
+                make_recipe(TeachRecipe, overrides=[*_TEACHER, *words]), title=f"teacher {name} seed {seed}", brief=True
+            )
     for name in (*_TEACHERS, "true_distribution"):
         for seed in range(seeds):
             source = _TRUTH if name not in _TEACHERS else [f"teacher={out}/teachers/{name}-seed{seed}"]
             words = [*source, f"seed={seed}", f"out={out}/students/{name}-seed{seed}"]
-            run(make_recipe(DistillRecipe, overrides=[*_STUDENT, *words]), title=f"student of {name} seed {seed}")
+            run(
+                make_recipe(DistillRecipe, overrides=[*_STUDENT, *words]),
+                title=f"student of {name} seed {seed}",
+                brief=True,
+            )
+    for folder in sorted(out.glob("*/*/config.yaml")):
+        draw_run(folder.parent)
     summary = summarise_demo(out)
     console.print()
     print_summary(summary, console)

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
+from pathlib import Path
 
 from rich.table import Table
 
 from preceptor.api.measuring import evaluate
+from preceptor.api.reporting import draw_run
+from preceptor.artifacts.run_folder import RunFolder
 from preceptor.assessment import Metrics
 from preceptor.cli.keys import read_sections
 from preceptor.config.sections import DistillRecipe, LabelRecipe, TeachRecipe
 from preceptor.console import open_console
 from preceptor.distributed import join_processes
+from preceptor.reports import print_report, summarise_run
 from preceptor.runner.label import Labelled, label
 from preceptor.runner.run import run
 
@@ -28,9 +33,30 @@ def carry_out(recipe: TeachRecipe | DistillRecipe | LabelRecipe) -> None:
             _print_labelled(made)
         return
     result = run(recipe)
+    draw_run(result.path)
     if join_processes().is_first:
-        _print_metrics(result.metrics)
-        open_console().print(f"Run: {result.path}", highlight=False)
+        _print_end(result.path)
+
+
+def _print_end(path: Path) -> None:
+    """Print the end of a run: its table, where everything is, and what can be done next."""
+    summary, folder, console = summarise_run(path), RunFolder(path), open_console()
+    record, data = folder.read_record(), folder.read_config()["data"]["name"]
+    console.print()
+    print_report(summary, console)
+    drawn = (folder.page, folder.pictures, folder.confusion, folder.classes, folder.weights)
+    files = ", ".join(each.name for each in drawn if each.exists())
+    run_folder = shlex.quote(str(path))
+    distil = f"preceptor distill data={shlex.quote(data)} teacher={run_folder} model=NAME"
+    following = [
+        *([distil] if record.kind == "teach" else []),
+        f"preceptor assess {run_folder}",
+        f"preceptor export {run_folder} --to {shlex.quote(path.name)}.onnx",
+        *([f"preceptor predict {run_folder} IMAGES"] if len(record.input_shape) == 3 else []),
+    ]
+    lines = [f"saved  {path}  ({files})", f"next   {following[0]}", *(f"       {line}" for line in following[1:])]
+    for line in lines:
+        console.print(line, highlight=False, soft_wrap=True)
 
 
 def evaluate_verb(path: str, words: Sequence[str], *, workers: int) -> None:

@@ -11,9 +11,10 @@ from rich.table import Table
 from rich.text import Text
 
 from preceptor.experiments.cells import Cell
-from preceptor.experiments.expected import Pace, clock
+from preceptor.experiments.expected import Pace
 from preceptor.experiments.schedule import CellStatus, status_of
 from preceptor.experiments.store import Store
+from preceptor.messages import as_clock
 
 __all__ = ["Guess", "Guesses", "dry_run"]
 
@@ -63,11 +64,11 @@ def dry_run(cells: Sequence[Cell], store: Store, guesses: Guesses, places: int) 
     }
     for verb, part in parts.items():
         left = len(part.cells) - part.done
-        each = clock(part.seconds / left) if left else ""
-        table.add_row(verb, f"{len(part.cells)}", f"{part.done}", each, clock(part.seconds), _size(part.bytes))
+        each = as_clock(part.seconds / left) if left else ""
+        table.add_row(verb, f"{len(part.cells)}", f"{part.done}", each, as_clock(part.seconds), _size(part.bytes))
     seconds, size = sum(part.seconds for part in parts.values()), sum(part.bytes for part in parts.values())
     estimated = sum(part.num_estimated for part in parts.values())
-    lines = [f"{clock(seconds / places)} with {places} at a time, {_size(size)} of disk"]
+    lines = [f"{as_clock(seconds / places)} with {places} at a time, {_size(size)} of disk"]
     if estimated:
         lines.append(
             f"{estimated} of these times are estimated, from operations and a short measurement of one training here, alone; the "

@@ -11,7 +11,7 @@ from typing import Protocol, TextIO
 
 from preceptor.experiments.cells import Cell
 
-__all__ = ["Executor", "Job", "Launch", "argv", "thread_settings", "threads_of"]
+__all__ = ["Executor", "Job", "Launch", "argv", "cell_environment", "threads_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +89,11 @@ def threads_of(places: int, ranks: int) -> int:
     return max((os.cpu_count() or 1) // (places * ranks), 1)
 
 
-def thread_settings(threads: int) -> Mapping[str, str]:
-    """Return the environment that holds a process to so many threads."""
-    return dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), str(threads))
+def cell_environment(threads: int) -> Mapping[str, str]:
+    """Return the environment of a cell's process: so many threads, and no page of its own.
+
+    Cells share a machine, so that latencies would mean nothing; the grid has a page, and `preceptor report RUN` makes a run's.
+    """
+    return {"PRECEPTOR_REPORT": "0"} | dict.fromkeys(
+        ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), str(threads)
+    )

@@ -14,7 +14,7 @@ from preceptor.documents import parse_document
 from preceptor.experiments.cells import Cell
 from preceptor.experiments.store import Store
 
-__all__ = ["Pace", "clock", "last_row", "time_left"]
+__all__ = ["Pace", "last_row", "time_left"]
 
 
 class EpochProgress(TypedDict):
@@ -100,17 +100,6 @@ def time_left(cells: Sequence[Cell], running: Mapping[str, float], pace: Pace, p
             return None
         total += mean
     return max(total / places, max(known.values(), default=0.0))
-
-
-def clock(seconds: float) -> str:
-    """Return a duration as hours, minutes and seconds.
-
-    Example:
-        >>> clock(3725), clock(65)
-        ('1:02:05', '0:01:05')
-    """
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}"
 
 
 def _of_running(cell: Cell) -> float | None:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from preceptor.errors import UsageError
-from preceptor.experiments.executor import Job, Launch, argv, thread_settings, threads_of
+from preceptor.experiments.executor import Job, Launch, argv, cell_environment, threads_of
 
 __all__ = ["Local", "places"]
 
@@ -74,7 +74,7 @@ class Local:
         with launch.log.open("ab") as log:
             process = subprocess.Popen(
                 argv(launch.command, self._ranks),
-                env={**os.environ, **thread_settings(self._threads), **visible},
+                env={**os.environ, **cell_environment(self._threads), **visible},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,

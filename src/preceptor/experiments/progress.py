@@ -15,9 +15,10 @@ from rich.text import Text
 from typing_extensions import Self
 
 from preceptor.experiments.cells import Cell
-from preceptor.experiments.expected import Pace, clock, last_row, time_left
+from preceptor.experiments.expected import Pace, last_row, time_left
 from preceptor.experiments.schedule import CellStatus, Progress, status_of
 from preceptor.experiments.store import Store
+from preceptor.messages import as_clock
 
 __all__ = ["Lines", "LiveTable", "Quiet", "status_table"]
 
@@ -73,7 +74,7 @@ class Lines(Quiet):
         """Write how it ended."""
         if stand == "done":
             self._done += 1
-            took = f"  {clock(time.monotonic() - self._began[cell.id])}" if cell.id in self._began else ""
+            took = f"  {as_clock(time.monotonic() - self._began[cell.id])}" if cell.id in self._began else ""
             self._write(f"done     {cell.id}  {cell.name}{took}  [{self._done} of {self._total}]")
         else:
             word = {"waiting": "again", "elsewhere": "wait"}.get(stand, stand)
@@ -148,7 +149,7 @@ class LiveTable(Quiet):
         ]
         left = time_left(open_cells, running, self._pace, self._places) if open_cells else 0.0
         counts = _counts(progress.stands)
-        line = Text(f"{counts}   left {'unknown yet' if left is None else clock(left)}")
+        line = Text(f"{counts}   left {'unknown yet' if left is None else as_clock(left)}")
         table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
         for heading in ("running", "", "epoch", "val acc %", "for"):
             table.add_column(
@@ -182,7 +183,7 @@ def _counts(stands: Mapping[str, CellStatus]) -> str:
 def _running_row(cell: Cell, seconds: float) -> tuple[str, str, str, str, str]:
     row = last_row(cell)
     accuracy = None if row is None else row.get("validation", {}).get("accuracy")
-    return cell.id, cell.name, _epoch(cell), "" if accuracy is None else f"{100 * accuracy:.1f}", clock(seconds)
+    return cell.id, cell.name, _epoch(cell), "" if accuracy is None else f"{100 * accuracy:.1f}", as_clock(seconds)
 
 
 def _epoch(cell: Cell) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from preceptor.errors import UsageError
-from preceptor.experiments.executor import Job, Launch, argv, thread_settings
+from preceptor.experiments.executor import Job, Launch, argv, cell_environment
 from preceptor.experiments.supervisor import Supervisor
 from preceptor.extras import import_extra
 
@@ -63,7 +63,7 @@ class RayCluster:
         handle = actor.remote(str(launch.log.absolute()), str(Path.cwd()))
         threads = max(int(self._cpus) // self._ranks, 1)
         # the processes of torchrun, and preceptor itself, are found as they are here
-        env = {**thread_settings(threads), **{key: os.environ[key] for key in ("PYTHONPATH",) if key in os.environ}}
+        env = {**cell_environment(threads), **{key: os.environ[key] for key in ("PYTHONPATH",) if key in os.environ}}
         job = _RayJob(self._ray, handle, handle.start.remote(argv(launch.command, self._ranks), env))
         self._jobs.append(job)
         return job

@@ -6,19 +6,15 @@ import signal
 import threading
 from types import FrameType, TracebackType
 
-from preceptor.errors import PreceptorError
+from preceptor.errors import Interrupted
 
 __all__ = ["GridStopped", "Stopping"]
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-class GridStopped(PreceptorError):
+class GridStopped(Interrupted):
     """The user stopped the grid, and its cells have saved; `exit_code` is the shell's for the signal."""
-
-    def __init__(self, message: str, exit_code: int) -> None:
-        super().__init__(message)
-        self.exit_code = exit_code
 
 
 class Stopping:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from preceptor.experiments.statistics import Comparison
+from preceptor.messages import as_duration
 from preceptor.reports.grid_folder import Choices, Published
 from preceptor.reports.groups import Compared, Group, Overall, agrees, named, published_of, varying
 from preceptor.reports.run_tables import choice_entries, done_of, over_seeds, published_entry, tested_epoch
@@ -12,7 +13,6 @@ from preceptor.reports.table import (
     NOTHING,
     Entry,
     Table,
-    duration,
     interval,
     mean_std,
     p_value,
@@ -23,6 +23,7 @@ from preceptor.reports.table import (
 
 __all__ = ["gains_table", "overall_table", "ranked_table"]
 
+_BRIEF = ("test accuracy", "n", "gain over", "corrected", "verdict", "published")
 _GAINS = (
     "95 % interval alone",
     "corrected 95 %",
@@ -70,7 +71,7 @@ def ranked_table(
         row += [spread_entry(over_seeds(group.train("accuracy")), 100), _time(group)]
         rows.append(row)
     note = _ranked_note(groups, truth="to truth" in scores, is_compared=bool(baseline))
-    return Table(title, columns, rows, note, len(names))
+    return Table(title, columns, rows, note, len(names), _BRIEF)
 
 
 def gains_table(title: str, compared: Sequence[Compared], names: Sequence[str], baseline: Choices) -> Table:
@@ -143,7 +144,7 @@ def _ranked_note(groups: Sequence[Group], *, truth: bool, is_compared: bool) -> 
 
 def _time(group: Group) -> Entry:
     seconds = [record.seconds for record in group.records.values()]
-    return Entry(duration(sum(seconds) / len(seconds)), sum(seconds) / len(seconds)) if seconds else plain(NOTHING)
+    return Entry(as_duration(sum(seconds) / len(seconds)), sum(seconds) / len(seconds)) if seconds else plain(NOTHING)
 
 
 def _gain(found: Compared | None, *, is_baseline: bool) -> list[Entry]:

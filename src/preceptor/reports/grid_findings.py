@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from preceptor.experiments.statistics import LEAST_SEEDS
+from preceptor.messages import as_duration
 from preceptor.reports.grid_folder import GridFolder
 from preceptor.reports.groups import VERBS, VerbGroups, named
-from preceptor.reports.table import duration, percent
+from preceptor.reports.table import percent
 
 __all__ = ["findings_of", "notes_of", "subtitle_of"]
 
@@ -74,7 +75,7 @@ def subtitle_of(grid: GridFolder) -> str:
     if records:
         samples = sorted({record.test["samples"] for record in records})
         words.append(f"{' or '.join(f'{number:,}' for number in samples)} test samples")
-        words.append(f"{duration(sum(record.seconds for record in records))} of training")
+        words.append(f"{as_duration(sum(record.seconds for record in records))} of training")
     constant = {name: value for cell in grid.of("distill")[:1] for name, value in cell.choices.items()}
     same = {
         name: value for name, value in constant.items() if all(c.choices.get(name) == value for c in grid.of("distill"))

@@ -24,8 +24,6 @@ from preceptor.reports.table import Table, markdown
 
 __all__ = ["Report", "print_report", "write_report"]
 
-_BRIEF = ("test accuracy", "n", "gain over", "corrected", "verdict", "published")  # columns in a terminal
-
 
 @dataclass(frozen=True, slots=True)
 class Report:
@@ -33,15 +31,15 @@ class Report:
 
     Attributes:
         page: the HTML file.
-        markdown: its tables.
-        csv: a row per cell.
+        markdown: its tables; of one run there is none.
+        csv: a row per cell; of one run a row per class.
         findings: sentences: what the numbers show, and no more.
         tables: the most important ones: those above the figures.
     """
 
     page: Path
-    markdown: Path
-    csv: Path
+    markdown: Path | None
+    csv: Path | None
     findings: tuple[str, ...]
     tables: tuple[Table, ...]
 
@@ -72,10 +70,16 @@ def print_report(report: Report, console: Console) -> None:
     """Print the ranked table, without the columns that a line has no room for, and the sentences."""
     for table in report.tables[:1]:
         shown = RichTable(box=None, padding=(0, 2, 0, 0))
-        kept = [number for number, name in enumerate(table.columns) if number < table.names or name.startswith(_BRIEF)]
+        kept = [
+            number
+            for number, name in enumerate(table.columns)
+            if number < table.names or not table.brief or name.startswith(table.brief)
+        ]
         for number in kept:
             is_name = number < table.names
-            shown.add_column(table.columns[number], justify="left" if is_name else "right", no_wrap=not is_name)
+            shown.add_column(
+                table.columns[number], justify="left" if is_name else "right", no_wrap=not is_name or table.names == 1
+            )
         for row in table.rows:
             shown.add_row(*(Text(row[number].text) for number in kept))
         console.print(shown)

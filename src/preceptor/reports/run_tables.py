@@ -8,9 +8,10 @@ from collections.abc import Sequence
 from preceptor.artifacts.record import RunRecord
 from preceptor.escaping import link
 from preceptor.experiments.statistics import Spread, spread
+from preceptor.messages import as_duration
 from preceptor.reports.grid_folder import Cell, Published
 from preceptor.reports.groups import Group, named, published_of
-from preceptor.reports.table import NOTHING, Entry, Table, duration, mean_std, plain, spread_entry
+from preceptor.reports.table import NOTHING, Entry, Table, mean_std, plain, spread_entry
 
 __all__ = [
     "best_epoch",
@@ -122,7 +123,7 @@ def cells_table(title: str, groups: Sequence[Group], names: Sequence[str]) -> Ta
                 row.append(Entry(NOTHING if value is None else f"{scale * value:.{digits}f}", value, href))
             if record:
                 row.append(plain(tested_epoch(cell)))
-                row.append(Entry(duration(record.seconds), record.seconds))
+                row.append(Entry(as_duration(record.seconds), record.seconds))
                 row.append(Entry(f"{record.images_per_second:,.0f}", record.images_per_second))
             else:
                 row += [plain(NOTHING)] * 3

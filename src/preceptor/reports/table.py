@@ -13,7 +13,6 @@ __all__ = [
     "NOTHING",
     "Entry",
     "Table",
-    "duration",
     "interval",
     "markdown",
     "mean_std",
@@ -55,6 +54,7 @@ class Table:
         rows: as long as the headings.
         note: below it: units, and how it is to be read.
         names: how many of the first columns are words, not numbers.
+        brief: how the columns begin that a terminal has room for, besides the names; empty: all.
     """
 
     title: str
@@ -62,6 +62,7 @@ class Table:
     rows: Sequence[Sequence[Entry]]
     note: str
     names: int = 1
+    brief: tuple[str, ...] = ()
 
 
 def plain(text: object) -> Entry:
@@ -119,19 +120,6 @@ def p_value(p: float | None) -> str:
         ('0.012', '< 0.001', '–')
     """
     return NOTHING if p is None else "< 0.001" if p < 0.001 else f"{p:.3f}"
-
-
-def duration(seconds: float) -> str:
-    """Return a time.
-
-    Example:
-        >>> duration(8.06), duration(3720), duration(90)
-        ('8.1 s', '1 h 02 min', '1 min 30 s')
-    """
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes} min {rest:02d} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
 
 
 def markdown(table: Table) -> str:

@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import datetime
 import statistics
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 import torch
 from torch import nn
 
+from preceptor.artifacts.class_files import write_classes, write_confusion
 from preceptor.artifacts.create import resolved_section
 from preceptor.artifacts.load import load_run_network
 from preceptor.artifacts.metrics_log import MetricsLog
 from preceptor.artifacts.provenance import command_line, git_commit, versions
 from preceptor.artifacts.record import RunRecord
 from preceptor.artifacts.run_folder import RunFolder
-from preceptor.assessment import reliability
+from preceptor.assessment import class_scores, confusion, reliability
 from preceptor.config.resolve import ResolvedRecipe
 from preceptor.config.sections import ModelSection
 from preceptor.data import Data
 from preceptor.data.dataset import fingerprint
 from preceptor.models import save_weights
+from preceptor.runner.comparison import latency, measure_teacher_on_test
 from preceptor.runner.identity import Fingerprints
 from preceptor.runner.result import Result
 from preceptor.runner.score import score
@@ -37,11 +40,13 @@ class Origin:
         started: the time.
         fingerprints: of what it was made from: see `fingerprints_of`.
         assistants: run folders of the teacher assistants.
+        teachers: networks that taught, on the engine's device.
     """
 
     started: str
     fingerprints: Fingerprints
     assistants: list[str]
+    teachers: Sequence[nn.Module] = ()
 
 
 def finish(
@@ -67,15 +72,22 @@ def finish(
         origin: of the run.
     """
     recipe, network = resolved.stated, learner.network.release().eval()
-    metrics, logits = score(
-        network, data.test, data, engine.in_float32(), 4 * resolved.batch_size, workers=recipe.workers
-    )
-    model = learner.full_network().eval().cpu()
+    precise, rows = engine.in_float32(), 4 * resolved.batch_size
+    metrics, logits = score(network, data.test, data, precise, rows, workers=recipe.workers)
+    section = resolved.student_inputs.teacher
+    teacher = measure_teacher_on_test(origin.teachers, section, logits, data, precise, rows, workers=recipe.workers)
+    times = latency([network], data, engine)
+    model = learner.full_network().eval()
+    history = log.rows()
+    bars = None if data.task == "multilabel" else [asdict(bar) for bar in reliability(logits, data.test.labels)]
+    model_bytes = None
     if engine.processes.is_first:
         folder.check_kept()
         save_weights(model, folder.weights)
-    history = log.rows()
-    bars = None if data.task == "multilabel" else [asdict(bar) for bar in reliability(logits, data.test.labels)]
+        model_bytes = folder.weights.stat().st_size
+        write_classes(folder.classes, data.class_names, class_scores(logits, data.test.labels))
+        if data.task != "multilabel":
+            write_confusion(folder.confusion, data.class_names, confusion(logits, data.test.labels))
     record = RunRecord(
         kind=recipe.kind,
         command=command_line(),
@@ -90,6 +102,9 @@ def finish(
         seconds=fitted.seconds,
         images_per_second=statistics.fmean(row["images_per_second"] for row in history),
         parameters=sum(parameter.numel() for parameter in model.parameters()),
+        bytes=model_bytes,
+        latency=times,
+        teacher=teacher,
         task=data.task,
         num_classes=data.num_classes,
         class_names=data.class_names,
@@ -119,7 +134,7 @@ def finish(
     )
     if engine.processes.is_first:
         folder.write_record(record)
-    return Result(metrics, model, folder.path, record)
+    return Result(metrics, model.cpu(), folder.path, record)
 
 
 def reopen(folder: RunFolder, model: nn.Module | ModelSection, data: Data, engine: Engine, workers: int) -> Result:

@@ -23,6 +23,7 @@ from preceptor.config.trust import loads_code
 from preceptor.data import Data, check_views
 from preceptor.distributed import join_processes
 from preceptor.errors import RunError, UsageError
+from preceptor.runner.banner import banner, throughput_unit
 from preceptor.runner.build import RunComponents, build, find_teachers
 from preceptor.runner.finish import Origin, finish, now, reopen
 from preceptor.runner.guard import guarded
@@ -47,7 +48,12 @@ _LONGEST_NAME = 200  # file systems take 255 bytes; "-assistant1" may follow
 
 
 def run(
-    recipe: AnyRecipe, objects: PythonObjects = NO_OBJECTS, *, show: bool = True, title: str | None = None
+    recipe: AnyRecipe,
+    objects: PythonObjects = NO_OBJECTS,
+    *,
+    show: bool = True,
+    title: str | None = None,
+    brief: bool = False,
 ) -> Result:
     """Carry out a recipe.
 
@@ -56,6 +62,7 @@ def run(
         objects: stand in for its names.
         show: whether to show progress.
         title: of the progress; made of the recipe by default.
+        brief: whether the run is one of many, of which only the bar or the last epoch is shown.
 
     Raises:
         UsageError: for an invalid recipe, or files or a folder that cannot be used.
@@ -81,7 +88,8 @@ def run(
     show = show and engine.processes.is_first
     check_apart(objects.teacher, objects.model)
     check_views(inputs.data.train, resolved.view)
-    display = choose_display(title or _title(recipe), show=show)
+    unit = throughput_unit(inputs.data)
+    display = choose_display(title or _title(recipe), unit=unit, show=show, brief=brief)
     tracking = make_tracking(recipe.track if engine.processes.is_first else (), display.note)
     with (
         display,
@@ -103,13 +111,15 @@ def run(
             return reopen(folder, network, inputs.data, engine, recipe.workers)
         frozen = frozen_note(model)
         components = build(resolved, inputs, model, teachers, engine)
-        measured = measure_teachers(teachers, inputs, components.engine, resolved.student_inputs.teacher)
-        summary = inputs.data.summary(resolved.view)
-        data_notes = (summary, *inputs.data.notes, *inputs.data.normalisation_notes)
-        model_notes = (*components.notes, *frozen, *measured)
-        for note in (*data_notes, *resolved.notes, *model_notes, f"engine: {components.engine}"):
+        checks = measure_teachers(teachers, inputs, components.engine, resolved.student_inputs.teacher)
+        if show and not brief:
+            for line in banner(resolved, inputs.data, components, teachers, checks):
+                display.say(line)
+        data_notes = (*inputs.data.notes, *inputs.data.normalisation_notes)
+        warnings = [line for check in checks for line in check.warnings]
+        for note in (*data_notes, *resolved.notes, *components.notes, *frozen, *warnings):
             display.note(note)
-        origin = Origin(now(), made_from, assistants)
+        origin = Origin(now(), made_from, assistants, teachers.networks)
         identity = identity_of(resolved, made_from)
         log, fitted = _fit(components, resolved, inputs, folder, identity, (display, tracking))
         if teachers.fingerprint != made_from["teacher"]:
@@ -181,6 +191,8 @@ def _fit(
     state = TrainState(learner, optimizer, plan, batches.num_batches, engine.processes)
     if recipe.resume:
         restore(state, files, callbacks)
+        if state.progress.step:
+            display.say(f"resumed at epoch {state.progress.epoch}, step {state.progress.step}")
     fitted = fit(state, batches, components.teacher, plan, engine, evaluate=guard, files=files, callbacks=callbacks)
     return log, fitted
 

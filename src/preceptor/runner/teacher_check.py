@@ -1,8 +1,9 @@
-"""A teacher measured before it teaches: what is printed of it, and what is warned of."""
+"""A teacher measured before it teaches: its accuracy, and what is warned of."""
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -19,17 +20,37 @@ from preceptor.runner.score import predict_split
 from preceptor.training import Engine
 from preceptor.types import Task
 
-__all__ = ["check_logits", "measure_teachers"]
+__all__ = ["TeacherCheck", "check_logits", "measure_teachers"]
 
 _ROWS = 1000
 _BATCH_SIZE = 256
 _FALL = 0.1  # accuracy below its own record from which something is wrong, besides luck
 
 
+@dataclass(frozen=True, slots=True)
+class TeacherCheck:
+    """What a teacher's logits are worth.
+
+    Attributes:
+        accuracy: a fraction.
+        samples: how many it was measured on.
+        split: that they are of.
+        warnings: of what a teacher's logits should not be, a line each.
+    """
+
+    accuracy: float
+    samples: int
+    split: str
+    warnings: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"{self.split} accuracy {100 * self.accuracy:.1f} % ({self.samples:,} samples)"
+
+
 def measure_teachers(
     teachers: TeacherSet, inputs: LoadedInputs, engine: Engine, section: TeacherSection
-) -> tuple[str, ...]:
-    """Return each teacher's accuracy on at most 1,000 rows of validation, and warnings, a line each.
+) -> tuple[TeacherCheck, ...]:
+    """Return what each teacher is worth on at most 1,000 rows of validation.
 
     Without validation the rows are of training, as they are for stored labels.
 
@@ -43,11 +64,11 @@ def measure_teachers(
         UsageError: for logits that are not finite.
     """
     data = inputs.data
-    lines: list[str] = []
+    checks: list[TeacherCheck] = []
     if teachers.store is not None:
         index = _spread(len(data.train))
         logits = teachers.store.logits(1, index)
-        return check_logits("labels", logits, data.train.labels[index], data.task, "training", None)
+        return (check_logits("labels", logits, data.train.labels[index], data.task, "training", None),)
     split, name = (data.validation, "validation") if len(data.validation) else (data.train, "training")
     if not split.has_rows:
         return ()
@@ -56,14 +77,14 @@ def measure_teachers(
     for number, network in enumerate(teachers.networks, start=1):
         who = "teacher" if len(teachers.networks) == 1 else f"teacher {number}"
         logits = predict_split(network, rows, data, engine, _BATCH_SIZE * engine.processes.world_size)
-        lines += check_logits(who, logits, rows.labels, data.task, name, known)
-    return tuple(lines)
+        checks.append(check_logits(who, logits, rows.labels, data.task, name, known))
+    return tuple(checks)
 
 
 def check_logits(
     who: str, logits: Tensor, labels: Tensor, task: Task, split: str, own_accuracy: float | None
-) -> tuple[str, ...]:
-    """Return the accuracy of logits, and warnings of what a teacher's logits should not be, a line each.
+) -> TeacherCheck:
+    """Return the accuracy of logits, and warnings of what a teacher's logits should not be.
 
     Args:
         who: the teacher, for the lines.
@@ -81,7 +102,7 @@ def check_logits(
         raise UsageError(f"{who}: {bad:,} of {len(logits):,} rows of its logits on {split} are not finite")
     is_right = ((logits > 0) == (labels == 1)).float().mean() if labels.ndim == 2 else None
     found = accuracy(logits, labels) if is_right is None else float(is_right)
-    lines = [f"{who}: {split} accuracy {100 * found:.1f} % ({len(logits):,} samples)"]
+    lines: list[str] = []
     if len(logits) > 1 and float((logits - logits[0]).abs().max()) < 1e-6:
         lines.append(f"warning: {who} returns the same logits for every sample: are its weights and inputs right?")
     elif _are_probabilities(logits, task):
@@ -99,7 +120,7 @@ def check_logits(
         lines.append(
             f"warning: {who}: its own run had {100 * own_accuracy:.1f} % on test: are these the same classes and inputs?"
         )
-    return tuple(lines)
+    return TeacherCheck(found, len(logits), split, tuple(lines))
 
 
 def _are_probabilities(logits: Tensor, task: Task) -> bool:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     )
     from preceptor.training.evaluate import predict
     from preceptor.training.learner import Learner, ObjectiveOnlyLearner
-    from preceptor.training.loop import FitResult, Interrupted, RunFiles, fit, restore
+    from preceptor.training.loop import FitResult, RunFiles, fit, restore
     from preceptor.training.optimizers.optim import LearningRate, make_optimizer
     from preceptor.training.plan import Plan
     from preceptor.training.selection import Selection
@@ -48,7 +48,6 @@ __all__ = [
     "EnsembleTeacher",
     "EpochRow",
     "FitResult",
-    "Interrupted",
     "Learner",
     "LearningRate",
     "LiveTeacher",

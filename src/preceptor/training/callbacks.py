@@ -27,7 +27,10 @@ _CHANCE_ROWS, _CHANCE_STEPS = 500, 50  # with fewer, accuracy near chance is no 
 
 @dataclass(frozen=True, slots=True)
 class EpochRow:
-    """One line of metrics.jsonl: fractions, nats, seconds; `extras` of callbacks beside them."""
+    """One line of metrics.jsonl: fractions, nats, seconds; `extras` of callbacks beside them.
+
+    `terms` are means over the rows that a term was applied to, unweighted; `weighted` adds up to the loss.
+    """
 
     epoch: int
     step: int
@@ -36,6 +39,7 @@ class EpochRow:
     accuracy: float | None
     terms: Mapping[str, float]
     weights: Mapping[str, float]
+    weighted: Mapping[str, float]
     validation: Mapping[str, float]
     seconds: float
     images_per_second: float
@@ -47,7 +51,13 @@ class EpochRow:
             "epoch": self.epoch,
             "step": self.step,
             "lr": self.lr,
-            "train": {"loss": self.loss, "accuracy": self.accuracy, "terms": self.terms, "weights": self.weights},
+            "train": {
+                "loss": self.loss,
+                "accuracy": self.accuracy,
+                "terms": self.terms,
+                "weights": self.weights,
+                "weighted": self.weighted,
+            },
             "validation": dict(self.validation),
             "seconds": self.seconds,
             "images_per_second": self.images_per_second,

@@ -142,7 +142,7 @@ class GraphedSteps:
             tensor.copy_(_tensors(batch)[name], non_blocking=True)
         recorded.repeat()
         loss, logits = recorded.found["loss"], recorded.found["logits"]
-        state.metrics.add(logits, batch.labels, loss, recorded.terms)
+        state.metrics.add(logits, batch.labels, loss, recorded.terms, weights)
         return state.finite.keep(state.progress.step, loss, recorded.terms)
 
 

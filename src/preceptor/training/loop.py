@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from preceptor.data import Batches
 from preceptor.distributed.sharding import load_full, local_shard
-from preceptor.errors import PreceptorError, RunError, UsageError
+from preceptor.errors import Interrupted, RunError, UsageError
 from preceptor.files import make_folder
 from preceptor.messages import first_difference
 from preceptor.models import save_weights
@@ -28,7 +28,7 @@ from preceptor.training.step import train_step
 from preceptor.training.teachers import TeacherSource
 from preceptor.types import Batch
 
-__all__ = ["FitResult", "Interrupted", "MetricsLog", "RunFiles", "fit", "restore"]
+__all__ = ["FitResult", "MetricsLog", "RunFiles", "fit", "restore"]
 
 
 class MetricsLog(Protocol):
@@ -63,14 +63,6 @@ class RunFiles:
         return (
             f"the last good checkpoint is {self.last}" if self.last.exists() else "no checkpoint had been written yet"
         )
-
-
-class Interrupted(PreceptorError):
-    """The run was stopped by a signal, after saving a checkpoint; `exit_code` is the shell's for that signal."""
-
-    def __init__(self, message: str, exit_code: int) -> None:
-        super().__init__(message)
-        self.exit_code = exit_code
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,6 +236,7 @@ def _epoch_row(
         accuracy=metrics.accuracy,
         terms=metrics.term_means,
         weights=state.learner.objective.weights(last_step),
+        weighted=metrics.weighted_means,
         validation=validation,
         seconds=progress.seconds,
         images_per_second=metrics.images_per_second,

@@ -49,7 +49,7 @@ def train_step(
         optimizer.backward(step_loss, micro_batch.share / len(micro_batches))
         if micro_batch.share > 0:  # 0: these rows only keep this process in step with the others
             detached = {name: term.detach() for name, term in terms.items()}
-            state.metrics.add(logits.detach(), micro_batch.labels, loss.detach(), detached)
+            state.metrics.add(logits.detach(), micro_batch.labels, loss.detach(), detached, weights)
     optimizer.average_gradients(processes, learner.parameters())
     optimizer.unscale()
     if plan.clip_norm is not None:

@@ -18,7 +18,9 @@ from typing import Any
 
 __all__ = ["Child", "Ended", "command", "fork", "watch_outside", "watch_writes"]
 
-MEMORY = 3 * 2**30  # bytes of addresses beyond those of the parent
+MEMORY = (
+    3 * 2**30
+)  # bytes of data beyond those of the parent (not of addresses: V8, which draws the pages, reserves many)
 FILE_SIZE = 2**29  # bytes of a file: a runaway writer does not fill the disk
 _WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT
 _CHANGES = {"os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.truncate", "os.link", "os.symlink"}
@@ -111,7 +113,7 @@ def fork(
         action: returns the exit status.
         folder: the child's working folder.
         env: further environment.
-        memory: bytes of addresses that it may add to those it begins with; None: no limit.
+        memory: bytes of data that it may add to those it begins with; None: no limit.
         watch: is called with every audit event of the child, before it happens.
     """
     pipes = [os.pipe(), os.pipe()]
@@ -139,8 +141,8 @@ def fork(
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         resource.setrlimit(resource.RLIMIT_FSIZE, (FILE_SIZE, FILE_SIZE))
         if memory is not None:
-            limit = _addresses() + memory
-            resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+            limit = _data() + memory
+            resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
         if watch is not None:
             sys.addaudithook(watch)
         status = action()
@@ -202,5 +204,5 @@ def _is_local(address: object) -> bool:
     )
 
 
-def _addresses() -> int:
-    return int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+def _data() -> int:
+    return int(Path("/proc/self/statm").read_text().split()[5]) * resource.getpagesize()

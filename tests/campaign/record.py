@@ -143,10 +143,10 @@ def _soak(soak: Mapping[str, Any] | None) -> list[str]:
     return [
         "## Soak",
         "",
-        f"One process that trained, distilled, evaluated and predicted for {soak['minutes']:g} minutes, {soak['epochs']:,} epochs",
-        f"in {soak['cycles']:,} cycles: **{soak['outcome']}**. Resident memory was {soak['mib_second_fifth']:,} MiB in the second",
-        f"fifth of the time and {soak['mib_last_fifth']:,} MiB in the last ({soak['mib_per_1000_epochs']:+} MiB per 1,000 epochs),",
-        f"open files {files[0]} and {files[1]}.",
+        f"One process that trained, distilled, evaluated and predicted for {soak['minutes']:g} minutes,",
+        f"{soak['epochs']:,} epochs in {soak['cycles']:,} cycles: **{soak['outcome']}**. Resident memory was",
+        f"{soak['mib_second_fifth']:,} MiB in the second fifth of the time and {soak['mib_last_fifth']:,} MiB in the last",
+        f"({soak['mib_per_1000_epochs']:+} MiB per 1,000 epochs), open files {files[0]} and {files[1]}.",
         "",
     ]
 

@@ -17,7 +17,7 @@ from campaign.world import World
 
 __all__ = ["Mutations", "pairs"]
 
-_SHORTEST, _FACTOR = 30.0, 15.0  # seconds that a command may take, and times what it takes undamaged
+_SHORTEST, _FACTOR = 20.0, 6.0  # seconds that a command may take, and times what it takes undamaged
 
 Row = dict[str, Any]
 

@@ -44,6 +44,14 @@ def _write_json(path: Path, tree: Any) -> None:
     path.write_text(json.dumps(tree, indent=1))
 
 
+def _write_yaml(path: Path, tree: Any) -> None:
+    path.write_text(yaml.safe_dump(tree))
+
+
+def _write_pickle(path: Path, tree: Any) -> None:
+    path.write_bytes(pickle.dumps(tree, 2))
+
+
 def _read_lines(path: Path) -> list[Any]:
     return [json.loads(line) for line in path.read_text().splitlines()]
 
@@ -174,7 +182,7 @@ FORMATS: dict[str, tuple[Callable[[Path], Any], Callable[[Path, Any], None]]] = 
     "jsonl": (_read_lines, _write_lines),
     "yaml": (
         lambda path: yaml.safe_load(path.read_text()),
-        lambda path, tree: path.write_text(yaml.safe_dump(tree)) and None,
+        _write_yaml,
     ),
     "safetensors": (_read_safetensors, _write_safetensors),
     "checkpoint": (
@@ -187,7 +195,7 @@ FORMATS: dict[str, tuple[Callable[[Path], Any], Callable[[Path, Any], None]]] = 
     "parquet": (_read_parquet, _write_parquet),
     "pickle": (
         lambda path: pickle.loads(path.read_bytes()),
-        lambda path, tree: path.write_bytes(pickle.dumps(tree, 2)) and None,
+        _write_pickle,
     ),
     "tar": (_read_tar, _write_tar),
     "png": (_read_png, _write_png),

@@ -165,20 +165,21 @@ def main(words: Sequence[str]) -> int:
     parts = options.parts or list(PARTS)
     if "full-disk" in parts:
         apart(words)
-    is_linked = mounted(disk := Path(tempfile.mkdtemp())) if APART in os.environ and "full-disk" in parts else False
     sources = product(SOURCES)
+    work = options.work or Path(tempfile.gettempdir()) / f"preceptor-reliability-{sources}"
+    disk = work / "tmpfs"
+    is_small = APART in os.environ and "full-disk" in parts and mounted(disk)
     about = {
         "product": sources,
         "seed": options.seed,
         "versions": {"python": platform.python_version(), "torch": version("torch"), "cores": os.cpu_count()},
-        "full_disk_by": "tmpfs" if is_linked else "RLIMIT_FSIZE",
+        "full_disk_by": "tmpfs" if is_small else "RLIMIT_FSIZE",
     }
     record = Record(options.out, about, is_new=options.anew)
     if not options.failed and record.values["about"]["product"] != sources:
         print(f"{options.out.name} is of other sources ({record.values['about']['product']}); --anew begins anew")
         return 2
     deadline = time.monotonic() + 60 * options.minutes
-    work = options.work or Path(tempfile.gettempdir()) / f"preceptor-reliability-{sources}"
     world = World(work / "world")
     imported()
     only = {
@@ -198,7 +199,7 @@ def main(words: Sequence[str]) -> int:
             "mutations": lambda: mutations(Mutations(world, work / "copies", options.seed), options),
             "kills": lambda: kills(Kills(world, work / "copies", options.seed), options),
             "full-disk": lambda: full_disks(
-                FullDisk(world, disk if is_linked else work / "disk", is_small=is_linked, seed=options.seed), options
+                FullDisk(world, disk if is_small else work / "disk", is_small=is_small, seed=options.seed), options
             ),
         }[part]()
         is_done &= carry_out(part, cases, record, deadline, only[part] if options.failed else None)

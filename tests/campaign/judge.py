@@ -62,7 +62,9 @@ def result_of(kind: str, folder: Path, out: str) -> Any:
     return _timeless(json.loads(path.read_text())) if path.suffix == ".json" else path.read_text()
 
 
-def judged(subject: Subject, ended: Ended, undamaged: Ended, *, same: bool | None, content: str) -> str:
+def judged(
+    subject: Subject, ended: Ended, undamaged: Ended, *, same: bool | None, content: str, is_in_result: bool = False
+) -> str:
     """Return the word.
 
     Args:
@@ -70,6 +72,7 @@ def judged(subject: Subject, ended: Ended, undamaged: Ended, *, same: bool | Non
         ended: the command on the damaged file.
         undamaged: the command on the undamaged file.
         same: whether the result is that of the undamaged file; None: there is none.
+        is_in_result: whether what the command made, a report, names the file as it would not otherwise.
         content: of the file: "same", "mended" where it is again what it was, "other".
     """
     if "reached out: " in ended.err:
@@ -89,7 +92,7 @@ def judged(subject: Subject, ended: Ended, undamaged: Ended, *, same: bool | Non
         return "refused" if len(errors) == 1 and ended.status in (1, 2) else "several lines"
     if content == "mended" and same and subject.mends:
         return "mended"
-    if _names(subject, ended) > _names(subject, undamaged):
+    if _names(subject, ended) > _names(subject, undamaged) or is_in_result:
         return "told"
     if content == "same" and same:
         return "harmless"

@@ -233,7 +233,7 @@ class Kills:
             if event.startswith("open ") and event.endswith("/metrics.jsonl")
         ]
         is_torn = mode == "torn" and bool(torn)
-        at = chance.choice(torn) + 1 if is_torn else chance.randrange(1, max(len(events), 2))
+        at = chance.choice(torn) + 1 if is_torn else chance.randrange(1, max(len(events), 1) + 1)
         count = 0
 
         def act(event: str, path: str) -> None:

@@ -72,8 +72,9 @@ class Mutations:
             result = _tried(lambda: result_of(subject.result, folder, ended.out)) if ended.status == 0 else None
             if content == "other" and content_of(subject, path) == before:
                 content = "mended"
-            same = None if ended.status else result == undamaged.result
-            outcome = judged(subject, ended, undamaged.ended, same=same, content=content)
+            same, name = None if ended.status else result == undamaged.result, path.name
+            is_named = isinstance(result, str) and result.count(name) > str(undamaged.result).count(name)
+            outcome = judged(subject, ended, undamaged.ended, same=same, content=content, is_in_result=is_named)
         finally:
             _delete(folder)
         row = {"n": number, "file": subject.name, "kind": kind, "outcome": outcome, "seconds": round(ended.seconds, 2)}

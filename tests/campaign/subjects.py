@@ -186,14 +186,13 @@ SUBJECTS: tuple[Subject, ...] = (
     _ours(
         "track.id, resume", "ht/track.id", "text", [*HALF, "track=tensorboard", "out=ht", "resume=true"], "ht", "run:ht"
     ),
-    # exported
+    # exported: a file of its own, whose place an intact one of another run may take
     _ours(
         "exported safetensors, evaluate",
         "e/t.safetensors",
         "safetensors",
         ["evaluate", "e/t.safetensors", *DIGITS],
         "e e2",
-        other="e2/t.safetensors",
     ),
     _ours(
         "exported safetensors, start_from",
@@ -202,12 +201,9 @@ SUBJECTS: tuple[Subject, ...] = (
         ["teach", *TRAIN, "model=mlp", "epochs=1", "start_from=e/t.safetensors", "out=n"],
         "e e2",
         "run:n",
-        other="e2/t.safetensors",
     ),
-    _ours(
-        "exported onnx, predict", "e/t.onnx", "onnx", ["predict", "e/t.onnx", *_ONE], "e e2 photos", other="e2/t.onnx"
-    ),
-    _ours("exported pt2, predict", "e/t.pt2", "pt2", ["predict", "e/t.pt2", *_ONE], "e e2 photos", other="e2/t.pt2"),
+    _ours("exported onnx, predict", "e/t.onnx", "onnx", ["predict", "e/t.onnx", *_ONE], "e e2 photos"),
+    _ours("exported pt2, predict", "e/t.pt2", "pt2", ["predict", "e/t.pt2", *_ONE], "e e2 photos"),
     _ours(
         "Hub model.safetensors, predict",
         "hub/model.safetensors",

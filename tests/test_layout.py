@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 SOURCES, TESTS = ROOT / "src" / "preceptor", ROOT / "tests"
-ACROSS = TESTS / "across"  # tests that go through several packages
+ACROSS = {TESTS / "across", TESTS / "reliability"}  # tests that go through several packages
 WITHOUT = {"__init__.py", "__main__.py"}  # have no test file of their own, unless something is in them
 MODULES = sorted(SOURCES.rglob("*.py"))
 
@@ -21,12 +21,12 @@ def name_of(path: Path) -> str:
 def test_every_module_has_its_test_file() -> None:
     wanted = {(TESTS / path.relative_to(SOURCES)).with_name(f"test_{path.name}") for path in MODULES}
     exempt = {path for path in wanted if path.name.removeprefix("test_") in WITHOUT}
-    there = {path for path in TESTS.rglob("test_*.py") if ACROSS not in path.parents}
+    there = {path for path in TESTS.rglob("test_*.py") if ACROSS.isdisjoint(path.parents)}
     assert sorted(map(name_of, wanted - exempt - there)) == []
 
 
 def test_every_test_file_has_its_module() -> None:
-    there = [path for path in TESTS.rglob("test_*.py") if ACROSS not in path.parents and path != Path(__file__)]
+    there = [path for path in TESTS.rglob("test_*.py") if ACROSS.isdisjoint(path.parents) and path != Path(__file__)]
     modules = [(SOURCES / path.relative_to(TESTS)).with_name(path.name.removeprefix("test_")) for path in there]
     assert [name_of(path) for path in modules if not path.exists()] == []
 

@@ -88,9 +88,7 @@ def test_every_method_from_a_teacher_of_another_shape(teacher: preceptor.Result,
 
 def test_any_module_any_dataset_any_objective(tmp_path: Path) -> None:
     short: Any = {"epochs": 8, "optim": {"name": "adamw", "lr": 0.01}, "progress": False}
-    first = preceptor.teach(
-        data=Items(), model=Mine(), objective=Brier(), out=tmp_path / "t", **short
-    )
+    first = preceptor.teach(data=Items(), model=Mine(), objective=Brier(), out=tmp_path / "t", **short)
     assert first.metrics.accuracy > 0.7
     student = preceptor.distill(
         data=Items(), teacher=first.model, model=Mine(), method=KD(2.0), out=tmp_path / "s", **short

@@ -20,7 +20,7 @@ from preceptor.errors import UsageError
 
 TRAINING: dict[str, Any] = {
     "engine": "plain",
-    "epochs": 5,
+    "epochs": 6,
     "batch_size": 16,
     "optim": {"name": "sgd", "lr": 0.1},
     "schedule": "one_cycle",
@@ -42,7 +42,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> str:
     """Pairs for training and for testing are made of different digits."""
     digits = load_digits()
     images = (digits.images * 15.9375).astype(np.uint8)[:, None]
-    train = pairs(images[:1300], digits.target[:1300], 500, 0)
+    train = pairs(images[:1300], digits.target[:1300], 600, 0)
     test = pairs(images[1300:], digits.target[1300:], 200, 1)
     path = tmp_path_factory.mktemp("pairs") / "pairs.npz"
     np.savez(path, x_train=train[0], y_train=train[1], x_test=test[0], y_test=test[1])
@@ -52,8 +52,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> str:
 @pytest.fixture(scope="module")
 def teacher(data: str, tmp_path_factory: pytest.TempPathFactory) -> preceptor.Result:
     out = tmp_path_factory.mktemp("runs") / "t"
-    longer = {**TRAINING, "epochs": 7}
-    return preceptor.teach(data=data, model="convnet_m", out=out, stop_at="best_val_nll", **longer)
+    return preceptor.teach(data=data, model="convnet_m", out=out, stop_at="best_val_nll", **TRAINING)
 
 
 def learns(result: preceptor.Result, data: str) -> None:

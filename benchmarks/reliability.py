@@ -173,7 +173,6 @@ def main(words: Sequence[str]) -> int:
         "product": sources,
         "seed": options.seed,
         "versions": {"python": platform.python_version(), "torch": version("torch"), "cores": os.cpu_count()},
-        "full_disk_by": "tmpfs" if is_small else "RLIMIT_FSIZE",
     }
     record = Record(options.out, about, is_new=options.anew)
     if not options.failed and record.values["about"]["product"] != sources:
@@ -203,7 +202,8 @@ def main(words: Sequence[str]) -> int:
             ),
         }[part]()
         is_done &= carry_out(part, cases, record, deadline, only[part] if options.failed else None)
-        record.values["about"]["full_disk_by"] = about["full_disk_by"]
+        if part == "full-disk":
+            record.values["about"]["full_disk_by"] = "tmpfs" if is_small else "RLIMIT_FSIZE"
     if not options.failed:
         record.write()
         (options.out.parent / "README.md").write_text(page(record.values), encoding="utf-8")

@@ -62,21 +62,21 @@ class Scenario:
 
 
 def _training(name: str, verb: str, needs: str, *words: str, ranks: int = 1) -> Scenario:
-    common = ("checkpoint_every_steps=2", "out=r")
-    return Scenario(name, (verb, *words, *common), tuple(needs.split()), "run:r", ranks=ranks)
+    return Scenario(name, (verb, *words, "out=r"), tuple(needs.split()), "run:r", ranks=ranks)
 
 
+_OFTEN = "checkpoint_every_steps=2"  # otherwise the first epoch ends without a checkpoint
 _MLP = (*TRAIN, "model=mlp", "epochs=3")
 _NET = (*TRAIN, "model=convnet_s", "epochs=3")
 _STORED = (*DIGITS, "data.view=crop_flip", "batch_size=16", "engine=plain", "model=mlp", "epochs=3", "labels=l")
 
 SCENARIOS: tuple[Scenario, ...] = (
     _training("teach with a bank", "teach", "", *_MLP, "objective=confidence_ranking", "keep_every=2"),
-    _training("distill with memory", "distill", "t", *_MLP, "teacher=t", "method=crd", "method.dim=8"),
+    _training("distill with memory", "distill", "t", *_MLP, "teacher=t", "method=crd", "method.dim=8", _OFTEN),
     _training("distill with a connector", "distill", "tc", *_NET, "teacher=tc", "method=fitnet"),
-    _training("search (KD+)", "distill", "tc", *_NET, "teacher=tc", "method=pe_bkd", "inputs.search_every=1"),
-    _training("DOT", "distill", "t", *_MLP, "teacher=t", "method=dot"),
-    _training("EMA, the best epoch", "teach", "", *_MLP, "averaging=ema", "averaging.start=1"),
+    _training("search (KD+)", "distill", "tc", *_NET, "teacher=tc", "method=pe_bkd", "inputs.search_every=1", _OFTEN),
+    _training("DOT", "distill", "t", *_MLP, "teacher=t", "method=dot", _OFTEN),
+    _training("EMA, the best epoch", "teach", "", *_MLP, "averaging=ema", "averaging.start=1", _OFTEN),
     _training("stored labels", "distill", "l", *_STORED),
     Scenario("a stage before", tuple(HALF_STAGE), ("tc",), "run:hs"),
     Scenario("label", (*LABEL, "teacher=t", "out=n"), ("t",), "files:n/*", is_resumed=False),

@@ -35,14 +35,14 @@ def soak(world: World, work: Path, minutes: float, tell: Callable[[dict[str, Any
     world.copy(["t", "photos", "e"], work)
     log = work / "soak.jsonl"
     child = fork(lambda: _cycles(minutes, log), work, memory=None)
-    told = 0.0
+    told = time.monotonic()
     while child.poll() is None:
         time.sleep(0.5)
         if time.monotonic() - told > 60 and log.exists():
             told = time.monotonic()
             tell(_figures(log, minutes, 0))
     ended = child.wait(1.0)
-    figures = _figures(log, minutes, ended.status)
+    figures = _figures(log, minutes, ended.status) | ({"said": ended.err[-500:]} if ended.status else {})
     shutil.rmtree(work, ignore_errors=True)
     return figures
 
@@ -56,7 +56,7 @@ def _cycles(minutes: float, log: Path) -> int:
             preceptor.teach(**_COMMON, epochs=10, objective="soteacher", out="a", overwrite=True)
             preceptor.distill(**_COMMON, epochs=10, teacher="t", method="crd", out="b", overwrite=True)
             preceptor.evaluate("a")
-            preceptor.predict("e/t.safetensors", ["one.png"])
+            preceptor.predict("e/t.safetensors", "one.png")
             epochs += 20
             row = {"epochs": epochs, "mib": _resident(), "files": len(os.listdir("/proc/self/fd"))}  # noqa: PTH208
             handle.write(json.dumps(row) + "\n")

@@ -15,6 +15,7 @@ __all__ = [
     "CHANGED",
     "CHECKSUM_KEY",
     "PLACEHOLDER",
+    "SEAL",
     "check_json",
     "fill_in",
     "is_intact",
@@ -22,7 +23,6 @@ __all__ = [
     "seal_zip",
     "sha256_of",
     "sha256_of_file",
-    "without_checksum",
 ]
 
 CHECKSUM_KEY = "preceptor_sha256"  # in the metadata of files that have some
@@ -31,7 +31,8 @@ CHANGED = "is damaged, or was changed since it was written (its sha256 differs)"
 
 _DIGITS = len(PLACEHOLDER)
 _BLOCK = 2**20
-_KEY, _END = b' "sha256": "', b'"\n}\n'  # of a JSON file that ends with its checksum
+SEAL = "sha256"  # the last key of a JSON file that holds its own checksum
+_KEY, _END = f' "{SEAL}": "'.encode(), b'"\n}\n'  # of a JSON file that ends with its checksum
 _COMMENT_LENGTH = 2  # bytes, the last ones of a zip file without a comment
 
 
@@ -80,12 +81,6 @@ def json_with_checksum(text: str) -> str:
     """Return the text of a JSON object, indented by one, with a last key "sha256": over all other bytes of the file."""
     content = text.rstrip().removesuffix("\n}").encode() + b",\n" + _KEY
     return (content + sha256_of(content + _END).encode() + _END).decode()
-
-
-def without_checksum(text: str) -> str:
-    """Return the text of a JSON object without the checksum at its end, if it has one; see `json_with_checksum`."""
-    at = len(text) - len(_END) - _DIGITS - len(_KEY)
-    return f"{text[:at].rstrip().removesuffix(',')}\n}}\n" if at > 0 and text[at:].startswith(_KEY.decode()) else text
 
 
 def check_json(path: Path) -> None:

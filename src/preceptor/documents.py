@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import TypeAdapter, ValidationError
 
-from preceptor.checksums import check_json, without_checksum
+from preceptor.checksums import SEAL, check_json
 from preceptor.errors import UsageError
 from preceptor.reading import read_text
 
@@ -49,10 +49,14 @@ def read_document(path: Path, kind: type[_T], *, where: str = "", infinite: bool
     Raises:
         UsageError: when it is missing, no regular file, changed since it was sealed, or as for `parse_document`.
     """
-    text = read_text(path, where, most=_MOST_JSON)
-    found = parse_document(without_checksum(text) if sealed else text, kind, f"{where}{path}", infinite=infinite)
-    if sealed:
-        check_json(path)
+    source, text = f"{where}{path}", read_text(path, where, most=_MOST_JSON)
+    if not sealed:
+        return parse_document(text, kind, source, infinite=infinite)
+    values = parse_json(text, source, infinite=infinite)
+    if isinstance(values, dict):
+        values.pop(SEAL, None)
+    found = parse_document(json.dumps(values), kind, source, infinite=infinite)
+    check_json(path)
     return found
 
 

@@ -227,7 +227,7 @@ def transport_cost(
     regularisation: float,
     iterations: int,
 ) -> Float[Tensor, " rows"]:
-    """Return the cost of moving one distribution of each row to the other, by Sinkhorn's algorithm; above 0 even if they are equal.
+    """Return the cost of moving one distribution of each row to the other, by Sinkhorn's algorithm; above 0 even at equality.
 
     Args:
         mine: distributions; their sums hold exactly.

@@ -12,12 +12,12 @@ from torch.nn import functional
 
 from preceptor.divergences import promote
 from preceptor.errors import UsageError
-from preceptor.models import as_map
+from preceptor.models import as_map, classifier_parameters
 from preceptor.objectives.base import BuildContext, FeatureShapes, Taps, teacher_outputs
 from preceptor.objectives.features import blocks, need
 from preceptor.types import Outputs, Step
 
-__all__ = ["LastMap", "LastMaps", "find_last_map", "region_means"]
+__all__ = ["LastMap", "LastMaps", "find_last_map", "region_logits", "region_means"]
 
 _TOLERANCE = 0.02  # of half precision
 
@@ -116,20 +116,28 @@ class LastMaps:
         teacher = teacher_outputs(step)
         return self._mine.read(step.student), self._its.read(teacher)
 
-    def check_widths(self, context: BuildContext, widths: tuple[int, int]) -> None:
-        """Check that both maps are as wide as the classifiers that read their means.
+    def teacher_classifier(self, context: BuildContext) -> tuple[Tensor, Tensor]:
+        """Return the weight [classes, channels] and bias [classes] by which the teacher reads its map.
 
         Raises:
-            UsageError: when one is not.
+            UsageError: when a network has no classifier, or a map is not as wide as the classifier that reads its mean.
         """
+        assert context.model is not None
         assert context.teacher is not None
-        sides = (("student", self._mine, context.student), ("teacher", self._its, context.teacher))
-        for (who, found, outputs), width in zip(sides, widths, strict=True):
-            shape = tuple(found.read(outputs).shape)
+        assert context.teacher_model is not None
+        own, its = (
+            classifier_parameters(model, context.num_classes) for model in (context.model, context.teacher_model)
+        )
+        for who, found, outputs, (weight, _) in (
+            ("student", self._mine, context.student, own),
+            ("teacher", self._its, context.teacher, its),
+        ):
+            shape, width = tuple(found.read(outputs).shape), weight.shape[1]
             if len(shape) != 4 or shape[1] != width:
                 raise UsageError(
                     f"method {self._method}: the {who}'s classifier reads {width} values, and {found.name} has shape {shape}"
                 )
+        return its
 
 
 def region_means(
@@ -152,3 +160,15 @@ def region_means(
         raise ValueError(f"scales: {list(scales)}, expected 1; 1, 2; or 1, 2, 4")
     grid = functional.adaptive_avg_pool2d(promote(maps), 4)
     return torch.cat([functional.adaptive_avg_pool2d(grid, scale).flatten(2) for scale in scales], dim=2)
+
+
+def region_logits(
+    maps: Float[Tensor, "batch channels _ _"],
+    weight: Float[Tensor, "classes channels"],
+    bias: Float[Tensor, " classes"],
+    scales: Sequence[int],
+) -> Float[Tensor, "batch classes regions"]:
+    """Return what a classifier makes of the mean of each region of a map."""
+    with torch.autocast(maps.device.type, enabled=False):
+        means = region_means(maps, scales=scales)
+        return weight.to(means.dtype) @ means + bias.to(means.dtype)[:, None]

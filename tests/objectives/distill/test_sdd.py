@@ -120,7 +120,7 @@ def test_errors() -> None:
         inspect.unwrap(SDD.__init__)(SDD.__new__(SDD), base="nkd")
     with pytest.raises(ValueError, match=r"shapes \(1, 2, 2\) and \(1, 2, 3\) differ"):
         inspect.unwrap(sdd_loss)(torch.zeros(1, 2, 2), torch.zeros(1, 2, 3), torch.tensor([0]))
-    with pytest.raises(ValueError, match="pairs: {}, expected one: the map that each network pools"):
+    with pytest.raises(ValueError, match=r"pairs: \{\}, expected one: the map that each network pools"):
         SDD(pairs={})
     objective = SDD(pairs={"block1": "block3"})
     objective.wrap_student(torch.nn.Identity(), built)

@@ -16,8 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from preceptor.divergences import promote
-from preceptor.errors import UsageError
-from preceptor.objectives.base import BuildContext, FeatureShapes, Objective, Taps, labels_of
+from preceptor.objectives.base import BuildContext, FeatureShapes, Objective, Taps, labels_of, teacher_outputs
 from preceptor.objectives.features import pooled_features, pooled_taps, pooled_widths
 from preceptor.objectives.row_weights import mean_of_rows
 from preceptor.objectives.tensor_checks import check_classes, check_embeddings, check_shapes
@@ -114,12 +113,10 @@ class KDPP(Objective):
         """Find the mean of the teacher's features of each class."""
         sums, counts = torch.zeros_like(self.class_means), self.class_means.new_zeros(len(self.class_means), 1)
         for step in steps:
-            if step.teacher is None:
-                raise UsageError("method kd_pp learns from a teacher, and the run has none")
             some = step.rows(0, step.batch.num_labelled)
             members = functional.one_hot(labels_of(some), len(sums)).to(sums.dtype).T
             with torch.autocast(sums.device.type, enabled=False):
-                sums += members @ pooled_features(some)[1].to(sums.dtype)
+                sums += members @ teacher_outputs(some).features["pooled"].to(sums.dtype)
             counts += members.sum(1, keepdim=True)
         self.class_means = sums / counts.clamp_min(1)
 

@@ -2,8 +2,7 @@
 
 Source: Wei, Luo, Luo, "Scale Decoupled Distillation" (CVPR 2024, arXiv 2403.13512), equations 3 to 8; the reliability of a
 region's teacher, off by default, is that part alone of the public code of RSM.
-Differs from the authors' code: a loss that is not finite is not silently counted as 0; the base NKD, whose mask there removes
-nothing, is left out.
+Differs from the authors' code: a loss that is not finite is not counted as 0; the base NKD, whose mask removes nothing, is left out.
 """
 
 from __future__ import annotations
@@ -16,12 +15,12 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from preceptor.divergences import decoupled_kl, promote, soft_kl
+from preceptor.divergences import decoupled_kl, soft_kl
 from preceptor.models import classifier_parameters
 from preceptor.objectives.base import BuildContext, FeatureShapes, Objective, Taps
 from preceptor.objectives.fallback import labels_or_guesses
 from preceptor.objectives.hyperparameters import one_of, positive
-from preceptor.objectives.last_map import LastMaps, region_means
+from preceptor.objectives.last_map import LastMaps, region_logits, region_means
 from preceptor.objectives.row_weights import mean_of_rows, reliability_weights
 from preceptor.objectives.tensor_checks import check_classes, check_shapes
 from preceptor.types import Step
@@ -50,8 +49,8 @@ def sdd_loss(
     """Return the mean over samples and regions of weight times temperature^2 KL, or DKD.
 
     Args:
-        student_regions: logits; column 0 is the image.
-        teacher_regions: likewise; constant in the gradient.
+        student_regions: logits; column 0 is the image. The teacher's are constant in the gradient.
+        teacher_regions: likewise.
         labels: classes.
         base: "kd", or "dkd" with its two weights.
         temperature: above 0.
@@ -59,7 +58,7 @@ def sdd_loss(
         complementary_weight: of the others.
         target_weight: of the target's term of DKD.
         nontarget_weight: of the other classes' term of DKD.
-        reliability_floor: see `reliability_weights`; None: reliability does not count.
+        reliability_floor: None, or with reliability_power as in `reliability_weights`.
         reliability_power: likewise.
 
     Returns:
@@ -78,13 +77,10 @@ def sdd_loss(
     temperature = positive(temperature, "temperature")
     student, teacher = (each.transpose(1, 2).flatten(0, 1) for each in (student_regions, teacher_regions.detach()))
     is_right = teacher_regions.argmax(1) == labels[:, None]
-    is_complementary = (is_right != is_right[:, :1]).flatten()
-    weights = consistent_weight + (complementary_weight - consistent_weight) * is_complementary.to(
-        promote(student).dtype
-    )
+    weights = torch.where((is_right != is_right[:, :1]).flatten(), complementary_weight, consistent_weight)
     if reliability_floor is not None:
-        how = {"floor": reliability_floor, "power": reliability_power}
-        weights = weights * reliability_weights(teacher, temperature=temperature, **how)
+        floor, power = reliability_floor, reliability_power
+        weights = weights * reliability_weights(teacher, temperature=temperature, floor=floor, power=power)
     if one_of(base, get_args(Base), "base") == "kd":
         return mean_of_rows(soft_kl(student, teacher, temperature), weights)
     of_regions = labels[:, None].expand_as(is_right).flatten()
@@ -130,7 +126,7 @@ class SDD(Objective):
         return self._loss(student_regions, teacher_regions, labels)
 
     def wrap_student(self, model: nn.Module, context: BuildContext) -> nn.Module:
-        """Find both networks' last maps; the student stays as it is."""
+        """Find both last maps; the student stays as it is."""
         self._maps.find(context)
         return model
 
@@ -140,11 +136,7 @@ class SDD(Objective):
 
     def build(self, context: BuildContext) -> None:
         """Keep the teacher's classifier."""
-        assert context.teacher_model is not None
-        assert context.model is not None
-        own, _ = classifier_parameters(context.model, context.num_classes)
-        weight, bias = classifier_parameters(context.teacher_model, context.num_classes)
-        self._maps.check_widths(context, (own.shape[1], weight.shape[1]))
+        weight, bias = self._maps.teacher_classifier(context)
         device = context.student.logits.device
         self.weight, self.bias = weight.detach().clone().to(device), bias.detach().clone().to(device)
 
@@ -152,10 +144,5 @@ class SDD(Objective):
         """Return the loss between student and teacher; rows without a label take the teacher's class."""
         student_map, teacher_map = self._maps.maps(step)
         own = classifier_parameters(step.model, step.student.logits.shape[1])
-        regions = self._logits(student_map, *own), self._logits(teacher_map, self.weight, self.bias)
-        return self(*regions, labels_or_guesses(step))
-
-    def _logits(self, maps: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-        """Return the classifier's logits of each region, [batch, classes, regions]."""
-        with torch.autocast(maps.device.type, enabled=False):
-            return weight.to(maps.dtype) @ region_means(maps, scales=self.scales) + bias.to(maps.dtype)[:, None]
+        its = region_logits(teacher_map, self.weight, self.bias, self.scales)
+        return self(region_logits(student_map, *own, self.scales), its, labels_or_guesses(step))

@@ -70,9 +70,10 @@ def skd_loss(
         centred = deviations - deviations.mean(0)
         covariance = centred.T @ centred / (len(deviations) - 1)
         ridged = covariance + ridge * torch.eye(len(deviations), device=mine.device, dtype=mine.dtype)
-        factor, _ = torch.linalg.cholesky_ex(ridged)  # its check would wait for the device
-        whitened = torch.linalg.solve_triangular(factor, deviations.T, upper=False)
-        squared = whitened.square().sum(0)
+        whitened, _ = torch.linalg.solve_ex(
+            ridged, deviations.T
+        )  # a check for singular matrices would wait for the device
+        squared = (deviations * whitened.T).sum(1)
     lengths = torch.where(squared > _NOTHING, squared.clamp_min(_NOTHING).sqrt(), 0.0)
     return divergence + direction_weight * mean_of_rows(lengths)
 

@@ -13,8 +13,8 @@ import preceptor
 if find_spec("timm") is None:
     pytest.skip("needs the extra vision", allow_module_level=True)
 
-DATA = {"name": "digits", "limit": 96, "test_limit": 32, "validation": 0.0}
-SHORT: dict[str, Any] = {"data": DATA, "batch_size": 32, "progress": False}
+DATA = {"name": "digits", "limit": 64, "test_limit": 32, "validation": 0.0}
+SHORT: dict[str, Any] = {"data": DATA, "batch_size": 32, "engine": "plain", "progress": False}
 VIT = {
     "name": "timm:vit_tiny_patch16_224",
     "pretrained": False,
@@ -24,7 +24,7 @@ VIT = {
     "depth": 4,
     "num_heads": 2,
 }
-CNN = {"name": "resnet8"}
+CNN = {"name": "convnet_s"}
 
 
 @pytest.fixture(scope="module")

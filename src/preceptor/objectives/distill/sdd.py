@@ -2,7 +2,7 @@
 
 Source: Wei, Luo, Luo, "Scale Decoupled Distillation" (CVPR 2024, arXiv 2403.13512), equations 3 to 8; the reliability of a
 region's teacher, off by default, is that part alone of the public code of RSM.
-Differs from the authors' code: a loss that is not finite is not counted as 0; the base NKD, whose mask removes nothing, is left out.
+Differs from the authors' code: a loss that is not finite does not count as 0; no NKD as base, whose mask there removes nothing.
 """
 
 from __future__ import annotations

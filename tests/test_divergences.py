@@ -7,7 +7,18 @@ import pytest
 import torch
 from torch.nn import functional
 
-from preceptor.divergences import kl, left_singular, log_soften, promote
+from preceptor.divergences import (
+    alpha_beta,
+    decoupled_kl,
+    hellinger,
+    jensen_shannon,
+    kl,
+    left_singular,
+    log_soften,
+    promote,
+    total_variation,
+    transport_cost,
+)
 
 
 def test_half_becomes_float32_and_double_stays() -> None:
@@ -73,3 +84,50 @@ def test_power_iteration_goes_on_where_it_stopped_and_leaves_autocast() -> None:
         resumed = left_singular(matrix, half_way, iterations=3)
     torch.testing.assert_close(resumed, left_singular(matrix, iterations=7))
     assert left_singular(torch.zeros(2, 3)).tolist() == [0.0, 0.0]
+
+
+def pair() -> tuple[torch.Tensor, torch.Tensor]:
+    torch.manual_seed(0)
+    p, q = (torch.log_softmax(2 * torch.randn(3, 6).double(), 1) for _ in range(2))
+    return p, q
+
+
+def test_bounded_divergences_by_definition_and_at_their_bounds() -> None:
+    p, q = pair()
+    mean = (p.exp() + q.exp()) / 2
+    expected = (p.exp() * (p - mean.log()) + q.exp() * (q - mean.log())).sum(1) / 2
+    torch.testing.assert_close(jensen_shannon(p, q), expected)
+    torch.testing.assert_close(hellinger(p, q), 1 - ((p + q) / 2).exp().sum(1))
+    torch.testing.assert_close(total_variation(p, q), (p.exp() - q.exp()).clamp_min(0).sum(1))
+    far = log_soften(torch.tensor([[1e4, 0.0]])), log_soften(torch.tensor([[0.0, 1e4]]))
+    assert [f(*far).item() for f in (jensen_shannon, hellinger, total_variation)] == pytest.approx([math.log(2), 1, 1])
+
+
+@pytest.mark.parametrize(("alpha", "beta"), [(0.7, 0.0), (0.0, 0.7), (0.7, -0.7), (0.0, 0.0)])
+def test_the_limits_of_alpha_beta_are_limits(alpha: float, beta: float) -> None:
+    p, q = pair()
+    near = alpha_beta(p, q, alpha + 2e-3, beta + 3e-3)
+    torch.testing.assert_close(alpha_beta(p, q, alpha, beta), near, rtol=2e-2, atol=1e-4)
+
+
+def test_alpha_beta_is_kl_both_ways_and_four_times_hellinger() -> None:
+    p, q = pair()
+    torch.testing.assert_close(alpha_beta(p, q, 1.0, 0.0), kl(p, q))
+    torch.testing.assert_close(alpha_beta(p, q, 0.0, 1.0), kl(q, p))
+    torch.testing.assert_close(alpha_beta(p, q, 0.5, 0.5), 4 * hellinger(p, q))
+
+
+def test_kl_is_that_of_the_target_and_the_others_times_their_share() -> None:
+    student, teacher = (torch.randn(3, 4).double() for _ in range(2))
+    labels = torch.tensor([0, 3, 1])
+    target, others = decoupled_kl(student, teacher, labels, 2.0)
+    p, q = log_soften(teacher, 2.0), log_soften(student, 2.0)
+    share = 1 - p.exp().gather(1, labels[:, None])[:, 0]
+    torch.testing.assert_close(target + share * others, kl(p, q))
+
+
+def test_what_can_only_move_one_way_costs_that() -> None:
+    mine, its = torch.tensor([[1.0, 0.0, 0.0]]).double(), torch.tensor([[0.0, 0.25, 0.75]]).double()
+    moves = torch.tensor([[[0.0, 0.4, 0.8], [0.4, 0.0, 0.4], [0.8, 0.4, 0.0]]]).double()
+    value = transport_cost(mine, its, moves, regularisation=0.2, iterations=50)
+    assert value.item() == pytest.approx(0.25 * 0.4 + 0.75 * 0.8, rel=1e-5)

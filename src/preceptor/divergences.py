@@ -9,7 +9,25 @@ from jaxtyping import Float, Int, Shaped
 from torch import Tensor
 from torch.nn import functional
 
-__all__ = ["kl", "left_singular", "log_soften", "one_vs_rest", "other_classes", "promote", "soft_kl", "targets"]
+__all__ = [
+    "alpha_beta",
+    "decoupled_kl",
+    "hellinger",
+    "jensen_shannon",
+    "kl",
+    "left_singular",
+    "log_soften",
+    "one_vs_rest",
+    "other_classes",
+    "promote",
+    "soft_kl",
+    "targets",
+    "total_variation",
+    "transport_cost",
+]
+
+_SMALL = 1e-8  # in the divisors of Sinkhorn's algorithm, as in code whose numbers are published
+_LIMIT = 1e-3  # exponents of an alpha-beta divergence below it are 0: the general form cancels there
 
 
 def promote(values: Shaped[Tensor, ...]) -> Shaped[Tensor, ...]:
@@ -55,9 +73,98 @@ def soft_kl(
     return temperature**2 * kl(log_teacher, log_soften(student_logits, temperature))
 
 
+def jensen_shannon(
+    log_target: Float[Tensor, "*rows classes"], log_prediction: Float[Tensor, "*rows classes"]
+) -> Float[Tensor, "*rows"]:
+    """Return the mean KL of both distributions from their mean, of each row in nats, at most log 2.
+
+    Example:
+        >>> round(jensen_shannon(torch.tensor([1.0, 1e-30]).log(), torch.tensor([1e-30, 1.0]).log()).item(), 6)
+        0.693147
+    """
+    log_mean = torch.logaddexp(log_target, log_prediction) - math.log(2)
+    return (kl(log_target, log_mean) + kl(log_prediction, log_mean)) / 2
+
+
+def hellinger(
+    log_target: Float[Tensor, "*rows classes"], log_prediction: Float[Tensor, "*rows classes"]
+) -> Float[Tensor, "*rows"]:
+    """Return half the squared distance of the roots of both distributions, of each row, at most 1."""
+    return ((log_target / 2).exp() - (log_prediction / 2).exp()).square().sum(-1) / 2
+
+
+def total_variation(
+    log_target: Float[Tensor, "*rows classes"], log_prediction: Float[Tensor, "*rows classes"]
+) -> Float[Tensor, "*rows"]:
+    """Return half the sum of absolute differences of both distributions, of each row, at most 1."""
+    return (log_target.exp() - log_prediction.exp()).abs().sum(-1) / 2
+
+
+def alpha_beta(
+    log_target: Float[Tensor, "*rows classes"],
+    log_prediction: Float[Tensor, "*rows classes"],
+    alpha: float,
+    beta: float,
+) -> Float[Tensor, "*rows"]:
+    """Return the alpha-beta divergence of each row, p the target and q the prediction; 0 where they are equal.
+
+    -1 / (alpha beta) sum [p^alpha q^beta - alpha / (alpha + beta) p^(alpha + beta) - beta / (alpha + beta) q^(alpha + beta)],
+    and its limits where an exponent or their sum is 0. (1, 0) is KL(p || q), (0, 1) KL(q || p), (1/2, 1/2) four times the
+    Hellinger distance, (0, 0) half the squared distance of log-probabilities.
+
+    Source: Cichocki, Cruces, Amari, "Generalized Alpha-Beta Divergences" (Entropy 2011), equations 18 and 19.
+
+    Example:
+        >>> half, quarter = torch.tensor([0.5, 0.5]).log(), torch.tensor([0.25, 0.75]).log()
+        >>> round(alpha_beta(half, quarter, 1.0, 0.0).item(), 6)
+        0.143841
+    """
+    if abs(alpha) < _LIMIT and abs(beta) < _LIMIT:
+        return (log_target - log_prediction).square().sum(-1) / 2
+    if abs(alpha + beta) < _LIMIT:
+        ratio = alpha * (log_target - log_prediction)
+        return (ratio.expm1() - ratio).sum(-1) / alpha**2
+    if abs(beta) < _LIMIT:
+        return _one_exponent(log_target, log_prediction, alpha)
+    if abs(alpha) < _LIMIT:
+        return _one_exponent(log_prediction, log_target, beta)
+    both = alpha + beta
+    mixed = (alpha * log_target + beta * log_prediction).exp()
+    alone = (alpha * (both * log_target).exp() + beta * (both * log_prediction).exp()) / both
+    return (alone - mixed).sum(-1) / (alpha * beta)
+
+
+def _one_exponent(log_first: Tensor, log_second: Tensor, exponent: float) -> Tensor:
+    first, second = exponent * log_first, exponent * log_second
+    return (first.exp() * (first - second - 1) + second.exp()).sum(-1) / exponent**2
+
+
+def decoupled_kl(
+    student_logits: Float[Tensor, "rows classes"],
+    teacher_logits: Float[Tensor, "rows classes"],
+    labels: Int[Tensor, " rows"],
+    temperature: float = 1.0,
+) -> tuple[Float[Tensor, " rows"], Float[Tensor, " rows"]]:
+    """Return each row's KL of the pairs (p_y, 1 - p_y), and its KL among the classes other than y, renormalised.
+
+    Both at the temperature, without its square; the teacher is constant. With two classes the second is 0.
+    """
+    student_pair, student_others = _pair_and_others(student_logits, labels, temperature)
+    teacher_pair, teacher_others = _pair_and_others(teacher_logits.detach(), labels, temperature)
+    return kl(teacher_pair, student_pair), kl(teacher_others, student_others)
+
+
+def _pair_and_others(logits: Tensor, labels: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
+    """Return log (p_y, 1 - p_y), [rows, 2], and log-probabilities among the others, [rows, classes - 1]."""
+    scaled = promote(logits) / temperature
+    rest = other_classes(scaled, labels)
+    pair = torch.cat([scaled.gather(1, labels[:, None]), torch.logsumexp(rest, 1, keepdim=True)], dim=1)
+    return log_soften(pair), log_soften(rest)
+
+
 def other_classes(
-    logits: Float[Tensor, "batch classes"], labels: Int[Tensor, " batch"]
-) -> Float[Tensor, "batch others"]:
+    logits: Shaped[Tensor, "batch classes"], labels: Int[Tensor, " batch"]
+) -> Shaped[Tensor, "batch others"]:
     """Return the columns of the classes other than each row's label, in order: gathered, not masked.
 
     Example:
@@ -110,3 +217,29 @@ def left_singular(
         for _ in range(iterations):
             left = functional.normalize(matrix @ (matrix.T @ left), dim=0)
     return left
+
+
+def transport_cost(
+    mine: Float[Tensor, "rows classes"],
+    its: Float[Tensor, "rows classes"],
+    moves: Float[Tensor, "rows classes classes"],
+    *,
+    regularisation: float,
+    iterations: int,
+) -> Float[Tensor, " rows"]:
+    """Return the cost of moving one distribution of each row to the other, by Sinkhorn's algorithm; above 0 even at equality.
+
+    Args:
+        mine: distributions; their sums hold exactly.
+        its: to which they move; their sums hold nearly.
+        moves: cost of each move, from rows to columns.
+        regularisation: entropic, above 0: the smaller, the nearer the exact cost.
+        iterations: at least 1; the gradient goes through all.
+    """
+    with torch.autocast(moves.device.type, enabled=False):
+        kernel = (-moves / regularisation).exp()
+        left = right = torch.full_like(mine, 1 / max(mine.shape[1], 1))[:, :, None]
+        for _ in range(iterations):
+            right = its[:, :, None] / (kernel.mT @ left + _SMALL)
+            left = mine[:, :, None] / (kernel @ right + _SMALL)
+        return (left * kernel * right.mT * moves).sum((1, 2))

@@ -36,6 +36,7 @@ ENTRIES = [
 every = pytest.mark.parametrize(("package", "key", "entry"), ENTRIES)
 BATCH, CLASSES = 6, 5
 LONG = {"sskd": 216, "lipschitz": 152, "crd": 165}  # two losses in one; two banks
+NOT_OF_TWO_CLASSES = {"ldrld"}  # pairs of classes and, beside them, others
 EQUAL_CHANNELS = {"fsp", "kdsvd"}  # they compare maps channel by channel
 SOURCE = Path(preceptor.objectives.__file__).parent
 TESTS = Path(__file__).parents[1] / "objectives"
@@ -50,7 +51,8 @@ def outputs(seed: int, channels: int, dtype: torch.dtype = torch.float32, scale:
     def draw_outputs() -> tuple[Tensor, dict[str, Tensor]]:
         maps = {f"block{k}": draw(BATCH, channels * k, 9 - 2 * k, 8 - k) for k in (1, 2, 3)}
         before = {f"{name}_preact": draw(*value.shape) for name, value in maps.items()}
-        features = {"stem": draw(BATCH, channels, 8, 8), **maps, **before, "pooled": draw(BATCH, channels * 3)}
+        pooled = maps["block3"].detach().mean((2, 3)).requires_grad_()
+        features = {"stem": draw(BATCH, channels, 8, 8), **maps, **before, "pooled": pooled}
         return draw(BATCH, CLASSES), features
 
     views = {name: Outputs(*draw_outputs()) for name in EXTRA_VIEWS}
@@ -249,6 +251,10 @@ def test_two_classes_and_a_batch_of_one_work(package: str, key: str, entry: Entr
         batch = replace(step.batch, inputs=step.batch.inputs[:rows], labels=labels, index=torch.arange(rows))
         student, teacher = cut(step.student, rows), step.teacher and cut(step.teacher, rows)
         objective = entry.objective()
+        if key in NOT_OF_TWO_CLASSES:
+            with pytest.raises(UsageError, match=f"^method {key} .* the data has 2$"):
+                prepare(objective, replace(step, batch=batch, student=student, teacher=teacher, model=network(2, 2)))
+            continue
         small = prepare(objective, replace(step, batch=batch, student=student, teacher=teacher, model=network(2, 2)))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -306,7 +312,10 @@ for package, entries in PACKAGES.items():
         logits, labels = step.student.logits.detach(), step.batch.labels
         maps = list(step.student.features.values())[:2]
         right = dict(logits=logits, student_logits=logits, teacher_logits=logits, labels=labels, index=step.batch.index, epoch=2)
-        right |= dict(student_maps=maps, teacher_maps=maps)
+        regions = logits[:, :, None]
+        right |= dict(student_maps=maps, teacher_maps=maps, student_regions=regions, teacher_regions=regions)
+        sides = dict(student=step.student, teacher=step.teacher)
+        right |= {{f"{{who}}_embedding": out.features["pooled"].detach() for who, out in sides.items() if out}}
         if key == "ensemble":
             right["teacher_logits"] = [logits, logits]
         wrong = []
@@ -408,6 +417,9 @@ def test_a_network_without_features_is_enough_or_the_method_says_what_it_needs(k
     else:
         with pytest.raises(UsageError, match=f"method {key} needs feature.* student.* offers none"):
             objective.taps({}, offered)
+        if not objective.taps(offered, offered).teacher:
+            assert objective.taps(offered, {}) == objective.taps(offered, offered)
+            return
         with pytest.raises(UsageError, match=f"method {key} needs feature.* teacher.* offers none"):
             objective.taps(offered, {})
 

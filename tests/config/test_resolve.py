@@ -31,7 +31,15 @@ def test_nothing_is_left_open(digits: Data) -> None:
     resolved = student(digits)
     assert (resolved.epochs, resolved.plan.epochs, resolved.batch_size, resolved.view) == (40, 40, 64, digits.view)
     assert isinstance(resolved.policy, PlainInputs)
-    assert dict(resolved.stated.terms.hyperparameters)["kd"] == {"name": "kd", "weight": 0.9, "temperature": 4.0}
+    assert dict(resolved.stated.terms.hyperparameters)["kd"] == {
+        "name": "kd",
+        "weight": 0.9,
+        "temperature": 4.0,
+        "divergence": "kl",
+        "alpha": 0.8,
+        "beta": 0.3,
+        "row_weights": "equal",
+    }
     assert [name for name, _ in resolved.objective.named_terms()] == ["cross_entropy", "kd"]
     assert resolved.notes == ()
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from preceptor.errors import UsageError
 from preceptor.objectives.distill.kd import kd_loss
-from preceptor.objectives.fallback import kd_where_unlabelled
+from preceptor.objectives.fallback import kd_where_unlabelled, labels_or_guesses
 from preceptor.types import Batch, Outputs, Progress, Step, View
 
 RANDOM = torch.Generator().manual_seed(0)
@@ -41,3 +41,10 @@ def test_a_mean_over_rows_of_both(num_labelled: int) -> None:
 def test_without_a_teacher(num_labelled: int) -> None:
     with pytest.raises(UsageError, match="learns from a teacher, and the run has none"):
         kd_where_unlabelled(replace(step(num_labelled), teacher=None), mean_of_rows, 3.0)
+
+
+@pytest.mark.parametrize("num_labelled", [0, 2, 5])
+def test_the_teachers_class_stands_for_a_label(num_labelled: int) -> None:
+    guesses = TEACHER.argmax(1).tolist()
+    expected = [*LABELS[:num_labelled].tolist(), *guesses[num_labelled:]]
+    assert labels_or_guesses(step(num_labelled)).tolist() == expected

@@ -20,7 +20,20 @@ from preceptor.objectives.weighted import Sum
 from preceptor.types import Batch, Outputs, Progress, Step, View
 
 ROWS, CLASSES = 5, 3
-LOOK_AT_CLASSES = {"confidence_ranking", "mcmi", "mlkd", "crd", "sskd", "hsakd"}  # made for one class a sample
+LOOK_AT_CLASSES = {
+    "confidence_ranking",
+    "mcmi",
+    "mlkd",
+    "crd",
+    "sskd",
+    "hsakd",
+    "sdd",
+    "ldrld",
+    "wkd_l",
+    "skd",
+    "kd_pp",
+    "ofa",
+}  # made for one class a sample
 
 
 def tensors() -> tuple[Tensor, Tensor, Tensor]:

@@ -1,4 +1,4 @@
-"""Methods without a loss of their own: KD, and what each sets elsewhere in the recipe."""
+"""Methods without a loss of their own: another method, KD but for one, and what each sets in it or elsewhere in the recipe."""
 
 from __future__ import annotations
 
@@ -64,5 +64,14 @@ PROCEDURES: dict[str, Entry] = {
         0.9,
         _LABELS,
         implies={"optim": {"name": "dot"}},
+    ),
+    "wttm": Entry(
+        METHODS["ttm"].source,
+        "Knowledge Distillation Based on Transformed Teacher Matching",
+        2024,
+        "procedure",
+        4.0,
+        {"cross_entropy": 1.0},
+        hyperparameters={"weighted": True, "exponent": 0.2},
     ),
 }

@@ -10,12 +10,14 @@ if TYPE_CHECKING:
     from preceptor.models.adapters.adapted import Adapted, adapt
     from preceptor.models.adapters.by_name import check_name, make
     from preceptor.models.adapters.class_names import class_names_of, rename_config
+    from preceptor.models.adapters.expanded_map import ExpandedMap, ExpandSpec, feature_path
     from preceptor.models.adapters.heads import heads_in_training
     from preceptor.models.adapters.input_adapter import DataSpec
-    from preceptor.models.adapters.reused_classifier import ReusedClassifier, ReuseSpec, wrap_as_stated
+    from preceptor.models.adapters.reused_classifier import ReusedClassifier, ReuseSpec
     from preceptor.models.adapters.selected_classes import SelectedClasses
     from preceptor.models.adapters.text import TextClassifier, random_texts
-    from preceptor.models.features.classifier import find_classifier
+    from preceptor.models.adapters.wrappers import wrap_as_stated
+    from preceptor.models.features.classifier import classifier_parameters, find_classifier
     from preceptor.models.features.layout import as_map
     from preceptor.models.features.observed import FeatureNetwork, Observed, feature_names, logits_of, observe
     from preceptor.models.folding import folded
@@ -29,6 +31,8 @@ __all__ = [
     "PREFIXES",
     "Adapted",
     "DataSpec",
+    "ExpandSpec",
+    "ExpandedMap",
     "FeatureNetwork",
     "ModelMetadata",
     "Normalise",
@@ -42,8 +46,10 @@ __all__ = [
     "as_map",
     "check_name",
     "class_names_of",
+    "classifier_parameters",
     "create",
     "feature_names",
+    "feature_path",
     "find_classifier",
     "folded",
     "heads_in_training",

@@ -142,10 +142,10 @@ class Objective(nn.Module, ABC):
         """Make connectors and banks; called once, before the optimiser is made and before a state is loaded."""
 
     def calibrate(self, steps: Iterable[Step]) -> None:
-        """Look at the network's outputs on the training split before the first step; most objectives do not.
+        """Look at the networks' outputs on the training split before the first step; most objectives do not.
 
         Args:
-            steps: one pass over the split in training mode, made lazily, with logits only.
+            steps: one pass over the split, made lazily: the student's logits, in training mode, and the teacher's outputs.
         """
 
     def pretraining(self) -> Stage | None:

@@ -1,14 +1,18 @@
-"""Pooling and layers that fit the student's feature maps to the teacher's."""
+"""Pooling, layers that fit the student's feature maps to the teacher's, and exits from its maps to logits."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
-__all__ = ["Regressor", "pool_to", "pool_to_smaller"]
+__all__ = ["Exit", "Regressor", "TokenExit", "pool_to", "pool_to_smaller"]
+
+_TOKENS = 7  # along each side, at most
+_HEADS = 4
 
 
 def pool_to(maps: Float[Tensor, "batch channels _ _"], size: tuple[int, int]) -> Float[Tensor, "batch channels _ _"]:
@@ -63,3 +67,68 @@ class Regressor(nn.Module):
             student_map = functional.interpolate(student_map, size=self._size, mode="nearest")
         out: Tensor = self.layers(student_map)
         return out
+
+
+class Exit(nn.Module):
+    """Separable convolutions that halve the side once for each stage that is left, mean, linear layer; after the last stage 1x1.
+
+    Args:
+        channels: of the map.
+        width: of the last map.
+        stages: left after this one.
+        num_classes: of the logits.
+    """
+
+    def __init__(self, channels: int, width: int, stages: int, num_classes: int) -> None:
+        super().__init__()
+        layers: list[nn.Module] = [] if stages else [nn.Conv2d(channels, width, 1), nn.BatchNorm2d(width), nn.ReLU()]
+        for left in range(stages - 1, -1, -1):
+            after = 2 * channels if left else width
+            layers += [*_separable(channels, channels, 2), *_separable(channels, after, 1)]
+            channels = after
+        self.layers = nn.Sequential(*layers)
+        self.classifier = nn.Linear(width, num_classes)
+
+    def forward(self, maps: Tensor) -> Tensor:
+        logits: Tensor = self.classifier(self.layers(maps).mean((2, 3)))
+        return logits
+
+
+def _separable(before: int, after: int, stride: int) -> tuple[nn.Module, ...]:
+    return (
+        nn.Conv2d(before, before, 3, stride=stride, padding=1, groups=before, bias=False),
+        nn.Conv2d(before, after, 1, bias=False),
+        nn.BatchNorm2d(after),
+        nn.ReLU(),
+    )
+
+
+class TokenExit(nn.Module):
+    """Tokens, averaged to a grid of at most 7 x 7, transformer layers, one for each stage that is left, mean, linear layer.
+
+    Args:
+        channels: of the tokens.
+        width: of the last ones, the same.
+        stages: left after this one; there is at least one layer.
+        num_classes: of the logits.
+    """
+
+    def __init__(self, channels: int, width: int, stages: int, num_classes: int) -> None:
+        super().__init__()
+        heads = math.gcd(channels, _HEADS)
+        self.layers = nn.Sequential(
+            *(
+                nn.TransformerEncoderLayer(
+                    channels, heads, 4 * channels, 0.0, "gelu", batch_first=True, norm_first=True
+                )
+                for _ in range(max(stages, 1))
+            ),
+            nn.LayerNorm(channels),
+        )
+        self.classifier = nn.Linear(width, num_classes)
+
+    def forward(self, maps: Tensor) -> Tensor:
+        size = (min(maps.shape[2], _TOKENS), min(maps.shape[3], _TOKENS))
+        tokens = pool_to(maps, size).flatten(2).transpose(1, 2)
+        logits: Tensor = self.classifier(self.layers(tokens).mean(1))
+        return logits

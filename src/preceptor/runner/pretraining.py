@@ -17,7 +17,6 @@ from preceptor.objectives.weighted import Sum
 from preceptor.runner.build import RunComponents
 from preceptor.training import (
     Callback,
-    Engine,
     Learner,
     LearningRate,
     ObjectiveOnlyLearner,
@@ -52,7 +51,7 @@ def pretrain(
     if recipe.resume and (folder.checkpoints / "last.pt").exists():
         return  # the run itself has begun, and its checkpoint includes what the stages trained
     for _, term in components.learner.objective.named_terms():
-        term.calibrate(_outputs(components.learner, loader, engine))
+        term.calibrate(_outputs(components, loader))
     for name, term in components.learner.objective.named_terms():
         stage = term.pretraining()
         if stage is None or stage.epochs == 0:
@@ -81,11 +80,13 @@ def pretrain(
 
 
 @torch.no_grad()
-def _outputs(learner: Learner, loader: Batches, engine: Engine) -> Iterator[Step]:
-    """Yield the outputs of a copy of the network, in training mode, for the first epoch's batches."""
-    network = observe(copy.deepcopy(learner.network.model), ()).train()  # training mode changes statistics
+def _outputs(components: RunComponents, loader: Batches) -> Iterator[Step]:
+    """Yield the outputs of a copy of the network, in training mode, and of the teacher for the first epoch's batches."""
+    engine, teacher = components.engine, components.teacher
+    network = observe(copy.deepcopy(components.learner.network.model), ()).train()  # training mode changes statistics
     for batch in loader.batches(1):
         with engine.autocast():
             outputs = network(batch.inputs)
-        step = Step(batch, outputs, None, network.model, Progress(epoch=1, epochs=1, fraction=0.0))
+        its = None if teacher is None else teacher(batch)
+        step = Step(batch, outputs, its, network.model, Progress(epoch=1, epochs=1, fraction=0.0))
         yield gather_step(step, processes=engine.processes)

@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from preceptor.errors import UsageError
 from preceptor.models import DataSpec, ReusedClassifier, ReuseSpec, create, load_weights, make, observe, save_weights
-from preceptor.models.adapters.reused_classifier import wrap_as_stated
+from preceptor.models.adapters.wrappers import wrap_as_stated
 
 SPEC = ReuseSpec("block2", 16, 6, (2, 2), 5, bottleneck=3)
 DATA = DataSpec(5, (1, 8, 8))

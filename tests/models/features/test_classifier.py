@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from preceptor.errors import UsageError
-from preceptor.models import find_classifier
+from preceptor.models import classifier_parameters, find_classifier
 
 
 def test_the_last_layer_with_one_output_a_class() -> None:
@@ -30,3 +30,15 @@ def test_two_outputs_go_before_a_single_one() -> None:
 def test_a_network_without_one() -> None:
     with pytest.raises(UsageError, match="Sequential has no linear layer with 3 outputs"):
         find_classifier(nn.Sequential(nn.Linear(4, 1)), 3)
+
+
+def test_its_parameters_let_gradients_through() -> None:
+    for model, classes in ((nn.Linear(4, 3), 3), (nn.Linear(4, 1, bias=False), 2)):
+        weight, bias = classifier_parameters(model, classes)
+        inputs = torch.randn(2, 4)
+        logits = model(inputs) if classes == 3 else torch.cat([torch.zeros(2, 1), model(inputs)], dim=1)
+        torch.testing.assert_close(inputs @ weight.T + bias, logits)
+        weight.sum().backward()
+        assert model.weight.grad is not None
+    with pytest.raises(UsageError, match="Linear has no linear layer with 7 outputs"):
+        classifier_parameters(nn.Linear(4, 3), 7)

@@ -10,7 +10,7 @@ from torch import nn
 from preceptor.errors import UsageError
 from preceptor.models.adapters import by_path, hf_models, timm_models, torchvision_models
 from preceptor.models.adapters.input_adapter import DataSpec
-from preceptor.models.adapters.reused_classifier import without_wrappers, wrap_as_stated
+from preceptor.models.adapters.wrappers import without_wrappers, wrap_as_stated
 from preceptor.models.registry import PREFIXES, ZOO
 from preceptor.models.zoo.create import checked_options, create
 

@@ -9,14 +9,10 @@ from typing import Any
 from torch import Tensor, nn
 from torch.nn import functional
 
-from preceptor.errors import UsageError
 from preceptor.models.features.classifier import find_classifier
 from preceptor.models.features.observed import FeatureNetwork, feature_names, observe
-from preceptor.signature import check_hyperparameters
 
-__all__ = ["ReuseSpec", "ReusedClassifier", "without_wrappers", "wrap_as_stated"]
-
-_KEY = "reused_classifier"  # of a model section
+__all__ = ["ReuseSpec", "ReusedClassifier"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +70,7 @@ class ReusedClassifier(FeatureNetwork):
     def options(self) -> Mapping[str, Any]:
         """The backbone's, and the sizes."""
         inner = self.backbone.model
-        return {**(inner.options if isinstance(inner, FeatureNetwork) else {}), _KEY: asdict(self.spec)}
+        return {**(inner.options if isinstance(inner, FeatureNetwork) else {}), "reused_classifier": asdict(self.spec)}
 
     def forward(self, inputs: Tensor) -> Tensor:
         maps = self.backbone(inputs).features[self.spec.feature]
@@ -97,34 +93,6 @@ class ReusedClassifier(FeatureNetwork):
         """Whether the backbone does, or does not promise otherwise."""
         inner = self.backbone.model
         return not isinstance(inner, FeatureNetwork) or inner.works_in_place
-
-
-def wrap_as_stated(network: nn.Module, options: Mapping[str, Any]) -> nn.Module:
-    """Return a network in the student wrapper that the keys of its model section state; one that is in it already as it is.
-
-    Args:
-        network: the backbone.
-        options: further keys of the model section.
-
-    Raises:
-        UsageError: for a malformed `model.reused_classifier`, or a feature that the network does not have.
-    """
-    stated = options.get(_KEY)
-    if stated is None or isinstance(network, ReusedClassifier):
-        return network
-    where = f"model.{_KEY}"
-    if not isinstance(stated, Mapping):
-        raise UsageError(f"{where}: {stated!r} is no mapping; method simkd writes it")
-    spec = ReuseSpec(**check_hyperparameters(ReuseSpec, stated, where))
-    sizes = (spec.channels, spec.teacher_channels, *spec.teacher_size, spec.num_classes, spec.bottleneck)
-    if min(sizes) < 1:
-        raise UsageError(f"{where}: its sizes are at least 1, got {dict(stated)}")
-    return ReusedClassifier(network, spec)
-
-
-def without_wrappers(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the keys of a model section that are the network's own."""
-    return {key: value for key, value in options.items() if key != _KEY}
 
 
 def _layer(before: int, after: int, kernel: int) -> tuple[nn.Module, ...]:

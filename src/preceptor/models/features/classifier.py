@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.nn import functional
 
 from preceptor.errors import UsageError
 from preceptor.models.adapters.selected_classes import SelectedClasses
 
-__all__ = ["find_classifier"]
+__all__ = ["classifier_parameters", "find_classifier"]
 
 
 def find_classifier(model: nn.Module, num_classes: int) -> nn.Linear:
@@ -27,10 +28,33 @@ def find_classifier(model: nn.Module, num_classes: int) -> nn.Linear:
     fitting = [layer for layer in layers if layer.out_features == num_classes]
     if fitting:
         return fitting[-1]
-    single = [layer for layer in layers if layer.out_features == 1]
-    if num_classes == 2 and single:
-        return _widened(single[-1])
-    raise UsageError(f"model {type(model).__name__} has no linear layer with {num_classes} outputs")
+    return _widened(_single(model, num_classes))
+
+
+def classifier_parameters(model: nn.Module, num_classes: int) -> tuple[Tensor, Tensor]:
+    """Return the weight [classes, inputs] and bias [classes] of a network's classifier, through which gradients reach it.
+
+    Raises:
+        UsageError: when it has none.
+    """
+    if isinstance(model, SelectedClasses):
+        weight, bias = classifier_parameters(model.network, model.num_outputs)
+        rows = model.order.to(weight.device)
+        return weight[rows], bias[rows]
+    fitting = [each for each in model.modules() if isinstance(each, nn.Linear) and each.out_features == num_classes]
+    layer = fitting[-1] if fitting else _single(model, num_classes)
+    bias = layer.weight.new_zeros(len(layer.weight)) if layer.bias is None else layer.bias
+    if fitting:
+        return layer.weight, bias
+    return functional.pad(layer.weight, (0, 0, 1, 0)), functional.pad(bias, (1, 0))  # the logits (0, z)
+
+
+def _single(model: nn.Module, num_classes: int) -> nn.Linear:
+    """Return the last layer with a single output, which does for two classes."""
+    single = [layer for layer in model.modules() if isinstance(layer, nn.Linear) and layer.out_features == 1]
+    if num_classes != 2 or not single:
+        raise UsageError(f"model {type(model).__name__} has no linear layer with {num_classes} outputs")
+    return single[-1]
 
 
 def _selected(model: SelectedClasses) -> nn.Linear:

@@ -10,61 +10,83 @@ from preceptor.objectives.schedules import WarmUp, Weight
 
 if TYPE_CHECKING:
     from preceptor.objectives.distill.ab import AB, ab_loss
+    from preceptor.objectives.distill.abkd import ABKD, abkd_loss
     from preceptor.objectives.distill.at import AT, at_loss
     from preceptor.objectives.distill.cc import CC, cc_loss
     from preceptor.objectives.distill.crd import CRD, crd_loss
     from preceptor.objectives.distill.ctkd import CTKD, ctkd_loss
     from preceptor.objectives.distill.dist import DIST, dist_loss
     from preceptor.objectives.distill.dkd import DKD, dkd_loss
+    from preceptor.objectives.distill.ea_kd import EAKD, ea_kd_loss
     from preceptor.objectives.distill.ensemble import Ensemble, ensemble_loss
     from preceptor.objectives.distill.fitnet import FitNet, fitnet_loss
     from preceptor.objectives.distill.fsp import FSP, fsp_loss
     from preceptor.objectives.distill.ft import FT, ft_loss
     from preceptor.objectives.distill.hsakd import HSAKD, hsakd_loss
     from preceptor.objectives.distill.ickd import ICKD, ickd_loss
-    from preceptor.objectives.distill.kd import KD, kd_loss
+    from preceptor.objectives.distill.kd import KD, divergence_loss, kd_loss
+    from preceptor.objectives.distill.kd_pp import KDPP, kd_pp_loss
     from preceptor.objectives.distill.kdsvd import KDSVD, kdsvd_loss
+    from preceptor.objectives.distill.ldrld import LDRLD, ldrld_loss
     from preceptor.objectives.distill.logit_std import LogitStd, logit_std_loss
     from preceptor.objectives.distill.mlkd import MLKD, mlkd_loss
     from preceptor.objectives.distill.nkd import NKD, nkd_loss
+    from preceptor.objectives.distill.norm import NORM, norm_loss
     from preceptor.objectives.distill.nst import NST, nst_loss
+    from preceptor.objectives.distill.ofa import OFA, ofa_loss
     from preceptor.objectives.distill.ofd import OFD, ofd_loss
     from preceptor.objectives.distill.pkt import PKT, pkt_loss
     from preceptor.objectives.distill.reviewkd import ReviewKD, reviewkd_loss
     from preceptor.objectives.distill.rkd import RKD, rkd_loss
+    from preceptor.objectives.distill.rsd import RSD, rsd_loss
+    from preceptor.objectives.distill.sdd import SDD, sdd_loss, sdd_regions
     from preceptor.objectives.distill.semckd import SemCKD, semckd_loss
     from preceptor.objectives.distill.simkd import SimKD, simkd_loss
+    from preceptor.objectives.distill.skd import SKD, skd_loss
     from preceptor.objectives.distill.sp import SP, sp_loss
     from preceptor.objectives.distill.srrl import SRRL, srrl_loss
     from preceptor.objectives.distill.sskd import SSKD, sskd_loss
+    from preceptor.objectives.distill.ttm import TTM, ttm_loss, wttm_loss
     from preceptor.objectives.distill.vid import VID, vid_loss
+    from preceptor.objectives.distill.wkd_l import WKDL, wkd_l_loss
     from preceptor.objectives.distill.wsld import WSLD, wsld_loss
 
 __all__ = [
     "AB",
+    "ABKD",
     "AT",
     "CC",
     "CRD",
     "CTKD",
     "DIST",
     "DKD",
+    "EAKD",
     "FSP",
     "FT",
     "HSAKD",
     "ICKD",
     "KD",
+    "KDPP",
     "KDSVD",
+    "LDRLD",
     "METHODS",
     "MLKD",
     "NKD",
+    "NORM",
     "NST",
+    "OFA",
     "OFD",
     "PKT",
     "RKD",
+    "RSD",
+    "SDD",
+    "SKD",
     "SP",
     "SRRL",
     "SSKD",
+    "TTM",
     "VID",
+    "WKDL",
     "WSLD",
     "Ensemble",
     "FitNet",
@@ -73,12 +95,15 @@ __all__ = [
     "SemCKD",
     "SimKD",
     "ab_loss",
+    "abkd_loss",
     "at_loss",
     "cc_loss",
     "crd_loss",
     "ctkd_loss",
     "dist_loss",
+    "divergence_loss",
     "dkd_loss",
+    "ea_kd_loss",
     "ensemble_loss",
     "fitnet_loss",
     "fsp_loss",
@@ -86,22 +111,33 @@ __all__ = [
     "hsakd_loss",
     "ickd_loss",
     "kd_loss",
+    "kd_pp_loss",
     "kdsvd_loss",
+    "ldrld_loss",
     "logit_std_loss",
     "mlkd_loss",
     "nkd_loss",
+    "norm_loss",
     "nst_loss",
+    "ofa_loss",
     "ofd_loss",
     "pkt_loss",
     "reviewkd_loss",
     "rkd_loss",
+    "rsd_loss",
+    "sdd_loss",
+    "sdd_regions",
     "semckd_loss",
     "simkd_loss",
+    "skd_loss",
     "sp_loss",
     "srrl_loss",
     "sskd_loss",
+    "ttm_loss",
     "vid_loss",
+    "wkd_l_loss",
     "wsld_loss",
+    "wttm_loss",
 ]
 
 __getattr__, __dir__ = lazy_names(__name__)
@@ -129,6 +165,24 @@ METHODS: dict[str, Entry] = {
     "wsld": Entry(_at("wsld:WSLD"), "Rethinking Soft Labels for Knowledge Distillation", 2021, "logits", 2.25, _LABELS),
     "mlkd": Entry(_at("mlkd:MLKD"), "Multi-Level Logit Distillation", 2023, "logits", 0.9, _KD),
     "ctkd": Entry(_at("ctkd:CTKD"), "Curriculum Temperature for Knowledge Distillation", 2023, "logits", 0.9, _KD),
+    "abkd": Entry(
+        _at("abkd:ABKD"),
+        "ABKD: Proper Allocation of Probability Mass via alpha-beta-Divergence",
+        2025,
+        "logits",
+        2.0,
+        _LABELS,
+    ),
+    "ttm": Entry(
+        _at("ttm:TTM"), "Knowledge Distillation Based on Transformed Teacher Matching", 2024, "logits", 45.0, _LABELS
+    ),
+    "ea_kd": Entry(_at("ea_kd:EAKD"), "EA-KD: Entropy-based Adaptive Knowledge Distillation", 2025, "logits", 0.9, _KD),
+    "ldrld": Entry(_at("ldrld:LDRLD"), "Local Dense Logit Relations", 2025, "logits", 1.0, _LABELS),
+    "wkd_l": Entry(
+        _at("wkd_l:WKDL"), "Wasserstein Distance Rivals Kullback-Leibler Divergence", 2024, "logits", 1.0, _LABELS
+    ),
+    "skd": Entry(_at("skd:SKD"), "Streamlined Knowledge Distillation", 2026, "logits", 0.9, _KD),
+    "sdd": Entry(_at("sdd:SDD"), "Scale Decoupled Distillation", 2024, "maps", 0.9, _KD),
     "ensemble": Entry(_at("ensemble:Ensemble"), "Learning from Multiple Teacher Networks", 2017, "logits", 0.9, _KD),
     "rkd": Entry(_at("rkd:RKD"), "Relational Knowledge Distillation", 2019, "embedding", 1.0, _LABELS),
     "pkt": Entry(
@@ -149,6 +203,22 @@ METHODS: dict[str, Entry] = {
         1.0,
         _LABELS,
     ),
+    "rsd": Entry(
+        _at("rsd:RSD"),
+        "Cross-Architecture Distillation Made Simple with Redundancy Suppression",
+        2025,
+        "embedding",
+        0.1,
+        _LABELS,
+    ),
+    "kd_pp": Entry(
+        _at("kd_pp:KDPP"),
+        "Improving Knowledge Distillation via Regularizing Feature Norm and Direction",
+        2023,
+        "embedding",
+        2.0,
+        {"cross_entropy": 1.0, "kd": WarmUp(1.0)},
+    ),
     "simkd": Entry(_at("simkd:SimKD"), "Knowledge Distillation with the Reused Teacher Classifier", 2022, "maps", 1.0),
     "fitnet": Entry(_at("fitnet:FitNet"), "FitNets: Hints for Thin Deep Nets", 2015, "maps", 100.0, _LABELS),
     "at": Entry(_at("at:AT"), "Paying More Attention to Attention", 2017, "maps", 1000.0, _LABELS),
@@ -168,6 +238,17 @@ METHODS: dict[str, Entry] = {
     "ickd": Entry(_at("ickd:ICKD"), "Inter-Channel Correlation for Diversity-Preserved KD", 2021, "maps", 8.0, _LABELS),
     "semckd": Entry(
         _at("semckd:SemCKD"), "Cross-Layer Distillation with Semantic Calibration", 2021, "maps", 400.0, _BOTH
+    ),
+    "norm": Entry(
+        _at("norm:NORM"),
+        "NORM: Knowledge Distillation via N-to-One Representation Matching",
+        2023,
+        "maps",
+        1.0,
+        _LABELS,
+    ),
+    "ofa": Entry(
+        _at("ofa:OFA"), "One-for-All: Bridge the Gap Between Heterogeneous Architectures", 2023, "maps", 1.0, _LABELS
     ),
     "sskd": Entry(
         _at("sskd:SSKD"), "Knowledge Distillation Meets Self-Supervision", 2020, "self-supervised", 1.0, _BLEND

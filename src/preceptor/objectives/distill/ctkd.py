@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from preceptor.divergences import kl, log_soften, promote
 from preceptor.objectives.base import Objective, teacher_outputs
 from preceptor.objectives.hyperparameters import positive
+from preceptor.objectives.row_weights import RowWeights, check_row_weights, mean_of_rows, weigh_rows
 from preceptor.objectives.schedules import in_epochs
 from preceptor.objectives.tensor_checks import check_logits
 from preceptor.types import Progress, Step
@@ -32,6 +33,7 @@ def ctkd_loss(
     start: float = 1.0,
     scale: float = 20.0,
     reversal: float = 1.0,
+    row_weights: Float[Tensor, " batch"] | None = None,
 ) -> Float[Tensor, ""]:
     """Return temperature^2 KL(p_T, p_S) at temperature = start + scale sigmoid(raw_temperature).
 
@@ -42,6 +44,7 @@ def ctkd_loss(
         start: lowest temperature, above 0.
         scale: how far above it the temperature may rise, above 0.
         reversal: strength of the adversary.
+        row_weights: how much each sample counts; None for 1.
 
     Returns:
         nats per sample, batch mean; 0 where the rows differ by a constant only.
@@ -59,7 +62,7 @@ def ctkd_loss(
     turned: Tensor = _Reverse.apply(promote(raw_temperature), reversal)  # type: ignore[no-untyped-call]
     temperature = positive(start, "start") + positive(scale, "scale") * turned.sigmoid()
     divergence = kl(log_soften(teacher_logits.detach(), temperature), log_soften(student_logits, temperature))
-    return (temperature**2 * divergence.mean()).squeeze(0)
+    return (temperature**2 * mean_of_rows(divergence, row_weights)).squeeze(0)
 
 
 class _Reverse(torch.autograd.Function):
@@ -83,11 +86,18 @@ class CTKD(Objective):
 
     multilabel = "one_vs_rest"
 
-    def __init__(self, start: float = 1.0, scale: float = 20.0, ramp_epochs: float = 10 / 240) -> None:
+    def __init__(
+        self,
+        start: float = 1.0,
+        scale: float = 20.0,
+        ramp_epochs: float = 10 / 240,
+        row_weights: RowWeights = "equal",
+    ) -> None:
         super().__init__()
         self.start = positive(start, "start")
         self.scale = positive(scale, "scale")
         self.ramp_epochs = positive(ramp_epochs, "ramp_epochs")
+        self.row_weights: RowWeights = check_row_weights(row_weights)
         self.raw_temperature = nn.Parameter(torch.ones(1))
 
     @property
@@ -111,6 +121,7 @@ class CTKD(Objective):
             start=self.start,
             scale=self.scale,
             reversal=reversal,
+            row_weights=weigh_rows(self.row_weights, student_logits, teacher_logits),
         )
 
     def loss(self, step: Step) -> Tensor:

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import warnings
 
-import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from preceptor.divergences import kl, log_soften, other_classes, promote
+from preceptor.divergences import decoupled_kl
 from preceptor.objectives.base import Objective
 from preceptor.objectives.fallback import kd_where_unlabelled
 from preceptor.objectives.hyperparameters import positive
+from preceptor.objectives.row_weights import RowWeights, check_row_weights, mean_of_rows, weigh_rows
 from preceptor.objectives.tensor_checks import check_classes, check_logits
 from preceptor.types import Step
 
@@ -31,6 +31,7 @@ def dkd_loss(
     target_weight: float = 1.0,
     nontarget_weight: float = 8.0,
     temperature: float = 4.0,
+    row_weights: Float[Tensor, " batch"] | None = None,
 ) -> Float[Tensor, ""]:
     """Return temperature^2 (target_weight TCKD + nontarget_weight NCKD).
 
@@ -44,6 +45,7 @@ def dkd_loss(
         target_weight: of TCKD.
         nontarget_weight: of NCKD; 2 to 8 on CIFAR-100, the larger the surer the teacher.
         temperature: above 0.
+        row_weights: how much each sample counts; None for 1.
 
     Returns:
         nats per sample, batch mean; 0 where the rows differ by a constant only.
@@ -53,6 +55,7 @@ def dkd_loss(
             that are no classes.
 
     Example:
+        >>> import torch
         >>> same = torch.tensor([[2.0, 1.0, 0.0]])
         >>> dkd_loss(same, same, torch.tensor([0])).item()
         0.0
@@ -62,19 +65,10 @@ def dkd_loss(
     temperature = positive(temperature, "temperature")
     if student_logits.shape[1] < 2:
         raise ValueError(f"student_logits: {student_logits.shape[1]} classes, dkd needs at least 2")
-    student_pair, student_others = _target_and_others(student_logits, labels, temperature)
-    teacher_pair, teacher_others = _target_and_others(teacher_logits.detach(), labels, temperature)
-    target = kl(teacher_pair, student_pair).mean()
-    nontarget = kl(teacher_others, student_others).mean()
+    target, nontarget = (
+        mean_of_rows(rows, row_weights) for rows in decoupled_kl(student_logits, teacher_logits, labels, temperature)
+    )
     return temperature**2 * (target_weight * target + nontarget_weight * nontarget)
-
-
-def _target_and_others(logits: Tensor, labels: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
-    """Return log (p_y, 1 - p_y), [batch, 2], and log-probabilities among the others, [batch, classes - 1]."""
-    scaled = promote(logits) / temperature
-    rest = other_classes(scaled, labels)
-    pair = torch.cat([scaled.gather(1, labels[:, None]), torch.logsumexp(rest, 1, keepdim=True)], dim=1)
-    return log_soften(pair), log_soften(rest)
 
 
 class DKD(Objective):
@@ -82,11 +76,18 @@ class DKD(Objective):
 
     multilabel = "one_vs_rest"
 
-    def __init__(self, target_weight: float = 1.0, nontarget_weight: float = 8.0, temperature: float = 4.0) -> None:
+    def __init__(
+        self,
+        target_weight: float = 1.0,
+        nontarget_weight: float = 8.0,
+        temperature: float = 4.0,
+        row_weights: RowWeights = "equal",
+    ) -> None:
         super().__init__()
         self.target_weight = target_weight
         self.nontarget_weight = nontarget_weight
         self.temperature = positive(temperature, "temperature")
+        self.row_weights: RowWeights = check_row_weights(row_weights)
         self._has_warned = False
 
     def forward(self, student_logits: Tensor, teacher_logits: Tensor, labels: Tensor) -> Tensor:
@@ -101,8 +102,9 @@ class DKD(Objective):
             target_weight=self.target_weight,
             nontarget_weight=self.nontarget_weight,
             temperature=self.temperature,
+            row_weights=weigh_rows(self.row_weights, student_logits, teacher_logits, self.temperature),
         )
 
     def loss(self, step: Step) -> Tensor:
         """Return the loss between student and teacher; on rows without a label that of plain KD."""
-        return kd_where_unlabelled(step, self, self.temperature)
+        return kd_where_unlabelled(step, self, self.temperature, self.row_weights)

@@ -13,8 +13,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from preceptor.divergences import one_vs_rest, promote, soft_kl
+from preceptor.errors import UsageError
 from preceptor.objectives.base import BuildContext, Objective, teacher_outputs
 from preceptor.objectives.hyperparameters import positive
+from preceptor.objectives.row_weights import RowWeights, check_row_weights, mean_of_rows, weigh_rows
 from preceptor.objectives.tensor_checks import check_logits
 from preceptor.types import Step
 
@@ -30,6 +32,7 @@ def logit_std_loss(
     *,
     temperature: float = 2.0,
     multilabel: bool = False,
+    row_weights: Float[Tensor, " batch"] | None = None,
 ) -> Float[Tensor, ""]:
     """Return temperature^2 KL(p_T, p_S) of z-scores (z - mean) / (std + 1e-7), std with classes - 1.
 
@@ -38,6 +41,7 @@ def logit_std_loss(
         teacher_logits: of the teacher; constant in the gradient.
         temperature: above 0.
         multilabel: the sum over classes of the KL of sigmoids of z-scores instead, as multi-label data need.
+        row_weights: how much each sample counts; None for 1.
 
     Returns:
         nats per sample, batch mean; 0 where each row is a rising affine map of the other's. A constant row stands for the
@@ -59,7 +63,8 @@ def logit_std_loss(
     student, teacher = _standardized(student_logits), _standardized(teacher_logits.detach())
     if multilabel:
         student, teacher = one_vs_rest(student), one_vs_rest(teacher)
-    return soft_kl(student, teacher, temperature).sum() / len(student_logits)
+    rows = soft_kl(student, teacher, temperature)
+    return mean_of_rows(rows.unflatten(0, (-1, student_logits.shape[1])).sum(1) if multilabel else rows, row_weights)
 
 
 def _standardized(logits: Tensor) -> Tensor:
@@ -77,19 +82,32 @@ class LogitStd(Objective):
 
     multilabel = "as_is"
 
-    def __init__(self, temperature: float = 2.0) -> None:
+    def __init__(self, temperature: float = 2.0, row_weights: RowWeights = "equal") -> None:
         super().__init__()
         self.temperature = positive(temperature, "temperature")
+        self.row_weights: RowWeights = check_row_weights(row_weights)
         self._is_multilabel = False
 
     def build(self, context: BuildContext) -> None:
-        """Compare sigmoids where several classes can be present at once."""
+        """Compare sigmoids where several classes can be present at once.
+
+        Raises:
+            UsageError: where rows are then to be weighted, which is by a distribution over classes.
+        """
+        if context.task == "multilabel" and self.row_weights != "equal":
+            raise UsageError(
+                f"method logit_std: row_weights {self.row_weights} is not made for multi-label data; use equal"
+            )
         self._is_multilabel = context.task == "multilabel"
 
     def forward(self, student_logits: Tensor, teacher_logits: Tensor, labels: Tensor | None = None) -> Tensor:
         """Return the loss of logits [batch, classes]; labels are not used."""
         return logit_std_loss(
-            student_logits, teacher_logits, temperature=self.temperature, multilabel=self._is_multilabel
+            student_logits,
+            teacher_logits,
+            temperature=self.temperature,
+            multilabel=self._is_multilabel,
+            row_weights=weigh_rows(self.row_weights, student_logits, teacher_logits, self.temperature),
         )
 
     def loss(self, step: Step) -> Tensor:

@@ -14,6 +14,7 @@ from preceptor.divergences import log_soften, other_classes, promote
 from preceptor.objectives.base import Objective
 from preceptor.objectives.fallback import kd_where_unlabelled
 from preceptor.objectives.hyperparameters import positive
+from preceptor.objectives.row_weights import RowWeights, check_row_weights, mean_of_rows, weigh_rows
 from preceptor.objectives.tensor_checks import check_classes, check_logits
 from preceptor.types import Step
 
@@ -27,6 +28,7 @@ def nkd_loss(
     *,
     nontarget_weight: float = 3.5,
     temperature: float = 3.0,
+    row_weights: Float[Tensor, " batch"] | None = None,
 ) -> Float[Tensor, ""]:
     """Return -q_y log p_y - nontarget_weight temperature^2 sum q' log p' over the other classes, not 0 at equality.
 
@@ -38,6 +40,7 @@ def nkd_loss(
         labels: class of each row, in [0, classes).
         nontarget_weight: of the second term, which is 0 with two classes.
         temperature: of the second term only, above 0.
+        row_weights: how much each sample counts; None for 1.
 
     Returns:
         nats per sample, batch mean: cross-entropies.
@@ -56,10 +59,10 @@ def nkd_loss(
     temperature = positive(temperature, "temperature")
     student, teacher = promote(student_logits), promote(teacher_logits.detach())
     target = labels[:, None]
-    matched = -(log_soften(teacher).gather(1, target).exp() * log_soften(student).gather(1, target)).mean()
+    matched = -(log_soften(teacher).gather(1, target).exp() * log_soften(student).gather(1, target)).squeeze(1)
     log_student, log_teacher = (log_soften(other_classes(z, labels), temperature) for z in (student, teacher))
-    others = -(log_teacher.exp() * log_student).sum(1).mean()
-    return matched + nontarget_weight * temperature**2 * others
+    others = -(log_teacher.exp() * log_student).sum(1)
+    return mean_of_rows(matched, row_weights) + nontarget_weight * temperature**2 * mean_of_rows(others, row_weights)
 
 
 class NKD(Objective):
@@ -67,10 +70,13 @@ class NKD(Objective):
 
     multilabel = "one_vs_rest"
 
-    def __init__(self, nontarget_weight: float = 3.5, temperature: float = 3.0) -> None:
+    def __init__(
+        self, nontarget_weight: float = 3.5, temperature: float = 3.0, row_weights: RowWeights = "equal"
+    ) -> None:
         super().__init__()
         self.nontarget_weight = nontarget_weight
         self.temperature = positive(temperature, "temperature")
+        self.row_weights: RowWeights = check_row_weights(row_weights)
 
     def forward(self, student_logits: Tensor, teacher_logits: Tensor, labels: Tensor) -> Tensor:
         """Return the loss of logits [batch, classes] and labels [batch]."""
@@ -80,8 +86,9 @@ class NKD(Objective):
             labels,
             nontarget_weight=self.nontarget_weight,
             temperature=self.temperature,
+            row_weights=weigh_rows(self.row_weights, student_logits, teacher_logits, self.temperature),
         )
 
     def loss(self, step: Step) -> Tensor:
         """Return the loss between student and teacher; on rows without a label that of plain KD."""
-        return kd_where_unlabelled(step, self, self.temperature)
+        return kd_where_unlabelled(step, self, self.temperature, self.row_weights)

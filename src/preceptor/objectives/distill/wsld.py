@@ -16,6 +16,7 @@ from preceptor.divergences import kl, log_soften, promote
 from preceptor.objectives.base import Objective
 from preceptor.objectives.fallback import kd_where_unlabelled
 from preceptor.objectives.hyperparameters import positive
+from preceptor.objectives.row_weights import RowWeights, check_row_weights, mean_of_rows, weigh_rows
 from preceptor.objectives.tensor_checks import check_classes, check_logits
 from preceptor.types import Step
 
@@ -29,6 +30,7 @@ def wsld_loss(
     *,
     temperature: float = 4.0,
     zero_at_equality: bool = False,
+    row_weights: Float[Tensor, " batch"] | None = None,
 ) -> Float[Tensor, ""]:
     """Return temperature^2 mean w H(p_T, p_S), w = 1 - exp(-CE_S / CE_T), not 0 at equality.
 
@@ -38,6 +40,7 @@ def wsld_loss(
         labels: class of each row, in [0, classes).
         temperature: above 0.
         zero_at_equality: take KL(p_T, p_S) in place of the cross-entropy: same gradient, 0 at equality.
+        row_weights: how much each sample counts, times its weight; None for 1.
 
     Returns:
         nats per sample, batch mean; the weights, in [0, 1), have no gradient.
@@ -58,7 +61,7 @@ def wsld_loss(
     weight = -torch.expm1(-hardness / (functional.cross_entropy(teacher, labels, reduction="none") + 1e-7))
     log_teacher, log_student = log_soften(teacher, temperature), log_soften(student, temperature)
     divergence = kl(log_teacher, log_student) if zero_at_equality else -(log_teacher.exp() * log_student).sum(1)
-    return temperature**2 * (weight * divergence).mean()
+    return temperature**2 * mean_of_rows(weight * divergence, row_weights)
 
 
 class WSLD(Objective):
@@ -66,10 +69,13 @@ class WSLD(Objective):
 
     multilabel = "one_vs_rest"
 
-    def __init__(self, temperature: float = 4.0, zero_at_equality: bool = False) -> None:
+    def __init__(
+        self, temperature: float = 4.0, zero_at_equality: bool = False, row_weights: RowWeights = "equal"
+    ) -> None:
         super().__init__()
         self.temperature = positive(temperature, "temperature")
         self.zero_at_equality = zero_at_equality
+        self.row_weights: RowWeights = check_row_weights(row_weights)
 
     def forward(self, student_logits: Tensor, teacher_logits: Tensor, labels: Tensor) -> Tensor:
         """Return the loss of logits [batch, classes] and labels [batch]."""
@@ -79,8 +85,9 @@ class WSLD(Objective):
             labels,
             temperature=self.temperature,
             zero_at_equality=self.zero_at_equality,
+            row_weights=weigh_rows(self.row_weights, student_logits, teacher_logits, self.temperature),
         )
 
     def loss(self, step: Step) -> Tensor:
         """Return the loss between student and teacher; on rows without a label that of plain KD, whose weight is 1."""
-        return kd_where_unlabelled(step, self, self.temperature)
+        return kd_where_unlabelled(step, self, self.temperature, self.row_weights)

@@ -60,14 +60,19 @@ def load_teachers(
     if section.epoch is not None:
         return _load_epochs(section, [section.epoch], data, "teacher.epoch", model)
     made_of = section.model if model is None else model
-    if isinstance(section.path, str):
-        paths = {Path(section.path): made_of}
-    else:  # the model goes with those that must be named
-        named = {Path(path): not is_run(Path(path)) or must_be_named(Path(path)) for path in section.path}
-        paths = {path: made_of if is_named else None for path, is_named in named.items()}
+    paths = [Path(path) for path in ((section.path,) if isinstance(section.path, str) else section.path)]
+    # of several, the model goes with those that must be named
+    takes_model = [len(paths) == 1 or not is_run(path) or must_be_named(path) for path in paths]
     return [
-        load_network(path, its_model, data, weights_key=section.weights_key, tell=tell, classes=section.classes)
-        for path, its_model in paths.items()
+        load_network(
+            path,
+            made_of if takes else None,
+            data,
+            weights_key=section.weights_key,
+            tell=tell,
+            classes=section.classes,
+        )
+        for path, takes in zip(paths, takes_model, strict=True)
     ]
 
 

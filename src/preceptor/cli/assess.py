@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from preceptor.api.measuring import assess
 from preceptor.artifacts.identify import must_be_named
@@ -27,7 +28,9 @@ def assess_verb(
     data, model, weights_key, classes = read_sections("assess", [word for word in words if "=" in word])
     if not paths:  # before data are loaded
         raise UsageError("assess: no network given; preceptor assess RUN_FOLDER ...")
-    own = {} if model is None else {path: {"model": model} for path in filter(_takes_model, [*paths, against or ""])}
+    own: dict[str, dict[str, Any]] = (
+        {} if model is None else {path: {"model": model} for path in filter(_takes_model, [*paths, against or ""])}
+    )
     candidates = [
         {
             "path": path,

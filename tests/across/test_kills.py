@@ -10,7 +10,7 @@ from started import run
 # Each run is a fork of the script's process. The operations of the system that change the run's folder are counted by an audit
 # hook, which is called before each. Killed when a line of the log has been written, the run leaves only the first half of it.
 SCRIPT = '''
-import json, os, signal, sys
+import fcntl, json, os, signal, sys, traceback
 from pathlib import Path
 
 import preceptor
@@ -24,7 +24,7 @@ WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT
 def student(out, **keys):
     preceptor.distill(
         **COMMON, teacher=FOLDER / "teacher", method={"name": "ab", "stage_epochs": 1}, epochs=2, keep_every=2,
-        checkpoint_every_steps=2, out=out, **keys,
+        out=out, **keys,
     )
 
 
@@ -41,14 +41,17 @@ def killed_at(number, out):
 
     def hook(event, args):
         is_change = event in CHANGES or (event == "open" and isinstance(args[2], int) and args[2] & WRITES)
-        if is_change and not isinstance(args[0], int) and str(args[0]).startswith(str(out)):
+        is_repeated = event == "os.mkdir" and os.path.isdir(args[0])
+        if is_change and not is_repeated and not isinstance(args[0], int) and str(args[0]).startswith(str(out)):
             stop(event, str(args[0]))
 
-    fsync, log = os.fsync, out / "metrics.jsonl"
+    fsync = os.fsync
 
     def half_a_line(handle):
-        if log.exists() and os.path.samestat(os.fstat(handle), log.stat()):
-            if count + 1 == number:
+        for log in out.rglob("metrics.jsonl"):
+            if not os.path.samestat(os.fstat(handle), log.stat()):
+                continue
+            if count + 1 == number and fcntl.fcntl(handle, fcntl.F_GETFL) & os.O_APPEND:
                 content = log.read_bytes()
                 start = content[:-1].rfind(b"\\n") + 1
                 os.ftruncate(handle, (start + len(content)) // 2)
@@ -66,6 +69,8 @@ def forked(work):
         try:
             work()
             status = 0
+        except BaseException:
+            traceback.print_exc()
         finally:
             os._exit(status)
     return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
@@ -75,16 +80,16 @@ def attempt(number, out, **keys):
     return forked(lambda: (killed_at(number, out), student(out, **keys)))
 
 
-assert forked(lambda: preceptor.teach(**COMMON, epochs=1, out=FOLDER / "teacher")) == 0
-assert forked(lambda: student(FOLDER / "whole")) == 0
+preceptor.teach(**COMMON, epochs=1, out=FOLDER / "teacher")
+student(FOLDER / "whole")  # in this process: what it imports, forks need not
 number, status = 0, -signal.SIGKILL
 while status == -signal.SIGKILL:
     number += 1
     out = FOLDER / f"killed{number}"
     status = attempt(number, out)
     if status == -signal.SIGKILL:
-        again = attempt(1 + number % 5, out, resume=True)
-        assert again in {0, -signal.SIGKILL}, again
+        if number % 5 == 0:
+            assert attempt(1 + number // 5, out, resume=True) in {0, -signal.SIGKILL}
         assert forked(lambda: student(out, resume=True)) == 0, number
 assert status == 0
 '''
@@ -106,6 +111,7 @@ def test_every_window(tmp_path: Path) -> None:
         "open metrics.jsonl",
         "fsync metrics.jsonl",
         "open stages/ab/metrics.jsonl",
+        "fsync stages/ab/metrics.jsonl",
         "os.mkdir checkpoint",
     ):
         assert wanted in places
@@ -113,7 +119,7 @@ def test_every_window(tmp_path: Path) -> None:
     files = ["model.safetensors", "checkpoint/epoch_0002.safetensors"]
     logs = ["metrics.jsonl", "stages/ab/metrics.jsonl"]
     killed = sorted(runs.glob("killed*"))
-    assert len(killed) > 30
+    assert len(killed) > 20
     for folder in killed:
         assert [(folder / name).read_bytes() == (whole / name).read_bytes() for name in files] == [True, True], folder
         assert [history(folder / name) for name in logs] == [history(whole / name) for name in logs], folder

@@ -33,7 +33,7 @@ from torch import nn
 from torch.profiler import ProfilerActivity, profile
 
 import preceptor
-from preceptor.bench import Job, compare
+from preceptor.bench import Comparison, Job, compare
 from preceptor.bench.ours import Trial
 from preceptor.objectives.distill import METHODS
 from preceptor.training import loop
@@ -328,7 +328,13 @@ def pairs(session: Session) -> None:
             steps=None if session.is_gpu else 3,
         )
         seconds = 120 if len(job.variants) == len(every) else 60
-        session.measure("pairs", f"{teacher} -> {student}", seconds, lambda j=job: compare(j).as_dict())
+        session.measure("pairs", f"{teacher} -> {student}", seconds, lambda j=job: without_paths(compare(j)))
+
+
+def without_paths(comparison: Comparison) -> dict[str, Any]:
+    """Return plain values; whether images were real stands in place of where they are."""
+    found = comparison.as_dict()
+    return {**found, "job": {**found["job"], "root": None, "real_images": comparison.job.root is not None}}
 
 
 def per_step(session: Session) -> None:
@@ -492,7 +498,8 @@ def main() -> None:
     session = Session(options.device, end, options.root, path)
     session.found |= {"device": name, "torch": torch.__version__, "python": sys.version.split()[0]}
     session.found["left_out"] = {}
-    session.found.setdefault("commands", []).append(" ".join(["device.py", *sys.argv[1:]]))
+    command = f"device.py --minutes {options.minutes:g} --device {options.device} --parts {' '.join(options.parts)}"
+    session.found.setdefault("commands", []).append(command)
     session.write()
     shared = ["--device", options.device, "--out", str(options.out)]
     shared += [] if options.root is None else ["--root", options.root]

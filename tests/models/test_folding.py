@@ -74,7 +74,7 @@ def test_only_a_norm_that_alone_reads_a_convolution_is_folded() -> None:
 def test_weights_are_cast_once_and_give_what_autocast_gives() -> None:
     torch.manual_seed(0)
     network, inputs = observe(trained(create("resnet20", num_classes=10)), ()), torch.randn(8, 3, 32, 32)
-    half = folded(network, inputs[:2], half=True)
+    half = folded(network, inputs[:2], half=torch.bfloat16)
     assert {parameter.dtype for parameter in half.parameters()} == {torch.bfloat16}
     exact = network(inputs).logits
     with torch.autocast("cpu", dtype=torch.bfloat16):
@@ -96,6 +96,6 @@ class Outside(nn.Module):
 
 def test_a_network_that_cannot_be_folded_runs_as_it_is() -> None:
     outside = observe(Outside().eval(), ())
-    assert folded(outside, torch.randn(2, 4), half=True) is outside
+    assert folded(outside, torch.randn(2, 4), half=torch.bfloat16) is outside
     deaf = observe(nn.Sequential(nn.Linear(4, 2)), ())
     assert folded(deaf, torch.zeros(2, 5)) is deaf  # it fails on these inputs; the run itself will say so

@@ -40,7 +40,7 @@ def write_run(folder: Path, record: RunRecord, objective: dict[str, Any] | None 
 
 def test_scores_sizes_and_latencies_stand_side_by_side() -> None:
     table = beside_table(student(), None)
-    assert table.columns == ("", "accuracy %", "NLL", "ECE %", "parameters", "file", "latency b1 / b64 ms")
+    assert table.columns == ("", "accuracy %", "NLL", "ECE %", "params", "file", "latency b1 / b64 ms")
     assert [[entry.text for entry in row] for row in table.rows] == [
         ["teacher", "91.4", "0.380", "1.9", "28.6 M", "109 MB", "9.8 / 61"],
         ["student", "89.0", "0.380", "1.9", "2.5 M", "10 MB", "1.9 / 11"],

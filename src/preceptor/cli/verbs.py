@@ -40,7 +40,7 @@ def carry_out(recipe: TeachRecipe | DistillRecipe | LabelRecipe) -> None:
 
 def _print_end(path: Path) -> None:
     """Print the end of a run: its table, where everything is, and what can be done next."""
-    summary, folder, console = summarise_run(path), RunFolder(path), open_console()
+    summary, folder, console = summarise_run(path), RunFolder(path), open_console(width_of_files=120)
     record, data = folder.read_record(), folder.read_config()["data"]["name"]
     console.print()
     print_report(summary, console)

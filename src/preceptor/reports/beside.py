@@ -11,6 +11,7 @@ from typing import Any
 from preceptor.artifacts.record import RunRecord
 from preceptor.artifacts.run_folder import RunFolder
 from preceptor.errors import UsageError
+from preceptor.escaping import link
 from preceptor.messages import as_bytes, as_count, as_milliseconds
 from preceptor.reports.table import NOTHING, Entry, Table, percent, plain
 
@@ -97,9 +98,9 @@ def beside_table(record: RunRecord, alone: Alone | None) -> Table:
     own = "student" if record.kind == "distill" else "network"
     add(plain(own), record.test, _size(record.parameters, record.bytes, record.latency))
     if alone is not None:
-        label = Entry(f"alone ({alone.name})", href=f"{alone.path}/result.json")
+        label = Entry(f"alone ({alone.name})", href=link(f"{alone.path}/result.json"))
         add(label, alone.record.test, [plain(NOTHING)] * 3)
-    columns = ("", *(column for _, column, _ in scores), "parameters", "file", "latency b1 / b64 ms")
+    columns = ("", *(column for _, column, _ in scores), "params", "file", "latency b1 / b64 ms")
     return Table("On test", columns, rows, _note(record, alone))
 
 

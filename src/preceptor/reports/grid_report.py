@@ -77,9 +77,7 @@ def print_report(report: Report, console: Console) -> None:
         ]
         for number in kept:
             is_name = number < table.names
-            shown.add_column(
-                table.columns[number], justify="left" if is_name else "right", no_wrap=not is_name or table.names == 1
-            )
+            shown.add_column(table.columns[number], justify="left" if is_name else "right", no_wrap=not is_name)
         for row in table.rows:
             shown.add_row(*(Text(row[number].text) for number in kept))
         console.print(shown)

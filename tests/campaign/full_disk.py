@@ -54,7 +54,7 @@ class FullDisk:
     def row(self, number: int, scenario: Scenario, at: int) -> Row:
         """Carry out a command whose disk is full from its `at`-th change of a file on, and again with room."""
         wanted, events, _ = self._kills.whole(scenario)
-        folder = self._kills._copied(scenario, f"full-{number}")
+        folder = self._kills.copied(scenario, f"full-{number}")
         count, limits = 0, resource.getrlimit(resource.RLIMIT_FSIZE)
 
         def act(event: str, path: str) -> None:

@@ -159,7 +159,7 @@ class Kills:
         chance = random.Random(f"{self._seed} {number}")
         turn = number // len(SCENARIOS)
         mode = GRID_MODES[turn % 3] if scenario.name == "grid" else MODES[turn % 4]
-        folder = self._copied(scenario, f"kill-{number}")
+        folder = self.copied(scenario, f"kill-{number}")
         row: Row = {"n": number, "scenario": scenario.name, "mode": mode}
         try:
             words = scenario.words
@@ -184,7 +184,7 @@ class Kills:
             RuntimeError: when it fails.
         """
         if scenario.name not in self._whole:
-            folder = self._copied(scenario, "whole")
+            folder = self.copied(scenario, "whole")
             log = self._work / "events"
             log.unlink(missing_ok=True)
             writer = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
@@ -201,7 +201,8 @@ class Kills:
             shutil.rmtree(folder)
         return self._whole[scenario.name]
 
-    def _copied(self, scenario: Scenario, name: str) -> Path:
+    def copied(self, scenario: Scenario, name: str) -> Path:
+        """Return a folder with what the command needs."""
         folder = self._work / name
         shutil.rmtree(folder, ignore_errors=True)
         self._world.copy(scenario.needs, folder)

@@ -121,7 +121,9 @@ def _kills(title: str, what: str, rows: Sequence[Row], first: str) -> list[str]:
     lines = [
         f"## {title}",
         "",
-        f"Each command was {what}: same weights, same history." if title == "Kills" else f"{what.capitalize()}.",
+        f"Each command was {what}: same weights, same history."
+        if title == "Kills"
+        else f"{what[0].upper()}{what[1:]}.",
         "",
     ]
     counted = {

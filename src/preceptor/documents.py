@@ -79,9 +79,10 @@ def parse_document(text: str, kind: type[_T], source: str, *, infinite: bool = F
     """
     parse_json(text, source, infinite=infinite)
     try:
-        return _adapter(kind).validate_json(text, strict=True)
+        found: _T = _adapter(kind).validate_json(text, strict=True)
     except ValidationError as error:
         raise UsageError(f"{source}: {first_problem(error)}; the file is damaged or was changed") from error
+    return found
 
 
 def first_problem(error: ValidationError) -> str:
@@ -195,5 +196,5 @@ def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 @cache
-def _adapter(kind: type[_T]) -> TypeAdapter[_T]:
+def _adapter(kind: Any) -> TypeAdapter[Any]:
     return TypeAdapter(kind)

@@ -121,7 +121,7 @@ def _preprocessing(stated: Preprocessing, sample: Tensor) -> Preprocessing:
     if sample.dtype != torch.uint8 or sample.ndim != 3 or sample.shape[0] not in {1, 3}:
         return stated
     channels, height, width = sample.shape
-    return replace(stated, channels=channels, size=(height, width))
+    return replace(stated, channels=1 if channels == 1 else 3, size=(height, width))
 
 
 def _check_alike(source: Source) -> None:
@@ -130,12 +130,13 @@ def _check_alike(source: Source) -> None:
     Raises:
         UsageError: when they have not.
     """
-    splits = {"train": source.train, source.test_name: source.test, "validation": source.validation}
-    first = {
-        name: split.inputs(torch.tensor([0]))[0] for name, split in splits.items() if split is not None and len(split)
-    }
-    train = first.get("train")
-    for name, sample in first.items() if train is not None and not source.is_cut else ():
+    if source.is_cut or len(source.train) == 0:
+        return
+    train = source.train.inputs(torch.tensor([0]))[0]
+    for name, split in ((source.test_name, source.test), ("validation", source.validation)):
+        if split is None or len(split) == 0:
+            continue
+        sample = split.inputs(torch.tensor([0]))[0]
         if (train.shape, train.dtype) != (sample.shape, sample.dtype):
             kinds = (f"{str(each.dtype).removeprefix('torch.')} {tuple(each.shape)}" for each in (train, sample))
             raise UsageError(f"data {source.name}: samples of train are {next(kinds)}, those of {name} {next(kinds)}")

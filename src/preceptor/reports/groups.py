@@ -54,9 +54,8 @@ class Group:
 
     def test(self, metric: str) -> dict[int, float]:
         """Return a metric on test by seed, where it is known."""
-        return {
-            seed: record.test[metric] for seed, record in self.records.items() if record.test.get(metric) is not None
-        }
+        values = {seed: record.test.get(metric) for seed, record in self.records.items()}
+        return {seed: value for seed, value in values.items() if value is not None}
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,10 +20,11 @@ from preceptor.documents import parse_document
 from preceptor.errors import UsageError
 from preceptor.messages import first_few
 
-__all__ = ["Categorical", "Numeric", "TableFit", "number", "read_rows"]
+__all__ = ["Categorical", "Numeric", "Policy", "TableFit", "number", "read_rows"]
 
 Cells = Sequence[str | None]
 Values = NDArray[np.float64]
+Policy = Literal["refuse", "indicator"]  # of missing values
 _FEW = 5  # categories in a message
 
 
@@ -87,7 +88,7 @@ class TableFit:
 
     target: str
     class_names: Annotated[tuple[str, ...], Field(min_length=2)]
-    missing: Literal["refuse", "indicator"]
+    missing: Policy
     encoders: tuple[Numeric | Categorical, ...]
 
     @property

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from preceptor.data.dataset import Source
 from preceptor.data.sources.columns import Columns, parse_classes, parse_missing, read_columns, row_indices
-from preceptor.data.sources.table_fit import Categorical, Numeric, TableFit, number
+from preceptor.data.sources.table_fit import Categorical, Numeric, Policy, TableFit, number
 from preceptor.data.split import Arrays
 from preceptor.data.stratify import train_and_test_rows
 from preceptor.documents import read_document
@@ -110,12 +110,16 @@ def table(
     if own_fit is None:
         if not names:
             raise UsageError(f"data.target: {path} has no column beside {target}")
-        policy = missing or "refuse"
+        policy: Policy = "indicator" if missing == "indicator" else "refuse"
         encoders = tuple(_encoder(name, [train[name][row] for row in train_rows.tolist()], policy) for name in names)
         used = TableFit(target, class_names, policy, encoders)
         notes = (*_encoder_notes(encoders, policy), *_dropped_notes(left_out, indices))
     else:
-        used = own_fit if missing is None else replace(own_fit, missing=missing)
+        used = (
+            own_fit
+            if missing is None
+            else replace(own_fit, missing="indicator" if missing == "indicator" else "refuse")
+        )
         notes = (f"table: columns as {fit if isinstance(fit, str) else 'the network'} knows them",)
     if test_columns is not None and (absent := [name for name in (*used.names, target) if name not in test_columns]):
         raise UsageError(f"data.test: {test} has no column {', '.join(map(repr, absent))}")

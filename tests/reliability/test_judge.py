@@ -80,6 +80,16 @@ def test_a_damage_that_a_file_cannot_take_is_no_case(tmp_path: Path) -> None:
         damage("NaN", path, "json", None, random.Random(0))
 
 
+def _end_by_signal() -> int:
+    os.kill(os.getpid(), signal.SIGXCPU)
+    return 0
+
+
+def _wait_for_ever() -> int:
+    signal.pause()
+    return 0
+
+
 def _allocate() -> int:
     return len(bytearray(2**30))
 
@@ -95,8 +105,8 @@ def _connect() -> int:
     ("action", "word"),
     [
         (lambda: 0, "harmless"),
-        (lambda: os.kill(os.getpid(), signal.SIGXCPU) or 0, "crash"),
-        (lambda: signal.pause() or 0, "hang"),
+        (_end_by_signal, "crash"),
+        (_wait_for_ever, "hang"),
         (_allocate, "traceback"),
         (_connect, "reached out"),
         (lambda: os.system("true"), "reached out"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -25,8 +26,8 @@ def teacher(tmp_path_factory: pytest.TempPathFactory) -> preceptor.Result:
     return preceptor.teach(data=DATA, model="convnet_s", epochs=2, engine="plain", out=out, progress=False)
 
 
-def beside(teacher: object, out: Path, **keys: object) -> tuple[preceptor.Result, TeacherResult]:
-    made = preceptor.distill(  # type: ignore[arg-type]
+def beside(teacher: Any, out: Path, **keys: Any) -> tuple[preceptor.Result, TeacherResult]:
+    made = preceptor.distill(
         data=DATA, teacher=teacher, model="mlp", epochs=1, engine="plain", out=out, progress=False, **keys
     )
     assert made.record.teacher is not None

@@ -41,12 +41,12 @@ def open_labels(
     if stored.data != data.fingerprint:
         there = f"{store.manifest.names['data']} ({stored.data}, {stored.samples:,} training samples)"
         differences.append(f"data: {there} there, {data.name} ({data.fingerprint}, {len(data.train):,}) here")
-    for what, there, here in (
+    for what, theirs, ours in (
         ("classes", stored.encoding.num_classes, data.num_classes),
         ("training samples", stored.samples, len(data.train)),
     ):
-        if there != here and not differences:  # the manifest contradicts itself: its data are these
-            differences.append(f"{what}: {there:,} there, {here:,} here")
+        if theirs != ours and not differences:  # the manifest contradicts itself: its data are these
+            differences.append(f"{what}: {theirs:,} there, {ours:,} here")
     if recipe.data.view not in {None, stored.view}:
         differences.append(f"data.view: {stored.view} there, {recipe.data.view} here")
     if teacher is not None or inputs.teacher.path is not None:

@@ -7,7 +7,7 @@ import math
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, GetPydanticSchema, model_validator
 from typing_extensions import Self, TypedDict
 
 from preceptor.checksums import json_with_checksum
@@ -18,43 +18,45 @@ from preceptor.types import InputShape, ModelKeys, Preprocessing, Task, Vocabula
 __all__ = ["EpochScores", "RunRecord", "TeacherResult", "read_record", "write_record"]
 
 
-Scores = dict[str, int | float | None]  # metrics by name: numbers, or None where one has no meaning
+def _checked_as(kind: Any) -> GetPydanticSchema:
+    """Return what makes pydantic check a dictionary as another type, and leaves it one for everybody else."""
+    return GetPydanticSchema(lambda _, handler: handler(kind))
 
 
-def _with_accuracy(scores: Scores) -> Scores:
-    if scores.get("accuracy") is None:
-        raise ValueError("has no accuracy")
-    return scores
-
-
-class TrainScores(TypedDict):
-    """Loss and accuracy on the training split, and what else an epoch's row holds of it."""
-
+class _TrainRow(TypedDict):
     __pydantic_config__ = ConfigDict(extra="allow")  # type: ignore[misc]
 
     loss: float
     accuracy: float | None
 
 
-class EpochScores(TypedDict):
-    """A row of metrics.jsonl."""
-
+class _EpochRow(TypedDict):
     __pydantic_config__ = ConfigDict(extra="allow")  # type: ignore[misc]
 
     epoch: int
-    train: TrainScores
-    validation: Scores
+    train: _TrainRow
+    validation: dict[str, int | float | None]
     images_per_second: float
 
 
-class Bar(TypedDict):
-    """A bar of the reliability diagram."""
-
+class _Bar(TypedDict):
     __pydantic_config__ = ConfigDict(extra="forbid")  # type: ignore[misc]
 
     confidence: float | None
     accuracy: float | None
     count: int
+
+
+Scores = Annotated[dict[str, Any], _checked_as(dict[str, int | float | None])]  # None: a metric without a meaning
+TrainScores = Annotated[dict[str, Any], _checked_as(_TrainRow)]
+EpochScores = Annotated[dict[str, Any], _checked_as(_EpochRow)]
+Bar = Annotated[dict[str, Any], _checked_as(_Bar)]
+
+
+def _with_accuracy(scores: dict[str, Any]) -> dict[str, Any]:
+    if scores.get("accuracy") is None:
+        raise ValueError("has no accuracy")
+    return scores
 
 
 class TeacherResult(BaseModel):

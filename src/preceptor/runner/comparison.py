@@ -49,7 +49,8 @@ def latency(networks: Sequence[nn.Module], data: Data, engine: Engine) -> dict[i
     for size in _BATCH_SIZES:
         inputs = rows[torch.arange(size, device=rows.device) % len(rows)]
         _timed(networks, inputs, engine.device)
-        start, times = time.perf_counter(), []
+        start = time.perf_counter()
+        times: list[float] = []
         while not times or (len(times) < _PASSES and time.perf_counter() - start < _SECONDS):
             times.append(_timed(networks, inputs, engine.device))
         found[size] = statistics.median(times)

@@ -63,4 +63,4 @@ def test_gradcheck() -> None:
 def test_errors() -> None:
     for name in ("temperature", "ridge"):
         with pytest.raises(ValueError, match=f"{name}: 0 is not above 0"):
-            SKD(**{name: 0})
+            SKD(**{name: 0})  # type: ignore[arg-type]

@@ -61,6 +61,7 @@ def test_gradcheck() -> None:
 
 
 def test_errors() -> None:
-    for name in ("temperature", "ridge"):
-        with pytest.raises(ValueError, match=f"{name}: 0 is not above 0"):
-            SKD(**{name: 0})  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="temperature: 0 is not above 0"):
+        SKD(temperature=0)
+    with pytest.raises(ValueError, match="ridge: 0 is not above 0"):
+        SKD(ridge=0)

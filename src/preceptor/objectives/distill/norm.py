@@ -59,8 +59,8 @@ def norm_loss(
         for maps in (promote(student_map), promote(teacher_map.detach()))
     )
     difference = student.unflatten(1, (expansion, teacher.shape[1])) - teacher[:, None]
-    mean: Tensor = difference.square().mean() if len(student) else difference.sum()
-    return expansion * mean
+    squares: Tensor = difference.square()
+    return expansion * squares.mean() if len(student) else squares.sum()
 
 
 class NORM(Objective):

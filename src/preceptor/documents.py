@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import yaml
 from pydantic import TypeAdapter, ValidationError
@@ -79,7 +79,7 @@ def parse_document(text: str, kind: type[_T], source: str, *, infinite: bool = F
     """
     parse_json(text, source, infinite=infinite)
     try:
-        found: _T = _adapter(kind).validate_json(text, strict=True)
+        found: _T = _adapter(cast("Any", kind)).validate_json(text, strict=True)
     except ValidationError as error:
         raise UsageError(f"{source}: {first_problem(error)}; the file is damaged or was changed") from error
     return found

@@ -84,7 +84,12 @@ def heatmap(rows: Sequence[Mapping[str, Any]], *, x: str, y: str, order: Sequenc
         order: of both.
     """
     names, side = list(order), min(max(24 * len(order), 120), _LARGEST)
-    label = {"labelLimit": 90, "labelOverlap": False, "labelFontSize": 10 if len(names) <= 20 else 8, "grid": False}
+    label: dict[str, Any] = {
+        "labelLimit": 90,
+        "labelOverlap": False,
+        "labelFontSize": 10 if len(names) <= 20 else 8,
+        "grid": False,
+    }
     scale = altair.Scale(domain=names, paddingInner=0.04, paddingOuter=0)
     across = altair.X(f"{x}:N", scale=scale, axis=altair.Axis(orient="top", labelAngle=-60, **label))
     down = altair.Y(f"{y}:N", scale=scale, axis=altair.Axis(**label))

@@ -50,6 +50,8 @@ def test_what_is_not_done_is_on_the_page(made: Report) -> None:
 
 
 def test_markdown_and_csv_stand_beside(made: Report) -> None:
+    assert made.markdown is not None
+    assert made.csv is not None
     text = made.markdown.read_text()
     headings = [line for line in text.splitlines() if line.startswith("## ")]
     assert headings[:3] == [

@@ -49,7 +49,8 @@ def latency(networks: Sequence[nn.Module], data: Data, engine: Engine) -> dict[i
     for size in _BATCH_SIZES:
         inputs = rows[torch.arange(size, device=rows.device) % len(rows)]
         _timed(networks, inputs, engine.device)
-        start, times = time.perf_counter(), []
+        start = time.perf_counter()
+        times: list[float] = []
         while not times or (len(times) < _PASSES and time.perf_counter() - start < _SECONDS):
             times.append(_timed(networks, inputs, engine.device))
         found[size] = statistics.median(times)
@@ -90,7 +91,7 @@ def measure_teacher_on_test(
         parameters=sum(parameter.numel() for network in networks for parameter in network.parameters()),
         bytes=sum(tensor.nbytes for network in networks for tensor in network.state_dict().values()),
         latency=latency(networks, data, engine),
-        test=measure(logits, labels, data.test.truth).as_dict(),
+        test=dict(measure(logits, labels, data.test.truth).as_dict()),
         fidelity=None if is_multilabel else asdict(compare(student, logits, labels)),
         outcomes=None if is_multilabel else asdict(outcomes(student, logits, labels)),
     )

@@ -119,9 +119,8 @@ def difference(record: RunRecord, alone: Alone | None) -> tuple[str, ...]:
     if alone is None:
         return (f"{words}.",)
     before = _accuracy(alone.record)
-    gain = f"{100 * (own - before):+.1f} points by the teacher"
     return (
-        f"{words}; alone it predicts {percent(before, 1)} % ({gain}).",
+        f"{words}; alone it predicts {percent(before, 1)} % ({100 * (own - before):+.1f} points with the teacher).",
         "One run each is no test: a grid repeats both over seeds (preceptor grid).",
     )
 

@@ -76,6 +76,6 @@ def test_the_student_alone_is_found_among_its_neighbours(tmp_path: Path) -> None
     assert (found.name, found.path, found.record.seed) == ("alone", "../alone", 1)
     assert [entry.text for entry in beside_table(record, found).rows[2]][:3] == ["alone (alone)", "86.2", "0.500"]
     first, second = difference(record, found)
-    assert first.endswith("alone it predicts 86.2 % (+2.8 points by the teacher).")
+    assert first.endswith("alone it predicts 86.2 % (+2.8 points with the teacher).")
     assert second.startswith("One run each is no test")
     assert find_alone(tmp_path / "alone", made_record(seed=1)) is None  # a teacher's run has no student

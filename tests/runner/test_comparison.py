@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -26,10 +25,8 @@ def teacher(tmp_path_factory: pytest.TempPathFactory) -> preceptor.Result:
     return preceptor.teach(data=DATA, model="convnet_s", epochs=2, engine="plain", out=out, progress=False)
 
 
-def beside(teacher: Any, out: Path, **keys: Any) -> tuple[preceptor.Result, TeacherResult]:
-    made = preceptor.distill(
-        data=DATA, teacher=teacher, model="mlp", epochs=1, engine="plain", out=out, progress=False, **keys
-    )
+def beside(teacher: str | list[str], out: Path) -> tuple[preceptor.Result, TeacherResult]:
+    made = preceptor.distill(data=DATA, teacher=teacher, model="mlp", epochs=1, engine="plain", out=out, progress=False)
     assert made.record.teacher is not None
     return made, made.record.teacher
 

@@ -69,7 +69,7 @@ def draw_run(path: Path, *, show: bool = True) -> None:
     if not (is_reported() and join_processes().is_first):
         return
     try:
-        for folder in (Path(path), *map(Path, RunFolder(path).read_record().assistants)):
-            write_run_page(folder)
+        for folder in (str(path), *RunFolder(path).read_record().assistants):
+            write_run_page(Path(folder))
     except Exception as error:  # of a library that draws, of a full disk
         show_notes([f"report.html: not written ({first_line(error)})"] if show else [])

@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 import typer
 from typer.exceptions import TyperException
 
-from preceptor.cli.explain import explained
+from preceptor.cli.explain import explained, in_words
 from preceptor.cli.grid import grid
 from preceptor.cli.report import report
 from preceptor.errors import Interrupted, PreceptorError, UsageError
@@ -265,7 +265,7 @@ def main(arguments: list[str] | None = None) -> int:
     except Exception as error:
         if debug:
             raise
-        return _fail(_in_words(error), 1)
+        return _fail(in_words(error), 1)
     return status if isinstance(status, int) else 0
 
 
@@ -283,13 +283,6 @@ def _carry_out(verb: Verb, words: list[str], config: Path | None, *, show_help: 
 
 def _verbs() -> list[str]:
     return [each.name or str(each.callback and each.callback.__name__) for each in app.registered_commands]
-
-
-def _in_words(error: Exception) -> str:
-    """Return a line for an error that nothing expected."""
-    if isinstance(error, OSError) and error.strerror:  # of a file that a user names: too long a name, a read-only disk
-        return f"{error.filename or 'system'}: {error.strerror}"
-    return f"{type(error).__name__}: {' '.join(str(error).split())}  (--debug shows where)"
 
 
 def _fail(message: str, status: int) -> int:

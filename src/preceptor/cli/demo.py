@@ -6,7 +6,6 @@ from pathlib import Path
 
 import torch
 
-from preceptor.api.reporting import draw_run
 from preceptor.artifacts.own_files import remove_run
 from preceptor.config.overrides import make_recipe
 from preceptor.config.sections import DistillRecipe, TeachRecipe
@@ -57,8 +56,6 @@ def demo_verb(out: Path, seeds: int) -> None:
                 title=f"student of {name} seed {seed}",
                 brief=True,
             )
-    for folder in sorted(out.glob("*/*/config.yaml")):
-        draw_run(folder.parent)
     summary = summarise_demo(out)
     console.print()
     print_summary(summary, console)

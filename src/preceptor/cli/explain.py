@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from preceptor.messages import did_you_mean
 
-__all__ = ["explained"]
+__all__ = ["explained", "in_words"]
 
 _ELSEWHERE = {  # what other tools call a verb
     **dict.fromkeys(("train", "fit", "run"), "teach trains a teacher, distill a student"),
@@ -45,3 +45,10 @@ def explained(message: str, words: Sequence[str], verbs: Sequence[str]) -> str:
         if words[0] in {"teach", "distill", "label"}:
             return f"{message}; settings are written key=value, and preceptor {words[0]} --help lists them"
     return message
+
+
+def in_words(error: Exception) -> str:
+    """Return a line for an error that nothing expected."""
+    if isinstance(error, OSError) and error.strerror:  # of a file that a user names: too long a name, a read-only disk
+        return f"{error.filename or 'system'}: {error.strerror}"
+    return f"{type(error).__name__}: {' '.join(str(error).split())}  (--debug shows where)"

@@ -111,18 +111,24 @@ def difference(record: RunRecord, alone: Alone | None) -> tuple[str, ...]:
         record: of the run.
         alone: of the student's network.
     """
-    own = record.test["accuracy"]
+    own = _accuracy(record)
     name = "The student" if record.kind == "distill" else "The network"
     words = f"{name} predicts {percent(own, 1)} % of {record.test['samples']:,} {record.test_name} samples right"
     if record.teacher is not None:
         words += f", its teacher {percent(record.teacher.test['accuracy'], 1)} %"
     if alone is None:
         return (f"{words}.",)
-    gain = 100 * (own - alone.record.test["accuracy"])
+    before = _accuracy(alone.record)
     return (
-        f"{words}; alone it predicts {percent(alone.record.test['accuracy'], 1)} % ({gain:+.1f} points by the teacher).",
+        f"{words}; alone it predicts {percent(before, 1)} % ({100 * (own - before):+.1f} points with the teacher).",
         "One run each is no test: a grid repeats both over seeds (preceptor grid).",
     )
+
+
+def _accuracy(record: RunRecord) -> float:
+    accuracy = record.test["accuracy"]
+    assert accuracy is not None, "a record without accuracy is refused where it is read"
+    return accuracy
 
 
 def _size(parameters: int, size: int | None, latency: Mapping[int, float] | None) -> list[Entry]:

@@ -102,7 +102,7 @@ def heatmap(rows: Sequence[Mapping[str, Any]], *, x: str, y: str, order: Sequenc
     numbers = base.mark_text(fontSize=9).encode(
         text="samples:Q", color=altair.condition(is_dark, altair.value("#ffffff"), altair.value(_GREY))
     )
-    return _svg(altair.layer(cells, numbers), width=side, height=side)
+    return _svg(altair.LayerChart(layer=[cells, numbers]), width=side, height=side)
 
 
 def shares(parts: Mapping[str, float]) -> Markup:

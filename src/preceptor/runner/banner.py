@@ -91,10 +91,11 @@ def _teacher(section: TeacherSection, labels: str | None, teachers: TeacherSet, 
         return "the true label distribution"
     if teachers.store is not None:
         return f"stored labels {labels}  {teachers.store.views} views"
-    paths = (section.path,) if isinstance(section.path, str) else section.path or (None,) * len(teachers.networks)
-    words = []
-    for network, path in zip(teachers.networks, paths, strict=True):
-        words.append("  ".join([*_named(path, section), size(network)]))
+    networks = teachers.networks
+    paths: Sequence[str | None] = (section.path,) if isinstance(section.path, str) else section.path or ()
+    if len(paths) != len(networks):
+        paths = (None,) * len(networks)
+    words = ["  ".join([*_named(path, section), size(network)]) for network, path in zip(networks, paths, strict=True)]
     before = f"  after {len(teachers.anchors)} earlier states of it" if teachers.anchors else ""
     return f"{'; '.join(words)}{before}"
 

@@ -91,7 +91,7 @@ def measure_teacher_on_test(
         parameters=sum(parameter.numel() for network in networks for parameter in network.parameters()),
         bytes=sum(tensor.nbytes for network in networks for tensor in network.state_dict().values()),
         latency=latency(networks, data, engine),
-        test=measure(logits, labels, data.test.truth).as_dict(),
+        test=dict(measure(logits, labels, data.test.truth).as_dict()),
         fidelity=None if is_multilabel else asdict(compare(student, logits, labels)),
         outcomes=None if is_multilabel else asdict(outcomes(student, logits, labels)),
     )

@@ -107,7 +107,8 @@ def test_a_locked_file_is_locked_until_the_last_who_holds_it_is_gone(tmp_path: P
 
 def test_a_planted_link_is_neither_followed_nor_a_temporary_file(tmp_path: Path) -> None:
     """The names of temporary files cannot be foreseen; a link at the file's own name is replaced, not written through."""
-    victim, names = tmp_path / "victim", []
+    victim = tmp_path / "victim"
+    names: list[str] = []
     victim.write_text("precious")
     run = tmp_path / "run"
     run.mkdir()

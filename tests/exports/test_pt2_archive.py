@@ -95,6 +95,11 @@ def custom_object(records: dict[str, bytes]) -> None:
     records["archive/data/constants/opaque_obj_0"] = pickle.dumps(Runs())
 
 
+def old_format(records: dict[str, bytes]) -> None:
+    records.clear()
+    records.update({"serialized_exported_program.json": b"{}", "serialized_state_dict.pt": pickled(Runs())})
+
+
 def expression(text: str) -> Callable[[dict[str, bytes]], object]:
     def change(graph: Any) -> None:
         sizes = next(iter(graph["graph"]["tensor_values"].values()))["sizes"]
@@ -135,10 +140,7 @@ HOSTILE: dict[str, Callable[[dict[str, bytes]], object]] = {
     "weights of an old format": lambda records: records.update({"archive/data/weights/model.pt": pickled(Runs())}),
     "a second network": lambda records: records.update({"archive/models/other.json": records[GRAPH]}),
     "a second archive": lambda records: records.update({"other/models/model.json": records[GRAPH]}),
-    "old weights that run": lambda records: (
-        records.clear(),
-        records.update({"serialized_exported_program.json": b"{}", "serialized_state_dict.pt": pickled(Runs())}),
-    ),
+    "old weights that run": old_format,
     "very deep": lambda records: records.update({GRAPH: b"[" * 100_000 + b"]" * 100_000}),
 }
 

@@ -9,6 +9,7 @@ from torch import nn
 
 import preceptor
 from preceptor.artifacts.run_folder import RunFolder
+from preceptor.config.sections import ModelSection
 from preceptor.data import Data, load
 from preceptor.runner.finish import now, reopen
 from small_training import ENGINE
@@ -42,7 +43,7 @@ def test_the_record_says_what_the_run_was(result: preceptor.Result, data: Data) 
 
 
 def test_a_finished_run_is_reopened_with_its_scores(result: preceptor.Result, data: Data) -> None:
-    again = reopen(RunFolder(result.path), None, data, ENGINE, workers=0)
+    again = reopen(RunFolder(result.path), ModelSection(name="convnet_s"), data, ENGINE, workers=0)
     assert all(torch.equal(value, again.model.state_dict()[name]) for name, value in result.model.state_dict().items())
     assert again.metrics == result.metrics
     assert again.record == result.record

@@ -6,6 +6,7 @@ import importlib
 import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -87,7 +88,8 @@ def test_resuming_and_overwriting_at_once_is_refused_before_anything_is_read(
 def test_a_folder_that_is_deleted_in_mid_run_is_an_error_and_not_made_again(
     again: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run, settings = tmp_path / "run", {"data": SMALL, "model": "convnet_s", "progress": False}
+    run = tmp_path / "run"
+    settings: Any = {"data": SMALL, "model": "convnet_s", "progress": False}
     guarded = module.guarded
 
     def deleting(evaluate: Callable[[], Mapping[str, float]], objective: object) -> Callable[[], Mapping[str, float]]:

@@ -79,11 +79,6 @@ def in_spec(graph: Any, tree: object) -> None:
     graph["module_call_graph"][0]["signature"]["in_spec"] = json.dumps([1, tree])
 
 
-def old_weights(records: dict[str, bytes]) -> None:
-    records.clear()
-    records.update({"serialized_exported_program.json": b"{}", "serialized_state_dict.pt": pickled(Runs())})
-
-
 def pickle_weights(records: dict[str, bytes]) -> None:
     name = "archive/data/weights/model_weights_config.json"
     config = json.loads(records[name])
@@ -98,6 +93,11 @@ def custom_object(records: dict[str, bytes]) -> None:
     payload = {"path_name": "opaque_obj_0", "is_param": False, "use_pickle": False, "tensor_meta": None}
     records[name] = json.dumps({"config": {"c": payload}}).encode()
     records["archive/data/constants/opaque_obj_0"] = pickle.dumps(Runs())
+
+
+def old_format(records: dict[str, bytes]) -> None:
+    records.clear()
+    records.update({"serialized_exported_program.json": b"{}", "serialized_state_dict.pt": pickled(Runs())})
 
 
 def expression(text: str) -> Callable[[dict[str, bytes]], object]:
@@ -140,7 +140,7 @@ HOSTILE: dict[str, Callable[[dict[str, bytes]], object]] = {
     "weights of an old format": lambda records: records.update({"archive/data/weights/model.pt": pickled(Runs())}),
     "a second network": lambda records: records.update({"archive/models/other.json": records[GRAPH]}),
     "a second archive": lambda records: records.update({"other/models/model.json": records[GRAPH]}),
-    "old weights that run": old_weights,
+    "old weights that run": old_format,
     "very deep": lambda records: records.update({GRAPH: b"[" * 100_000 + b"]" * 100_000}),
 }
 

@@ -89,7 +89,7 @@ def test_a_folder_that_is_deleted_in_mid_run_is_an_error_and_not_made_again(
     again: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = tmp_path / "run"
-    settings: dict[str, Any] = {"data": SMALL, "model": "convnet_s", "progress": False}
+    settings: Any = {"data": SMALL, "model": "convnet_s", "progress": False}
     guarded = module.guarded
 
     def deleting(evaluate: Callable[[], Mapping[str, float]], objective: object) -> Callable[[], Mapping[str, float]]:

@@ -37,6 +37,22 @@ def test_the_header_keeps_short_texts(tmp_path: Path) -> None:
     assert metadata == {"dataset": "digits", "format": "pt"}
 
 
+def test_equal_weights_are_equal_files(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Linear(3, 2), nn.BatchNorm1d(2), nn.Linear(2, 2).bfloat16())
+    metadata = {key: key.upper() for key in ("größe", "a", "b", "c", "d", '"quoted"')}
+    contents = set()
+    for name in "abcde":
+        save_weights(network, tmp_path / name, metadata=metadata)
+        contents.add((tmp_path / name).read_bytes())
+    (content,) = contents
+    with safe_open(tmp_path / "a", "pt") as file:
+        assert {key: file.metadata()[key] for key in metadata} == metadata
+        for key, tensor in network.state_dict().items():
+            assert file.get_tensor(key).equal(tensor), key
+    assert int.from_bytes(content[:8], "little") % 8 == 0
+
+
 def test_every_byte_of_an_own_file_counts(tmp_path: Path) -> None:
     network, path = nn.Linear(2, 2), tmp_path / "a.safetensors"
     save_weights(network, path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 import re
 import struct
@@ -97,7 +98,7 @@ def load_weights(
 def save_weights(model: nn.Module, path: str | Path, *, metadata: Mapping[str, str] | None = None) -> None:
     """Write a network's weights as safetensors, atomically; shared weights are written under each name.
 
-    The header holds a sha256 of the file, without the sha256 itself.
+    The header holds a sha256 of the file, without the sha256 itself. Equal weights and metadata give equal files.
 
     Args:
         model: the network.
@@ -119,7 +120,7 @@ def save_weights(model: nn.Module, path: str | Path, *, metadata: Mapping[str, s
         without_wrappers(name): tensor.detach().to("cpu", copy=True).contiguous() for name, tensor in state.items()
     }
     own = {"format": "pt", _VERSION_KEY: version("preceptor"), CHECKSUM_KEY: PLACEHOLDER.decode()}
-    content = to_safetensors(tensors, {**own, **(metadata or {})})
+    content = _with_metadata(to_safetensors(tensors), {**own, **(metadata or {})})
     filled = fill_in(content, _place_of_digits(_header(content)))
     write_atomically(Path(path), lambda handle: handle.write(filled))
 
@@ -178,6 +179,14 @@ def _check_archive(path: Path, size: int) -> None:
         with zipfile.ZipFile(path) as archive:
             if sum(member.file_size for member in archive.infolist()) > size:
                 raise ValueError(f"{size:,} bytes unpack to more")
+
+
+def _with_metadata(content: bytes, metadata: Mapping[str, str]) -> bytes:
+    """Return a safetensors file with metadata; in their own order, where safetensors itself draws one at random."""
+    before = _header(content)
+    text = json.dumps({"__metadata__": metadata, **json.loads(before[8:])}, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)  # so that the tensors are aligned
+    return len(text).to_bytes(8, "little") + text + content[len(before) :]
 
 
 def _header(content: bytes) -> bytes:

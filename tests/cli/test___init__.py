@@ -36,7 +36,7 @@ from preceptor.objectives.teacher import OBJECTIVES
             "error: epochs: evaluate takes data=..., data.KEY=..., model=NAME, model.KEY=..., "
             "weights_key=... and classes=... only",
         ),
-        (["teach", "--config", "none.yaml"], 2, "error: config none.yaml: cannot be read"),
+        (["teach", "--config", "none.yaml"], 2, "error: config none.yaml: no such file"),
         (["tech"], 2, "error: No such command 'tech'; did you mean teach"),
         (["train", "data=digits"], 2, "error: No such command 'train'; teach trains a teacher, distill a student"),
         (["eval", "runs/t"], 2, "error: No such command 'eval'; evaluate measures a run"),

@@ -179,3 +179,8 @@ def test_a_boolean_is_no_number(word: str) -> None:
 def test_a_number_is_no_boolean(word: str) -> None:
     with pytest.raises(UsageError, match=rf"^{word.partition('=')[0]}: input should be true or false, got [01]"):
         make_recipe(TeachRecipe, overrides=[*NEEDED, word])
+
+
+def test_nothing_in_a_text_is_evaluated() -> None:
+    values = {"data": "digits", "model": "mlp", "out": "${oc.env:HOME}/${seed}${seed}"}
+    assert make_recipe(TeachRecipe, values).out == "${oc.env:HOME}/${seed}${seed}"

@@ -115,5 +115,5 @@ def test_a_mistake_is_told_with_its_place(text: str, message: str) -> None:
 
 
 def test_a_file_that_cannot_be_read_is_told(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"none.yaml: cannot be read"):
+    with pytest.raises(UsageError, match=r"none.yaml: no such file"):
         read_grid(tmp_path / "none.yaml")

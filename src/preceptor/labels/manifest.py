@@ -19,6 +19,7 @@ from preceptor.labels.encoding import Encoding
 
 __all__ = ["LabelSource", "Manifest"]
 
+_MOST_FILES = 10_000_000
 _Count = Annotated[int, Field(ge=1, lt=2**40)]
 
 
@@ -69,22 +70,28 @@ class Manifest:
 
     source: LabelSource
     names: dict[str, str]
-    views: _Count
+    views: Annotated[int, Field(ge=1, le=100_000)]  # as many as a recipe may ask for
     rows_per_shard: _Count
     shards: dict[str, str] = field(default_factory=dict)
     version: Literal[3] = 3
 
+    def __post_init__(self) -> None:
+        if self.views * self._per_view > _MOST_FILES:
+            raise UsageError(
+                f"{self.views:,} views of {self.source.samples:,} samples, {self.rows_per_shard:,} per file, are more than "
+                f"{_MOST_FILES:,} files; a larger rows_per_shard makes fewer"
+            )
+
+    @property
+    def _per_view(self) -> int:
+        return -(-self.source.samples // self.rows_per_shard)
+
     def missing(self) -> tuple[int, str]:
         """Return how many files are not there yet, and the name of the first; quick, however many views are stated."""
-        per_view = -(-self.source.samples // self.rows_per_shard)
         places = [place for place in map(_place, self.shards) if place is not None]
-        known = sum(1 <= view <= self.views and 0 <= number < per_view for view, number in places)
-        count = self.views * per_view - known
+        known = sum(1 <= view <= self.views and 0 <= number < self._per_view for view, number in places)
+        count = self.views * self._per_view - known
         return count, next(name for name, _, _ in self.expected() if name not in self.shards) if count else ""
-
-    def last_view(self) -> int:
-        """Return the last view of which there is a file; 0: there is none."""
-        return max((place[0] for place in map(_place, self.shards) if place is not None), default=0)
 
     def expected(self) -> Iterator[tuple[str, int, range]]:
         """Yield the name, view (from 1) and rows of every file of the store."""

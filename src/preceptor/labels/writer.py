@@ -174,7 +174,7 @@ def _claim(path: Path, wanted: Manifest, lock: ExitStack) -> Manifest:
             for name, digest in stored.shards.items()
             if (path / name).exists() and sha256(path / name) == digest
         }
-        rows_per_shard, views = stored.rows_per_shard, max(replace(stored, shards=intact).last_view(), wanted.views)
+        rows_per_shard, views = stored.rows_per_shard, max(stored.views, wanted.views)
     manifest = replace(wanted, shards=intact, rows_per_shard=rows_per_shard, views=views)
     manifest.write(path)
     return manifest

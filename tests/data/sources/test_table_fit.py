@@ -17,7 +17,7 @@ def test_columns_become_numbers() -> None:
 
 def test_plain_values_make_the_same_fit() -> None:
     assert TableFit.read(FIT.as_dict(), "here") == FIT
-    with pytest.raises(UsageError, match="here: the description of the table's columns cannot be read"):
+    with pytest.raises(UsageError, match="here: the description of the table's columns: class_names: field required"):
         TableFit.read({"target": "label"}, "here")
 
 

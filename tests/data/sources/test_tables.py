@@ -223,7 +223,8 @@ def test_what_is_no_fit_is_refused(tmp_path: Path) -> None:
         load(f"table:{file}", options=options(fit=str(tmp_path / "empty")))
     (tmp_path / "result.json").write_text('{"table": {"target": "kind"}}')
     with pytest.raises(
-        UsageError, match=r"data\.fit: .*result\.json: the description of the table's columns cannot be read"
+        UsageError,
+        match=r"data\.fit: .*result\.json: the description of the table's columns: class_names: field required",
     ):
         load(f"table:{file}", options=options(fit=str(tmp_path)))
     (tmp_path / "result.json").write_text("{}")

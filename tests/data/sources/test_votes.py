@@ -64,7 +64,7 @@ def test_what_are_no_votes(tmp_path: Path, arrays: dict[str, Any], message: str)
 
 
 def test_files_that_cannot_be_read(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"data\.votes: /nowhere: cannot be read"):
+    with pytest.raises(UsageError, match=r"data\.votes: /nowhere: no such file"):
         read("/nowhere")
     (tmp_path / "text.npz").write_text("votes")
     with pytest.raises(UsageError, match=r"text\.npz: cannot be read"):

@@ -126,7 +126,7 @@ def difference(record: RunRecord, alone: Alone | None) -> tuple[str, ...]:
 
 
 def _accuracy(record: RunRecord) -> float:
-    accuracy = record.test["accuracy"]
+    accuracy: float | None = record.test["accuracy"]
     assert accuracy is not None, "a record without accuracy is refused where it is read"
     return accuracy
 

@@ -18,10 +18,10 @@ import pytest
 import torch
 import yaml
 from PIL import Image
-from safetensors import safe_open
-from safetensors.torch import load_file, save_file
 
 import preceptor
+from preceptor.checksums import SEAL, json_with_checksum, seal_zip
+from preceptor.models import read_metadata, save_weights
 from started import run
 from watched import HOSTILE
 from watched import __file__ as WATCHED
@@ -62,18 +62,26 @@ def places(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         yield folder
 
 
+def rewrite(path: Path, **changes: object) -> None:
+    """Change a JSON file and its checksum, which whoever wants to harm makes too."""
+    values = json.loads(path.read_text())
+    is_sealed = values.pop(SEAL, None) is not None
+    text = json.dumps({**values, **changes}, indent=1)
+    path.write_text(json_with_checksum(text) if is_sealed else text)
+
+
 def naming(section: dict[str, Any], target: str) -> tuple[str, str, str]:
     """Return a file, a folder for the Hub and a run that name a network."""
     file, hub, made = f"{target}.safetensors", f"{target}-hub", f"{target}-run"
-    with safe_open("file.safetensors", "pt") as opened:
-        metadata = dict(opened.metadata())
-    metadata["preceptor"] = json.dumps({**json.loads(metadata["preceptor"]), "model": section})
-    save_file(load_file("file.safetensors"), file, metadata)
+    metadata = json.loads(read_metadata("file.safetensors")["preceptor"])
+    save_weights(
+        preceptor.load("file.safetensors"), file, metadata={"preceptor": json.dumps({**metadata, "model": section})}
+    )
     for source, copy in (("hub", hub), ("run", made)):
         shutil.copytree(source, copy)
     shutil.copy(file, Path(hub) / "model.safetensors")
     for path in (Path(hub) / "config.json", Path(made) / "result.json"):
-        path.write_text(json.dumps({**json.loads(path.read_text()), "model": section}))
+        rewrite(path, model=section)
     config = Path(made) / "config.yaml"
     config.write_text(yaml.safe_dump({**yaml.safe_load(config.read_text()), "model": section}))
     return file, hub, made
@@ -203,14 +211,14 @@ def test_weights_checkpoints_and_data_run_nothing(places: Path) -> None:
     content = io.BytesIO()
     torch.save(Runs(), content)
     records["archive/data/sample_inputs/model.pt"] = content.getvalue()
-    with zipfile.ZipFile("inputs.pt2", "w") as archive:
+    written = io.BytesIO()
+    with zipfile.ZipFile(written, "w") as archive:
         for name, record in records.items():
             archive.writestr(zipfile.ZipInfo(name), record)
+    seal_zip(written)
+    Path("inputs.pt2").write_bytes(written.getvalue())
     shutil.copytree("labels", "labels-shell")
-    manifest = Path("labels-shell/manifest.json")
-    manifest.write_text(
-        json.dumps({**json.loads(manifest.read_text()), "names": {"data": "digits", "teacher": "os:system"}})
-    )
+    rewrite(Path("labels-shell/manifest.json"), names={"data": "digits", "teacher": "os:system"})
     named = ["teach", *STUDENT]
     lines = {
         **{f"teacher {name}": ["distill", *DATA, *STUDENT, f"teacher={name}", "teacher.model=convnet_s", f"out=t-{name}"]

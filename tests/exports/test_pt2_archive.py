@@ -15,6 +15,7 @@ import pytest
 import torch
 from torch import nn
 
+from preceptor.checksums import seal_zip
 from preceptor.errors import UsageError
 from preceptor.exports.deployed import DeployedNetwork, example_inputs, trace
 from preceptor.exports.pt2 import open_pt2, to_pt2
@@ -59,6 +60,7 @@ def changed(content: bytes, change: Callable[[dict[str, bytes]], object]) -> byt
     with zipfile.ZipFile(written, "w") as archive:
         for name, record in records.items():
             archive.writestr(zipfile.ZipInfo(name), record)
+    seal_zip(written)  # a checksum tells damage, not intent
     return written.getvalue()
 
 

@@ -105,7 +105,7 @@ def export(
         to: FILE.safetensors, FILE.onnx (opset 18) or FILE.pt2 (torch.export); it is replaced. Optional with
             `hub_folder`.
         model: the run's network, where it was passed from Python, as for `preceptor.load`; a name is stored in the file, which
-            then knows its network. Not needed for what `teach` or `distill` returned.
+            then says which name to give. Not needed for what `teach` or `distill` returned.
         epoch: a kept epoch of the run (keep_every=N), instead of its result.
         output: "logits" or "probabilities" [batch, classes]. For .onnx and .pt2.
         normalise: "outside": the file takes normalised float32 samples: (pixels / 255 - mean) / std. "inside": it takes

@@ -267,9 +267,8 @@ def main(arguments: list[str] | None = None) -> int:
         if debug:
             raise
         return _fail(in_words(error), 1)
-    if status == _CTRL_C:  # typer has caught it
-        return _end("interrupted", _CTRL_C)
-    return status if isinstance(status, int) else 0
+    code = status if isinstance(status, int) else 0
+    return _end("interrupted", code) if code == _CTRL_C else code  # which typer has caught
 
 
 def _carry_out(verb: Verb, words: list[str], config: Path | None, *, show_help: bool) -> None:

@@ -47,6 +47,7 @@ Model = Annotated[
 ]
 Help = Annotated[bool, typer.Option("--help", help="show every key, its type and its default")]
 _KEYS = {"add_help_option": False}
+_CTRL_C = 130  # the exit status of a process that SIGINT ends
 
 
 @app.command(**_KEYS)  # type: ignore[arg-type]
@@ -261,12 +262,13 @@ def main(arguments: list[str] | None = None) -> int:
     except TyperException as error:
         return _fail(explained(error.format_message(), words, _verbs()), 2)
     except (KeyboardInterrupt, typer.Abort):
-        return _end("interrupted", 130)
+        return _end("interrupted", _CTRL_C)
     except Exception as error:
         if debug:
             raise
         return _fail(in_words(error), 1)
-    return status if isinstance(status, int) else 0
+    code = status if isinstance(status, int) else 0
+    return _end("interrupted", code) if code == _CTRL_C else code  # which typer has caught
 
 
 def _carry_out(verb: Verb, words: list[str], config: Path | None, *, show_help: bool) -> None:

@@ -18,6 +18,7 @@ from PIL import Image
 from torch import nn
 
 from preceptor.artifacts.load import load_exported
+from preceptor.checksums import SEAL, json_with_checksum
 from preceptor.cli import main
 from preceptor.data import load
 from preceptor.errors import UsageError
@@ -163,8 +164,9 @@ def test_a_manifest_that_contradicts_its_files(
     write_labels(tmp_path / "l", WANTED, predict)
     manifest = tmp_path / "l" / "manifest.json"
     values = json.loads(manifest.read_text())
+    del values[SEAL]
     change(values)
-    manifest.write_text(json.dumps(values))
+    manifest.write_text(json_with_checksum(json.dumps(values, indent=1)))
     with pytest.raises(UsageError, match=message) as caught:
         LabelStore(tmp_path / "l").logits(1, torch.arange(25))
     assert "\n" not in str(caught.value)
@@ -173,7 +175,9 @@ def test_a_manifest_that_contradicts_its_files(
 def test_a_manifest_of_a_billion_views_is_not_continued(tmp_path: Path) -> None:
     write_labels(tmp_path / "l", WANTED, predict)
     manifest = tmp_path / "l" / "manifest.json"
-    manifest.write_text(json.dumps({**json.loads(manifest.read_text()), "views": 10**9}))
+    values = json.loads(manifest.read_text())
+    del values[SEAL]
+    manifest.write_text(json_with_checksum(json.dumps({**values, "views": 10**9}, indent=1)))
     with pytest.raises(UsageError, match="views: input should be less than or equal to 100000, got 1000000000"):
         write_labels(tmp_path / "l", WANTED, predict)
 
@@ -222,7 +226,7 @@ def test_a_folder_may_have_any_name(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert main([*TEACH, "out='x[/b]'"]) == 0
-    assert "Run: x[/b]" in capfd.readouterr().out
+    assert "saved  x[/b]" in capfd.readouterr().out
     (tmp_path / "x[/b]").rename(tmp_path / name.replace("/", "_"))
     name = name.replace("/", "_")
     assert main(["evaluate", name]) == 0

@@ -20,6 +20,7 @@ TEACHERS = {"cross_entropy": (0.75, 0.25), "brier": (0.7, 0.125)}  # accuracy, d
 def write(folder: Path, accuracy: float, distance: float, train: float = 1.0) -> None:
     test = {"accuracy": accuracy, "truth_mse": distance, "ece": 0.1}
     folder.mkdir(parents=True)
+    RunFolder(folder).config.write_text("kind: teach\n")
     RunFolder(folder).write_record(made_record(train={"loss": 1.0, "accuracy": train}, test=test))
 
 

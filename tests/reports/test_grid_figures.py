@@ -15,6 +15,7 @@ from preceptor.reports.grid_figures import (
 )
 from preceptor.reports.grid_folder import GridFolder, read_grid_folder
 from preceptor.reports.groups import group_cells
+from records import change_json
 from small_grid import write_grid
 
 
@@ -82,10 +83,8 @@ def test_without_validation_the_curve_is_of_training(tmp_path: Path) -> None:
     values = write_grid(tmp_path)
     for cell in values["cells"]:
         path = tmp_path / cell["run"] / "result.json"
-        record = json.loads(path.read_text())
-        for row in record["history"]:
-            row["validation"] = {}
-        path.write_text(json.dumps(record))
+        history = json.loads(path.read_text())["history"]
+        change_json(path, history=[{**row, "validation": {}} for row in history])
     groups = group_cells(read_grid_folder(tmp_path).of("distill"))
     (figure,) = learning_curves(groups, ["objective", "method"], ["objective", "method"], "Students")
     assert "train accuracy %" in figure.svg

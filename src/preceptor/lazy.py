@@ -52,7 +52,7 @@ class LazyImport(Generic[_Object]):
 
         Example:
             >>> LazyImport("preceptor.objectives.distill.kd:KD").defaults()
-            {'temperature': 4.0}
+            {'temperature': 4.0, 'divergence': 'kl', 'alpha': 0.8, 'beta': 0.3, 'row_weights': 'equal'}
         """
         definition = self._definition()
         return _parameters(definition) if isinstance(definition, ast.FunctionDef) else self._of_class(definition)

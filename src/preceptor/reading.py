@@ -8,7 +8,7 @@ from pathlib import Path
 
 from preceptor.errors import UsageError
 
-__all__ = ["check_regular", "is_regular", "read_text"]
+__all__ = ["check_regular", "is_regular", "read_bytes", "read_text"]
 
 
 def is_regular(path: str | Path) -> bool:
@@ -39,6 +39,23 @@ def check_regular(path: Path, where: str = "") -> int:
         what = "a folder" if stat.S_ISDIR(state.st_mode) else "a pipe, a socket or a device"
         raise UsageError(f"{where}{path}: is {what}, not a file")
     return state.st_size
+
+
+def read_bytes(path: Path, where: str = "") -> bytes:
+    """Return the content of a file.
+
+    Args:
+        path: of the file.
+        where: prefix of messages.
+
+    Raises:
+        UsageError: when it is missing, no regular file, or cannot be read.
+    """
+    check_regular(path, where)
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise UsageError(f"{where}{path}: cannot be read ({_reason(error)})") from error
 
 
 def read_text(path: Path, where: str = "", *, most: int) -> str:

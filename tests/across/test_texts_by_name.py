@@ -179,9 +179,10 @@ def test_a_factory_reads_texts(place: Path, factory: str, tmp_path: Path) -> Non
     words = [*data(place), f"model={factory}", "epochs=8", "optim.lr=3e-2"]
     assert main(["teach", *words, f"out={tmp_path / 't'}"]) == 0
     assert RunFolder(tmp_path / "t").read_record().test["accuracy"] > 0.9
+    words.append(f"teacher.model={factory}")  # no file alone loads code
     assert main(["distill", *words, f"teacher={tmp_path / 't'}", f"out={tmp_path / 's'}"]) == 0
     for name in ("s.safetensors", "s.onnx"):
-        assert main(["export", str(tmp_path / "s"), "--to", str(tmp_path / name)]) == 0
+        assert main(["export", str(tmp_path / "s"), "--model", factory, "--to", str(tmp_path / name)]) == 0
     assert main(["distill", *words, f"teacher={tmp_path / 's.safetensors'}", f"out={tmp_path / 'x'}"]) == 0
 
 
@@ -195,10 +196,10 @@ def test_a_factory_reads_token_numbers_of_which_nothing_is_known(place: Path, fa
     settings: Any = {"model": factory, "epochs": 20, "batch_size": 32, "optim": {"name": "adamw", "lr": 3e-2}}
     teacher = preceptor.teach(data=parts, out=tmp_path / "t", progress=False, **settings)
     assert teacher.metrics.accuracy > 0.9
-    assert preceptor.evaluate(tmp_path / "t", data=parts) == teacher.metrics
-    student = preceptor.distill(data=parts, teacher=tmp_path / "t", out=tmp_path / "s", progress=False, **settings)
+    assert preceptor.evaluate(tmp_path / "t", data=parts, model=factory) == teacher.metrics
+    student = preceptor.distill(data=parts, teacher=teacher, out=tmp_path / "s", progress=False, **settings)
     with torch.no_grad():
-        found, (inputs, _) = preceptor.load(student.path), parts["test"][:5]
+        found, (inputs, _) = preceptor.load(student.path, model=factory), parts["test"][:5]
         torch.testing.assert_close(found(inputs), student.model(inputs))
 
 

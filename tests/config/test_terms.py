@@ -19,10 +19,10 @@ def resolve(*, has_teacher: bool = True, **section: Any) -> dict[str, dict[str, 
 
 
 def test_a_method_comes_with_its_companions_and_knobs() -> None:
-    assert resolve(name="kd", temperature=2) == {
-        "cross_entropy": {"name": "cross_entropy", "weight": 0.1, "class_weights": None},
-        "kd": {"name": "kd", "weight": 0.9, "temperature": 2.0},
-    }
+    terms = resolve(name="kd", temperature=2)
+    assert [*terms] == ["cross_entropy", "kd"]
+    assert terms["cross_entropy"] == {"name": "cross_entropy", "weight": 0.1, "class_weights": None}
+    assert (terms["kd"]["weight"], terms["kd"]["temperature"], terms["kd"]["divergence"]) == (0.9, 2.0, "kl")
 
 
 def test_terms_can_be_weighed_added_and_repeated() -> None:
@@ -67,7 +67,7 @@ def test_what_was_resolved_resolves_to_itself() -> None:
 @pytest.mark.parametrize(
     ("section", "message"),
     [
-        ({"name": "kdd"}, "method: unknown name 'kdd'; did you mean kd or kdsvd or rkd"),
+        ({"name": "kdd"}, "method: unknown name 'kdd'; did you mean kd or kdsvd or skd"),
         ({"name": "kd", "temprature": 2}, "method.temprature: unknown key; did you mean temperature"),
         ({"name": "kd", "temperature": "hot"}, "method.kd.temperature: input should be a valid number"),
         ({"name": "kd", "at": {"powr": 2}}, "method.at.powr: unknown key; did you mean power"),

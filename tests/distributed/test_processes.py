@@ -49,7 +49,7 @@ def test_students_learn_as_one_process_does(method: list[str], teacher: Path, tm
     alone("distill", f"teacher={teacher}", *method, f"out={tmp_path / 'one'}")
     done = together("distill", f"teacher={teacher}", *method, f"out={tmp_path / 'two'}")
     assert done.returncode == 0, done.stderr
-    assert done.stdout.count("Run:") == 1
+    assert done.stdout.count("saved  ") == 1
     assert_same_run(tmp_path / "one", tmp_path / "two")
 
 

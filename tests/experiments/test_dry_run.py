@@ -19,6 +19,7 @@ def test_times_are_measured_where_a_cell_of_the_kind_is_done_and_else_estimated(
     cells = [cell(tmp_path, 0), cell(tmp_path, 1)]
     cells += [cell(tmp_path, number, teacher="teach-0") for number in (2, 3)]
     cells[0].run.mkdir()
+    (cells[0].run / "config.yaml").touch()
     (cells[0].run / "result.json").write_bytes(b"x" * 2**21)
     store.write_state(cells[0], CellState("done", seconds=60.0, kind="teach"))
     asked: list[str] = []

@@ -35,7 +35,8 @@ class Told:
             return None
         if self.code == 0:
             (self.cell.run / "checkpoint").mkdir(parents=True, exist_ok=True)
-            (self.cell.run / "result.json").touch()
+            for name in ("config.yaml", "result.json"):
+                (self.cell.run / name).touch()
         return self.code
 
     def stop(self) -> None:
@@ -215,7 +216,8 @@ def test_a_cell_of_another_process_is_waited_for_and_not_run_twice(tmp_path: Pat
         polls += 1
         if polls == 20:  # the other process is done
             own.run.mkdir()
-            (own.run / "result.json").touch()
+            for name in ("config.yaml", "result.json"):
+                (own.run / name).touch()
             lock.close()
         return 0
 

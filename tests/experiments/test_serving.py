@@ -69,7 +69,8 @@ def test_a_finished_run_of_another_grid_that_has_kept_the_state_serves_it(tmp_pa
     before = serve(recipe("stop_at=best_val_nll"), ["best_val_nll"], tmp_path)
     folder = tmp_path / before.id
     (folder / "checkpoint").mkdir(parents=True)
-    (folder / "result.json").touch()
+    for name in ("config.yaml", "result.json"):
+        (folder / name).touch()
     assert serve(recipe(), ["last"], tmp_path).id != before.id
     (folder / "checkpoint" / "epoch_0006.safetensors").touch()
     serving = serve(recipe(), ["last"], tmp_path)

@@ -86,7 +86,8 @@ def test_what_is_done_or_in_the_queue_is_not_submitted_again(made: Grid) -> None
     ]
     teacher = made.cells[0]
     teacher.run.mkdir()
-    (teacher.run / "result.json").touch()
+    for name in ("config.yaml", "result.json"):
+        (teacher.run / name).touch()
     Path("queue").write_text("")
     Path("calls").unlink()
     assert submit(made.cells, store, made.out, (), name="g").cells == 5

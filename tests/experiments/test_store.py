@@ -36,7 +36,8 @@ def test_files_and_the_lock_count_more_than_what_was_written(tmp_path: Path) -> 
     assert store.status(teacher) == "running"
     lock.close()
     teacher.run.mkdir()
-    (teacher.run / "result.json").touch()
+    for name in ("config.yaml", "result.json"):
+        (teacher.run / name).touch()
     assert (store.is_finished(teacher), store.is_done(teacher)) == (True, False)  # an epoch is missing
     (teacher.run / "checkpoint").mkdir()
     (teacher.run / "checkpoint" / "epoch_0002.safetensors").touch()

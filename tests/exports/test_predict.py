@@ -93,10 +93,10 @@ def test_what_cannot_be_read_is_named_and_the_rest_continues(
     ("words", "message"),
     [
         (["{tmp}/none.onnx", "x.png"], "none.onnx: no such file"),
-        (["{tmp}/none.pt2", "x.png"], "none.pt2: cannot be read (No such file"),
+        (["{tmp}/none.pt2", "x.png"], "none.pt2: no such file"),
         (["{tmp}/none", "x.png"], "none: no such run folder or file"),
         (["{tmp}/bad.onnx", "x.png"], "bad.onnx: cannot be read, it is damaged or no ONNX file"),
-        (["{tmp}/bad.pt2", "x.png"], "bad.pt2: cannot be read, it is damaged or no torch.export file"),
+        (["{tmp}/bad.pt2", "x.png"], "bad.pt2: is damaged, or was changed since it was written"),
         (["{tmp}/bad.safetensors", "x.png"], "bad.safetensors: cannot be read, it is damaged or no safetensors file"),
         (["{tmp}/bad.txt", "x.png"], "bad.txt: is no .onnx, .pt2 or .safetensors file"),
         (["{run}/model.safetensors", "x.png"], "does not describe its network, classes and normalisation"),

@@ -45,7 +45,7 @@ def test_a_changed_byte_is_refused_before_anything_is_loaded(deployed: DeployedN
 def test_what_is_no_such_file(deployed: DeployedNetwork, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"x.pt2: is damaged, .*, or was not written by"):
         open_pt2(b"not a model", Path("x.pt2"))
-    with pytest.raises(UsageError, match=r"none.pt2: cannot be read \(No such file"):
+    with pytest.raises(UsageError, match=r"none.pt2: no such file"):
         open_pt2(tmp_path / "none.pt2", Path("none.pt2"))
     torch.export.save(trace(deployed, METADATA), tmp_path / "other.pt2")
     with pytest.raises(UsageError, match=r"other.pt2: is damaged, .*, or was not written by `preceptor export`$"):

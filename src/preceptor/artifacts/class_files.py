@@ -11,6 +11,7 @@ from typing import TypeVar
 from preceptor.assessment import ClassScore
 from preceptor.errors import UsageError
 from preceptor.files import write_text
+from preceptor.reading import read_bytes
 
 __all__ = ["read_classes", "read_confusion", "write_classes", "write_confusion"]
 
@@ -96,7 +97,7 @@ def _write(path: Path, columns: Sequence[str], rows: Iterable[Sequence[object]])
 
 def _read(path: Path, columns: Sequence[str], parse: Callable[[Sequence[str]], Row]) -> list[Row]:
     try:
-        first, *rows = csv.reader(StringIO(path.read_text(encoding="utf-8"), newline=""))
+        first, *rows = csv.reader(StringIO(read_bytes(path).decode(), newline=""))
         if tuple(first) != tuple(columns):
             raise ValueError(f"its columns are not {', '.join(columns)}")
         return [parse(row) for row in rows]

@@ -10,6 +10,7 @@ from typing import Any
 
 from preceptor.checksums import CHANGED, sha256_of
 from preceptor.errors import RunError, UsageError
+from preceptor.reading import read_bytes
 
 __all__ = ["MetricsLog"]
 
@@ -25,7 +26,7 @@ class MetricsLog:
     def __init__(self, path: Path, *, writes: bool = True) -> None:
         self._path = path
         self._writes = writes
-        self._content = path.read_bytes() if path.exists() else b""
+        self._content = read_bytes(path) if path.exists() else b""
 
     def rows(self) -> list[dict[str, Any]]:
         """Return the rows, in order."""

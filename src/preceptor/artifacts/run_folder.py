@@ -25,6 +25,7 @@ from preceptor.documents import first_problem, read_yaml
 from preceptor.errors import RunError, UsageError
 from preceptor.files import LOCK, is_temporary, lock_folder, make_folder, remove_temporaries, write_text
 from preceptor.messages import first_difference
+from preceptor.reading import check_regular
 
 __all__ = ["RunFolder", "network_of", "what_matters"]
 
@@ -252,6 +253,7 @@ class RunFolder:
 
     def _check(self, file: Path, record: RunRecord, advice: str) -> None:
         stated = record.checksums.get(self._name(file))
+        check_regular(file)
         try:
             found = sha256_of_file(file)
         except OSError as error:

@@ -11,8 +11,10 @@ from typing_extensions import NotRequired, TypedDict
 
 from preceptor.artifacts.run_folder import RunFolder
 from preceptor.documents import parse_document
+from preceptor.errors import UsageError
 from preceptor.experiments.cells import Cell
 from preceptor.experiments.store import Store
+from preceptor.reading import read_bytes
 
 __all__ = ["Pace", "last_row", "time_left"]
 
@@ -60,9 +62,9 @@ class Pace:
 def last_row(cell: Cell) -> EpochProgress | None:
     """Return the last row of a run's metrics.jsonl: the epoch that it has behind it."""
     try:
-        rows = RunFolder(cell.run).metrics.read_text(encoding="utf-8").splitlines()
+        rows = read_bytes(RunFolder(cell.run).metrics).decode().splitlines()
         return parse_document(rows[-1], EpochProgress, "metrics.jsonl", infinite=True)
-    except (OSError, ValueError, IndexError):
+    except (UsageError, ValueError, IndexError):
         return None
 
 

@@ -15,6 +15,7 @@ from preceptor.errors import UsageError
 from preceptor.exports.deployed import Forward, quiet
 from preceptor.extras import import_extra
 from preceptor.models import METADATA_KEY, ModelMetadata
+from preceptor.reading import read_bytes
 
 __all__ = ["INPUT", "OPSET", "open_onnx", "quantise", "to_onnx"]
 
@@ -79,12 +80,7 @@ def open_onnx(source: Path | bytes, path: Path) -> tuple[Forward, ModelMetadata]
     runtime = import_extra("onnxruntime", _EXTRA, needed_by=f"{path.name}")
     state = import_extra("onnxruntime.capi.onnxruntime_pybind11_state", _EXTRA, needed_by=f"{path.name}")
     damage = (state.InvalidProtobuf, state.InvalidArgument, state.InvalidGraph, state.Fail, state.NotImplemented)
-    try:
-        content = source if isinstance(source, bytes) else source.read_bytes()
-    except FileNotFoundError as error:
-        raise UsageError(f"{path}: no such file") from error
-    except OSError as error:
-        raise UsageError(f"{path}: cannot be read ({error.strerror})") from error
+    content = source if isinstance(source, bytes) else read_bytes(source)
     if METADATA_KEY.encode() in content and not is_intact(content, len(content) - len(PLACEHOLDER)):
         raise UsageError(f"{path}: {CHANGED}")
     options = runtime.SessionOptions()

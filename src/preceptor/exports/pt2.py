@@ -16,6 +16,7 @@ from preceptor.errors import UsageError
 from preceptor.exports.deployed import Forward, quiet
 from preceptor.exports.pt2_archive import NotPlainError, plain_archive
 from preceptor.models import METADATA_KEY, ModelMetadata
+from preceptor.reading import read_bytes
 
 __all__ = ["open_pt2", "to_pt2"]
 
@@ -64,10 +65,7 @@ def open_pt2(source: Path | bytes, path: Path) -> tuple[Forward, ModelMetadata]:
             checksum is compared before it is loaded.
     """
     notes = {_NOTE: ""}
-    try:
-        content = source if isinstance(source, bytes) else source.read_bytes()
-    except OSError as error:
-        raise UsageError(f"{path}: cannot be read ({error.strerror or error})") from error
+    content = source if isinstance(source, bytes) else read_bytes(source)
     if not is_intact(content, len(content) - len(PLACEHOLDER)):
         raise UsageError(f"{path}: {CHANGED}, or was not written by `preceptor export`")
     try:

@@ -155,7 +155,7 @@ def _is_name(text: str) -> bool:
     return (
         _TEXT.fullmatch(text) is not None
         and text.isascii()
-        and "__" not in text.strip("_")
+        and not any(part.startswith("__") and part.endswith("__") for part in text.split("."))
         and not keyword.iskeyword(text)
     )
 

@@ -14,6 +14,7 @@ from preceptor.artifacts.record import RunRecord
 from preceptor.artifacts.run_folder import RunFolder
 from preceptor.documents import read_document
 from preceptor.errors import UsageError
+from preceptor.reading import read_bytes
 
 __all__ = ["Cell", "GridFolder", "Published", "Status", "read_grid_folder"]
 
@@ -239,5 +240,5 @@ def _result(run: Path, verb: str) -> tuple[Status, str | None, RunRecord | None]
     if not RunFolder(run).config.exists():
         return "not started", None, None
     log = RunFolder(run).metrics
-    epochs = log.read_bytes().count(b"\n") if log.exists() else 0
+    epochs = read_bytes(log).count(b"\n") if log.exists() else 0
     return "unfinished", f"epochs done: {epochs}", None

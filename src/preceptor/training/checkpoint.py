@@ -14,6 +14,7 @@ from preceptor.checksums import CHANGED, PLACEHOLDER, is_intact, seal_zip
 from preceptor.errors import UsageError
 from preceptor.files import write_atomically
 from preceptor.messages import first_few, first_line
+from preceptor.reading import read_bytes
 
 __all__ = ["load_checkpoint", "save_checkpoint"]
 
@@ -40,8 +41,8 @@ def load_checkpoint(path: Path, keys: Sequence[str]) -> dict[str, Any]:
     Raises:
         UsageError: when the file is damaged or not one of ours; the checksum is compared before anything is read.
     """
+    content = read_bytes(path, "checkpoint ")
     try:
-        content = path.read_bytes()
         is_whole = is_intact(content, len(content) - len(PLACEHOLDER))
         state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True) if is_whole else {}
     except pickle.UnpicklingError as error:

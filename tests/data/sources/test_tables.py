@@ -10,6 +10,7 @@ import torch
 from sklearn.datasets import load_digits
 
 import preceptor
+from preceptor.checksums import json_with_checksum
 from preceptor.data import TableFit, load
 from preceptor.data.sources.table_fit import Numeric
 from preceptor.errors import UsageError
@@ -221,13 +222,13 @@ def test_what_is_no_fit_is_refused(tmp_path: Path) -> None:
         UsageError, match=r"data\.fit: .*empty is neither the folder of a finished run nor one for the Hub"
     ):
         load(f"table:{file}", options=options(fit=str(tmp_path / "empty")))
-    (tmp_path / "result.json").write_text('{"table": {"target": "kind"}}')
+    (tmp_path / "result.json").write_text(json_with_checksum(json.dumps({"table": {"target": "kind"}}, indent=1)))
     with pytest.raises(
         UsageError,
         match=r"data\.fit: .*result\.json: the description of the table's columns: class_names: field required",
     ):
         load(f"table:{file}", options=options(fit=str(tmp_path)))
-    (tmp_path / "result.json").write_text("{}")
+    (tmp_path / "result.json").write_text(json_with_checksum(json.dumps({"table": None}, indent=1)))
     with pytest.raises(UsageError, match=r"data\.fit: .* was not trained on a table"):
         load(f"table:{file}", options=options(fit=str(tmp_path)))
     with pytest.raises(UsageError, match=r"data\.target: is needed without data\.fit"):

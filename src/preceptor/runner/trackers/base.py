@@ -14,11 +14,13 @@ from typing_extensions import Self
 
 from preceptor.files import write_text
 from preceptor.messages import first_line
+from preceptor.reading import read_text
 from preceptor.training import Callback, EpochRow, TrainState
 
 __all__ = ["TrackedRun", "Tracker", "Tracking", "epoch_numbers", "flat"]
 
 _ID_FILE = "track.id"
+_LONGEST_ID = 256  # bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,4 +154,4 @@ def _id_of(folder: Path) -> str:
     path = folder / _ID_FILE
     if not path.exists():
         write_text(path, f"{uuid.uuid4().hex[:8]}\n")
-    return path.read_text(encoding="utf-8").strip()
+    return read_text(path, "track: ", most=_LONGEST_ID).strip()

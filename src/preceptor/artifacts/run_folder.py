@@ -19,13 +19,13 @@ from pydantic import ValidationError
 from preceptor.artifacts.metrics_log import MetricsLog
 from preceptor.artifacts.own_files import ENTRIES, MARK, STAGES, clear_run
 from preceptor.artifacts.record import RunRecord, read_record, write_record
-from preceptor.checksums import sha256_of_file
+from preceptor.checksums import sha256_of, sha256_of_file
 from preceptor.config.sections import DistillRecipe, TeachRecipe
 from preceptor.documents import first_problem, read_yaml
 from preceptor.errors import RunError, UsageError
 from preceptor.files import LOCK, is_temporary, lock_folder, make_folder, remove_temporaries, write_text
 from preceptor.messages import first_difference
-from preceptor.reading import check_regular
+from preceptor.reading import read_bytes
 
 __all__ = ["RunFolder", "network_of", "what_matters"]
 
@@ -253,12 +253,7 @@ class RunFolder:
 
     def _check(self, file: Path, record: RunRecord, advice: str) -> None:
         stated = record.checksums.get(self._name(file))
-        check_regular(file)
-        try:
-            found = sha256_of_file(file)
-        except OSError as error:
-            raise UsageError(f"{file}: cannot be read ({error.strerror})") from error
-        if found != stated:
+        if sha256_of(read_bytes(file)) != stated:
             what = "is damaged, or is not the file that the run wrote"
             raise UsageError(f"{file}: {what} (result.json has another sha256); {advice}")
 

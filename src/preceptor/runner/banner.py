@@ -23,7 +23,7 @@ from preceptor.training import forward_flops
 
 __all__ = ["banner", "shown_name", "throughput_unit"]
 
-_HYPERPARAMETERS = 4  # of a term that are shown; config.yaml holds all
+_HYPERPARAMETERS = 2  # of a term that are shown; config.yaml holds all
 _LABEL = 11  # width of the first column
 
 

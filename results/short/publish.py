@@ -31,7 +31,7 @@ def main(names: Sequence[str]) -> int:
         cells = (out / "report.csv").read_text(encoding="utf-8")
         about = folder / "about.md"
         parts = [
-            f"# {text.partition(chr(10))[0].removeprefix('# ')}",
+            f"# {text.splitlines()[0].removeprefix('# ')}",
             f"    preceptor grid results/short/grids/{name}.yaml --set data.root=FOLDER_OF_CIFAR --jobs 2",
             about.read_text(encoding="utf-8") if about.exists() else "",
             plain(page),

@@ -115,6 +115,7 @@ HOSTILE: dict[str, Callable[[dict[str, bytes]], object]] = {
     "an operator that writes files": in_graph(lambda graph: first(graph, "target", "torch.ops.aten.save.default")),
     "an operator that opens files": in_graph(lambda graph: first(graph, "target", "torch.ops.aten.from_file.default")),
     "an operator of another library": in_graph(lambda graph: first(graph, "target", "torch.ops.mine.run.default")),
+    "a name that reaches inside": in_graph(lambda graph: first(graph, "name", "x.__class__.__base__")),
     "a name that is source": in_graph(lambda graph: first(graph, "name", "x = __import__('os').system('touch pwned')")),
     "an argument that is source": in_graph(
         lambda graph: graph["module_call_graph"][0]["signature"].update(forward_arg_names=["x=__import__('os')"])

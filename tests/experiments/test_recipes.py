@@ -108,3 +108,9 @@ def test_a_later_group_of_settings_wins_and_a_bare_section_starts_anew() -> None
     first = settings(data__root="r", data="digits", optim="sgd", optim__lr=0.1, epochs=3)
     made = merged(first, settings(optim="adamw", epochs=4), settings(optim__lr=0.3))
     assert words_of(made) == ("data.root=r", "data=digits", "optim=adamw", "epochs=4", "optim.lr=0.3")
+
+
+def test_a_digest_does_not_change_with_what_later_versions_add() -> None:
+    """The digits name folders that stand on users' disks: where this fails, a new default has renamed them."""
+    recipe = recipe_of("distill", (*TEACH, "teacher=t", "method=kd", "inputs=kd_plus"), teacher="convnet_s")
+    assert digest(recipe, teacher="t") == "ddb159c15cf3"

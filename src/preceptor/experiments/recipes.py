@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -13,8 +13,11 @@ from preceptor.artifacts.run_folder import network_of
 from preceptor.config.overrides import make_recipe
 from preceptor.config.resolve import make_policy
 from preceptor.config.sections import PROTOCOL_KEYS, AnyRecipe, DistillRecipe, LabelRecipe, TeachRecipe
-from preceptor.config.terms import resolve_terms
+from preceptor.config.terms import TERMS, resolve_terms
+from preceptor.data import POLICIES
 from preceptor.experiments.choices import Setting, Verb, flow
+from preceptor.lazy import LazyImport
+from preceptor.signature import default_hyperparameters
 
 __all__ = ["digest", "merged", "recipe_of", "words_of"]
 
@@ -72,8 +75,8 @@ def recipe_of(verb: Verb, words: tuple[str, ...], teacher: str | None = None) ->
 def digest(recipe: AnyRecipe | LabelRecipe, *, without: Sequence[str] = (), **replaced: Any) -> str:
     """Return twelve digits that two recipes share if and only if they do the same, however they are written.
 
-    Keys at their defaults are left out, so that keys which later versions add change nothing. What a recipe leaves to the
-    data's protocol and what it states itself are different.
+    Keys and hyperparameters at their defaults are left out, so that those which later versions add change nothing. What a
+    recipe leaves to the data's protocol and what it states itself are different.
 
     Args:
         recipe: of a cell.
@@ -88,8 +91,17 @@ def digest(recipe: AnyRecipe | LabelRecipe, *, without: Sequence[str] = (), **re
             stated = getattr(recipe, section)
             own = {key: getattr(stated, key) for key in keys if key in stated.model_fields_set}
             values[section] = {**values.get(section, {}), **own}
-        values[recipe.terms_key] = resolve_terms(recipe.terms, recipe.terms_key, has_teacher=recipe.has_teacher)
-        values["inputs"] = make_policy(recipe.inputs)[0].model_dump(mode="json")
+        terms = resolve_terms(recipe.terms, recipe.terms_key, has_teacher=recipe.has_teacher)
+        values[recipe.terms_key] = {
+            name: _without_defaults(TERMS[term["name"]].source, term) for name, term in terms.items()
+        }
+        policy = make_policy(recipe.inputs)[0]
+        values["inputs"] = _without_defaults(POLICIES[policy.name], policy.model_dump(mode="json"))
     kept = {key: value for key, value in values.items() if key not in {*_OUTSIDE, *without}}
     text = json.dumps({"verb": type(recipe).__name__, **kept, **replaced}, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def _without_defaults(make: Callable[..., object] | LazyImport[Any], values: Mapping[str, Any]) -> dict[str, Any]:
+    defaults = default_hyperparameters(make)
+    return {key: value for key, value in values.items() if key not in defaults or value != defaults[key]}

@@ -50,6 +50,14 @@ def one_table_of_onnx_operators() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def nothing_waits_for_the_disk() -> Iterator[None]:
+    """No test outlives a power cut; processes of their own wait as they do at a user's."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda file: None)
+        yield
+
+
 @pytest.fixture(scope="session")
 def golden() -> Path:
     """The folder of reference numbers."""

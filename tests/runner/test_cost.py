@@ -24,6 +24,16 @@ def test_a_teacher_costs_three_forward_passes_a_row_and_a_student_its_teachers_t
     assert cost_of(student, network, stored=True).flops == cost.flops  # type: ignore[arg-type]
 
 
+def test_a_teacher_of_few_labels_costs_those_rows_and_its_student_all() -> None:
+    few = ("data.labelled_fraction=0.1", "epochs=3")
+    teacher, all_rows = recipe_of("teach", (*WORDS, *few)), recipe_of("teach", (*WORDS, "epochs=3"))
+    assert cost_of(teacher).flops == cost_of(all_rows).flops / 10  # type: ignore[arg-type]
+    student = recipe_of("distill", (*WORDS, *few, "teacher=x"), "mlp")
+    assert cost_of(student).flops == cost_of(all_rows).flops  # type: ignore[arg-type]
+    slow, fast = measure_speed(teacher, threads=1), measure_speed(all_rows, threads=1)  # type: ignore[arg-type]
+    assert slow.flops_per_second > fast.flops_per_second / 5  # not that of batches of a few rows
+
+
 @pytest.mark.parametrize(
     ("words", "epochs", "copies"),
     [

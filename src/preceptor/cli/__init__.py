@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import sys
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -47,6 +48,7 @@ Model = Annotated[
 ]
 Help = Annotated[bool, typer.Option("--help", help="show every key, its type and its default")]
 _KEYS = {"add_help_option": False}
+_command_of = cache(typer.main.get_command)
 _CTRL_C = 130  # the exit status of a process that SIGINT ends
 
 
@@ -247,7 +249,7 @@ def main(arguments: list[str] | None = None) -> int:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # names of files need not be UTF-8
     try:
-        status = typer.main.get_command(app).main(
+        status = _command_of(app).main(
             [word for word in words if word != "--debug"], prog_name="preceptor", standalone_mode=False
         )
     except Interrupted as stop:

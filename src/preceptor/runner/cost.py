@@ -79,6 +79,8 @@ def cost_of(
     if isinstance(recipe, LabelRecipe):
         size = Encoding(data.num_classes, recipe.dtype, recipe.top).bytes_per_sample
         return Cost(of_teacher * rows * recipe.views, size * rows * recipe.views, recipe.views)
+    if data.pool is not None and not isinstance(recipe, TeachRecipe):
+        rows += len(data.pool)
     flops, parameters = _network(recipe.model, data)
     filled = fill(recipe, data)
     assert filled.epochs is not None
@@ -101,8 +103,9 @@ def measure_speed(recipe: AnyRecipe, threads: int) -> Speed:
         UsageError: for a recipe that cannot be run.
     """
     data = _loaded(recipe.data.model_dump_json())
-    rows = min(_BATCHES * (fill(recipe, data).batch_size or 1), len(data.train))
-    section = recipe.data.model_copy(update={"limit": rows, "test_limit": 64})
+    there = len(data.train) + (0 if data.pool is None else len(data.pool))
+    rows = min(_BATCHES * (fill(recipe, data).batch_size or 1), there)
+    section = recipe.data.model_copy(update={"limit": rows, "test_limit": 64, "labelled_fraction": None})
     with tempfile.TemporaryDirectory() as folder:
         short = TeachRecipe(
             data=section,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import torch
 from jaxtyping import Float, Int, UInt8
 from sklearn.datasets import load_digits
@@ -68,6 +70,7 @@ def ambiguous_digits(
     )
 
 
+@cache
 def _images() -> tuple[UInt8[Tensor, "samples 1 8 8"], Int[Tensor, " samples"]]:
     table = load_digits()
     images = torch.from_numpy(table.images) * (255 / 16)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 
 from preceptor.artifacts.create import (
     check_names,
+    check_size,
     data_spec,
     make_network,
     model_section,
@@ -16,7 +19,7 @@ from preceptor.artifacts.create import (
 from preceptor.config.sections import DataSection, ModelSection
 from preceptor.data import Data, from_objects, load
 from preceptor.errors import UsageError
-from preceptor.models import Adapted, DataSpec
+from preceptor.models import Adapted, DataSpec, save_weights
 from preceptor.models.adapters.adapted import adapt
 
 
@@ -67,6 +70,26 @@ def test_a_resolved_section_makes_the_network_again(digits: Data) -> None:
     assert {name: each.shape for name, each in again.state_dict().items()} == {
         name: each.shape for name, each in network.state_dict().items()
     }
+
+
+@pytest.mark.parametrize(
+    ("widths", "problem"),
+    [
+        ((10**12,), "has widths=.* and its weights are"),
+        ((2_000, 2_000), "has 4,152,010 parameters, and its weights are"),
+    ],
+)
+def test_a_network_is_no_larger_than_the_file_that_names_it(
+    digits: Data, tmp_path: Path, widths: tuple[int, ...], problem: str
+) -> None:
+    network = make_network(ModelSection.model_validate({"name": "mlp", "widths": (8,)}), data_spec(digits))
+    save_weights(network, tmp_path / "weights.safetensors")
+    weights, spec = tmp_path / "weights.safetensors", data_spec(digits)
+    state = torch.get_rng_state()
+    check_size("teacher", ModelSection.model_validate({"name": "mlp", "widths": (8,)}), spec, weights)
+    assert torch.equal(torch.get_rng_state(), state)
+    with pytest.raises(UsageError, match=f"teacher: its network {problem}"):
+        check_size("teacher", ModelSection.model_validate({"name": "mlp", "widths": widths}), spec, weights)
 
 
 def test_conversions_of_the_inputs_are_noted() -> None:

@@ -34,6 +34,9 @@ def test_cells_are_chosen_with_those_that_they_need(tmp_path: Path) -> None:
     assert [cell.verb for cell in chosen] == ["teach", "distill"]
     assert {cell.choices["objective"] for cell in chosen} == {"brier"}
     assert [cell.verb for cell in made.select({"objective": "brier"})] == ["teach", "distill", "distill"]
+    both = [cell.choices["method"] for cell in made.cells if cell.verb == "distill"]
+    several = made.select({"method": sorted(set(both)), "objective": ["brier"]})
+    assert [cell.choices.get("method") for cell in several] == [None, *sorted(set(both), key=both.index)]
 
 
 @pytest.mark.parametrize(
@@ -41,6 +44,7 @@ def test_cells_are_chosen_with_those_that_they_need(tmp_path: Path) -> None:
     [
         ({"methd": "kd"}, "--only.methd: no such choice; did you mean method?"),
         ({"method": "crd"}, "--only method=crd: matches no cell"),
+        ({"method": ["dist", "crd"]}, "--only method=crd: matches no cell"),
     ],
 )
 def test_a_choice_that_is_not_there_is_told(tmp_path: Path, only: dict[str, Any], message: str) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from preceptor.config.sections import DataSection, LabelRecipe, ModelSection, TeacherSection
 from preceptor.experiments.recipes import recipe_of
-from preceptor.runner.cost import Speed, cost_of, measure_speed
+from preceptor.runner.cost import Speed, cost_of, cost_of_labels, measure_speed
 
 WORDS = ("data=digits", "data.limit=100", "data.test_limit=50", "model=mlp", "model.widths=[8]")
 FORWARD = 2 * (64 * 8 + 8 * 10)  # a multiply-add is two
@@ -52,7 +52,7 @@ def test_length_and_disk_follow_the_recipe(words: tuple[str, ...], epochs: int, 
 
 def test_stored_outputs_cost_a_forward_pass_a_view() -> None:
     recipe = LabelRecipe(data=DataSection(name="digits", limit=100), teacher=TeacherSection(path="t"), out="x", views=2)
-    cost = cost_of(recipe, ModelSection.model_validate({"name": "mlp", "widths": (8,)}))
+    cost = cost_of_labels(recipe, ModelSection.model_validate({"name": "mlp", "widths": (8,)}))
     assert (cost.flops, cost.bytes) == (FORWARD * 100 * 2, 10 * 2 * 100 * 2)
 
 

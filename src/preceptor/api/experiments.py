@@ -44,7 +44,7 @@ def grid(
     Args:
         source: path of a grid file, the name of a shipped one, what such a file holds, or a Grid.
         changes: values that replace the file's: {"seed": [3, 4]}, {"data.root": PATH} (of `fixed`), {"distill.method": "kd"}.
-        only: run the cells with these choices alone, and those that they need: {"method": "kd"}.
+        only: run the cells with these choices alone, and those that they need: {"method": "kd"}, {"method": ["kd", "dkd"]}.
         jobs: cells at a time; by default one, or as many as `gpus` have places for.
         gpus: the GPUs to use; by default every cell sees all of them.
         per_gpu: cells on one GPU.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -15,7 +16,16 @@ from preceptor.data import Data, check_source
 from preceptor.errors import UsageError
 from preceptor.models import Adapted, DataSpec, FeatureNetwork, SelectedClasses, check_name, make
 
-__all__ = ["AnyModel", "check_names", "data_spec", "make_network", "model_section", "reading_notes", "resolved_section"]
+__all__ = [
+    "AnyModel",
+    "check_names",
+    "check_size",
+    "data_spec",
+    "make_network",
+    "model_section",
+    "reading_notes",
+    "resolved_section",
+]
 
 AnyModel = str | Mapping[str, Any] | nn.Module
 
@@ -62,6 +72,34 @@ def make_network(section: ModelSection, spec: DataSpec, *, loads_weights: bool =
     return make(section.name, replace(spec, num_classes=outputs), section.hyperparameters, loads_weights=loads_weights)
 
 
+def check_size(who: str, section: ModelSection, spec: DataSpec, weights: Path) -> None:
+    """Check that a network which a file names is no larger than the file: a few digits can ask for any amount of memory.
+
+    Nothing is allocated for it. A network that cannot be made without memory is checked by its numbers alone.
+
+    Args:
+        who: names the file, for messages.
+        section: of the network.
+        spec: of the data that it was trained on.
+        weights: its file.
+
+    Raises:
+        UsageError: when a number or the network is larger than the bytes of the file.
+    """
+    most = weights.stat().st_size
+    for key, value in section.hyperparameters.items():
+        if _largest(value) > most:
+            raise UsageError(f"{who}: its network has {key}={value}, and its weights are {most:,} bytes")
+    try:
+        with torch.random.fork_rng(devices=[]), torch.device("meta"):
+            network = make_network(section, spec, loads_weights=True)
+    except Exception:  # other libraries': whoever makes it with memory says what is wrong
+        return
+    number = sum(parameter.numel() for parameter in network.parameters())
+    if number > most:
+        raise UsageError(f"{who}: its network has {number:,} parameters, and its weights are {most:,} bytes")
+
+
 def resolved_section(section: ModelSection, network: nn.Module) -> dict[str, Any]:
     """Return a network's section as plain values that make it again, even where the files that it names are gone."""
     return {**section.model_dump(mode="json"), **(network.options if isinstance(network, FeatureNetwork) else {})}
@@ -81,3 +119,10 @@ def model_section(model: str | Mapping[str, Any] | ModelSection) -> ModelSection
     if isinstance(model, ModelSection):
         return model
     return ModelSection(name=model) if isinstance(model, str) else ModelSection.model_validate(dict(model))
+
+
+def _largest(value: object) -> int:
+    """Return the largest whole number in a value, however deep in lists and mappings."""
+    inner = value.values() if isinstance(value, Mapping) else value if isinstance(value, list | tuple) else ()
+    own = value if isinstance(value, int) else 0
+    return max(own, *map(_largest, inner), 0)

@@ -13,7 +13,7 @@ from torch import nn
 
 from preceptor.artifacts.classes import copy_classes, order_classifier, order_note, select, select_stated, with_outputs
 from preceptor.artifacts.compatibility import TrainingDataInfo, check_compatibility, selection_ways
-from preceptor.artifacts.create import AnyModel, data_spec, make_network, model_section
+from preceptor.artifacts.create import AnyModel, check_size, data_spec, make_network, model_section
 from preceptor.artifacts.fingerprints import fingerprint
 from preceptor.artifacts.identify import PYTHON, is_run, learned_at, run_metadata, tells_its_network, weights_of
 from preceptor.artifacts.run_folder import RunFolder
@@ -230,6 +230,8 @@ def _load(
     target = replace(target, num_classes=trained_on.num_classes)
     is_alike = len(target.shape) == len(trained_on.shape)
     example = target.example if target.shape == trained_on.shape else None
+    if isinstance(made_of, ModelSection):
+        check_size(who, made_of, trained_on, weights)
     network = wrap_as_stated(_new(made_of, replace(trained_on, example=example)), metadata.model)
     load_weights(network, weights)
     if target != trained_on and is_alike:

@@ -24,7 +24,7 @@ from preceptor.experiments.ray_cluster import RayCluster
 from preceptor.experiments.shipped import shipped_grids
 from preceptor.experiments.slurm import parse_options, submit
 from preceptor.experiments.store import Store
-from preceptor.runner.cost import cost_of, measure_speed
+from preceptor.runner.cost import cost_of, cost_of_labels, measure_speed
 
 __all__ = ["Place", "grid_verb", "list_grids"]
 
@@ -136,7 +136,10 @@ def _guesses(cells: Sequence[Cell], by_id: Mapping[str, Cell], threads: int) -> 
         taught = None if cell.teacher is None else by_id[cell.teacher.cell].recipe
         network = taught.model if isinstance(taught, TeachRecipe) else None
         assert cell.recipe is not None
-        cost = cost_of(cell.recipe, network, stored=cell.labels is not None, kept=len(cell.kept))
+        if isinstance(cell.recipe, LabelRecipe):
+            cost = cost_of_labels(cell.recipe, network)
+        else:
+            cost = cost_of(cell.recipe, network, stored=cell.labels is not None, kept=len(cell.kept))
         guesses[kind] = Guess(speed.seconds(cost), cost.bytes)
     return guesses
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 from collections.abc import Mapping, Sequence
@@ -72,24 +73,37 @@ class Grid:
         """Return the cells with these choices, and those that they need.
 
         Args:
-            only: value of each choice by its name; none: all cells.
+            only: value of each choice by its name, or several values; none: all cells.
 
         Raises:
             UsageError: for a choice that no cell has, or when no cell is left.
         """
         if not only:
             return self.cells
-        words = " ".join(f"{name}={value}" for name, value in only.items())
-        try:
-            chosen = {cell.id for cell in matching(self._file, Where(only, "--only"), self.cells)}
-        except UsageError as error:
-            raise UsageError(str(error)[str(error).index("--only") :]) from error
+        several = {name: value if isinstance(value, list) else [value] for name, value in only.items()}
+        for name, values in several.items():
+            for value in values:
+                if not self._with({name: value}):
+                    raise UsageError(f"--only {name}={value}: matches no cell")
+        wanted = (dict(zip(several, values, strict=True)) for values in itertools.product(*several.values()))
+        chosen = {cell for each in wanted for cell in self._with(each)}
         if not chosen:
-            raise UsageError(f"--only {words}: matches no cell")
+            raise UsageError(f"--only {' '.join(f'{name}={value}' for name, value in only.items())}: matches no cell")
         for cell in reversed(self.cells):
             if cell.id in chosen:
                 chosen.update(cell.needs)
         return tuple(cell for cell in self.cells if cell.id in chosen)
+
+    def _with(self, only: Mapping[str, Any]) -> set[str]:
+        """Return the ids of the cells with these choices.
+
+        Raises:
+            UsageError: for a choice that no cell has.
+        """
+        try:
+            return {cell.id for cell in matching(self._file, Where(only, "--only"), self.cells)}
+        except UsageError as error:
+            raise UsageError(str(error)[str(error).index("--only") :]) from error
 
     def stands(self) -> dict[str, CellStatus]:
         """Return where each cell stands now, by id: done, running, waiting, failed, or blocked by one that failed."""

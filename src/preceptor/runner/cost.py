@@ -21,7 +21,7 @@ from preceptor.runner.data import load_data
 from preceptor.runner.run import run
 from preceptor.training import forward_flops
 
-__all__ = ["Cost", "Speed", "cost_of", "measure_speed"]
+__all__ = ["Cost", "Speed", "cost_of", "cost_of_labels", "measure_speed"]
 
 _BATCHES = 10  # of the short run
 _PASSES = 3  # a training step costs three forward passes
@@ -60,7 +60,7 @@ class Speed:
 
 
 def cost_of(
-    recipe: AnyRecipe | LabelRecipe, teacher: str | ModelSection | None = None, *, stored: bool = False, kept: int = 0
+    recipe: AnyRecipe, teacher: str | ModelSection | None = None, *, stored: bool = False, kept: int = 0
 ) -> Cost:
     """Return what a run costs. Extra views, banks and connectors of a method are not counted.
 
@@ -76,10 +76,7 @@ def cost_of(
     data = _loaded(recipe.data.model_dump_json())
     of_teacher = 0.0 if teacher is None or stored else _network(model_section(teacher), data)[0]
     rows = len(data.train)
-    if isinstance(recipe, LabelRecipe):
-        size = Encoding(data.num_classes, recipe.dtype, recipe.top).bytes_per_sample
-        return Cost(of_teacher * rows * recipe.views, size * rows * recipe.views, recipe.views)
-    if data.pool is not None and not isinstance(recipe, TeachRecipe):
+    if recipe.has_teacher and data.pool is not None:
         rows += len(data.pool)
     flops, parameters = _network(recipe.model, data)
     filled = fill(recipe, data)
@@ -90,6 +87,23 @@ def cost_of(
     best = 1 if isinstance(recipe.stop_at, str) and recipe.stop_at != "last" else 0
     copies = 2 + moments + best + kept  # result, checkpoint with the optimiser's moments and the best weights so far
     return Cost((_PASSES * flops + of_teacher) * rows * last, 4 * parameters * copies, last)
+
+
+def cost_of_labels(recipe: LabelRecipe, teacher: str | ModelSection | None = None) -> Cost:
+    """Return what stored labels cost.
+
+    Args:
+        recipe: of the labels.
+        teacher: the network that is asked, where that is known by name.
+
+    Raises:
+        UsageError: for data or networks that cannot be used.
+    """
+    data = _loaded(recipe.data.model_dump_json())
+    flops = 0.0 if teacher is None else _network(model_section(teacher), data)[0]
+    size = Encoding(data.num_classes, recipe.dtype, recipe.top).bytes_per_sample
+    rows = len(data.train) * recipe.views
+    return Cost(flops * rows, size * rows, recipe.views)
 
 
 def measure_speed(recipe: AnyRecipe, threads: int) -> Speed:

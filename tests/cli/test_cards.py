@@ -28,7 +28,7 @@ class Mine(Objective):
     [
         (
             ["methods", "crd"],
-            ["Contrastive representation distillation", "method.num_negatives         16384", "0.8", "(2020, looks at embedding)"],
+            ["Contrastive representation distillation", "method.num_negatives         16384", "(2020, looks at embedding)"],
         ),
         (["methods", "function_matching"], ["method.temperature", "1.0", "A good teacher is patient and"]),
         (["methods", "takd"], ["assistants between the networks", "(2020, a procedure)"]),

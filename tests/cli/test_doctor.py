@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
+import socket
 from importlib import metadata
 from typing import Any
 
@@ -12,6 +13,15 @@ import torch
 
 from preceptor.cli import main
 from preceptor.cli.doctor import facts
+
+
+@pytest.fixture(autouse=True)
+def offline(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise AssertionError("a connection")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
 
 
 def test_a_report_in_80_columns(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -51,7 +51,7 @@ def _parameters(value: Any) -> str:
     """Return the names of what a function or an objective, a policy or a schedule takes; nothing of other objects."""
     if not inspect.isfunction(value) and not (inspect.isclass(value) and value.__module__.startswith(_CONFIGURED)):
         return ""
-    marks = {inspect.Parameter.VAR_POSITIONAL: "*", inspect.Parameter.VAR_KEYWORD: "**"}
+    marks: dict[object, str] = {inspect.Parameter.VAR_POSITIONAL: "*", inspect.Parameter.VAR_KEYWORD: "**"}
     parameters = inspect.signature(value).parameters.values()
     return f"({', '.join(marks.get(each.kind, '') + each.name for each in parameters)})"
 

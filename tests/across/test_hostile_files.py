@@ -262,11 +262,12 @@ def test_configurations_and_grids_start_no_code_and_no_connection_by_themselves(
     Path("method.yaml").write_text(yaml.safe_dump(student))
     lines["config method"] = ["distill", "--config", "method.yaml"]
     place, teacher = METHOD["name"], {"teach": {"model": "mlp"}}
-    for name, sections in {
+    grids: dict[str, dict[str, Any]] = {
         "objective": {"teach": {"model": "mlp", "objective": place}},
         "method": {**teacher, "distill": {"model": "mlp", "method": ["kd", place]}},
         "term": {**teacher, "distill": {"model": "mlp", "method.own.name": place}},
-    }.items():
+    }
+    for name, sections in grids.items():
         written = {"fixed": {"data": "digits", "epochs": 1}, **sections, "out": "grid"}
         Path(f"grid-{name}.yaml").write_text(yaml.safe_dump(written))
         lines[f"grid {name}"] = ["grid", f"grid-{name}.yaml", "--dry-run"]

@@ -149,11 +149,11 @@ def test_a_grid_of_ones_own_methods(capsys: pytest.CaptureFixture[str]) -> None:
     Path("own_losses.py").write_text(LOSSES)
     sections = "teach: {model: mlp, epochs: 1}\ndistill: {model: mlp, epochs: 1, method: [kd, 'own_losses:Sharp']}\n"
     Path("methods.yaml").write_text(f"fixed: {{data: digits}}\n{sections}label: {{views: 1}}\nout: gm\n")
-    assert main(["grid", "methods.yaml", "--dry-run"]) == 2
+    assert main(["grid", "methods.yaml", "--status"]) == 2
     said = capsys.readouterr().err
     assert said.startswith("error: methods.yaml")
     assert said.endswith("if you trust it, add --trust own_losses:Sharp\n")
-    assert main(["grid", "methods.yaml", "--dry-run", "--trust", "own_losses:Sharp"]) == 0
+    assert main(["grid", "methods.yaml", "--status", "--trust", "own_losses:Sharp"]) == 0
 
 
 def test_names_that_are_no_utf_8_and_names_too_long_are_no_traceback(capsys: pytest.CaptureFixture[str]) -> None:

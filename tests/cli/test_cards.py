@@ -83,7 +83,7 @@ def test_an_objective_of_ones_own_has_a_card(
     ("words", "message"),
     [
         (["methods", "crdd"], "list methods: no 'crdd'; did you mean crd"),
-        (["presets", "crd"], "list presets: no 'crd'; did you mean crd-protocol"),
+        (["presets", "crd-protocl"], "list presets: no 'crd-protocl'; did you mean crd-protocol"),
         (["methods", "no_such_module:Mine"], "method: no_such_module:Mine: cannot import no_such_module"),
         (["models", "resnett8"], "model: unknown name 'resnett8'; did you mean resnet8"),
     ],

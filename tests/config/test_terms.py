@@ -153,7 +153,8 @@ def test_a_class_of_ones_own_is_a_term_called_like_it() -> None:
     terms = resolve(name=place, sharpness=3, cross_entropy={"weight": 0.5})
     mine = {"name": place, "weight": 1.0, "sharpness": 3.0, "widths": (8, 8), "mode": None}
     assert terms == {"Mine": mine, "cross_entropy": {"name": "cross_entropy", "weight": 0.5, "class_weights": None}}
-    assert resolve(name=place, **terms) == terms
+    again = ObjectiveSection.model_validate({"name": place, **terms})
+    assert resolve_terms(again, "method", has_teacher=True) == terms
     assert [*build_sum(terms).weight_of] == ["Mine", "cross_entropy"]
     assert resolve(name=place, weight=2, Mine={"sharpness": 1})["Mine"]["weight"] == 2
     beside = resolve(name="kd", mine={"name": place, "weight": 0.5, "widths": [4]})

@@ -165,7 +165,7 @@ def list_(
     what: Annotated[
         Literal["models", "objectives", "methods", "inputs", "data", "presets"] | None, typer.Argument()
     ] = None,
-    name: Annotated[str | None, typer.Argument(help="one of them: its keys and its source")] = None,
+    name: Annotated[str | None, typer.Argument(help="one of them, for its card; also PKG.MODULE:CLASS")] = None,
 ) -> None:
     """List what can be named: models, objectives, methods, inputs, data or presets."""
     if what is None:

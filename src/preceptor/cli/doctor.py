@@ -8,7 +8,7 @@ import platform
 import re
 import shutil
 import subprocess
-from importlib import metadata
+from importlib import import_module, metadata
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -62,11 +62,16 @@ def facts() -> dict[str, str | dict[str, str]]:
 def _torch() -> dict[str, str]:
     """Return what torch is and can do here, and what a run with default keys would use."""
     try:
-        import torch  # noqa: PLC0415
-
-        from preceptor.training import choose_engine  # noqa: PLC0415
+        return _working_torch()
     except Exception as error:  # a broken installation is what a doctor is asked about
-        return {"torch": f"{_version('torch')}, cannot be imported: {type(error).__name__}: {first_line(error)}"}
+        return {"torch": f"{_version('torch')}, does not work: {type(error).__name__}: {first_line(error)}"}
+
+
+def _working_torch() -> dict[str, str]:
+    import torch  # noqa: PLC0415
+
+    from preceptor.training import choose_engine  # noqa: PLC0415
+
     built = f"for CUDA {torch.version.cuda}" if torch.version.cuda else "without CUDA"
     devices = [_gpu(torch, number) for number in range(torch.cuda.device_count())]
     if torch.backends.mps.is_available():
@@ -152,7 +157,7 @@ def _fit(versions: dict[str, str]) -> str:
     if versions.get("torchvision", "absent") == "absent":
         return ""
     try:
-        import torchvision  # noqa: F401, PLC0415
+        import_module("torchvision")
     except Exception as error:
         return f" (torchvision does not fit this torch: {first_line(error)})"
     return ""

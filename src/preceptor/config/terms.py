@@ -155,8 +155,9 @@ def _named(
 
 def _resolve_term(name: str, settings: dict[str, Any], where: str, entries: Mapping[str, Entry]) -> dict[str, Any]:
     key, place = settings.pop("name"), f"{where}.{name}"
+    implied: Mapping[str, Any] = {}
     if is_own_class(key):
-        weight, implied = _plain(make_weight(settings.pop("weight", 1.0), place)), {}
+        weight = _plain(make_weight(settings.pop("weight", 1.0), place))
     elif key not in entries:
         raise UsageError(f"{place}.name: unknown name {key!r}{did_you_mean(str(key), entries)}")
     else:

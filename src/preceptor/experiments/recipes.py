@@ -16,6 +16,7 @@ from preceptor.config.sections import PROTOCOL_KEYS, AnyRecipe, DistillRecipe, L
 from preceptor.config.terms import resolve_terms, source_of
 from preceptor.config.trust import reaching_out
 from preceptor.data import POLICIES
+from preceptor.errors import UsageError
 from preceptor.experiments.choices import Setting, Verb, flow
 from preceptor.lazy import LazyImport
 from preceptor.signature import default_hyperparameters
@@ -67,8 +68,8 @@ def recipe_of(
     recipe = make_recipe(
         _KINDS[verb], None, words, network_of=lambda path: network_of(path) if teacher is None else teacher
     )
-    for key, value in reaching_out(recipe) if trusted is not None else ():  # before anything is imported
-        if value not in trusted:
+    for key, value in reaching_out(recipe):  # before anything is imported
+        if trusted is not None and value not in trusted:
             raise UsageError(
                 f"{key}: names {value}, which runs code or reaches the network; a file alone starts neither; if you trust it, "
                 f"add --trust {value}"

@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any
 
 from preceptor.artifacts.create import check_names
 from preceptor.artifacts.run_folder import network_of
 from preceptor.config.overrides import make_recipe
-from preceptor.config.resolve import make_policy
+from preceptor.config.resolve import make_policy, policy_defaults
 from preceptor.config.sections import PROTOCOL_KEYS, AnyRecipe, DistillRecipe, LabelRecipe, TeachRecipe
 from preceptor.config.terms import resolve_terms, source_of
 from preceptor.config.trust import reaching_out
-from preceptor.data import POLICIES
 from preceptor.errors import UsageError
 from preceptor.experiments.choices import Setting, Verb, flow
-from preceptor.lazy import LazyImport
 from preceptor.signature import default_hyperparameters
 
 __all__ = ["digest", "merged", "recipe_of", "words_of"]
@@ -104,15 +102,14 @@ def digest(recipe: AnyRecipe | LabelRecipe, *, without: Sequence[str] = (), **re
             values[section] = {**values.get(section, {}), **own}
         terms = resolve_terms(recipe.terms, recipe.terms_key, has_teacher=recipe.has_teacher)
         values[recipe.terms_key] = {
-            name: _without_defaults(source_of(term["name"], name), term) for name, term in terms.items()
+            name: _without(default_hyperparameters(source_of(term["name"], name)), term) for name, term in terms.items()
         }
         policy = make_policy(recipe.inputs)[0]
-        values["inputs"] = _without_defaults(POLICIES[policy.name], policy.model_dump(mode="json"))
+        values["inputs"] = _without(policy_defaults(policy.name), policy.model_dump(mode="json"))
     kept = {key: value for key, value in values.items() if key not in {*_OUTSIDE, *without}}
     text = json.dumps({"verb": type(recipe).__name__, **kept, **replaced}, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
-def _without_defaults(make: Callable[..., object] | LazyImport[Any], values: Mapping[str, Any]) -> dict[str, Any]:
-    defaults = default_hyperparameters(make)
+def _without(defaults: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in values.items() if key not in defaults or value != defaults[key]}

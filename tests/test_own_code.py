@@ -28,6 +28,7 @@ def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(tmp_path)
     Path("found_by_name.py").write_text(MODULE)
     Path("broken_by_name.py").write_text("def (:\n")
+    Path("failing_by_name.py").write_text("unknown\n")
 
 
 def test_what_a_place_names() -> None:
@@ -41,6 +42,11 @@ def test_what_a_place_names() -> None:
     [
         ("found_by_nam:make", "model: found_by_nam:make: cannot import found_by_nam: No module named 'found_by_nam'"),
         ("broken_by_name:make", "model: broken_by_name:make: cannot import broken_by_name: invalid syntax"),
+        (
+            "failing_by_name:make",
+            "model: failing_by_name:make: cannot import failing_by_name: name 'unknown' is not defined",
+        ),
+        ("found_by_name:NUMBER.x", "model: found_by_name has no 'NUMBER.x'; there are none"),
         ("found_by_name:mak", "model: found_by_name has no 'mak'; did you mean make?"),
         ("found_by_name:Outer.Iner", "model: found_by_name has no 'Outer.Iner'; did you mean Inner?"),
         ("found_by_name:zzz", "model: found_by_name has no 'zzz'; there are: Outer, make"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -32,13 +32,21 @@ def find_object(place: str, where: str, *, is_wanted: Callable[[Any], bool] = ca
         sys.path.append(here)
     try:
         module = with_torchvision(partial(importlib.import_module, path))
-    except (ImportError, ValueError, SyntaxError) as error:
+    except Exception as error:  # whatever the user's module raises
         raise UsageError(f"{where}: {place}: cannot import {path}: {first_line(error)}") from error
     found: Any = module
     for attribute in dotted.split("."):
-        members = vars(found)
+        members = _members(found)
         if attribute not in members:
             suggested = [name for name, value in members.items() if is_wanted(value) and not name.startswith("_")]
             raise UsageError(f"{where}: {path} has no {dotted!r}{did_you_mean(attribute, suggested)}")
         found = members[attribute]
     return found
+
+
+def _members(found: Any) -> Mapping[str, Any]:
+    try:
+        members: Mapping[str, Any] = vars(found)
+    except TypeError:  # of a number, say
+        return {}
+    return members

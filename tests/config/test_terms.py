@@ -175,6 +175,7 @@ def test_a_class_of_ones_own_is_a_term_called_like_it() -> None:
         ),
         ({"name": "terms_of_own:Mine", "sharpness": -1}, "Mine: sharpness: -1.0 is below 0"),
         ({"name": "terms_of_own:Mine", "mode": "broken"}, "Mine: terms_of_own:Mine failed: RuntimeError: no such mode"),
+        ({"name": "kd", "own": {"name": ["terms_of_own:Mine"]}}, "method.own.name: unknown name ['terms_of_own:Mine']"),
         ({"name": "terms_of_own:Min"}, "method: terms_of_own has no 'Min'; did you mean Mine"),
         ({"name": "kd", "mine": {"name": "none_of_own:Mine"}}, "method.mine: none_of_own:Mine: cannot import none_of_own"),
         ({"name": "terms_of_own:OfPaths"}, "is no number, text, true, false, list or mapping, which a run folder can hold"),

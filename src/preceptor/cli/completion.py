@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import typer
+from typer.core import TyperGroup
 
 from preceptor.errors import UsageError
 
@@ -95,14 +96,14 @@ def _candidates(words: Sequence[str], last: str) -> list[str]:
     from preceptor.cli import app  # noqa: PLC0415  (which registers this command)
 
     group = typer.main.get_command(app)
-    commands: Mapping[str, Any] = getattr(group, "commands", {})
+    assert isinstance(group, TyperGroup)
+    commands = group.commands
     if not words:
         return [name for name, command in commands.items() if not command.hidden]
     verb = words[0]
     if last.startswith("-"):
-        return [
-            option for each in getattr(commands.get(verb), "params", ()) for option in each.opts if option[:1] == "-"
-        ]
+        options = [option for each in commands[verb].params for option in each.opts] if verb in commands else []
+        return [option for option in options if option.startswith("--")]
     if verb == "list":
         return _listed(words[1:])
     if verb == "config" and len(words) == 1:

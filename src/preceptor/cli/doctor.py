@@ -8,6 +8,7 @@ import platform
 import re
 import shutil
 import subprocess
+import sys
 from importlib import import_module, metadata
 from pathlib import Path
 from typing import Annotated, Any
@@ -105,7 +106,7 @@ def _processor() -> str:
     except OSError:
         text = ""
     name = re.search(r"model name\s*: (.*)", text)
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    usable = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count()
     return f"{name[1] if name else platform.processor() or 'unknown'}, {usable} of {os.cpu_count()} cores usable"
 
 

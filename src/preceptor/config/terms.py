@@ -158,7 +158,7 @@ def _resolve_term(name: str, settings: dict[str, Any], where: str, entries: Mapp
     implied: Mapping[str, Any] = {}
     if is_own_class(key):
         weight = _plain(make_weight(settings.pop("weight", 1.0), place))
-    elif key not in entries:
+    elif not isinstance(key, str) or key not in entries:
         raise UsageError(f"{place}.name: unknown name {key!r}{did_you_mean(str(key), entries)}")
     else:
         weight = _plain(make_weight(settings.pop("weight", _plain(entries[key].weight)), place))

@@ -40,6 +40,13 @@ def test_values_are_converted_and_completed() -> None:
     assert check_hyperparameters(partial(Loss, mode="b"), {"power": 1}, "method")["mode"] == "b"
 
 
+def test_a_parameter_without_a_type_takes_any_value() -> None:
+    def make(width=3, *, names=()):  # type: ignore[no-untyped-def]
+        ...
+
+    assert check_hyperparameters(make, {"width": 2.5, "names": ["a"]}, "method") == {"width": 2.5, "names": ["a"]}
+
+
 def test_a_number_is_text_on_request_only() -> None:
     def read(*, target: str) -> None: ...
 

@@ -84,7 +84,7 @@ def _model_of(make: Callable[..., object], hidden: frozenset[str], numbers_as_te
     function = inspect.unwrap(target.__init__) if inspect.isclass(target) else inspect.unwrap(target)
     hints = get_type_hints(function, include_extras=True)
     fields: dict[str, Any] = {
-        name: (hints[name], ... if parameter.default is inspect.Parameter.empty else parameter.default)
+        name: (hints.get(name, Any), ... if parameter.default is inspect.Parameter.empty else parameter.default)
         for name, parameter in _named(make, hidden).items()
     }
     config = ConfigDict(
@@ -96,7 +96,7 @@ def _model_of(make: Callable[..., object], hidden: frozenset[str], numbers_as_te
     )
 
     def tell_booleans_from_numbers(value: object, info: ValidationInfo) -> object:
-        return _checked_booleans(value, hints[str(info.field_name)])
+        return _checked_booleans(value, hints.get(str(info.field_name), Any))
 
     validators: dict[str, Any] = {"booleans": field_validator("*", mode="before")(tell_booleans_from_numbers)}
     model: type[BaseModel] = create_model("Hyperparameters", __config__=config, __validators__=validators, **fields)

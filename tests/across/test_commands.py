@@ -55,6 +55,7 @@ SUBSTITUTES: list[tuple[str, str]] = [
     (r"data=text:SST-2", "data=text:SST-2 optim.lr=1e-3"),
     (r"IMAGES", "photos"),
     (r"RUN", "runs/t"),
+    (r"TOKENIZER_FOLDER", "FOLDER"),
     (r"150", "1"),  # of --epoch
     (r"grids/\w+", "runs"),
 ]
@@ -62,6 +63,24 @@ SUBSTITUTES: list[tuple[str, str]] = [
 # Not run here: pip (needs the network; its extras are looked up), make (builds an environment; its targets are looked up),
 # scripts (take a minute; their options are looked up), bench and grid (take minutes; tests/cli/test_bench.py and
 # tests/across/test_grids.py run them).
+
+
+LOSSES = """
+from preceptor.objectives.base import Objective, teacher_outputs
+
+class LogitDistance(Objective):
+    def loss(self, step):
+        return (step.student.logits.float() - teacher_outputs(step).logits.float()).square().mean()
+
+class Sharp(Objective):
+    uses_teacher = False
+    def __init__(self, sharpness: float = 2.0):
+        super().__init__()
+        self.sharpness = sharpness
+    def loss(self, step):
+        logits = self.sharpness * step.student.logits.float()
+        return -logits.log_softmax(1).gather(1, step.batch.labels[:, None]).mean()
+"""
 
 
 def blocks(text: str) -> Iterator[list[str]]:
@@ -197,6 +216,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "from torch import nn\n\n\nclass MyNet(nn.Sequential):\n    def __init__(self):\n"
         "        super().__init__(nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(12, 100))\n"
     )
+    (folder / "mylosses.py").write_text(LOSSES)
     save_weights(create("convnet_s", num_classes=100, input_shape=(3, 32, 32)), folder / "FILE.safetensors")
     torch.save(create("convnet_s", num_classes=100, input_shape=(3, 32, 32)).state_dict(), folder / "FILE.pth")
     data = "data: {name: cifar100, root: cifar, limit: 100, test_limit: 50}"
@@ -265,6 +285,15 @@ def with_libraries(folder: Path) -> None:
         torch.save(network.state_dict(), folder / "vit.pth")
 
 
+def with_reviews(folder: Path) -> None:
+    """Add a network of texts, what is exported from it, and texts."""
+    data = {"name": "text:SST-2", "tokenizer": "FOLDER", "length": 8}
+    preceptor.teach(data=data, model="hf:SMALL_BERT_FOLDER", epochs=1, out="runs/reviews", progress=False)
+    preceptor.export("runs/reviews", "reviews.onnx")
+    shutil.copy(folder / "SST-2" / "dev.tsv", folder / "reviews.tsv")
+    (folder / "more.txt").write_text("the plot was dull\n")
+
+
 LIBRARIES = {"timm:": "timm", "torchvision:": "torchvision", "hf:": "transformers", ".onnx": "onnxruntime"}
 
 
@@ -283,6 +312,8 @@ def test_commands(lines: list[str], workplace: Path, tmp_path: Path, monkeypatch
         shutil.rmtree(folder / "labels")
     monkeypatch.chdir(folder)
     monkeypatch.syspath_prepend(folder)
+    if "runs/reviews" in str(lines):
+        with_reviews(folder)
     for module, verb in (("bench", "bench_verb"), ("experiments", "grid_verb")):
         monkeypatch.setattr(importlib.import_module(f"preceptor.cli.{module}"), verb, lambda *_, **__: None)
     for line in lines:

@@ -29,6 +29,7 @@ from watched import __file__ as WATCHED
 DATA = ["data=digits", "data.limit=60", "data.test_limit=20"]
 STUDENT = ["model=convnet_s", "epochs=1", "batch_size=30", "device=cpu", "engine=plain"]
 SHELL = {"name": "os:system", "command": "touch pwned"}
+METHOD = {"name": "canary:Method"}
 CANARY = "import pathlib\npathlib.Path('pwned').touch()\n"
 VIT = {
     **{"model_type": "vit", "hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 1, "intermediate_size": 8},
@@ -240,6 +241,10 @@ def test_configurations_and_grids_start_no_code_and_no_connection_by_themselves(
         "model": {"model": SHELL},
         "track": {"track": ["wandb"]},
         "data": {"data": {"name": "wds:http://127.0.0.1:9/a.tar"}},
+        "objective": {"objective": METHOD},
+        "term": {"objective": {"name": "cross_entropy", "own": {**METHOD, "weight": 1.0}}},
+        "shell": {"objective": {"name": "os:system", "command": "touch pwned"}},
+        "library": {"objective": "timm:create_model"},
     }
     lines: Lines = {}
     for name, change in changes.items():
@@ -252,6 +257,20 @@ def test_configurations_and_grids_start_no_code_and_no_connection_by_themselves(
         *(("evaluate", []), ("assess", []), ("curve", [*STUDENT, "out=c"]), ("export", ["--to", "x.onnx", "--int8"])),
     ):
         lines[f"data of a run, {verb}"] = [verb, str(remote), *words]
+    student = {**plain, "kind": "distill", "teacher": {"path": "run"}, "method": METHOD, "out": "by-method"}
+    del student["objective"]
+    Path("method.yaml").write_text(yaml.safe_dump(student))
+    lines["config method"] = ["distill", "--config", "method.yaml"]
+    place, teacher = METHOD["name"], {"teach": {"model": "mlp"}}
+    grids: dict[str, dict[str, Any]] = {
+        "objective": {"teach": {"model": "mlp", "objective": place}},
+        "method": {**teacher, "distill": {"model": "mlp", "method": ["kd", place]}},
+        "term": {**teacher, "distill": {"model": "mlp", "method.own.name": place}},
+    }
+    for name, sections in grids.items():
+        written = {"fixed": {"data": "digits", "epochs": 1}, **sections, "out": "grid"}
+        Path(f"grid-{name}.yaml").write_text(yaml.safe_dump(written))
+        lines[f"grid {name}"] = ["grid", f"grid-{name}.yaml", "--dry-run"]
     grid = {
         "fixed": {"data": "digits", "epochs": 1},
         "teach": {"model": "os:system"},
@@ -266,3 +285,24 @@ def test_configurations_and_grids_start_no_code_and_no_connection_by_themselves(
         assert "reaches the network" in said, (name, said)
         assert " add " in said, (name, said)
     assert not Path("grid").exists()
+
+
+def test_the_objective_that_a_run_names_is_not_imported(places: Path) -> None:
+    """No verb needs it: what is read of a run is its network, its data and its numbers."""
+    shutil.copytree("run", "own")
+    config = Path("own/config.yaml")
+    config.write_text(yaml.safe_dump({**yaml.safe_load(config.read_text()), "objective": METHOD}))
+    lines = {**opened("own", "own"), "report": ["report", "own"]}
+    lines["start"] = ["teach", *DATA, *STUDENT, "start_from=own", "out=own-start"]
+    lines["resume"] = ["teach", *DATA, *STUDENT, "keep_every=1", "out=own", "resume=true"]
+    for name, (code, said) in watched(lines).items():
+        assert code == (2 if name == "resume" else 0), (name, said)
+
+
+def test_an_objective_of_own_code_runs_where_the_user_names_it(places: Path) -> None:
+    """Otherwise the tests above could not fail."""
+    line = ["teach", *DATA, *STUDENT, "objective=canary:Method", "out=named"]
+    Path("lines.json").write_text(json.dumps({"line": line, "card": ["list", "objectives", "canary:Method"]}))
+    done = run([WATCHED, "lines.json", "results.jsonl"])
+    assert done.returncode == HOSTILE
+    assert "line: exec" in done.stderr

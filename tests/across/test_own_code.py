@@ -1,7 +1,8 @@
-"""A run of one's own network: every verb opens it where its name is repeated, and else says which words to add."""
+"""One's own network, objective and method by name: used where the user names them, and else the words to add are said."""
 
 from __future__ import annotations
 
+import json
 import os
 import shlex
 import shutil
@@ -9,9 +10,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 from PIL import Image
 
 import preceptor
+from preceptor.artifacts.run_folder import RunFolder
 from preceptor.cli import main
 from preceptor.errors import UsageError
 
@@ -29,6 +32,18 @@ MODULE = """
 from torch import nn
 def make(num_classes, width=4):
     return nn.Sequential(nn.Flatten(), nn.Linear(64, width), nn.ReLU(), nn.Linear(width, num_classes))
+"""
+LOSSES = """
+from preceptor.objectives.base import Objective
+
+class Sharp(Objective):
+    uses_teacher = False
+    def __init__(self, sharpness: float = 2.0):
+        super().__init__()
+        self.sharpness = sharpness
+    def loss(self, step):
+        logits = step.student.logits.float() * self.sharpness
+        return -logits.log_softmax(1).gather(1, step.batch.labels[:, None]).mean()
 """
 
 
@@ -101,6 +116,44 @@ def test_a_grid_file_names_it_and_so_does_the_user(capsys: pytest.CaptureFixture
     assert main(["grid", "grid.yaml", "--status", "--trust", NAME]) == 0
     assert main(["grid", "grid.yaml", "--status", "--set", f"teach.model={NAME}"]) == 0
     assert len(preceptor.grid({"fixed": {"data": "digits"}, "teach": {"model": NAME}}, run=False).cells) == 1
+
+
+def test_an_objective_and_a_method_of_ones_own(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("own_losses.py").write_text(LOSSES)
+    assert main(["teach", *SMALL, "model=convnet_s", "objective=own_losses:Sharp", "out=ot", "keep_every=1"]) == 0
+    section = yaml.safe_load(Path("ot/config.yaml").read_text())["objective"]
+    assert section == {
+        "name": "own_losses:Sharp",
+        "Sharp": {"name": "own_losses:Sharp", "weight": 1.0, "sharpness": 2.0},
+    }
+    learn = [*SMALL, "model=convnet_s", "teacher=ot", "method=own_losses:Sharp", "method.sharpness=3"]
+    learn = [*learn, "method.kd.weight=0.5"]
+    assert main(["distill", *learn, "out=os"]) == 0
+    train = json.loads(Path("os/metrics.jsonl").read_text().splitlines()[0])["train"]
+    assert {*train["weighted"]} == {"Sharp", "kd"}
+    assert "(own_losses:Sharp)" in capsys.readouterr().err
+    assert main(["distill", *learn, "out=os", "resume=true"]) == 0
+    for line in ("evaluate os", "assess os ot", "report os", "export os --hub-folder os-hub"):
+        assert main(shlex.split(line)) == 0
+    curve = ["curve", "ot", *learn[1:], "out=oc"]
+    assert main([word for word in curve if not word.startswith(("teacher=", "data"))]) == 0
+    capsys.readouterr()
+    for words in (["--config", "os/config.yaml", "resume=true"], ["--config", "os/config.yaml", "out=other"]):
+        assert main(["distill", *words]) == 2
+        assert capsys.readouterr().err.endswith("if you trust it, add method.name=own_losses:Sharp\n")
+        assert main(["distill", *words, "method.name=own_losses:Sharp"]) == 0
+    assert RunFolder("other").read_record().test == RunFolder("os").read_record().test  # the same bits
+
+
+def test_a_grid_of_ones_own_methods(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("own_losses.py").write_text(LOSSES)
+    sections = "teach: {model: mlp, epochs: 1}\ndistill: {model: mlp, epochs: 1, method: [kd, 'own_losses:Sharp']}\n"
+    Path("methods.yaml").write_text(f"fixed: {{data: digits}}\n{sections}label: {{views: 1}}\nout: gm\n")
+    assert main(["grid", "methods.yaml", "--status"]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("error: methods.yaml")
+    assert said.endswith("if you trust it, add --trust own_losses:Sharp\n")
+    assert main(["grid", "methods.yaml", "--status", "--trust", "own_losses:Sharp"]) == 0
 
 
 def test_names_that_are_no_utf_8_and_names_too_long_are_no_traceback(capsys: pytest.CaptureFixture[str]) -> None:

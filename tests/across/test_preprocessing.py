@@ -94,7 +94,7 @@ test_of.__test__ = False  # type: ignore[attr-defined]
 
 def accuracy(model: Path, folder: Path) -> float:
     found = preceptor.predict(model, folder)
-    return sum(each.classes == (Path(each.image).parent.name,) for each in found) / len(found)
+    return sum(each.classes == (Path(each.sample).parent.name,) for each in found) / len(found)
 
 
 @pytest.mark.parametrize("kind", FORMATS)

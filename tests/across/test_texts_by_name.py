@@ -212,7 +212,7 @@ def test_a_factory_reads_token_numbers_of_which_nothing_is_known(place: Path, fa
         ("distill", ["{data}", "data.tokenizer={root}/reversed", "{student}", "teacher={root}/t"], "another tokenizer"),
         ("teach", ["{data}", "{student}", "inputs=mixup"], "inputs: mixup mixes numbers, and those of texts are names"),
         ("teach", ["{data}", "model=timm:resnet10t"], "timm:resnet10t is for images"),
-        ("predict", ["{s}", "x.png"], "reads texts as token numbers (2, 8), and predict reads images"),
+        ("predict", ["{s}", "x.csv"], "predict: x.csv: no such file"),
     ],
 )
 def test_what_cannot_be_done_is_one_line(

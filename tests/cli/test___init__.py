@@ -10,6 +10,7 @@ import pytest
 
 from preceptor import __version__
 from preceptor.cli import main
+from preceptor.config.presets import PRESETS
 from preceptor.config.procedures import PROCEDURES
 from preceptor.data import POLICIES, SOURCES
 from preceptor.errors import Interrupted
@@ -127,6 +128,10 @@ QUICK = [
     *(["list", "inputs", name] for name in POLICIES),
     *(["list", "data", name] for name in SOURCES),
     *(["list", "models", name] for name in ZOO),
+    *(["list", "presets", name] for name in PRESETS),
+    ["completion", "--line", "preceptor distill method=crd method.n"],
+    ["completion", "--line", "preceptor teach model="],
+    ["doctor", "--help"],
     # and what is wrong is told at once
     ["distill", "modl=resnet8"],
     ["teach", "data=digits", "model=mlp", "objective=brierr"],
@@ -147,24 +152,3 @@ def test_help_lists_configurations_and_wrong_keys_need_no_torch() -> None:
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr.count("error: ")) == (0, 8), done.stderr
-
-
-@pytest.mark.parametrize(
-    ("words", "completed"),
-    [
-        ("preceptor dist", ["distill"]),
-        ("preceptor list me", ["methods"]),
-        ("preceptor distill optim.l", ["optim.lr="]),
-        ("preceptor config label tea", ["teacher=", "teacher.path="]),
-        ("preceptor curve runs/t averaging.st", ["averaging.start="]),
-    ],
-)
-def test_tab_completes_verbs_and_settings(
-    words: str, completed: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setenv("_PRECEPTOR_COMPLETE", "complete_bash")
-    monkeypatch.setenv("COMP_WORDS", words)
-    monkeypatch.setenv("COMP_CWORD", str(words.count(" ")))
-    with pytest.raises(SystemExit):
-        main([])
-    assert capsys.readouterr().out.split()[: len(completed)] == completed

@@ -38,11 +38,11 @@ def test_predictions_are_printed_and_failures_named_at_the_end(
     ]
     monkeypatch.setattr(verbs, "predict", lambda *_, **__: predictions)
     with pytest.raises(RunError, match=r"^b.png: no readable image$"):
-        verbs.predict_verb(Path("s.onnx"), [Path("a.png")], top=2, model=None, as_json=False)
+        verbs.predict_verb(Path("s.onnx"), ["a.png"], top=2, model=None, tokenizer=None, as_json=False)
     printed = capsys.readouterr()
     assert printed.err == "4 of 6 images scaled and cropped from 24x16, 24x32, 24x40, ...\n"
     rows = [line.split() for line in printed.out.splitlines()]
     assert rows[1:3] == [["a.png", "cat", "0.7500"], ["dog", "0.2500"]]
     with pytest.raises(RunError):
-        verbs.predict_verb(Path("s.onnx"), [Path("a.png")], top=2, model=None, as_json=True)
+        verbs.predict_verb(Path("s.onnx"), ["a.png"], top=2, model=None, tokenizer=None, as_json=True)
     assert json.loads(capsys.readouterr().out)[0]["probabilities"] == [0.75, 0.25]

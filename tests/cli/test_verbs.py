@@ -89,3 +89,12 @@ def test_the_default_folder_of_a_sum_without_a_name(tmp_path: Path, monkeypatch:
     fading = "objective.brier.weight={schedule: fade_in, peak: 1.0}"
     assert main(["teach", *words, "objective.cross_entropy.weight=1", fading]) == 0
     assert [path.name for path in (tmp_path / "runs").iterdir()] == ["teach-digits-convnet_s-cross_entropy+brier-seed0"]
+
+
+def test_the_next_command_names_what_the_network_reads(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = "".join(f"{number},{'ab'[number % 2]}\n" for number in range(60))
+    (tmp_path / "own.csv").write_text(f"x,kind\n{rows}")
+    words = [f"data=table:{tmp_path}/own.csv", "data.target=kind", "model=mlp", "epochs=1", f"out={tmp_path}/t"]
+    assert main(["teach", *words]) == 0
+    assert f"preceptor predict {tmp_path}/t FILE.csv\n" in capsys.readouterr().out
+    assert main(["predict", f"{tmp_path}/t", f"{tmp_path}/own.csv"]) == 0

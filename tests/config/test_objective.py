@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -54,3 +55,26 @@ def test_a_term_with_a_stage_alone_is_kept_and_does_not_run() -> None:
 def test_stored_outputs_serve_terms_that_read_logits_of_the_samples(section: dict[str, Any], expected: bool) -> None:
     terms = resolve_terms(ObjectiveSection.model_validate(section), "method", has_teacher=True)
     assert reads_logits_only(terms) == expected
+
+
+OWN = """
+from preceptor.objectives.base import Objective, Taps
+
+class Logits(Objective):
+    def loss(self, step):
+        return step.student.logits.sum()
+
+class Maps(Logits):
+    def taps(self, student, teacher):
+        return Taps(tuple(student), tuple(teacher))
+"""
+
+
+def test_stored_outputs_serve_ones_own_objective_that_taps_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("stored_of_own.py").write_text(OWN)
+    for name, expected in (("Logits", True), ("Maps", False)):
+        section = ObjectiveSection(name=f"stored_of_own:{name}")
+        assert reads_logits_only(resolve_terms(section, "method", has_teacher=True)) == expected

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from preceptor.config.objective import build_sum
 from preceptor.config.sections import ObjectiveSection
-from preceptor.config.terms import name_of, resolve_terms
+from preceptor.config.terms import name_of, objective_of, resolve_terms, source_of
 from preceptor.errors import UsageError
 from preceptor.objectives.distill import AT, KD
 from preceptor.objectives.schedules import Cosine
@@ -116,3 +117,74 @@ def test_a_boolean_is_no_number(section: dict[str, Any], message: str) -> None:
 def test_a_sum_without_a_name_is_called_by_its_terms() -> None:
     assert name_of(ObjectiveSection.model_validate({"name": "soteacher", "lipschitz": 1})) == "soteacher"
     assert name_of(ObjectiveSection.model_validate({"brier": 1, "lipschitz": 1e-5})) == "brier+lipschitz"
+
+
+OWN = """
+import pathlib
+from preceptor.objectives.base import Objective
+
+class Mine(Objective):
+    def __init__(self, sharpness: float = 2.0, widths=(8, 8), mode: str | None = None):
+        super().__init__()
+        self.sharpness, self.widths = sharpness, widths
+        if sharpness < 0:
+            raise ValueError(f"sharpness: {sharpness} is below 0")
+        if mode == "broken":
+            raise RuntimeError("no such mode")
+    def loss(self, step):
+        return step.student.logits.square().mean() * self.sharpness
+
+class OfPaths(Mine):
+    def __init__(self, place: pathlib.Path = pathlib.Path("x")):
+        super().__init__()
+"""
+
+
+@pytest.fixture
+def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    Path("terms_of_own.py").write_text(OWN)
+
+
+@pytest.mark.usefixtures("own")
+def test_a_class_of_ones_own_is_a_term_called_like_it() -> None:
+    place = "terms_of_own:Mine"
+    terms = resolve(name=place, sharpness=3, cross_entropy={"weight": 0.5})
+    mine = {"name": place, "weight": 1.0, "sharpness": 3.0, "widths": (8, 8), "mode": None}
+    assert terms == {"Mine": mine, "cross_entropy": {"name": "cross_entropy", "weight": 0.5, "class_weights": None}}
+    again = ObjectiveSection.model_validate({"name": place, **terms})
+    assert resolve_terms(again, "method", has_teacher=True) == terms
+    assert [*build_sum(terms).weight_of] == ["Mine", "cross_entropy"]
+    assert resolve(name=place, weight=2, Mine={"sharpness": 1})["Mine"]["weight"] == 2
+    beside = resolve(name="kd", mine={"name": place, "weight": 0.5, "widths": [4]})
+    assert (beside["mine"]["widths"], [*beside]) == ([4], ["cross_entropy", "kd", "mine"])
+    assert [*resolve(name=place, has_teacher=False)] == ["Mine"]
+    assert objective_of(place, "method") is source_of(place, "method")
+    assert objective_of("kd", "method") is KD
+
+
+@pytest.mark.usefixtures("own")
+@pytest.mark.parametrize(
+    ("section", "message"),
+    [
+        ({"name": "terms_of_own:Mine", "sharpnes": 3}, "method.sharpnes: unknown key; did you mean sharpness?"),
+        (
+            {"name": "terms_of_own:Mine", "sharpness": "much"},
+            "method.Mine.sharpness: input should be a valid number, unable to parse string as a number, got 'much'",
+        ),
+        ({"name": "terms_of_own:Mine", "sharpness": -1}, "Mine: sharpness: -1.0 is below 0"),
+        ({"name": "terms_of_own:Mine", "mode": "broken"}, "Mine: terms_of_own:Mine failed: RuntimeError: no such mode"),
+        ({"name": "kd", "own": {"name": ["terms_of_own:Mine"]}}, "method.own.name: unknown name ['terms_of_own:Mine']"),
+        ({"name": "terms_of_own:Min"}, "method: terms_of_own has no 'Min'; did you mean Mine"),
+        ({"name": "kd", "mine": {"name": "none_of_own:Mine"}}, "method.mine: none_of_own:Mine: cannot import none_of_own"),
+        ({"name": "terms_of_own:OfPaths"}, "is no number, text, true, false, list or mapping, which a run folder can hold"),
+        ({"name": "python:mine.Mine"}, "method: mine.Mine was passed from Python; method=PKG.MODULE:CLASS names it"),
+        ({"name": "kd", "timm:Mine": {"weight": 1}}, "method.timm:Mine: unknown key"),
+    ],
+)  # fmt: skip
+def test_mistakes_with_a_class_of_ones_own(section: dict[str, Any], message: str) -> None:
+    with pytest.raises(UsageError) as error:
+        build_sum(resolve(**section))
+    assert message in str(error.value)
+    assert "\n" not in str(error.value)

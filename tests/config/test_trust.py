@@ -8,7 +8,7 @@ import pytest
 
 from preceptor.config.overrides import make_recipe
 from preceptor.config.sections import DistillRecipe, LabelRecipe, TeachRecipe
-from preceptor.config.trust import check_named, loads_code, reaching_out, values_in
+from preceptor.config.trust import check_named, is_own_class, loads_code, reaching_out, values_in
 from preceptor.errors import UsageError
 
 BASE: dict[str, Any] = {"data": "digits", "model": "mlp"}
@@ -44,6 +44,10 @@ def test_which_names_load_code(name: str, expected: bool) -> None:
             {**BASE, "data": {"name": "wds", "path": "a", "test": ["s3://b"]}},
             {"data.test": "s3://b"},
         ),
+        (TeachRecipe, {**BASE, "objective": "a.b:C"}, {"objective.name": "a.b:C"}),
+        (TeachRecipe, {**BASE, "objective": {"brier": 1, "own": {"name": "timm:C"}}}, {"objective.own.name": "timm:C"}),
+        (DistillRecipe, {**BASE, "method": {"name": "a:C", "sharpness": 2}}, {"method.name": "a:C"}),
+        (DistillRecipe, {**BASE, "method": {"name": "python:a.C"}}, {}),
         (DistillRecipe, {**BASE, "teacher": {"path": "t", "model": "a:b"}}, {"teacher.model": "a:b"}),
         (DistillRecipe, {**BASE, "teacher": {"path": "t", "model": {"name": "a:b"}}}, {"teacher.model.name": "a:b"}),
         (
@@ -57,6 +61,11 @@ def test_which_names_load_code(name: str, expected: bool) -> None:
 )
 def test_a_recipe_is_searched_everywhere(kind: Any, values: dict[str, Any], expected: dict[str, str]) -> None:
     assert dict(reaching_out(make_recipe(kind, values))) == expected
+
+
+def test_which_names_are_classes_of_ones_own() -> None:
+    names = ["a.b:C", "timm:C", "hf:C", "kd", "python:a.C", None, 3]
+    assert [name for name in names if is_own_class(name)] == ["a.b:C", "timm:C", "hf:C"]
 
 
 def test_a_value_is_accepted_where_a_word_holds_it() -> None:

@@ -114,3 +114,17 @@ def test_a_digest_does_not_change_with_what_later_versions_add() -> None:
     """The digits name folders that stand on users' disks: where this fails, a new default has renamed them."""
     recipe = recipe_of("distill", (*TEACH, "teacher=t", "method=kd", "inputs=kd_plus"), teacher="convnet_s")
     assert digest(recipe, teacher="t") == "ddb159c15cf3"
+
+
+def test_what_is_not_trusted_is_not_imported() -> None:
+    """`none_of_own` does not exist: another message would say so."""
+    for verb, word in (("teach", "objective=none_of_own:Mine"), ("distill", "method.own.name=none_of_own:Mine")):
+        words = ("data=digits", "model=mlp", word, *(["teacher=t"] if verb == "distill" else []))
+        for trusted in (frozenset(), frozenset({"none_of_own"})):
+            with pytest.raises(
+                UsageError, match=r"names none_of_own:Mine, .* if you trust it, add --trust none_of_own:Mine$"
+            ):
+                recipe_of(verb, words, None, trusted)  # type: ignore[arg-type]
+        for trusting in (frozenset({"none_of_own:Mine"}), None):
+            with pytest.raises(UsageError, match="cannot import none_of_own"):
+                recipe_of(verb, words, None, trusting)  # type: ignore[arg-type]

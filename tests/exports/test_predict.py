@@ -102,7 +102,7 @@ def test_what_cannot_be_read_is_named_and_the_rest_continues(
         (["{run}/model.safetensors", "x.png"], "does not describe its network, classes and normalisation"),
         (["{run}", "{tmp}/empty"], "empty holds no images"),
         (["{run}", "x.png", "--top", "0"], "Invalid value for '--top'"),
-        (["{run}"], "Missing argument 'images'"),
+        (["{run}"], "Missing argument 'samples'"),
     ],
 )
 def test_mistakes(
@@ -141,7 +141,7 @@ def test_rows_of_a_table_are_read_as_in_the_run(
     (tmp_path / "new.csv").write_text("colour,a\nred,200\nblue,-200\npink,150\n")
     found = preceptor.predict(model, tmp_path / "new.csv")
     assert [one.classes for one in found] == [("up",), ("down",), ("up",)]
-    assert found[1].image.endswith("new.csv: row 2")
+    assert found[1].sample.endswith("new.csv: row 2")
     assert "1 of 3 rows have a category of column colour that no training row has" in capsys.readouterr().err
     assert main(["predict", str(model), str(tmp_path / "new.csv")]) == 0
     (tmp_path / "short.csv").write_text("colour\nred\n")

@@ -12,8 +12,11 @@ from typing import Annotated, Literal
 import typer
 from typer.exceptions import TyperException
 
+from preceptor.cli.completion import completion
+from preceptor.cli.doctor import doctor
 from preceptor.cli.explain import explained, in_words
 from preceptor.cli.grid import grid
+from preceptor.cli.predict import predict
 from preceptor.cli.report import report
 from preceptor.errors import Interrupted, PreceptorError, UsageError
 from preceptor.escaping import terminal
@@ -25,21 +28,15 @@ app = typer.Typer(
     help="Train teachers for knowledge distillation, and distil students from them.",
     epilog="Every verb takes --debug: show the traceback of an error.",
     no_args_is_help=True,
+    add_completion=False,  # bash would put a space after a key; the verb completion does not
     pretty_exceptions_enable=False,
 )
-
-
-def _complete_setting(context: typer.Context, incomplete: str) -> list[str]:
-    from preceptor.cli.keys import keys_of  # noqa: PLC0415
-
-    keys = keys_of([str(context.info_name), str(context.params.get("verb"))])
-    return [f"{key}=" for key in keys if key.startswith(incomplete)]
 
 
 Verb = Literal["teach", "distill", "label"]
 Words = Annotated[
     list[str] | None,
-    typer.Argument(metavar="[key=value]...", help="settings, e.g. optim.lr=0.1", autocompletion=_complete_setting),
+    typer.Argument(metavar="[key=value]...", help="settings, e.g. optim.lr=0.1"),
 ]
 Config = Annotated[Path | None, typer.Option("--config", help="a YAML file of settings; key=value words go on top")]
 Workers = Annotated[int, typer.Option(min=0, help="processes that read ahead, where samples are not in memory")]
@@ -159,18 +156,7 @@ def export(
     show_exported(exported)
 
 
-@app.command()
-def predict(
-    path: Annotated[Path, typer.Argument(help="an exported file, a folder for the Hub or a run folder")],
-    images: Annotated[list[Path], typer.Argument(help="image files, or folders of them")],
-    top: Annotated[int, typer.Option(min=1, help="number of classes per image")] = 1,
-    model: Model = None,
-    as_json: Annotated[bool, typer.Option("--json", help="print JSON instead of a table")] = False,
-) -> None:
-    """Predict the classes of images with an exported student or a run."""
-    from preceptor.cli.export import predict_verb  # noqa: PLC0415
-
-    predict_verb(path, images, top=top, model=model, as_json=as_json)
+app.command()(predict)
 
 
 @app.command(name="list")
@@ -179,7 +165,7 @@ def list_(
     what: Annotated[
         Literal["models", "objectives", "methods", "inputs", "data", "presets"] | None, typer.Argument()
     ] = None,
-    name: Annotated[str | None, typer.Argument(help="one of them: its keys and its source")] = None,
+    name: Annotated[str | None, typer.Argument(help="one of them, for its card; also PKG.MODULE:CLASS")] = None,
 ) -> None:
     """List what can be named: models, objectives, methods, inputs, data or presets."""
     if what is None:
@@ -230,6 +216,8 @@ def demo(
 
 
 app.command()(grid)  # its options fill a file
+app.command()(doctor)
+app.command()(completion)
 
 
 @app.callback(invoke_without_command=True)

@@ -47,13 +47,15 @@ def show_exported(exported: Exported) -> None:
             console.print(f"{name}: {path}", highlight=False)
 
 
-def predict_verb(path: Path, images: Sequence[Path], *, top: int, model: str | None, as_json: bool) -> None:
+def predict_verb(
+    path: Path, samples: Sequence[str], *, top: int, model: str | None, tokenizer: Path | None, as_json: bool
+) -> None:
     """Carry out `preceptor predict`.
 
     Raises:
         RunError: at the end, naming each image that could not be read.
     """
-    predictions = predict(path, *images, top=top, model=model)
+    predictions = predict(path, *samples, top=top, model=model, tokenizer=tokenizer)
     resized_from = [each.resized_from for each in predictions if each.resized_from is not None]
     if resized_from:
         sizes = first_few([f"{width}x{height}" for width, height in sorted({size[::-1] for size in resized_from})])
@@ -74,7 +76,7 @@ def _print(predictions: Sequence[Prediction]) -> None:
     table.add_column("probability", justify="right")
     for each in predictions:
         for rank, (name, probability) in enumerate(zip(each.classes, each.probabilities, strict=True)):
-            table.add_row(Text("" if rank else each.image), Text(name), f"{probability:.4f}")
+            table.add_row(Text("" if rank else each.sample), Text(name), f"{probability:.4f}")
     open_console(width_of_files=200).print(table)
 
 

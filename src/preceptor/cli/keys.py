@@ -23,7 +23,7 @@ from preceptor.documents import read_yaml
 from preceptor.errors import UsageError
 from preceptor.types import ClassSelection
 
-__all__ = ["config_verb", "key_called", "keys_of", "print_help", "read_recipe", "read_sections"]
+__all__ = ["config_verb", "field_of", "key_called", "keys_of", "print_help", "read_recipe", "read_sections"]
 
 _RECIPES: dict[str, type[TeachRecipe] | type[DistillRecipe] | type[LabelRecipe]] = {
     "teach": TeachRecipe,
@@ -125,14 +125,31 @@ def keys_of(words: Sequence[str]) -> list[str]:
     Args:
         words: of the command line, the verb first.
     """
-    verb = {"curve": "distill", "evaluate": "teach", "assess": "teach"}.get(words[0], words[0])
-    recipe = _RECIPES.get(words[1] if verb == "config" and len(words) > 1 else verb)
+    recipe = _recipe_of(words)
     if recipe is None:
         return []
     keys = [*(key for key in SHORT_FOR if key in recipe.model_fields), *(key for key, _ in _leaves(recipe))]
     if words[0] in {"evaluate", "assess"}:
         keys = [key for key in keys if key.partition(".")[0] in {"data", "model"}]
     return keys
+
+
+def field_of(key: str, words: Sequence[str]) -> object:
+    """Return the type of a setting; None where the verb takes no such one.
+
+    Args:
+        key: whole, as `keys_of` returns it.
+        words: of the command line, the verb first.
+    """
+    recipe = _recipe_of(words)
+    stands_for = f"{key}.{SHORT_FOR[key]}" if key in SHORT_FOR else key
+    leaves = () if recipe is None else _leaves(recipe)
+    return next((field.annotation for name, field in leaves if name == stands_for), None)
+
+
+def _recipe_of(words: Sequence[str]) -> type[TeachRecipe] | type[DistillRecipe] | type[LabelRecipe] | None:
+    verb = {"curve": "distill", "evaluate": "teach", "assess": "teach"}.get(words[0], words[0])
+    return _RECIPES.get(words[1] if verb == "config" and len(words) > 1 else verb)
 
 
 def _leaves(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, FieldInfo]]:

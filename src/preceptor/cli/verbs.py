@@ -10,6 +10,7 @@ from rich.table import Table
 
 from preceptor.api.measuring import evaluate
 from preceptor.api.reporting import draw_run
+from preceptor.artifacts.record import RunRecord
 from preceptor.artifacts.run_folder import RunFolder
 from preceptor.assessment import Metrics
 from preceptor.cli.keys import read_sections
@@ -52,11 +53,18 @@ def _print_end(path: Path) -> None:
         *([distil] if record.kind == "teach" else []),
         f"preceptor assess {run_folder}",
         f"preceptor export {run_folder} --to {shlex.quote(path.name)}.onnx",
-        *([f"preceptor predict {run_folder} IMAGES"] if len(record.input_shape) == 3 else []),
+        *(f"preceptor predict {run_folder} {samples}" for samples in _samples(record)),
     ]
     lines = [f"saved  {path}  ({files})", f"next   {following[0]}", *(f"       {line}" for line in following[1:])]
     for line in lines:
         console.print(line, highlight=False, soft_wrap=True)
+
+
+def _samples(record: RunRecord) -> list[str]:
+    """Return what `preceptor predict` takes for a run's network; nothing where it reads plain numbers."""
+    if record.vocabulary is not None:
+        return ['"some text"']
+    return ["FILE.csv"] if record.table is not None else ["IMAGES"] if len(record.input_shape) == 3 else []
 
 
 def evaluate_verb(path: str, words: Sequence[str], *, workers: int) -> None:

@@ -5,13 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from preceptor.config.terms import TERMS, make_weight
+from preceptor.config.terms import TERMS, make_weight, objective_of
+from preceptor.config.trust import is_own_class
 from preceptor.errors import UsageError
+from preceptor.messages import first_line
 from preceptor.objectives.base import Objective
+from preceptor.objectives.own import reads_features
 from preceptor.objectives.schedules import Schedule, Weight
 from preceptor.objectives.weighted import Sum
 
 __all__ = ["build_sum", "reads_logits_only", "unlikely"]
+
+# what a constructor of the user's own may raise
+_FAILURES = (RuntimeError, TypeError, IndexError, KeyError, AssertionError, AttributeError, NameError)
 
 
 def build_sum(terms: Mapping[str, Mapping[str, Any]]) -> Sum:
@@ -24,9 +30,15 @@ def build_sum(terms: Mapping[str, Mapping[str, Any]]) -> Sum:
         weight = make_weight(settings["weight"], name)
         hyperparameters = {key: value for key, value in settings.items() if key not in {"name", "weight"}}
         try:
-            objective = TERMS[settings["name"]].objective(**hyperparameters)
+            objective = objective_of(settings["name"], name)(**hyperparameters)
         except ValueError as error:
             raise UsageError(f"{name}: {error}") from error
+        except _FAILURES as error:
+            if not is_own_class(settings["name"]):
+                raise
+            raise UsageError(
+                f"{name}: {settings['name']} failed: {type(error).__name__}: {first_line(error)}"
+            ) from error
         if weight != 0.0 or hyperparameters.get("stage_epochs", 0):
             built[name] = (weight, objective)
         elif "stage_epochs" in hyperparameters:
@@ -43,8 +55,12 @@ def reads_logits_only(terms: Mapping[str, Mapping[str, Any]]) -> bool:
         >>> reads_logits_only({"kd": {"name": "kd", "weight": 1.0}}), reads_logits_only({"crd": {"name": "crd", "weight": 1.0}})
         (True, False)
     """
-    looks_at = {TERMS[str(settings["name"])].kind for settings in terms.values()}
-    return not looks_at & {"embedding", "maps", "self-supervised"} and not build_sum(terms).views()
+    looks_at = {TERMS[str(each["name"])].kind for each in terms.values() if not is_own_class(each["name"])}
+    if looks_at & {"embedding", "maps", "self-supervised"}:
+        return False
+    objective = build_sum(terms)
+    own = [term for name, term in objective.named_terms() if is_own_class(terms[name]["name"])]
+    return not objective.views() and not any(map(reads_features, own))
 
 
 def unlikely(objective: Sum, *, has_teacher: bool) -> tuple[str, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from typing import Any
 
 from preceptor.config.objective import build_sum, unlikely
 from preceptor.config.plan import make_plan
@@ -16,11 +17,11 @@ from preceptor.messages import did_you_mean, first_few
 from preceptor.objectives.base import Objective
 from preceptor.objectives.schedules import Schedule
 from preceptor.objectives.weighted import Sum
-from preceptor.signature import check_hyperparameters
+from preceptor.signature import check_hyperparameters, default_hyperparameters
 from preceptor.training import Plan
 from preceptor.types import Progress
 
-__all__ = ["ResolvedRecipe", "make_policy", "resolve"]
+__all__ = ["ResolvedRecipe", "make_policy", "policy_defaults", "resolve"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +107,16 @@ def make_policy(section: InputsSection) -> tuple[InputsSection, Policy]:
         return InputsSection(name=section.name, **hyperparameters), kind(**hyperparameters)
     except ValueError as error:
         raise UsageError(f"inputs.{error}") from error
+
+
+def policy_defaults(name: str) -> dict[str, Any]:
+    """Return the hyperparameters of an input policy with their defaults.
+
+    Example:
+        >>> policy_defaults("noise")["deviation"]
+        0.1
+    """
+    return default_hyperparameters(POLICIES[name])
 
 
 def _objective(recipe: AnyRecipe, objective: Objective | None) -> tuple[AnyRecipe, Sum]:

@@ -124,7 +124,7 @@ class ObjectiveSection(OpenSection):
     """What is minimised; other keys are hyperparameters of the named objective, or the names of terms with theirs."""
 
     name: Annotated[
-        str | None, Field(description="of `preceptor list objectives` or `methods`; none: the terms alone")
+        str | None, Field(description="of `preceptor list objectives` or `methods`, PKG.MODULE:CLASS; none: the terms")
     ] = None
 
 

@@ -7,10 +7,10 @@ from typing import Any
 
 import yaml
 
-from preceptor.config.sections import AnyRecipe, DataSection, LabelRecipe, ModelSection
+from preceptor.config.sections import AnyRecipe, DataSection, LabelRecipe, ModelSection, ObjectiveSection
 from preceptor.errors import UsageError
 
-__all__ = ["PYTHON", "check_named", "loads_code", "reaching_out", "remote_places", "values_in"]
+__all__ = ["PYTHON", "check_named", "is_own_class", "loads_code", "reaching_out", "remote_places", "values_in"]
 
 PYTHON = "python:"  # how a configuration names an object that was passed from Python
 _LIBRARIES = ("timm", "torchvision", "hf")
@@ -31,6 +31,16 @@ def loads_code(name: str) -> bool:
     return kind not in _LIBRARIES or (kind == "timm" and ":" in rest)
 
 
+def is_own_class(name: object) -> bool:
+    """Return whether an objective of this name is a class `PKG.MODULE:CLASS`, which is imported.
+
+    Example:
+        >>> is_own_class("mypkg.losses:Mine"), is_own_class("kd")
+        (True, False)
+    """
+    return isinstance(name, str) and ":" in name and not name.startswith(PYTHON)
+
+
 def remote_places(section: DataSection) -> dict[str, str]:
     """Return the values of a data section that lie behind a URL, by their keys."""
     values = {"name": section.name, **section.hyperparameters}
@@ -44,6 +54,7 @@ def reaching_out(recipe: AnyRecipe | LabelRecipe) -> Iterator[tuple[str, str]]:
     teacher = recipe.teacher if isinstance(recipe, LabelRecipe) else recipe.student_inputs.teacher
     if not isinstance(recipe, LabelRecipe):
         networks["model.name"] = recipe.model
+        yield from _own_terms(recipe.terms_key, recipe.terms)
         yield from (("track", name) for name in recipe.track)
         unlabelled = recipe.student_inputs.unlabelled
         if unlabelled is not None:
@@ -85,6 +96,12 @@ def values_in(value: object) -> Iterator[str]:
     elif isinstance(value, list | tuple):
         for each in value:
             yield from values_in(each)
+
+
+def _own_terms(key: str, section: ObjectiveSection) -> Iterator[tuple[str, str]]:
+    inner = {term: value.get("name") for term, value in section.hyperparameters.items() if isinstance(value, Mapping)}
+    names = {f"{key}.name": section.name, **{f"{key}.{term}.name": name for term, name in inner.items()}}
+    yield from ((key, str(name)) for key, name in names.items() if is_own_class(name))
 
 
 def _leaves_of(text: str) -> Iterator[str]:

@@ -15,10 +15,12 @@ if TYPE_CHECKING:
     from preceptor.data.pool import PooledLoader, pooled_sizes
     from preceptor.data.reader import check_views, plain_batches, view_batches
     from preceptor.data.sources.arrays import Pair
+    from preceptor.data.sources.columns import read_columns
     from preceptor.data.sources.load import check_source, from_objects, load
     from preceptor.data.sources.registry import SOURCES, names
     from preceptor.data.sources.stream import Stream, StreamLoader
     from preceptor.data.sources.table_fit import TableFit, read_rows
+    from preceptor.data.sources.tokens import Tokens, sentence_column
     from preceptor.data.sources.walk import image_files
     from preceptor.data.split import Arrays, Items, Split
 
@@ -44,6 +46,7 @@ __all__ = [
     "Stream",
     "StreamLoader",
     "TableFit",
+    "Tokens",
     "check_source",
     "check_views",
     "from_objects",
@@ -52,8 +55,10 @@ __all__ = [
     "names",
     "plain_batches",
     "pooled_sizes",
+    "read_columns",
     "read_image",
     "read_rows",
+    "sentence_column",
     "view_batches",
 ]
 

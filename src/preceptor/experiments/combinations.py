@@ -49,8 +49,12 @@ class Combination:
         return {**self.labels, **{name: choice.value for name, choice in self.chosen.items() if name in self.labels}}
 
 
-def combinations(file: GridFile) -> Iterator[Combination]:
+def combinations(file: GridFile, trusted: frozenset[str] | None = None) -> Iterator[Combination]:
     """Yield every combination of a grid file, the seeds outermost.
+
+    Args:
+        file: the grid file.
+        trusted: as for `recipe_of`.
 
     Raises:
         UsageError: for a wrong key or value, or a key that two axes set: one line with the place.
@@ -66,7 +70,8 @@ def combinations(file: GridFile) -> Iterator[Combination]:
                 verb: merged(fixed.get(verb, ()), *(each.get(verb, ()) for each in own.values()))
                 for verb in file.sections
             }
-            yield _combination(file, seed, chosen, settings, {name for name in own if "teach" in own[name]}, axes)
+            of_teacher = {name for name in own if "teach" in own[name]}
+            yield _combination(file, seed, chosen, settings, of_teacher, axes, trusted)
 
 
 def _combination(
@@ -76,6 +81,7 @@ def _combination(
     settings: Mapping[Verb, tuple[Setting, ...]],
     of_teacher: set[str],
     axes: Mapping[str, Axis],
+    trusted: frozenset[str] | None,
 ) -> Combination:
     words: dict[Verb, tuple[str, ...]] = {}
     recipes: dict[Verb, Any] = {}
@@ -90,7 +96,7 @@ def _combination(
             *(["out=a-cell"] if verb == "label" else []),
         )
         try:
-            recipes[verb] = recipe_of(verb, placed, network if is_taught else None)
+            recipes[verb] = recipe_of(verb, placed, network if is_taught else None, trusted)
         except UsageError as error:
             raise _placed(file, str(error).splitlines()[0], own) from error
         if verb == "teach":

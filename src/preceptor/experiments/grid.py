@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import yaml
 from pydantic import AfterValidator, BaseModel
 
-from preceptor.config.trust import reaching_out, values_in
+from preceptor.config.trust import values_in
 from preceptor.documents import read_document
 from preceptor.errors import RunError, UsageError
 from preceptor.experiments.cells import Cell
@@ -193,13 +193,6 @@ def open_grid(
         file = parse_grid(yaml.safe_dump(dict(source), sort_keys=False, allow_unicode=True), "grid", changes)
     else:
         file = read_grid(find_grid(source), changes)
-    cells, notes = make_cells(file)
-    if not isinstance(source, Mapping):
-        named = {*trust, *values_in(changes)}
-        found = {value for cell in cells if cell.recipe is not None for _, value in reaching_out(cell.recipe)}
-        if unnamed := sorted(found - named):
-            raise UsageError(
-                f"{source}: names {unnamed[0]}, which runs code or reaches the network; a file alone starts neither; if you "
-                f"trust it, add --trust {unnamed[0]}"
-            )
+    trusted = None if isinstance(source, Mapping) else frozenset({*trust, *values_in(changes)})
+    cells, notes = make_cells(file, trusted)
     return Grid(file.name, cells, file.out, file.cells, notes, file, changes)

@@ -19,13 +19,17 @@ from preceptor.messages import did_you_mean, first_few
 __all__ = ["make_cells", "matching"]
 
 
-def make_cells(file: GridFile) -> tuple[tuple[Cell, ...], tuple[str, ...]]:
+def make_cells(file: GridFile, trusted: frozenset[str] | None = None) -> tuple[tuple[Cell, ...], tuple[str, ...]]:
     """Return the cells of a grid file, each after those it needs, and notes for the user.
+
+    Args:
+        file: the grid file.
+        trusted: what in it may load code or reach the network; None: anything.
 
     Raises:
         UsageError: for anything wrong in the file: one line with the place.
     """
-    wanted = _without_excluded(file, list(combinations(file)))
+    wanted = _without_excluded(file, list(combinations(file, trusted)))
     cells, notes = _Cells(file, wanted), _Live()
     for each in wanted:
         taught = cells.teacher(each) if each.teach is not None else None

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any
 
 from preceptor.artifacts.create import check_names
 from preceptor.artifacts.run_folder import network_of
 from preceptor.config.overrides import make_recipe
-from preceptor.config.resolve import make_policy
+from preceptor.config.resolve import make_policy, policy_defaults
 from preceptor.config.sections import PROTOCOL_KEYS, AnyRecipe, DistillRecipe, LabelRecipe, TeachRecipe
-from preceptor.config.terms import TERMS, resolve_terms
-from preceptor.data import POLICIES
+from preceptor.config.terms import resolve_terms, source_of
+from preceptor.config.trust import reaching_out
+from preceptor.errors import UsageError
 from preceptor.experiments.choices import Setting, Verb, flow
-from preceptor.lazy import LazyImport
 from preceptor.signature import default_hyperparameters
 
 __all__ = ["digest", "merged", "recipe_of", "words_of"]
@@ -49,20 +49,29 @@ def words_of(settings: Sequence[Setting]) -> tuple[str, ...]:
 
 
 @cache
-def recipe_of(verb: Verb, words: tuple[str, ...], teacher: str | None = None) -> AnyRecipe | LabelRecipe:
+def recipe_of(
+    verb: Verb, words: tuple[str, ...], teacher: str | None = None, trusted: frozenset[str] | None = None
+) -> AnyRecipe | LabelRecipe:
     """Return the recipe of a command, with every name in it checked that can be checked without reading data.
 
     Args:
         verb: of the command.
         words: its settings.
         teacher: name of the teacher's network, where a cell of the grid trains it.
+        trusted: what may load code or reach the network; None: anything.
 
     Raises:
-        UsageError: for a wrong key or value.
+        UsageError: for a wrong key or value, or one that is not trusted.
     """
     recipe = make_recipe(
         _KINDS[verb], None, words, network_of=lambda path: network_of(path) if teacher is None else teacher
     )
+    for key, value in reaching_out(recipe):  # before anything is imported
+        if trusted is not None and value not in trusted:
+            raise UsageError(
+                f"{key}: names {value}, which runs code or reaches the network; a file alone starts neither; if you trust it, "
+                f"add --trust {value}"
+            )
     if isinstance(recipe, LabelRecipe):
         check_names(recipe.data, None)
     else:
@@ -93,15 +102,14 @@ def digest(recipe: AnyRecipe | LabelRecipe, *, without: Sequence[str] = (), **re
             values[section] = {**values.get(section, {}), **own}
         terms = resolve_terms(recipe.terms, recipe.terms_key, has_teacher=recipe.has_teacher)
         values[recipe.terms_key] = {
-            name: _without_defaults(TERMS[term["name"]].source, term) for name, term in terms.items()
+            name: _without(default_hyperparameters(source_of(term["name"], name)), term) for name, term in terms.items()
         }
         policy = make_policy(recipe.inputs)[0]
-        values["inputs"] = _without_defaults(POLICIES[policy.name], policy.model_dump(mode="json"))
+        values["inputs"] = _without(policy_defaults(policy.name), policy.model_dump(mode="json"))
     kept = {key: value for key, value in values.items() if key not in {*_OUTSIDE, *without}}
     text = json.dumps({"verb": type(recipe).__name__, **kept, **replaced}, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
-def _without_defaults(make: Callable[..., object] | LazyImport[Any], values: Mapping[str, Any]) -> dict[str, Any]:
-    defaults = default_hyperparameters(make)
+def _without(defaults: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in values.items() if key not in defaults or value != defaults[key]}

@@ -1,4 +1,4 @@
-"""`preceptor predict` and `preceptor.predict`: a model's predictions for image files, or for the rows of a table."""
+"""`preceptor predict` and `preceptor.predict`: a model's predictions for image files, for the rows of a table, or for texts."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from preceptor.artifacts.create import AnyModel
 from preceptor.data import ImageRead, TableFit, image_files, read_image, read_rows
 from preceptor.errors import UsageError
 from preceptor.exports.open_model import OpenModel, open_model
+from preceptor.exports.texts import TextReader, open_reader
 from preceptor.runner.progress import show_notes
 from preceptor.types import Preprocessing
 
@@ -24,17 +25,17 @@ _BATCH_SIZE = 256
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """A model's prediction for one image, or for one row of a table.
+    """A model's prediction for one image, one row of a table or one text.
 
     Attributes:
-        image: its file; for a row, the file and the row number, counted from 1.
+        sample: the image's file; of a row, the file and the row number, counted from 1; a text itself, or its file and line.
         classes: the most likely ones, in order; empty where the image could not be read.
         probabilities: of these classes.
         resized_from: height and width of the upright image, where the model reads another size.
         problem: why the image could not be read, or None.
     """
 
-    image: str
+    sample: str
     classes: tuple[str, ...] = ()
     probabilities: tuple[float, ...] = ()
     resized_from: tuple[int, int] | None = None
@@ -45,40 +46,54 @@ class Prediction:
         return asdict(self)
 
 
-def predict(path: str | Path, *images: str | Path, top: int = 1, model: AnyModel | None = None) -> list[Prediction]:
-    """Return a model's predictions for image files, in order.
+def predict(
+    path: str | Path,
+    *samples: str | Path,
+    top: int = 1,
+    model: AnyModel | None = None,
+    tokenizer: str | Path | None = None,
+) -> list[Prediction]:
+    """Return a model's predictions for images, rows of tables or texts, in order.
 
     Images are read as those of the run's test split: turned upright as their EXIF orientation says, in grey or colour, scaled
     and cropped to the same centre, normalised by the same mean and std. A table's columns are found by name and encoded as in
-    the run; a column of classes is not needed.
+    the run; a column of classes is not needed. Texts are read by the run's tokenizer, in its length.
 
     Args:
         path: a `.onnx`, `.pt2` or `.safetensors` file or a folder for the Hub that `export` wrote, or a run folder.
-        images: files, or folders, searched recursively; for a table, .csv, .tsv or .parquet files.
-        top: number of classes per image.
+        samples: image files, or folders of them, searched recursively; for a table, .csv, .tsv or .parquet files; for texts,
+            the texts themselves, .txt files with one on each line, or tables with a column of them. Where a network reads
+            pairs, a tab stands between the two sentences.
+        top: number of classes per sample.
         model: as for `preceptor.load`; `.onnx` and `.pt2` files need none.
+        tokenizer: folder of the tokenizer of texts; by default the one that the run's data name.
 
     Returns:
-        One prediction per image; for an image that cannot be read, one that says why.
+        One prediction per sample; for an image that cannot be read, one that says why.
 
     Raises:
-        UsageError: for a model that cannot be read or reads neither images nor tables, no image, a table that misses a column,
-            or a `top` below 1.
+        UsageError: for a model that cannot be read or reads other samples, no sample, a table that misses a column, another
+            tokenizer than the run's, or a `top` below 1.
     """
     if top < 1:
         raise UsageError(f"top: {top} is not at least 1")
     opened = open_model(Path(path), model)
-    shape = opened.metadata.input_shape
-    if opened.metadata.vocabulary is not None:
+    metadata = opened.metadata
+    if metadata.vocabulary is not None:
+        return _predict_texts(opened, open_reader(Path(path), metadata, tokenizer), list(map(str, samples)), top)
+    if tokenizer is not None:
+        raise UsageError(f"--tokenizer: {path} reads no texts")
+    if metadata.table is not None and samples:
+        fit = TableFit.read(metadata.table, str(path))
+        return [prediction for file in samples for prediction in _predict_rows(opened, fit, Path(file), top)]
+    if not metadata.reads_images:
         raise UsageError(
-            f"{path}: reads texts as token numbers {shape}, and predict reads images; preceptor evaluate RUN data=text:FILE "
-            "measures it, preceptor.load gives the network"
+            f"{path}: reads {metadata.input_dtype} inputs of shape {metadata.input_shape}, not 8-bit images"
         )
-    if opened.metadata.table is not None and images:
-        fit = TableFit.read(opened.metadata.table, str(path))
-        return [prediction for image in images for prediction in _predict_rows(opened, fit, Path(image), top)]
-    if not opened.metadata.reads_images:
-        raise UsageError(f"{path}: reads {opened.metadata.input_dtype} inputs of shape {shape}, not 8-bit images")
+    return _predict_images(opened, samples, top)
+
+
+def _predict_images(opened: OpenModel, images: Sequence[str | Path], top: int) -> list[Prediction]:
     files = [file for image in images for file in _files(Path(image))]
     if not files:
         raise UsageError("predict: needs an image; preceptor predict MODEL IMAGE_OR_FOLDER ...")
@@ -92,6 +107,22 @@ def predict(path: str | Path, *images: str | Path, top: int = 1, model: AnyModel
     if turned:
         images_are = "image is" if len(files) == 1 else "images are"
         show_notes([f"{turned:,} of {len(files):,} {images_are} turned upright, as their EXIF orientation says"])
+    return predictions
+
+
+def _predict_texts(opened: OpenModel, reader: TextReader, samples: Sequence[str], top: int) -> list[Prediction]:
+    texts = [text for sample in samples for text in reader.read(sample)]
+    if not texts:
+        raise UsageError('predict: needs a text; preceptor predict MODEL "some text" FILE.txt ...')
+    predictions: list[Prediction] = []
+    for start in range(0, len(texts), _BATCH_SIZE):
+        batch = texts[start : start + _BATCH_SIZE]
+        tops = _top_classes(opened, reader.inputs(batch), top)
+        predictions += [Prediction(text.name, *each) for text, each in zip(batch, tops, strict=True)]
+    if reader.tokens.num_truncated:
+        show_notes(
+            [f"{reader.tokens.num_truncated:,} of {len(texts):,} texts are longer than the network reads; truncated"]
+        )
     return predictions
 
 

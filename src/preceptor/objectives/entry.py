@@ -18,7 +18,7 @@ class Entry:
 
     Attributes:
         source: where its class is; the constructor is its configuration.
-        paper: short title, or what the loss is called.
+        does: what it does, in one line of at most 38 characters.
         year: of publication.
         kind: what it looks at.
         weight: of its term, unless the recipe sets another.
@@ -26,10 +26,11 @@ class Entry:
         hyperparameters: of the objective, where they differ from its own defaults.
         implies: keys of the recipe outside the method that come with it, nested; what the user sets wins.
         needs: dotted keys of the recipe that must be set, each with a description of the value.
+        paper: its title, where the docstring at `source` is that of another method.
     """
 
     source: LazyImport[Any]
-    paper: str
+    does: str
     year: int
     kind: Literal["labels", "weights", "memory", "logits", "embedding", "maps", "self-supervised", "procedure"]
     weight: Weight = 1.0
@@ -37,6 +38,7 @@ class Entry:
     hyperparameters: Mapping[str, Any] = field(default_factory=dict)
     implies: Mapping[str, Any] = field(default_factory=dict)
     needs: Mapping[str, str] = field(default_factory=dict)
+    paper: str = ""
 
     @property
     def objective(self) -> type[Any]:

@@ -3,28 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-import torch
-from jaxtyping import Float
-from torch import Tensor
 
 from preceptor.data.dataset import Source
 from preceptor.data.sources.columns import Columns, read_columns
 from preceptor.data.sources.tables import class_labels
+from preceptor.data.sources.tokens import Tokens, sentence_column
 from preceptor.data.split import Arrays, Split
 from preceptor.data.stratify import split_off_test
 from preceptor.errors import UsageError
-from preceptor.extras import import_extra
-from preceptor.types import Vocabulary
 
 __all__ = ["text"]
 
 _SUFFIXES = (".tsv", ".csv", ".parquet")
 _VALIDATION_NAMES = ("dev", "validation", "valid", "val")
-_SENTENCES = ("sentence", "text", "sentence1")
-_MOST_TOKENS = 2**24  # token numbers are kept as float32, which is exact for whole numbers up to here
 
 
 def text(
@@ -58,8 +49,8 @@ def text(
         del tables["test"]
     validation_name = next((name for name in _VALIDATION_NAMES if name in tables), None)
     test_name = "test" if "test" in tables else validation_name
-    tokens = _Tokens(tokenizer, length)
-    column = _sentence_column(tables["train"], sentence, str(files["train"]))
+    tokens = Tokens(tokenizer, length, "data.tokenizer")
+    column = sentence_column(tables["train"], sentence, str(files["train"]), "data.sentence")
     names, _ = class_labels(_classes(tables["train"], target, files["train"]), str(files["train"]), target)
     splits = {}
     for name in dict.fromkeys(("train", validation_name, test_name)):
@@ -92,44 +83,6 @@ def text(
     )
 
 
-class _Tokens:
-    """Turns sentences into rows of token numbers; counts those that were truncated."""
-
-    def __init__(self, place: str, length: int) -> None:
-        library = import_extra("transformers", "hf", needed_by="data=text")
-        folder = Path(place).expanduser()
-        if not folder.is_dir():
-            raise UsageError(f"data.tokenizer: {folder}: no such folder")
-        try:
-            self._tokenizer: Any = library.AutoTokenizer.from_pretrained(
-                str(folder), local_files_only=True, trust_remote_code=False
-            )
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            reason = " ".join(str(error).split())[:200]
-            raise UsageError(f"data.tokenizer: {folder}: holds no readable tokenizer ({reason})") from error
-        if self._tokenizer.pad_token_id is None or len(self._tokenizer) > _MOST_TOKENS:
-            raise UsageError(f"data.tokenizer: {folder}: has no padding token")
-        self.vocabulary = Vocabulary.of(self._tokenizer.get_vocab(), self._tokenizer.pad_token_id)
-        self._length = length
-        self.num_truncated = 0
-
-    def __call__(self, sentences: list[str], others: list[str] | None) -> Float[Tensor, "rows kinds length"]:
-        """Return [token numbers, attention mask], and the token types of pairs."""
-        encoded = self._tokenizer(
-            sentences,
-            others,
-            truncation=True,
-            max_length=self._length,
-            padding="max_length",
-            return_token_type_ids=others is not None,
-            return_tensors="np",
-        )
-        untruncated = self._tokenizer(sentences, others, truncation=False)["input_ids"]
-        self.num_truncated += sum(len(row) > self._length for row in untruncated)
-        kinds = ("input_ids", "attention_mask", *(("token_type_ids",) if others is not None else ()))
-        return torch.from_numpy(np.stack([encoded[kind] for kind in kinds], axis=1)).float()
-
-
 def _files(place: Path) -> dict[str, Path]:
     """Return the file of each split."""
     if place.is_file():
@@ -149,13 +102,6 @@ def _files(place: Path) -> dict[str, Path]:
 
 def _has_labels(columns: Columns, target: str) -> bool:
     return target in columns and not set(columns[target]) <= {"-1", "", None}
-
-
-def _sentence_column(columns: Columns, sentence: str | None, path: str) -> str:
-    name = sentence or next((name for name in _SENTENCES if name in columns), None)
-    if name is None:
-        raise UsageError(f"data.sentence: {path} has columns {', '.join(columns)}; say which holds the sentences")
-    return name
 
 
 def _classes(columns: Columns, target: str, file: Path) -> list[str | None]:

@@ -6,12 +6,9 @@ texts, `vocabulary_size`.
 
 from __future__ import annotations
 
-import importlib
 import inspect
-import sys
 from collections.abc import Mapping
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from torch import nn
@@ -24,6 +21,7 @@ from preceptor.models.adapters.class_names import class_names_of
 from preceptor.models.adapters.input_adapter import DataSpec
 from preceptor.models.adapters.preprocessing import NativePreprocessing, check_outputs, split_preprocessing
 from preceptor.models.adapters.text import TextClassifier, reads_texts
+from preceptor.own_code import find_object
 
 __all__ = ["make"]
 
@@ -42,7 +40,9 @@ def make(name: str, data_spec: DataSpec, options: Mapping[str, Any], *, loads_we
             samples.
     """
     overrides, rest = split_preprocessing(options)
-    factory = _find(name)
+    factory = find_object(name, "model")
+    if not callable(factory):
+        raise UsageError(f"model: {name} is a {type(factory).__name__}, expected a callable that returns a network")
     parameters = inspect.signature(factory).parameters
     is_open = any(each.kind is each.VAR_KEYWORD for each in parameters.values())
     for key in rest:
@@ -69,23 +69,3 @@ def make(name: str, data_spec: DataSpec, options: Mapping[str, Any], *, loads_we
         network = TextClassifier(network)
     native = NativePreprocessing(class_names=names if loads_weights else ())
     return wrap_network(name, network, data_spec, native, overrides, loads_weights=loads_weights)
-
-
-def _find(name: str) -> Any:
-    path, _, dotted = name.partition(":")
-    if (here := str(Path.cwd())) not in sys.path:
-        sys.path.append(here)
-    try:
-        module = with_torchvision(partial(importlib.import_module, path))
-    except (ImportError, ValueError, SyntaxError) as error:
-        raise UsageError(f"model: {name}: cannot import {path}: {first_line(error)}") from error
-    factory: Any = module
-    for attribute in dotted.split("."):
-        members = vars(factory)
-        if attribute not in members:
-            callables = [each for each, value in members.items() if callable(value) and not each.startswith("_")]
-            raise UsageError(f"model: {path} has no {dotted!r}{did_you_mean(attribute, callables)}")
-        factory = members[attribute]
-    if not callable(factory):
-        raise UsageError(f"model: {name} is a {type(factory).__name__}, expected a callable that returns a network")
-    return factory

@@ -153,51 +153,43 @@ _BOTH: dict[str, Weight] = {"cross_entropy": 1.0, "kd": 1.0}
 _BLEND: dict[str, Weight] = {"cross_entropy": 0.1, "kd": 0.9}
 
 METHODS: dict[str, Entry] = {
-    "kd": Entry(_at("kd:KD"), "Distilling the Knowledge in a Neural Network", 2015, "logits", 0.9, _KD),
-    "dkd": Entry(_at("dkd:DKD"), "Decoupled Knowledge Distillation", 2022, "logits", WarmUp(1.0), _LABELS),
-    "dist": Entry(_at("dist:DIST"), "Knowledge Distillation from A Stronger Teacher", 2022, "logits", 2.0, _LABELS),
-    "logit_std": Entry(
-        _at("logit_std:LogitStd"), "Logit Standardization in Knowledge Distillation", 2024, "logits", 9.0, _KD
-    ),
-    "nkd": Entry(
-        _at("nkd:NKD"), "From Knowledge Distillation to Self-Knowledge Distillation", 2023, "logits", 1.0, _LABELS
-    ),
-    "wsld": Entry(_at("wsld:WSLD"), "Rethinking Soft Labels for Knowledge Distillation", 2021, "logits", 2.25, _LABELS),
-    "mlkd": Entry(_at("mlkd:MLKD"), "Multi-Level Logit Distillation", 2023, "logits", 0.9, _KD),
-    "ctkd": Entry(_at("ctkd:CTKD"), "Curriculum Temperature for Knowledge Distillation", 2023, "logits", 0.9, _KD),
+    "kd": Entry(_at("kd:KD"), "match the teacher's softened outputs", 2015, "logits", 0.9, _KD),
+    "dkd": Entry(_at("dkd:DKD"), "KD, target and other classes apart", 2022, "logits", WarmUp(1.0), _LABELS),
+    "dist": Entry(_at("dist:DIST"), "match relations, not probabilities", 2022, "logits", 2.0, _LABELS),
+    "logit_std": Entry(_at("logit_std:LogitStd"), "match the logits' shape, not range", 2024, "logits", 9.0, _KD),
+    "nkd": Entry(_at("nkd:NKD"), "weighted target, renormalised others", 2023, "logits", 1.0, _LABELS),
+    "wsld": Entry(_at("wsld:WSLD"), "soft labels where the student lags", 2021, "logits", 2.25, _LABELS),
+    "mlkd": Entry(_at("mlkd:MLKD"), "KD, relations of classes and samples", 2023, "logits", 0.9, _KD),
+    "ctkd": Entry(_at("ctkd:CTKD"), "a temperature learned adversarially", 2023, "logits", 0.9, _KD),
     "abkd": Entry(
         _at("abkd:ABKD"),
-        "ABKD: Proper Allocation of Probability Mass via alpha-beta-Divergence",
+        "alpha-beta divergence instead of KL",
         2025,
         "logits",
         2.0,
         _LABELS,
     ),
-    "ttm": Entry(
-        _at("ttm:TTM"), "Knowledge Distillation Based on Transformed Teacher Matching", 2024, "logits", 45.0, _LABELS
-    ),
-    "ea_kd": Entry(_at("ea_kd:EAKD"), "EA-KD: Entropy-based Adaptive Knowledge Distillation", 2025, "logits", 0.9, _KD),
-    "ldrld": Entry(_at("ldrld:LDRLD"), "Local Dense Logit Relations", 2025, "logits", 1.0, _LABELS),
-    "wkd_l": Entry(
-        _at("wkd_l:WKDL"), "Wasserstein Distance Rivals Kullback-Leibler Divergence", 2024, "logits", 1.0, _LABELS
-    ),
-    "skd": Entry(_at("skd:SKD"), "Streamlined Knowledge Distillation", 2026, "logits", 0.9, _KD),
-    "sdd": Entry(_at("sdd:SDD"), "Scale Decoupled Distillation", 2024, "maps", 0.9, _KD),
-    "ensemble": Entry(_at("ensemble:Ensemble"), "Learning from Multiple Teacher Networks", 2017, "logits", 0.9, _KD),
-    "rkd": Entry(_at("rkd:RKD"), "Relational Knowledge Distillation", 2019, "embedding", 1.0, _LABELS),
+    "ttm": Entry(_at("ttm:TTM"), "soften the teacher, not the student", 2024, "logits", 45.0, _LABELS),
+    "ea_kd": Entry(_at("ea_kd:EAKD"), "undecided samples count more", 2025, "logits", 0.9, _KD),
+    "ldrld": Entry(_at("ldrld:LDRLD"), "pairs of the student's first choices", 2025, "logits", 1.0, _LABELS),
+    "wkd_l": Entry(_at("wkd_l:WKDL"), "transport cost between classes", 2024, "logits", 1.0, _LABELS),
+    "skd": Entry(_at("skd:SKD"), "KD and the batch's similarities", 2026, "logits", 0.9, _KD),
+    "sdd": Entry(_at("sdd:SDD"), "KD on regions of the last map", 2024, "maps", 0.9, _KD),
+    "ensemble": Entry(_at("ensemble:Ensemble"), "several teachers at once", 2017, "logits", 0.9, _KD),
+    "rkd": Entry(_at("rkd:RKD"), "distances and angles in the batch", 2019, "embedding", 1.0, _LABELS),
     "pkt": Entry(
         _at("pkt:PKT"),
-        "Learning Deep Representations with Probabilistic Knowledge Transfer",
+        "the same neighbours in the batch",
         2018,
         "embedding",
         30000.0,
         _LABELS,
     ),
-    "cc": Entry(_at("cc:CC"), "Correlation Congruence for Knowledge Distillation", 2019, "embedding", 0.02, _LABELS),
-    "crd": Entry(_at("crd:CRD"), "Contrastive Representation Distillation", 2020, "embedding", 0.8, _LABELS),
+    "cc": Entry(_at("cc:CC"), "uncorrelated errors of neighbours", 2019, "embedding", 0.02, _LABELS),
+    "crd": Entry(_at("crd:CRD"), "contrast samples as the teacher does", 2020, "embedding", 0.8, _LABELS),
     "srrl": Entry(
         _at("srrl:SRRL"),
-        "Knowledge Distillation via Softmax Regression Representation Learning",
+        "features its classifier reads alike",
         2021,
         "embedding",
         1.0,
@@ -205,7 +197,7 @@ METHODS: dict[str, Entry] = {
     ),
     "rsd": Entry(
         _at("rsd:RSD"),
-        "Cross-Architecture Distillation Made Simple with Redundancy Suppression",
+        "features that correlate one by one",
         2025,
         "embedding",
         0.1,
@@ -213,47 +205,37 @@ METHODS: dict[str, Entry] = {
     ),
     "kd_pp": Entry(
         _at("kd_pp:KDPP"),
-        "Improving Knowledge Distillation via Regularizing Feature Norm and Direction",
+        "direction and length of features",
         2023,
         "embedding",
         2.0,
         {"cross_entropy": 1.0, "kd": WarmUp(1.0)},
     ),
-    "simkd": Entry(_at("simkd:SimKD"), "Knowledge Distillation with the Reused Teacher Classifier", 2022, "maps", 1.0),
-    "fitnet": Entry(_at("fitnet:FitNet"), "FitNets: Hints for Thin Deep Nets", 2015, "maps", 100.0, _LABELS),
-    "at": Entry(_at("at:AT"), "Paying More Attention to Attention", 2017, "maps", 1000.0, _LABELS),
-    "sp": Entry(_at("sp:SP"), "Similarity-Preserving Knowledge Distillation", 2019, "maps", 3000.0, _LABELS),
-    "nst": Entry(_at("nst:NST"), "Like What You Like: Neuron Selectivity Transfer", 2017, "maps", 50.0, _LABELS),
-    "fsp": Entry(_at("fsp:FSP"), "A Gift from Knowledge Distillation", 2017, "maps", 0.0, _LABELS),
-    "kdsvd": Entry(_at("kdsvd:KDSVD"), "Self-supervised Knowledge Distillation using SVD", 2018, "maps", 1.0, _LABELS),
-    "ab": Entry(_at("ab:AB"), "Distillation of Activation Boundaries", 2019, "maps", 0.0, _LABELS),
-    "ft": Entry(_at("ft:FT"), "Paraphrasing Complex Network: Factor Transfer", 2018, "maps", 200.0, _LABELS),
-    "vid": Entry(
-        _at("vid:VID"), "Variational Information Distillation for Knowledge Transfer", 2019, "maps", 1.0, _LABELS
-    ),
-    "ofd": Entry(_at("ofd:OFD"), "A Comprehensive Overhaul of Feature Distillation", 2019, "maps", 1e-3, _LABELS),
+    "simkd": Entry(_at("simkd:SimKD"), "reuse the teacher's classifier", 2022, "maps", 1.0),
+    "fitnet": Entry(_at("fitnet:FitNet"), "regress one of the teacher's maps", 2015, "maps", 100.0, _LABELS),
+    "at": Entry(_at("at:AT"), "look where the teacher looks", 2017, "maps", 1000.0, _LABELS),
+    "sp": Entry(_at("sp:SP"), "find the same samples similar", 2019, "maps", 3000.0, _LABELS),
+    "nst": Entry(_at("nst:NST"), "the same set of channel patterns", 2017, "maps", 50.0, _LABELS),
+    "fsp": Entry(_at("fsp:FSP"), "inner products of neighbouring maps", 2017, "maps", 0.0, _LABELS),
+    "kdsvd": Entry(_at("kdsvd:KDSVD"), "singular vectors of maps", 2018, "maps", 1.0, _LABELS),
+    "ab": Entry(_at("ab:AB"), "neurons fire where the teacher's do", 2019, "maps", 0.0, _LABELS),
+    "ft": Entry(_at("ft:FT"), "translate the teacher's paraphrase", 2018, "maps", 200.0, _LABELS),
+    "vid": Entry(_at("vid:VID"), "the teacher's maps, with a variance", 2019, "maps", 1.0, _LABELS),
+    "ofd": Entry(_at("ofd:OFD"), "the teacher's maps before the ReLU", 2019, "maps", 1e-3, _LABELS),
     "reviewkd": Entry(
-        _at("reviewkd:ReviewKD"), "Distilling Knowledge via Knowledge Review", 2021, "maps", WarmUp(5.0), _LABELS
+        _at("reviewkd:ReviewKD"), "deep maps fused into shallow ones", 2021, "maps", WarmUp(5.0), _LABELS
     ),
-    "ickd": Entry(_at("ickd:ICKD"), "Inter-Channel Correlation for Diversity-Preserved KD", 2021, "maps", 8.0, _LABELS),
-    "semckd": Entry(
-        _at("semckd:SemCKD"), "Cross-Layer Distillation with Semantic Calibration", 2021, "maps", 400.0, _BOTH
-    ),
+    "ickd": Entry(_at("ickd:ICKD"), "which channels fire together", 2021, "maps", 8.0, _LABELS),
+    "semckd": Entry(_at("semckd:SemCKD"), "all pairs of maps, by attention", 2021, "maps", 400.0, _BOTH),
     "norm": Entry(
         _at("norm:NORM"),
-        "NORM: Knowledge Distillation via N-to-One Representation Matching",
+        "the last map, widened, N times over",
         2023,
         "maps",
         1.0,
         _LABELS,
     ),
-    "ofa": Entry(
-        _at("ofa:OFA"), "One-for-All: Bridge the Gap Between Heterogeneous Architectures", 2023, "maps", 1.0, _LABELS
-    ),
-    "sskd": Entry(
-        _at("sskd:SSKD"), "Knowledge Distillation Meets Self-Supervision", 2020, "self-supervised", 1.0, _BLEND
-    ),
-    "hsakd": Entry(
-        _at("hsakd:HSAKD"), "Hierarchical Self-supervised Augmented KD", 2021, "self-supervised", 1.0, _LABELS
-    ),
+    "ofa": Entry(_at("ofa:OFA"), "each stage predicts like the teacher", 2023, "maps", 1.0, _LABELS),
+    "sskd": Entry(_at("sskd:SSKD"), "similarities of rotated images", 2020, "self-supervised", 1.0, _BLEND),
+    "hsakd": Entry(_at("hsakd:HSAKD"), "class and rotation at every level", 2021, "self-supervised", 1.0, _LABELS),
 }

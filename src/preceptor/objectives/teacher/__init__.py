@@ -45,15 +45,15 @@ def _at(place: str) -> LazyImport[Any]:
 
 
 OBJECTIVES: dict[str, Entry] = {
-    "cross_entropy": Entry(_at("cross_entropy:CrossEntropy"), "cross-entropy with the labels", 1958, "labels"),
+    "cross_entropy": Entry(_at("cross_entropy:CrossEntropy"), "-log p of the label: the usual way", 1958, "labels"),
     "label_smoothing": Entry(
-        _at("label_smoothing:LabelSmoothing"), "Rethinking the Inception Architecture", 2016, "labels"
+        _at("label_smoothing:LabelSmoothing"), "cross-entropy with smoothed labels", 2016, "labels"
     ),
-    "brier": Entry(_at("brier:Brier"), "How to Train the Teacher Model (MSE teacher)", 2024, "labels"),
-    "lipschitz": Entry(_at("lipschitz:Lipschitz"), "Student-Oriented Teacher Network Training", 2024, "weights", 1e-5),
+    "brier": Entry(_at("brier:Brier"), "squared error of the softmax (MSE)", 2024, "labels"),
+    "lipschitz": Entry(_at("lipschitz:Lipschitz"), "bounds how fast the output changes", 2024, "weights", 1e-5),
     "confidence_ranking": Entry(
         _at("confidence_ranking:ConfidenceRanking"),
-        "Confidence-Aware Learning for Deep Neural Networks",
+        "surer where it was right more often",
         2020,
         "memory",
         1.0,
@@ -61,7 +61,7 @@ OBJECTIVES: dict[str, Entry] = {
     ),
     "mcmi": Entry(
         _at("mcmi:MCMI"),
-        "Bayes Conditional Distribution Estimation (MCMI)",
+        "tell more of a sample than its class",
         2024,
         "memory",
         -0.25,
@@ -69,7 +69,7 @@ OBJECTIVES: dict[str, Entry] = {
         needs={"start_from": "RUN_FOLDER, the trained network that is fine-tuned"},
     ),
     "consistency": Entry(
-        _at("consistency:Consistency"), "Student-Oriented Teacher Network Training", 2024, "memory", Linear(1.0)
+        _at("consistency:Consistency"), "stay near its own earlier outputs", 2024, "memory", Linear(1.0)
     ),
 }
 

@@ -7,8 +7,9 @@ from typing import Any
 
 import yaml
 
-from preceptor.config.sections import AnyRecipe, DataSection, LabelRecipe, ModelSection, ObjectiveSection
+from preceptor.config.sections import DataSection, ModelSection, ObjectiveSection, TeacherSection
 from preceptor.errors import UsageError
+from preceptor.signature import Settings
 
 __all__ = ["PYTHON", "check_named", "is_own_class", "loads_code", "reaching_out", "remote_places", "values_in"]
 
@@ -47,24 +48,21 @@ def remote_places(section: DataSection) -> dict[str, str]:
     return {key: leaf for key, value in values.items() for leaf in values_in(value) if "://" in leaf}
 
 
-def reaching_out(recipe: AnyRecipe | LabelRecipe) -> Iterator[tuple[str, str]]:
+def reaching_out(recipe: Settings) -> Iterator[tuple[str, str]]:
     """Yield what a recipe names that loads code or reaches the network: key and value."""
-    yield from ((f"data.{key}", value) for key, value in remote_places(recipe.data).items())
-    networks: dict[str, str | ModelSection | None] = {}
-    teacher = recipe.teacher if isinstance(recipe, LabelRecipe) else recipe.student_inputs.teacher
-    if not isinstance(recipe, LabelRecipe):
-        networks["model.name"] = recipe.model
-        yield from _own_terms(recipe.terms_key, recipe.terms)
-        yield from (("track", name) for name in recipe.track)
-        unlabelled = recipe.student_inputs.unlabelled
-        if unlabelled is not None:
-            yield from ((f"unlabelled.{key}", value) for key, value in remote_places(unlabelled).items())
-    networks["teacher.model.name" if isinstance(teacher.model, ModelSection) else "teacher.model"] = teacher.model
-    for key, network in networks.items():
-        name = network.name if isinstance(network, ModelSection) else network
-        if name is not None and loads_code(name):
-            yield key, name
-    yield from (("teacher.assistants", name) for name in teacher.assistants if loads_code(name))
+    for key, section in recipe:
+        match section:
+            case DataSection():
+                yield from ((f"{key}.{inner}", value) for inner, value in remote_places(section).items())
+            case ModelSection():
+                yield from _of_network(key, section)
+            case TeacherSection():
+                yield from _of_network(f"{key}.model", section.model)
+                yield from ((f"{key}.assistants", name) for name in section.assistants if loads_code(name))
+            case ObjectiveSection():
+                yield from _own_terms(key, section)
+            case _ if key == "track":
+                yield from ((key, name) for name in section)
 
 
 def check_named(found: Iterable[tuple[str, str]], words: Sequence[str], source: str) -> None:
@@ -96,6 +94,12 @@ def values_in(value: object) -> Iterator[str]:
     elif isinstance(value, list | tuple):
         for each in value:
             yield from values_in(each)
+
+
+def _of_network(key: str, network: str | ModelSection | None) -> Iterator[tuple[str, str]]:
+    place, name = (f"{key}.name", network.name) if isinstance(network, ModelSection) else (key, network)
+    if name is not None and loads_code(name):
+        yield place, name
 
 
 def _own_terms(key: str, section: ObjectiveSection) -> Iterator[tuple[str, str]]:

@@ -12,7 +12,15 @@ from preceptor.artifacts.create import check_names
 from preceptor.artifacts.run_folder import network_of
 from preceptor.config.overrides import make_recipe
 from preceptor.config.resolve import make_policy, policy_defaults
-from preceptor.config.sections import PROTOCOL_KEYS, AnyRecipe, DistillRecipe, LabelRecipe, TeachRecipe
+from preceptor.config.sections import (
+    PROTOCOL_KEYS,
+    AnyRecipe,
+    DistillRecipe,
+    InputsSection,
+    LabelRecipe,
+    ObjectiveSection,
+    TeachRecipe,
+)
 from preceptor.config.terms import resolve_terms, source_of
 from preceptor.config.trust import reaching_out
 from preceptor.errors import UsageError
@@ -72,12 +80,14 @@ def recipe_of(
                 f"{key}: names {value}, which runs code or reaches the network; a file alone starts neither; if you trust it, "
                 f"add --trust {value}"
             )
-    if isinstance(recipe, LabelRecipe):
-        check_names(recipe.data, None)
-    else:
-        check_names(recipe.data, recipe.model)
-        resolve_terms(recipe.terms, recipe.terms_key, has_teacher=recipe.has_teacher)
-        make_policy(recipe.inputs)
+    sections = dict(recipe)
+    check_names(recipe.data, sections.get("model"))
+    for key, section in sections.items():
+        match section:
+            case ObjectiveSection():
+                resolve_terms(section, key, has_teacher=key == "method")
+            case InputsSection():
+                make_policy(section)
     return recipe
 
 
@@ -95,17 +105,20 @@ def digest(recipe: AnyRecipe | LabelRecipe, *, without: Sequence[str] = (), **re
     values: dict[str, Any] = recipe.model_dump(mode="json", exclude_defaults=True)
     values["data"] = recipe.data.model_dump(mode="json", exclude_defaults=True)
     values["data"].pop("root", None)  # where data are
-    if not isinstance(recipe, LabelRecipe):
-        for section, keys in PROTOCOL_KEYS.items():
-            stated = getattr(recipe, section)
-            own = {key: getattr(stated, key) for key in keys if key in stated.model_fields_set}
-            values[section] = {**values.get(section, {}), **own}
-        terms = resolve_terms(recipe.terms, recipe.terms_key, has_teacher=recipe.has_teacher)
-        values[recipe.terms_key] = {
-            name: _without(default_hyperparameters(source_of(term["name"], name)), term) for name, term in terms.items()
-        }
-        policy = make_policy(recipe.inputs)[0]
-        values["inputs"] = _without(policy_defaults(policy.name), policy.model_dump(mode="json"))
+    for key, section in recipe:
+        match section:
+            case ObjectiveSection():
+                terms = resolve_terms(section, key, has_teacher=key == "method")
+                values[key] = {
+                    name: _without(default_hyperparameters(source_of(term["name"], name)), term)
+                    for name, term in terms.items()
+                }
+            case InputsSection():
+                policy = make_policy(section)[0]
+                values[key] = _without(policy_defaults(policy.name), policy.model_dump(mode="json"))
+            case _ if key in PROTOCOL_KEYS:
+                own = {each: getattr(section, each) for each in PROTOCOL_KEYS[key] if each in section.model_fields_set}
+                values[key] = {**values.get(key, {}), **own}
     kept = {key: value for key, value in values.items() if key not in {*_OUTSIDE, *without}}
     text = json.dumps({"verb": type(recipe).__name__, **kept, **replaced}, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:12]

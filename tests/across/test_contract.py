@@ -314,6 +314,7 @@ for package, entries in PACKAGES.items():
         logits, labels = step.student.logits.detach(), step.batch.labels
         maps = list(step.student.features.values())[:2]
         right = dict(logits=logits, student_logits=logits, teacher_logits=logits, labels=labels, index=step.batch.index, epoch=2)
+        right["sample_logits"] = logits[None]
         regions = logits[:, :, None]
         right |= dict(student_maps=maps, teacher_maps=maps, student_regions=regions, teacher_regions=regions)
         sides = dict(student=step.student, teacher=step.teacher)

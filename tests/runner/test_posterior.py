@@ -55,6 +55,7 @@ def test_swag_samples_the_gaussian_of_the_kept_epochs(data: Data, run: Path) -> 
     assert (len(members), passes) == (3, 1)
     kept = []
     for epoch in (2, 3, 4):
+        base = network()
         load_weights(base, run / "checkpoint" / f"epoch_{epoch:04d}.safetensors")
         kept.append(parameters_to_vector(base.parameters()).detach())
     gaussian, random = Swag.of(kept), torch.Generator().manual_seed(5)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +47,7 @@ def test_a_calibrated_teacher_has_the_temperature_of_validation(data: Data, run:
     logits = predict_split(network, data.validation, data, ENGINE, 256)
     fit = fit_temperature if by == "nll" else grid_temperature
     assert float(found.temperature) == pytest.approx(fit(logits, data.validation.labels), rel=1e-6)
-    assert "ECE on 90 validation samples" in found.note
+    assert "ECE on 50 validation samples" in found.note
     assert changed.fingerprint != TeacherSet([network]).fingerprint
 
 
@@ -127,14 +128,9 @@ def test_damaged_classifiers_are_refused(joint: Path, tmp_path: Path) -> None:
         file.write_bytes(content)
 
 
-@pytest.mark.parametrize(
-    "objective", [{"name": "dml", "peers": ["convnet_s"]}, {"name": "sftn", "student": "convnet_s"}]
-)
-def test_networks_that_are_trained_along_continue_to_the_bit(
-    objective: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    common = {**SHORT, "model": "convnet_m", "objective": objective, "seed": 3, "epochs": 2}
-    full, stopped, calls = preceptor.teach(**common, out=tmp_path / "full"), tmp_path / "stopped", []
+def stopped_and_resumed(train: Any, out: Path, monkeypatch: pytest.MonkeyPatch) -> preceptor.Result:
+    """Return the result of a run that was stopped at the end of its second epoch, and resumed."""
+    calls: list[int] = []
 
     def stop_in_the_second_epoch(*arguments: Any, **named: Any) -> Any:
         calls.append(1)
@@ -145,10 +141,21 @@ def test_networks_that_are_trained_along_continue_to_the_bit(
     with monkeypatch.context() as patch:
         patch.setattr("preceptor.runner.run.score", stop_in_the_second_epoch)
         with pytest.raises(KeyboardInterrupt):
-            preceptor.teach(**common, out=stopped)
-    resumed = preceptor.teach(**common, out=stopped, resume=True)
-    for name, value in full.model.state_dict().items():
-        assert torch.equal(resumed.model.state_dict()[name], value), name
+            train(out=out)
+    result: preceptor.Result = train(out=out, resume=True)
+    return result
+
+
+@pytest.mark.parametrize(
+    "objective", [{"name": "dml", "peers": ["convnet_s"]}, {"name": "sftn", "student": "convnet_s"}]
+)
+def test_networks_that_are_trained_along_continue_to_the_bit(
+    objective: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train = partial(preceptor.teach, **{**SHORT, "model": "convnet_m"}, objective=objective, seed=3, epochs=2)
+    full = train(out=tmp_path / "full")
+    resumed = stopped_and_resumed(train, tmp_path / "stopped", monkeypatch)
+    assert_same(full.model, resumed.model)
     peers = [sorted((path / "objective").glob("*")) for path in (full.path, resumed.path)]
     assert [each.name for each in peers[0]] == (["peer1.safetensors"] if objective["name"] == "dml" else [])
     assert [each.read_bytes() for each in peers[0]] == [each.read_bytes() for each in peers[1]]
@@ -156,3 +163,21 @@ def test_networks_that_are_trained_along_continue_to_the_bit(
         teacher = {"path": str(peer), "model": "convnet_s"}
         student = preceptor.distill(**SHORT, teacher=teacher, epochs=1, out=tmp_path / "of_peer")
         assert student.record.teacher is not None
+
+
+def with_dropout() -> nn.Module:
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Flatten(), nn.Linear(64, 32), nn.ReLU(), nn.Dropout(0.5), nn.Linear(32, 10))
+
+
+def test_a_student_of_dropout_continues_to_the_bit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    preceptor.teach(**{**SHORT, "model": with_dropout()}, epochs=1, out=tmp_path / "t")
+    teacher = {"path": str(tmp_path / "t"), "model": with_dropout(), "posterior": "dropout", "samples": 3}
+    train = partial(preceptor.distill, **SHORT, teacher=teacher, method="bayesian_kd", epochs=2)
+    full = train(out=tmp_path / "full")
+    assert_same(full.model, stopped_and_resumed(train, tmp_path / "stopped", monkeypatch).model)
+
+
+def assert_same(one: nn.Module, two: nn.Module) -> None:
+    for name, value in one.state_dict().items():
+        assert torch.equal(two.state_dict()[name], value), name

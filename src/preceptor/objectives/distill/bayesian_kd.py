@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from preceptor.divergences import kl, log_mean, log_soften
+from preceptor.divergences import kl, log_mean, log_soften, promote
 from preceptor.objectives.base import Objective, teacher_outputs
 from preceptor.objectives.hyperparameters import one_of, positive
 from preceptor.objectives.tensor_checks import check_logits
@@ -92,4 +92,4 @@ class BayesianKD(Objective):
     def loss(self, step: Step) -> Tensor:
         """Return the loss between student and teacher."""
         teacher = teacher_outputs(step)
-        return self(step.student.logits, torch.stack([each.logits for each in teacher.members or (teacher,)]))
+        return self(step.student.logits, torch.stack([promote(each.logits) for each in teacher.members or (teacher,)]))

@@ -97,9 +97,7 @@ def _teacher(section: TeacherSection, labels: str | None, teachers: TeacherSet, 
     if section.posterior is not None:
         path = section.path if isinstance(section.path, str) else None
         number = len(networks) * teachers.passes
-        return "  ".join(
-            [*_named(path, section), size(networks[0]), f"{section.posterior}, {as_count(number, 'sample')}"]
-        )
+        return "  ".join([*_named(path, section), size(networks[0]), f"{section.posterior} x {number}"])
     if len(paths) != len(networks):
         paths = (None,) * len(networks)
     words = ["  ".join([*_named(path, section), size(network)]) for network, path in zip(networks, paths, strict=True)]

@@ -22,7 +22,7 @@ def test_dropout_stays_on_and_batch_norm_does_not() -> None:
     before = copy.deepcopy(network.state_dict())
     assert not torch.equal(network(inputs), network(inputs))
     assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
-    assert not network.network[1].training
+    assert not network.network.get_submodule("1").training
 
 
 def test_the_mean_of_many_passes_is_near_the_network_itself() -> None:

@@ -22,12 +22,18 @@ def fitted(rows: int = 40) -> tuple[Laplace, Tensor]:
     return found, inputs
 
 
+def features_of(found: Laplace, inputs: Tensor) -> Tensor:
+    assert isinstance(found.network, nn.Sequential)
+    features: Tensor = found.network[:2](inputs)
+    return features
+
+
 def test_the_variance_is_that_of_the_kronecker_posterior() -> None:
     """Against the inverse of the whole precision matrix of the last layer, weights and biases, 15 x 15."""
     found, inputs = fitted()
     network = found.network
     assert isinstance(network, nn.Sequential)
-    features = functional.pad(network[:2](inputs), (0, 1), value=1.0)
+    features = functional.pad(features_of(found, inputs), (0, 1), value=1.0)
     probs = network(inputs).softmax(1)
     of_classes = sum(row.diag() - torch.outer(row, row) for row in probs)
     of_features = features.T @ features / len(inputs)
@@ -40,14 +46,14 @@ def test_the_variance_is_that_of_the_kronecker_posterior() -> None:
 
 def test_it_is_less_sure_far_from_the_training_samples() -> None:
     found, inputs = fitted()
-    near = found.variance(found.network[:2](inputs)).mean()
+    near = found.variance(features_of(found, inputs)).mean()
     assert found.variance(10 * torch.ones(1, 4).double()).mean() > 2 * near
 
 
 def test_more_samples_leave_less_variance() -> None:
     few, inputs = fitted(20)
     many, _ = fitted(2000)
-    features = few.network[:2](inputs)
+    features = features_of(few, inputs)
     assert many.variance(features).mean() < few.variance(features).mean() / 3
 
 

@@ -75,7 +75,8 @@ class Laplace(NetworkWrapper):
         Raises:
             UsageError: when the network's logits are not the outputs of that layer.
         """
-        of_classes, of_features, rows = 0.0, 0.0, 0
+        of_classes = torch.zeros_like(self.class_squares, dtype=torch.float64)
+        of_features, rows = torch.zeros_like(self.feature_basis, dtype=torch.float64), 0
         for inputs in batches:
             logits, features = self._forward(inputs, self.network if run is None else run)
             layer = self._layer[0]
@@ -84,11 +85,11 @@ class Laplace(NetworkWrapper):
                     "teacher.posterior: laplace needs logits that are the outputs of the last linear layer"
                 )
             probs, wide = logits.double().softmax(1), functional.pad(features.double(), (0, 1), value=1.0)
-            of_classes = of_classes + probs.sum(0).diag() - probs.T @ probs
-            of_features = of_features + wide.T @ wide
+            of_classes += probs.sum(0).diag() - probs.T @ probs
+            of_features += wide.T @ wide
             rows += len(inputs)
-        class_values, class_basis = torch.linalg.eigh(torch.as_tensor(of_classes))
-        feature_values, feature_basis = torch.linalg.eigh(torch.as_tensor(of_features) / rows)
+        class_values, class_basis = torch.linalg.eigh(of_classes)
+        feature_values, feature_basis = torch.linalg.eigh(of_features / rows)
         class_values, feature_values = class_values.clamp_min(0), feature_values.clamp_min(0)
         precision = best_precision(torch.outer(class_values, feature_values), self._norm())
         for name, value in (

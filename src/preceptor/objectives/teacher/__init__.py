@@ -89,9 +89,7 @@ OBJECTIVES: dict[str, Entry] = {
     ),
     "dml": Entry(_at("dml:DML"), "networks that teach each other", 2018, "labels", 1.0, {"cross_entropy": 1.0}),
     "sftn": Entry(_at("sftn:SFTN"), "branches made of the student's blocks", 2021, "maps", 1.0, {"cross_entropy": 1.0}),
-    "hsakd_teacher": Entry(
-        _at("hsakd_teacher:HSAKDTeacher"), "classifiers of class and rotation", 2021, "self-supervised"
-    ),
+    "hsakd_teacher": Entry(_at("hsakd_teacher:HSAKDTeacher"), "classifiers of class and rotation", 2021, "maps"),
     "consistency": Entry(
         _at("consistency:Consistency"), "stay near its own earlier outputs", 2024, "memory", Linear(1.0)
     ),

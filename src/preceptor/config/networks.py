@@ -87,3 +87,8 @@ class TeacherSection(Settings):
         Field(description="divide its logits by the temperature with the smallest NLL, or ECE, on validation"),
     ] = None
     truth: Annotated[bool, Field(description="learn from the true label distribution, where the data know it")] = False
+
+    @property
+    def passes(self) -> int:
+        """Forward passes that make one prediction: the samples of a posterior that is sampled."""
+        return (10 if self.samples is None else self.samples) if self.posterior in {"dropout", "swag"} else 1

@@ -23,7 +23,6 @@ from preceptor.training import Engine, update_batch_norm
 
 __all__ = ["sample_posterior"]
 
-_SAMPLES = 10  # unless the recipe says how many
 _BATCH_SIZE = 256
 
 
@@ -55,8 +54,7 @@ def sample_posterior(
             raise UsageError("teacher.samples: laplace needs none, its mean is known; leave it out")
         return [_laplace(network, data, engine)], 1
     if kind == "dropout":
-        passes = _SAMPLES if samples is None else samples
-        return [DropoutOn(network, passes)], passes
+        return [DropoutOn(network, section.passes)], section.passes
     return _swag(network, section, data, engine, seed), 1
 
 
@@ -84,7 +82,7 @@ def _swag(network: nn.Module, section: TeacherSection, data: Data, engine: Engin
     kept = load_anchors(section.model_copy(update={"anchors": chosen}), data)
     gaussian = Swag.of([parameters_to_vector(each.parameters()).detach().float().cpu() for each in kept])
     random, found = torch.Generator().manual_seed(seed), []
-    for _ in range(_SAMPLES if section.samples is None else section.samples):
+    for _ in range(section.passes):
         noise = torch.randn(len(gaussian.mean), generator=random)
         sample = gaussian.sample(noise, torch.randn(len(gaussian.deviations), generator=random))
         member = copy.deepcopy(network)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -70,7 +71,7 @@ def test_of_a_student_of_several_teachers_on_mixed_inputs(tmp_path: Path, capsys
 
 
 def test_of_a_student_of_a_calibrated_posterior(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    common = {"data": DATA, "model": "convnet_s"}
+    common: dict[str, Any] = {"data": DATA, "model": "convnet_s"}
     run = preceptor.teach(**common, epochs=2, keep_every=1, out=tmp_path / "t", progress=False).path
     teacher = {"path": str(run), "posterior": "swag", "posterior_start": 1, "samples": 2, "calibrate": "ece"}
     preceptor.distill(**common, teacher=teacher, epochs=1, out=tmp_path / "s")

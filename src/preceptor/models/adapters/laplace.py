@@ -7,8 +7,7 @@ Ritter, Botev, Barber (ICLR 2018) for the Kronecker factors; last layer: Daxberg
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Iterable
 
 import torch
 from torch import Tensor, nn
@@ -65,26 +64,27 @@ class Laplace(NetworkWrapper):
         layers[-1].register_forward_pre_hook(self._keep)
 
     @torch.no_grad()
-    def fit(self, batches: Iterable[Tensor], run: Callable[[Tensor], Tensor] | None = None) -> None:
+    def fit(self, batches: Iterable[Tensor]) -> None:
         """Find the posterior; the network is in evaluation mode.
 
         Args:
             batches: inputs of the training split.
-            run: the forward pass of the network; None: the network itself.
 
         Raises:
             UsageError: when the network's logits are not the outputs of that layer.
         """
-        of_classes = torch.zeros_like(self.class_squares, dtype=torch.float64)
-        of_features, rows = torch.zeros_like(self.feature_basis, dtype=torch.float64), 0
+        # on the CPU, for not every device has float64
+        of_classes = torch.zeros(self.class_squares.shape, dtype=torch.float64)
+        of_features, rows = torch.zeros(self.feature_basis.shape, dtype=torch.float64), 0
         for inputs in batches:
-            logits, features = self._forward(inputs, self.network if run is None else run)
+            logits, features = self._forward(inputs)
             layer = self._layer[0]
             if not torch.allclose(functional.linear(features, layer.weight, layer.bias), logits, rtol=0.05, atol=0.05):
                 raise UsageError(
                     "teacher.posterior: laplace needs logits that are the outputs of the last linear layer"
                 )
-            probs, wide = logits.double().softmax(1), functional.pad(features.double(), (0, 1), value=1.0)
+            probs = logits.cpu().double().softmax(1)
+            wide = functional.pad(features.cpu().double(), (0, 1), value=1.0)
             of_classes += probs.sum(0).diag() - probs.T @ probs
             of_features += wide.T @ wide
             rows += len(inputs)
@@ -109,13 +109,13 @@ class Laplace(NetworkWrapper):
         return by_class @ self.class_squares.T
 
     def forward(self, inputs: Tensor) -> Tensor:
-        logits, features = self._forward(inputs, self.network)
+        logits, features = self._forward(inputs)
         with torch.autocast(inputs.device.type, enabled=False):
             return logits.float() / (1 + math.pi / 8 * self.variance(features)).sqrt()
 
-    def _forward(self, inputs: Tensor, run: Callable[[Tensor], Any]) -> tuple[Tensor, Tensor]:
+    def _forward(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
         self._inputs.clear()
-        logits = logits_of(run(inputs), self.network)
+        logits = logits_of(self.network(inputs), self.network)
         features = self._inputs.pop()
         self._inputs.clear()
         return logits, features

@@ -56,6 +56,7 @@ def pesf_kd_loss(
             shapes.
 
     Example:
+        >>> import torch
         >>> zeros = torch.zeros(1, 2)
         >>> round(pesf_kd_loss(zeros, zeros, zeros, torch.tensor([0])).item(), 6)  # log 2
         0.693147

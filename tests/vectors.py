@@ -38,19 +38,24 @@ def closed_form_vectors(dim: int, phase: float) -> Tensor:
 
 
 def assert_golden(key: str, number: int, loss: Callable[..., Tensor]) -> None:
-    """Check a loss function's value and gradients against a stored case; a list `maps` is stored as map_0, map_1, ..."""
+    """Check a loss function's value and gradients against a stored case.
+
+    A list `maps` is stored as map_0, map_1, ..., and `head_logits` as head_logits_0, ...
+    """
     with np.load(GOLDEN / f"{key}-{number}.npz", allow_pickle=False) as content:
         stored = {name: content[name] for name in content.files}
     hyperparameters = json.loads(str(stored["kwargs"]))
     given: dict[str, Any] = {}
+    inputs: dict[str, Tensor] = {}
     for name in inspect.signature(loss).parameters:
         if name in stored:
             given[name] = torch.from_numpy(stored[name])
-        elif f"{name.removesuffix('s')}_0" in stored:
-            one = name.removesuffix("s")
-            given[name] = [torch.from_numpy(stored[k]) for k in sorted(stored) if k.startswith(f"{one}_")]
-    inputs = {f"{n.removesuffix('s')}_{k}": t for n, v in given.items() if isinstance(v, list) for k, t in enumerate(v)}
-    inputs |= {name: value for name, value in given.items() if isinstance(value, Tensor)}
+            inputs[name] = given[name]
+        for one in {name, name.removesuffix("s")}:
+            if f"{one}_0" in stored:
+                tensors = {k: torch.from_numpy(stored[k]) for k in sorted(stored) if k.startswith(f"{one}_")}
+                given[name] = list(tensors.values())
+                inputs |= tensors
     for name, value in inputs.items():
         if f"grad_{name}" in stored:
             value.requires_grad_()

@@ -16,6 +16,7 @@ __all__ = [
     "jensen_shannon",
     "kl",
     "left_singular",
+    "log_mean",
     "log_soften",
     "one_vs_rest",
     "other_classes",
@@ -137,6 +138,24 @@ def alpha_beta(
 def _one_exponent(log_first: Tensor, log_second: Tensor, exponent: float) -> Tensor:
     first, second = exponent * log_first, exponent * log_second
     return (first.exp() * (first - second - 1) + second.exp()).sum(-1) / exponent**2
+
+
+def log_mean(
+    log_probs: Float[Tensor, "members *rows classes"], shares: Float[Tensor, " members"] | None = None
+) -> Float[Tensor, "*rows classes"]:
+    """Return the log of the mean distribution of several: probabilities are averaged, never logits or their logarithms.
+
+    Args:
+        log_probs: log-probabilities.
+        shares: of each in the mean, summing to 1; None: equal ones.
+
+    Example:
+        >>> log_mean(torch.tensor([[[0.25, 0.75]], [[0.75, 0.25]]]).log()).exp()
+        tensor([[0.5000, 0.5000]])
+    """
+    if shares is None:
+        return log_probs.logsumexp(0) - math.log(len(log_probs))
+    return (log_probs + shares.log().reshape(-1, *[1] * (log_probs.ndim - 1))).logsumexp(0)
 
 
 def decoupled_kl(

@@ -45,6 +45,7 @@ SUBSTITUTES: list[tuple[str, str]] = [
     (r"data\.limit=\d+", "data.limit=100"),
     (r"(.*=)?(wrn_\d+_\d|resnet\d+(x4)?|convnet_m)", r"\1convnet_s"),
     (r"teacher\.assistants=\[.*\]", "teacher.assistants=[convnet_s]"),
+    (r"objective\.peers=\[.*\]", "objective.peers=[convnet_s]"),
     (r"(data|unlabelled)\.root=PATH", r"\1.root=cifar"),
     (r"data=NEW", "data=cifar100 data.root=cifar"),
     (r"data=folder:PATH", "data=folder:photos"),

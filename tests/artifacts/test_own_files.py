@@ -6,17 +6,22 @@ from pathlib import Path
 
 import pytest
 
-from preceptor.artifacts.own_files import clear_run, remove_run
+from preceptor.artifacts.own_files import clear_run, module_files, remove_run
 from preceptor.errors import RunError
 
 FILES = (
     *("config.yaml", "result.json", "metrics.jsonl", "model.safetensors", "track.id"),
     *("checkpoint/last.pt", "checkpoint/epoch_0001.safetensors", "tensorboard/events.out.tfevents.1.host"),
-    *("stages/at/metrics.jsonl", "stages/at/checkpoint/last.pt", f".preceptor-{'0' * 32}.tmp"),
+    *(
+        "stages/at/metrics.jsonl",
+        "stages/at/checkpoint/last.pt",
+        "objective/peer1.safetensors",
+        f".preceptor-{'0' * 32}.tmp",
+    ),
 )
 MINE = (
     *("notes.txt", "checkpoint/mine.pt", "checkpoint/last.pt.bak", "stages/at/mine.txt", "stages/mine.txt"),
-    *("tensorboard/mine", "wandb/run/mine", ".config.yaml.tmp"),
+    *("tensorboard/mine", "objective/notes.txt", "wandb/run/mine", ".config.yaml.tmp"),
 )
 
 
@@ -62,3 +67,11 @@ def test_a_refusal_of_the_system_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "config.yaml").mkdir()
     with pytest.raises(RunError, match="cannot be cleared"):
         clear_run(tmp_path)
+
+
+def test_modules_of_the_objective_are_found_by_name(tmp_path: Path) -> None:
+    assert module_files(tmp_path) == {}
+    made(tmp_path, "objective/peer2.safetensors", "objective/peer1.safetensors", "objective/notes.txt")
+    found = module_files(tmp_path)
+    assert [*found] == ["peer1", "peer2"]
+    assert found["peer1"].read_text() == "objective/peer1.safetensors"

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from preceptor.assessment import fit_temperature
+from preceptor.assessment import expected_calibration_error, fit_temperature, grid_temperature
 from preceptor.assessment.scores import accuracy, nll
+from vectors import GOLDEN
 
 
 def drawn(scale: float, samples: int = 20_000) -> tuple[torch.Tensor, torch.Tensor]:
@@ -50,3 +52,20 @@ def test_all_right_goes_to_the_lower_end_and_all_wrong_to_the_upper() -> None:
 def test_errors() -> None:
     with pytest.raises(ValueError, match="no samples to fit a temperature to"):
         fit_temperature(torch.zeros(0, 3), torch.zeros(0, dtype=torch.long))
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_golden_grid(number: int) -> None:
+    with np.load(GOLDEN / "ece_temperature" / f"ece_temperature-{number}.npz", allow_pickle=False) as content:
+        stored = {name: content[name] for name in content.files}
+    logits, labels, bins = torch.from_numpy(stored["logits"]), torch.from_numpy(stored["labels"]), int(stored["bins"])
+    assert grid_temperature(logits, labels, bins=bins) == pytest.approx(float(stored["temperature_ece"]))
+    assert grid_temperature(logits, labels, by="nll") == pytest.approx(float(stored["temperature_nll"]))
+    assert expected_calibration_error(logits, labels, bins=bins) == pytest.approx(float(stored["ece_before"]), rel=1e-5)
+
+
+def test_the_grid_recovers_a_known_factor_and_needs_samples() -> None:
+    logits, labels = drawn(2.5)
+    assert grid_temperature(logits, labels, by="nll") == pytest.approx(2.5, abs=0.11)
+    with pytest.raises(ValueError, match="logits: no samples to fit a temperature to"):
+        grid_temperature(logits[:0], labels[:0])

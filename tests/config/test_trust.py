@@ -46,6 +46,8 @@ def test_which_names_load_code(name: str, expected: bool) -> None:
         ),
         (TeachRecipe, {**BASE, "objective": "a.b:C"}, {"objective.name": "a.b:C"}),
         (TeachRecipe, {**BASE, "objective": {"brier": 1, "own": {"name": "timm:C"}}}, {"objective.own.name": "timm:C"}),
+        (TeachRecipe, {**BASE, "objective": {"name": "dml", "peers": ["mlp", "a:b"]}}, {"objective.peers": "a:b"}),
+        (TeachRecipe, {**BASE, "objective": {"sftn": {"student": "a:b"}}}, {"objective.sftn.student": "a:b"}),
         (DistillRecipe, {**BASE, "method": {"name": "a:C", "sharpness": 2}}, {"method.name": "a:C"}),
         (DistillRecipe, {**BASE, "method": {"name": "python:a.C"}}, {}),
         (DistillRecipe, {**BASE, "teacher": {"path": "t", "model": "a:b"}}, {"teacher.model": "a:b"}),

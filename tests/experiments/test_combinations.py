@@ -73,7 +73,7 @@ def test_without_teach_the_teacher_is_a_path(tmp_path: Path) -> None:
     [
         (
             {"teach": {"objective": ["brier", "sotecher"]}},
-            "teach.objective[1]: unknown name 'sotecher'; did you mean soteacher?",
+            "teach.objective[1]: unknown name 'sotecher'; did you mean soteacher",
         ),
         ({"teach": {"objective": {"name": "brier", "lr": 1}}}, "teach.objective.lr: unknown key"),
         ({"distill": {"method": {"name": "kd", "temperatur": 2}}}, "distill.method.temperatur: unknown key"),

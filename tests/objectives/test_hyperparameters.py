@@ -24,6 +24,8 @@ def test_a_number_that_is_too_small_is_named() -> None:
     assert at_least(2, 2, "stages") == 2
     with pytest.raises(ValueError, match="stages: 1 is below 2"):
         at_least(1, 2, "stages")
+    with pytest.raises(ValueError, match="gamma: nan is below 0"):
+        at_least(math.nan, 0, "gamma")
 
 
 @pytest.mark.parametrize("value", [-0.1, 1.0, math.nan])

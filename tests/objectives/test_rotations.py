@@ -30,3 +30,12 @@ def test_half_precision_maps_give_float32_logits() -> None:
         (logits,) = classifiers([torch.randn(2, 4, 8, 8)])
     assert logits.dtype == torch.float32
     assert isinstance(classifiers.levels[0], nn.Sequential)
+
+
+def test_some_levels_are_those_classifiers() -> None:
+    shapes = [(4, 16, 16), (6, 8, 8), (8, 8, 8)]
+    classifiers = BlockClassifiers(shapes, num_joint=12).eval()
+    maps = [torch.randn(2, *shape) for shape in shapes]
+    every, some = classifiers(maps), classifiers.only([0, 2]).eval()([maps[0], maps[2]])
+    assert torch.equal(some[0], every[0])
+    assert torch.equal(some[1], every[2])

@@ -84,7 +84,7 @@ def test_every_loss_of_rows_takes_them(key: str, weighting: Any, num_labelled: i
 
 
 def test_which_they_are() -> None:
-    assert set(WEIGHTED) == {"kd", "dkd", "logit_std", "nkd", "wsld", "ctkd", "abkd", "ttm"}
+    assert set(WEIGHTED) == {"kd", "dkd", "logit_std", "nkd", "wsld", "ctkd", "ttm"}
 
 
 def test_errors() -> None:

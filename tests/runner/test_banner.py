@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -66,6 +68,17 @@ def test_of_a_student_of_several_teachers_on_mixed_inputs(tmp_path: Path, capsys
     assert found["student"] == "Sequential  650 parameters, 1.28 kFLOP per sample"
     assert found["inputs"].startswith("mixup (")
     assert "stop_at best_val_nll" in found["training"]
+
+
+def test_of_a_student_of_a_calibrated_posterior(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    common: dict[str, Any] = {"data": DATA, "model": "convnet_s"}
+    run = preceptor.teach(**common, epochs=2, keep_every=1, out=tmp_path / "t", progress=False).path
+    teacher = {"path": str(run), "posterior": "swag", "posterior_start": 1, "samples": 2, "calibrate": "ece"}
+    preceptor.distill(**common, teacher=teacher, epochs=1, out=tmp_path / "s")
+    said = capsys.readouterr().err
+    assert f"{run}  convnet_s  2.03 k parameters" in said
+    assert "swag x 2" in said
+    assert re.search(r"note: teacher 1: logits divided by \S+ \(by NLL \S+\): ECE on 20 validation samples ", said)
 
 
 def test_what_is_no_image_is_counted_as_a_sample() -> None:

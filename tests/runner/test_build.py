@@ -12,8 +12,9 @@ from preceptor.config.sections import DataSection, DistillRecipe, ModelSection, 
 from preceptor.data import Data, load
 from preceptor.errors import UsageError
 from preceptor.models import create
-from preceptor.runner.build import RunComponents, TeacherSet, build, find_teachers
+from preceptor.runner.build import RunComponents, build
 from preceptor.runner.load import LoadedInputs
+from preceptor.runner.teachers import TeacherSet, find_teachers
 from preceptor.training import EnsembleTeacher, LiveTeacher, OracleTeacher, SequentialTeacher
 from small_training import ENGINE
 
@@ -41,7 +42,7 @@ def built(data: Data, resolved: ResolvedRecipe, teachers: TeacherSet) -> RunComp
 def test_a_teacher_in_training_has_none(data: Data) -> None:
     recipe = TeachRecipe(data=SECTION, model=ModelSection(name="convnet_s"), epochs=1, batch_size=16)
     resolved, inputs = resolve(recipe, data), LoadedInputs(data, None, None)
-    teachers = find_teachers(resolved, inputs, None)
+    teachers = find_teachers(resolved, inputs, None, ENGINE)
     assert teachers == TeacherSet()
     assert teachers.fingerprint is None
     assert built(data, resolved, teachers).teacher is None
@@ -91,4 +92,4 @@ def test_what_cannot_be_built(data: Data) -> None:
         built(data, switches, TeacherSet([network()], anchors=[network()]))
     truth = distil(data, teacher={"truth": True})
     with pytest.raises(UsageError, match="data digits does not know its true label distribution"):
-        find_teachers(truth, LoadedInputs(data, None, None), None)
+        find_teachers(truth, LoadedInputs(data, None, None), None, ENGINE)

@@ -22,6 +22,10 @@ def test_a_teacher_costs_three_forward_passes_a_row_and_a_student_its_teachers_t
     network = ModelSection.model_validate({"name": "mlp", "widths": (4,)})
     assert cost_of(student, network).flops == cost.flops + 2 * (64 * 4 + 4 * 10) * 100 * 3  # type: ignore[arg-type]
     assert cost_of(student, network, stored=True).flops == cost.flops  # type: ignore[arg-type]
+    sampled = recipe_of(
+        "distill", (*WORDS, "epochs=3", "teacher=x", "teacher.posterior=swag", "teacher.samples=5"), "mlp"
+    )
+    assert cost_of(sampled, network).flops == cost.flops + 5 * 2 * (64 * 4 + 4 * 10) * 100 * 3  # type: ignore[arg-type]
 
 
 def test_a_teacher_of_few_labels_costs_those_rows_and_its_student_all() -> None:

@@ -13,9 +13,9 @@ from preceptor.config.resolve import resolve
 from preceptor.config.sections import DataSection, ModelSection, TeachRecipe
 from preceptor.data import Arrays, Data, load
 from preceptor.labels import LabelStore, write_labels
-from preceptor.runner.build import TeacherSet
 from preceptor.runner.identity import fingerprints_of, identity_of
 from preceptor.runner.load import LoadedInputs
+from preceptor.runner.teachers import TeacherSet
 from small_store import SOURCE, WANTED, predict
 
 NOTHING = TeacherSet()

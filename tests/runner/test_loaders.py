@@ -41,7 +41,7 @@ def history(folder: Path) -> list[dict[str, Any]]:
 @pytest.mark.parametrize("key", [*METHODS, *PROCEDURES])
 def test_every_method_learns_beyond_the_samples_and_from_a_pool(key: str, teachers: list[Path], tmp_path: Path) -> None:
     """Half of the samples have no label, and half of the batches are mixed."""
-    method: dict[str, Any] = {"name": key, "kd": {"weight": 1.0}} if key == "crd" else {"name": key}
+    method: dict[str, Any] = {"name": key, "kd": {"weight": 1.0}} if key in {"crd", "pesf_kd"} else {"name": key}
     teacher: dict[str, Any] = {"path": str(teachers[0])}
     if key in METHODS and METHODS[key].objective.pretraining is not Objective.pretraining:
         method["stage_epochs"] = 1

@@ -14,7 +14,7 @@ from preceptor.artifacts.identify import PYTHON
 from preceptor.config.sections import DataSection, ModelSection
 from preceptor.data import Data, check_source
 from preceptor.errors import UsageError
-from preceptor.models import Adapted, DataSpec, FeatureNetwork, SelectedClasses, check_name, make
+from preceptor.models import Adapted, DataSpec, FeatureNetwork, NetworkWrapper, check_name, make
 
 __all__ = [
     "AnyModel",
@@ -106,11 +106,11 @@ def resolved_section(section: ModelSection, network: nn.Module) -> dict[str, Any
 
 
 def reading_notes(role: str, networks: Sequence[nn.Module]) -> list[str]:
-    """Return a line for each network that converts its inputs first, or whose classes are selected: how."""
+    """Return a line for each network that converts its inputs first, or whose logits are changed: how."""
     return [
         f"{role if len(networks) == 1 else f'{role} {number}'}: {network.note}"
         for number, network in enumerate(networks, start=1)
-        if isinstance(network, Adapted | SelectedClasses) and network.note
+        if isinstance(network, Adapted | NetworkWrapper) and network.note
     ]
 
 

@@ -36,6 +36,11 @@ def open_labels(
             raise UsageError(
                 f"{key}: cannot be used with labels={inputs.labels}, which hold outputs for the data's own views only"
             )
+    for key, value in (("calibrate", inputs.teacher.calibrate), ("posterior", inputs.teacher.posterior)):
+        if value is not None:
+            raise UsageError(
+                f"teacher.{key}: {value} changes the outputs before they are stored: give it to preceptor label"
+            )
     store = LabelStore(str(inputs.labels))
     stored, differences = store.manifest.source, []
     if stored.data != data.fingerprint:

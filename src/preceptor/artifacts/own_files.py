@@ -10,20 +10,27 @@ from pathlib import Path
 from preceptor.errors import RunError
 from preceptor.files import LOCK, is_temporary
 
-__all__ = ["ENTRIES", "MARK", "STAGES", "clear_run", "remove_run"]
+__all__ = ["ENTRIES", "MARK", "MODULES", "STAGES", "clear_run", "module_files", "remove_run"]
 
 MARK = ".preceptor-run"
 STAGES = "stages"
+MODULES = "objective"  # what the objective trained and another run may use
 _FILES = (
     *("config.yaml", "result.json", "metrics.jsonl", "model.safetensors", "track.id"),
     *("classes.csv", "confusion.csv", "report.html"),
 )
 _IN_FOLDERS = {  # what trackers keep in folders of their own (wandb/) stays
     "checkpoint": re.compile(r"last\.pt|epoch_[0-9]+\.safetensors"),
+    MODULES: re.compile(r"[a-z0-9_]+\.safetensors"),
     "pictures": re.compile(r"[a-z_-]+\.svg"),
     "tensorboard": re.compile(r"events\.out\.tfevents\..+"),
 }
 ENTRIES = (*_FILES, *_IN_FOLDERS, STAGES)
+
+
+def module_files(folder: Path) -> dict[str, Path]:
+    """Return the files of modules that a run's objective trained, by name."""
+    return {path.stem: path for path in sorted((folder / MODULES).glob("*.safetensors"))}
 
 
 def clear_run(folder: Path) -> None:

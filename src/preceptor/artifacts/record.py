@@ -70,6 +70,7 @@ class TeacherResult(BaseModel):
         test: its metrics on test.
         fidelity: how much alike the student's predictions are, see `assessment.compare`; None for multi-label data.
         outcomes: how many test samples both, one and none of them get right; None for multi-label data.
+        temperatures: that each network's logits were divided by, where it was calibrated.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -81,6 +82,7 @@ class TeacherResult(BaseModel):
     test: Scores
     fidelity: dict[str, float | None] | None
     outcomes: dict[str, int] | None
+    temperatures: list[float] = []
 
 
 class RunRecord(BaseModel):
@@ -129,7 +131,8 @@ class RunRecord(BaseModel):
         git: commit of the working folder.
         started: when.
         finished: when.
-        checksums: sha256 of each file that the run leaves, by its name in the folder: weights, kept epochs, metrics.jsonl.
+        checksums: sha256 of each file that the run leaves, by its name in the folder: weights, kept epochs, modules of the
+            objective, metrics.jsonl.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())

@@ -17,7 +17,7 @@ import yaml
 from pydantic import ValidationError
 
 from preceptor.artifacts.metrics_log import MetricsLog
-from preceptor.artifacts.own_files import ENTRIES, MARK, STAGES, clear_run
+from preceptor.artifacts.own_files import ENTRIES, MARK, STAGES, clear_run, module_files
 from preceptor.artifacts.record import RunRecord, read_record, write_record
 from preceptor.checksums import sha256_of, sha256_of_file
 from preceptor.config.sections import DistillRecipe, TeachRecipe
@@ -245,7 +245,7 @@ class RunFolder:
 
     def checksums(self) -> dict[str, str]:
         """Return the sha256 of the files that a finished run leaves, by their names in the folder."""
-        files = (self.weights, self.metrics, *self.kept_epochs().values())
+        files = (self.weights, self.metrics, *self.kept_epochs().values(), *module_files(self.path).values())
         return {self._name(file): sha256_of_file(file) for file in files if file.exists()}
 
     def _name(self, file: Path) -> str:

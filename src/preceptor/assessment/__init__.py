@@ -13,7 +13,7 @@ from preceptor.assessment.fidelity import Fidelity, compare
 from preceptor.assessment.measure import Metrics, Profile, measure, profile
 from preceptor.assessment.multilabel import MultilabelMetrics, measure_multilabel
 from preceptor.assessment.scores import BrierDecomposition, brier_decomposition
-from preceptor.assessment.temperature import fit_temperature
+from preceptor.assessment.temperature import fit_temperature, grid_temperature
 from preceptor.assessment.truth import TruthMetrics, distance_to_truth
 
 __all__ = [
@@ -35,6 +35,7 @@ __all__ = [
     "distance_to_truth",
     "expected_calibration_error",
     "fit_temperature",
+    "grid_temperature",
     "maximum_calibration_error",
     "measure",
     "measure_binary",

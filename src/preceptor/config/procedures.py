@@ -71,6 +71,16 @@ PROCEDURES: dict[str, Entry] = {
         implies={"optim": {"name": "dot"}},
         paper="DOT: A Distillation-Oriented Trainer",
     ),
+    "abkd": Entry(
+        _KD,
+        "alpha-beta divergence instead of KL",
+        2025,
+        "procedure",
+        2.0,
+        {"cross_entropy": 1.0},
+        hyperparameters={"divergence": "alpha_beta"},
+        paper="ABKD: Pursuing a Proper Allocation of the Probability Mass in Knowledge Distillation via α-β-Divergence",
+    ),
     "wttm": Entry(
         METHODS["ttm"].source,
         "ttm, undecided teachers count more",

@@ -15,6 +15,7 @@ __all__ = ["PYTHON", "check_named", "is_own_class", "loads_code", "reaching_out"
 
 PYTHON = "python:"  # how a configuration names an object that was passed from Python
 _LIBRARIES = ("timm", "torchvision", "hf")
+_NETWORKS = ("peers", "student")  # hyperparameters of objectives that name networks
 
 
 def loads_code(name: str) -> bool:
@@ -61,6 +62,7 @@ def reaching_out(recipe: Settings) -> Iterator[tuple[str, str]]:
                 yield from ((f"{key}.assistants", name) for name in section.assistants if loads_code(name))
             case ObjectiveSection():
                 yield from _own_terms(key, section)
+                yield from _networks_of_terms(key, section)
             case _ if key == "track":
                 yield from ((key, name) for name in section)
 
@@ -106,6 +108,13 @@ def _own_terms(key: str, section: ObjectiveSection) -> Iterator[tuple[str, str]]
     inner = {term: value.get("name") for term, value in section.hyperparameters.items() if isinstance(value, Mapping)}
     names = {f"{key}.name": section.name, **{f"{key}.{term}.name": name for term, name in inner.items()}}
     yield from ((key, str(name)) for key, name in names.items() if is_own_class(name))
+
+
+def _networks_of_terms(key: str, section: ObjectiveSection) -> Iterator[tuple[str, str]]:
+    of_terms = {f"{key}.{term}": each for term, each in section.hyperparameters.items() if isinstance(each, Mapping)}
+    for place, values in {key: section.hyperparameters, **of_terms}.items():
+        for each in _NETWORKS:
+            yield from ((f"{place}.{each}", name) for name in values_in(values.get(each)) if loads_code(name))
 
 
 def _leaves_of(text: str) -> Iterator[str]:

@@ -9,10 +9,14 @@ from preceptor.lazy import lazy_names
 if TYPE_CHECKING:
     from preceptor.models.adapters.adapted import Adapted, adapt
     from preceptor.models.adapters.by_name import check_name, make
+    from preceptor.models.adapters.calibrated import Calibrated
     from preceptor.models.adapters.class_names import class_names_of, rename_config
+    from preceptor.models.adapters.dropout_on import DropoutOn
     from preceptor.models.adapters.expanded_map import ExpandedMap, ExpandSpec, feature_path
     from preceptor.models.adapters.heads import heads_in_training
     from preceptor.models.adapters.input_adapter import DataSpec
+    from preceptor.models.adapters.laplace import Laplace
+    from preceptor.models.adapters.network_wrapper import NetworkWrapper
     from preceptor.models.adapters.reused_classifier import ReusedClassifier, ReuseSpec
     from preceptor.models.adapters.selected_classes import SelectedClasses
     from preceptor.models.adapters.text import TextClassifier, random_texts
@@ -23,6 +27,7 @@ if TYPE_CHECKING:
     from preceptor.models.folding import folded
     from preceptor.models.metadata import METADATA_KEY, ModelMetadata, Normalise, Output, read_model_metadata
     from preceptor.models.registry import PREFIXES, hyperparameters, names
+    from preceptor.models.swag import Swag
     from preceptor.models.weights import load_weights, read_metadata, save_weights
     from preceptor.models.zoo.create import create
 
@@ -30,17 +35,22 @@ __all__ = [
     "METADATA_KEY",
     "PREFIXES",
     "Adapted",
+    "Calibrated",
     "DataSpec",
+    "DropoutOn",
     "ExpandSpec",
     "ExpandedMap",
     "FeatureNetwork",
+    "Laplace",
     "ModelMetadata",
+    "NetworkWrapper",
     "Normalise",
     "Observed",
     "Output",
     "ReuseSpec",
     "ReusedClassifier",
     "SelectedClasses",
+    "Swag",
     "TextClassifier",
     "adapt",
     "as_map",

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from torch import Tensor, nn
@@ -51,6 +52,9 @@ class BuildContext:
         labels: of the training split, [num_samples], or multi-label [num_samples, num_classes], on the CPU.
         batch_size: rows of a full batch, or of one pass where batches are split into several.
         task: multi-class, binary or multi-label.
+        inputs: of the dry forward pass.
+        new_network: returns a new network for the data by its name; None: another one like the network that is trained.
+        teacher_files: what the teacher's run wrote of its `Objective.trained_modules`, by name.
     """
 
     num_samples: int
@@ -62,6 +66,21 @@ class BuildContext:
     labels: Tensor | None = None
     batch_size: int = 64
     task: Task = "multiclass"
+    inputs: Tensor | None = None
+    new_network: Callable[[str | None], nn.Module] | None = None
+    teacher_files: Mapping[str, Path] = field(default_factory=dict)
+
+    def network(self, name: str | None) -> nn.Module:
+        """Return a new network by its name; None: another one like the network that is trained.
+
+        Raises:
+            UsageError: where no network can be made.
+        """
+        if self.new_network is None:
+            raise UsageError(
+                f"this objective trains {name or 'another network'} too, and needs BuildContext.new_network"
+            )
+        return self.new_network(name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +170,10 @@ class Objective(nn.Module, ABC):
     def pretraining(self) -> Stage | None:
         """Return what is trained before the run proper (after `build`); most objectives need nothing."""
         return None
+
+    def trained_modules(self) -> Mapping[str, nn.Module]:
+        """Return what a finished run writes beside its network, by the name of the file; most objectives have nothing."""
+        return {}
 
     def memory_rows(self, index: Tensor) -> Iterator[tuple[list[Tensor], Tensor]]:
         """Yield the memory banks of this objective and those within it, each with the rows of some samples.

@@ -8,6 +8,7 @@ from typing import TypeVar
 __all__ = ["at_least", "fraction", "one_of", "positive"]
 
 _Choice = TypeVar("_Choice", bound=str)
+_Number = TypeVar("_Number", int, float)
 
 
 def positive(value: float, name: str) -> float:
@@ -21,13 +22,13 @@ def positive(value: float, name: str) -> float:
     return value
 
 
-def at_least(value: int, least: int, name: str) -> int:
+def at_least(value: _Number, least: int, name: str) -> _Number:
     """Return a hyperparameter that must not be below a bound.
 
     Raises:
         ValueError: when it is.
     """
-    if value < least:
+    if not value >= least:
         raise ValueError(f"{name}: {value} is below {least}")
     return value
 

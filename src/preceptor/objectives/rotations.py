@@ -12,7 +12,9 @@ from torch.nn import functional
 from preceptor.divergences import promote
 from preceptor.types import Outputs
 
-__all__ = ["ROTATIONS", "BlockClassifiers", "all_views"]
+__all__ = ["HSAKD_HEADS", "ROTATIONS", "BlockClassifiers", "all_views"]
+
+HSAKD_HEADS = "hsakd_heads"  # the file of a teacher's joint classifiers
 
 ROTATIONS = ("rotated_90", "rotated_180", "rotated_270")
 
@@ -41,6 +43,12 @@ class BlockClassifiers(nn.Module):
         width = following[-1][1][0]
         end = nn.Sequential(nn.BatchNorm2d(width), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten())
         return nn.Sequential(*blocks, end, nn.Linear(width, num_joint))
+
+    def only(self, levels: Sequence[int]) -> BlockClassifiers:
+        """Return the classifiers of some levels."""
+        chosen = BlockClassifiers([], 0)
+        chosen.levels = nn.ModuleList(self.levels[level] for level in levels)
+        return chosen
 
     def forward(self, maps: Sequence[Tensor]) -> list[Tensor]:
         """Return the joint logits [rows, num_joint] of each level."""

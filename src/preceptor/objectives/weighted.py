@@ -125,6 +125,10 @@ class Sum(Objective):
         for _, objective in self.named_terms():
             objective.build(one_vs_rest_context(context) if self._is_one_vs_rest(objective) else context)
 
+    def trained_modules(self) -> Mapping[str, nn.Module]:
+        """Return the modules of all terms."""
+        return {key: each for _, term in self.named_terms() for key, each in term.trained_modules().items()}
+
     def memory_rows(self, index: Tensor) -> Iterator[tuple[list[Tensor], Tensor]]:
         """Yield the terms' memory banks and rows; "one_vs_rest" terms have one row per sample and class."""
         for _, objective in self.named_terms():

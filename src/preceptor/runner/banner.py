@@ -17,8 +17,9 @@ from preceptor.config.sections import ModelSection, TeacherSection
 from preceptor.data import Data, PlainInputs
 from preceptor.messages import as_count, first_few
 from preceptor.objectives.schedules import SCHEDULES, Schedule, Weight
-from preceptor.runner.build import RunComponents, TeacherSet
+from preceptor.runner.build import RunComponents
 from preceptor.runner.teacher_check import TeacherCheck
+from preceptor.runner.teachers import TeacherSet
 from preceptor.training import forward_flops
 
 __all__ = ["banner", "shown_name", "throughput_unit"]
@@ -93,6 +94,10 @@ def _teacher(section: TeacherSection, labels: str | None, teachers: TeacherSet, 
         return f"stored labels {labels}  {teachers.store.views} views"
     networks = teachers.networks
     paths: Sequence[str | None] = (section.path,) if isinstance(section.path, str) else section.path or ()
+    if section.posterior is not None:
+        path = section.path if isinstance(section.path, str) else None
+        number = len(networks) * teachers.passes
+        return "  ".join([*_named(path, section), size(networks[0]), f"{section.posterior} x {number}"])
     if len(paths) != len(networks):
         paths = (None,) * len(networks)
     words = ["  ".join([*_named(path, section), size(network)]) for network, path in zip(networks, paths, strict=True)]

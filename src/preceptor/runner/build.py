@@ -3,27 +3,26 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 from preceptor.artifacts.compatibility import check_number
-from preceptor.artifacts.create import reading_notes
-from preceptor.artifacts.fingerprints import fingerprint
-from preceptor.artifacts.teachers import load_anchors, load_teachers
+from preceptor.artifacts.create import data_spec, make_network, reading_notes
 from preceptor.config.resolve import ResolvedRecipe
-from preceptor.data import Data, PlainInputs, plain_batches
+from preceptor.config.sections import ModelSection
+from preceptor.data import Data, plain_batches
 from preceptor.errors import UsageError
 from preceptor.labels import LabelStore
-from preceptor.messages import unheard
 from preceptor.models import feature_names, heads_in_training, observe
 from preceptor.objectives.base import BuildContext, FeatureShapes, Taps
 from preceptor.objectives.distill import METHODS
 from preceptor.objectives.teacher import OBJECTIVES
 from preceptor.objectives.weighted import Sum
 from preceptor.runner.load import LoadedInputs
+from preceptor.runner.teachers import TeacherSet
 from preceptor.training import (
     Engine,
     EnsembleTeacher,
@@ -39,36 +38,13 @@ from preceptor.training import (
 )
 from preceptor.types import Outputs
 
-__all__ = ["RunComponents", "TeacherSet", "build", "find_teachers"]
+__all__ = ["RunComponents", "build"]
 
 
 _ONE_PIXEL = (
     "engine: {}, because the student has strided convolutions on maps of one pixel, whose gradients in bf16 on a CPU can "
     "contain uninitialised memory; model.resolution=N avoids such maps"
 )
-
-
-@dataclass(frozen=True, slots=True)
-class TeacherSet:
-    """The teachers of a run.
-
-    Attributes:
-        networks: that run for every batch; none when a teacher is being trained.
-        anchors: earlier states of the teacher, which teach before it.
-        truth: the true label distribution [samples, classes] instead of a network.
-        store: a teacher's outputs instead of a network.
-    """
-
-    networks: Sequence[nn.Module] = ()
-    anchors: Sequence[nn.Module] = ()
-    truth: Tensor | None = None
-    store: LabelStore | None = None
-
-    @property
-    def fingerprint(self) -> str | None:
-        """The fingerprints of all networks' weights and statistics, with commas between them; None: there is no network."""
-        stored = None if self.store is None else self.store.manifest.source.teachers
-        return ", ".join(stored or map(fingerprint, (*self.anchors, *self.networks))) or None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,40 +55,6 @@ class RunComponents:
     teacher: TeacherSource | None
     engine: Engine
     notes: tuple[str, ...]
-
-
-def find_teachers(
-    resolved: ResolvedRecipe,
-    inputs: LoadedInputs,
-    teacher: nn.Module | Sequence[nn.Module] | None,
-    tell: Callable[[str], None] = unheard,
-) -> TeacherSet:
-    """Return the teachers of a recipe, or their outputs where they are stored.
-
-    Args:
-        resolved: names them.
-        inputs: data and stored labels.
-        teacher: the one teacher, where it was passed from Python.
-        tell: hears which weights of a checkpoint were taken.
-
-    Raises:
-        UsageError: when one cannot be used.
-    """
-    if not resolved.stated.has_teacher:
-        return TeacherSet()
-    section, data = resolved.student_inputs.teacher, inputs.data
-    if section.truth:
-        if data.train.truth is None:
-            raise UsageError(f"teacher.truth: data {data.name} does not know its true label distribution")
-        if not isinstance(resolved.policy, PlainInputs) or inputs.pool is not None:
-            raise UsageError(
-                "teacher.truth: is known of the labelled training samples only; use no inputs= and no pool"
-            )
-        return TeacherSet(truth=data.train.truth)
-    if inputs.store is not None:
-        return TeacherSet(store=inputs.store)
-    anchors = () if teacher is not None else load_anchors(section, data)
-    return TeacherSet(load_teachers(section, data, teacher=teacher, tell=tell), anchors)
 
 
 def build(
@@ -187,6 +129,7 @@ def _context(
     data = inputs.data
     student_names, teacher_names = (None, None) if taps is None else (taps.student, taps.teacher)
     outputs = [_probe(teacher, teacher_names, sample, engine, "teacher") for teacher in teachers.networks]
+    outputs *= teachers.passes
     return BuildContext(
         num_samples=len(data.train) + (0 if inputs.pool is None else len(inputs.pool)),
         num_classes=data.num_classes,
@@ -197,6 +140,11 @@ def _context(
         labels=data.train.labels,
         batch_size=max(min(resolved.batch_size, len(data.train)) // resolved.stated.accumulate, 1),
         task=data.task,
+        inputs=sample,
+        new_network=lambda name: make_network(
+            resolved.stated.model if name is None else ModelSection(name=name), data_spec(data)
+        ),
+        teacher_files=teachers.files,
     )
 
 
@@ -269,7 +217,7 @@ def _compared_in_passes(objective: Sum, passes: int) -> tuple[str, ...]:
 
 def _work(student: nn.Module, teachers: TeacherSet, resolved: ResolvedRecipe, data: Data, sample: Tensor) -> float:
     """Return the floating-point operations of the run: a step costs the student three forward passes, a teacher one."""
-    of_teachers = sum(forward_flops(network, sample) for network in teachers.networks)
+    of_teachers = teachers.passes * sum(forward_flops(network, sample) for network in teachers.networks)
     return (3 * forward_flops(student, sample) + of_teachers) * len(data.train) * resolved.epochs
 
 
@@ -284,6 +232,7 @@ def _source(
         [LiveTeacher(observe(network, names), engine, rows) for network in networks]
         for networks in (teachers.anchors, teachers.networks)
     )
+    live *= teachers.passes
     if not anchors:
         return None if not live else live[0] if len(live) == 1 else EnsembleTeacher(live, data.task)
     sequence, switches = [*anchors, *live], resolved.student_inputs.teacher.switch_epochs

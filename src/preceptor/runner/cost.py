@@ -75,6 +75,7 @@ def cost_of(
     """
     data = _loaded(recipe.data.model_dump_json())
     of_teacher = 0.0 if teacher is None or stored else _network(model_section(teacher), data)[0]
+    of_teacher *= recipe.student_inputs.teacher.passes
     rows = len(data.train)
     if recipe.has_teacher and data.pool is not None:
         rows += len(data.pool)
@@ -100,7 +101,7 @@ def cost_of_labels(recipe: LabelRecipe, teacher: str | ModelSection | None = Non
         UsageError: for data or networks that cannot be used.
     """
     data = _loaded(recipe.data.model_dump_json())
-    flops = 0.0 if teacher is None else _network(model_section(teacher), data)[0]
+    flops = 0.0 if teacher is None else recipe.teacher.passes * _network(model_section(teacher), data)[0]
     size = Encoding(data.num_classes, recipe.dtype, recipe.top).bytes_per_sample
     rows = len(data.train) * recipe.views
     return Cost(flops * rows, size * rows, recipe.views)

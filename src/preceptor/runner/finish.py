@@ -14,6 +14,7 @@ from preceptor.artifacts.class_files import write_classes, write_confusion
 from preceptor.artifacts.create import resolved_section
 from preceptor.artifacts.load import load_run_network
 from preceptor.artifacts.metrics_log import MetricsLog
+from preceptor.artifacts.own_files import MODULES
 from preceptor.artifacts.provenance import command_line, git_commit, versions
 from preceptor.artifacts.record import RunRecord
 from preceptor.artifacts.run_folder import RunFolder
@@ -22,6 +23,7 @@ from preceptor.config.resolve import ResolvedRecipe
 from preceptor.config.sections import ModelSection
 from preceptor.data import Data
 from preceptor.data.dataset import fingerprint
+from preceptor.files import make_folder
 from preceptor.models import save_weights
 from preceptor.runner.comparison import latency, measure_teacher_on_test
 from preceptor.runner.identity import Fingerprints
@@ -85,6 +87,9 @@ def finish(
         folder.check_kept()
         save_weights(model, folder.weights)
         model_bytes = folder.weights.stat().st_size
+        for name, module in learner.objective.trained_modules().items():
+            make_folder(folder.path / MODULES)
+            save_weights(module, folder.path / MODULES / f"{name}.safetensors")
         write_classes(folder.classes, data.class_names, class_scores(logits, data.test.labels))
         if data.task != "multilabel":
             write_confusion(folder.confusion, data.class_names, confusion(logits, data.test.labels))

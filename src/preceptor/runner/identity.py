@@ -12,8 +12,8 @@ from preceptor.config.resolve import ResolvedRecipe
 from preceptor.data.dataset import fingerprint
 from preceptor.errors import UsageError
 from preceptor.messages import first_difference
-from preceptor.runner.build import TeacherSet
 from preceptor.runner.load import LoadedInputs
+from preceptor.runner.teachers import TeacherSet
 
 __all__ = ["Fingerprints", "check_finished", "config_of", "fingerprints_of", "identity_of"]
 

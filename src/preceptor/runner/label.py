@@ -21,11 +21,11 @@ from preceptor.distributed import join_processes
 from preceptor.errors import UsageError
 from preceptor.labels import Encoding, LabelSource, Manifest, check_folder, write_labels
 from preceptor.models import observe
-from preceptor.runner.build import TeacherSet
 from preceptor.runner.data import load_data
 from preceptor.runner.load import LoadedInputs
 from preceptor.runner.passed import left_as_passed
 from preceptor.runner.teacher_check import measure_teachers
+from preceptor.runner.teachers import TeacherSet, change_teachers
 from preceptor.training import Engine, EnsembleTeacher, LiveTeacher, TeacherSource, choose_engine, forward_flops
 from preceptor.types import View
 
@@ -84,15 +84,16 @@ def label(
         raise UsageError(f"top: {recipe.top} keeps the largest of classes that exclude each other; leave it out here")
     encoding = Encoding(data.num_classes, recipe.dtype, recipe.top)
     chosen: list[str] = []
-    networks = load_teachers(recipe.teacher, data, teacher=teacher, tell=chosen.append)
-    fingerprints = tuple(fingerprint(network) for network in networks)
+    teachers = TeacherSet(load_teachers(recipe.teacher, data, teacher=teacher, tell=chosen.append))
     show = show and join_processes().is_first
     with (
         Progress(console=open_console(stderr=True, quiet=not show), disable=not show) as progress,
         left_as_passed(teacher),
     ):
         engine = choose_engine(recipe.device, recipe.precision, recipe.engine, partial(_note, progress))
-        source, engine = _source(networks, recipe, data, engine)
+        teachers = change_teachers(teachers, recipe.teacher, data, engine, recipe.seed)
+        fingerprints = tuple(fingerprint(network) for network in teachers.networks)
+        source, engine = _source(teachers, recipe, data, engine)
         label_source = LabelSource(
             teachers=fingerprints,
             data=data.fingerprint,
@@ -108,8 +109,8 @@ def label(
             data.summary(view),
             *data.notes,
             *chosen,
-            *(reading_notes("teacher", networks) or data.normalisation_notes),
-            *measure_teachers(TeacherSet(networks), LoadedInputs(data, None, None), engine, recipe.teacher),
+            *(reading_notes("teacher", teachers.networks) or data.normalisation_notes),
+            *measure_teachers(teachers, LoadedInputs(data, None, None), engine, recipe.teacher),
             f"engine: {engine}",
             f"labels: {encoding.bytes_per_sample} bytes per sample and view",
         ):
@@ -139,13 +140,14 @@ def label(
     return Labelled(path, manifest, size, sum(engine.processes.exchange(num_predicted)))
 
 
-def _source(networks: list[nn.Module], recipe: LabelRecipe, data: Data, engine: Engine) -> tuple[TeacherSource, Engine]:
+def _source(teachers: TeacherSet, recipe: LabelRecipe, data: Data, engine: Engine) -> tuple[TeacherSource, Engine]:
     sample = data.normalisation(data.train.inputs(torch.tensor([0, 1]))).to(engine.device)
-    placed = [engine.place(network) for network in networks]
+    placed = [engine.place(network) for network in teachers.networks]
     if engine.compiles is None:
-        per_row = sum(forward_flops(network, sample) for network in placed)
+        per_row = teachers.passes * sum(forward_flops(network, sample) for network in placed)
         engine = engine.decide(per_row * len(data.train) * recipe.views)
     live = [LiveTeacher(observe(network, ()), engine, recipe.batch_size) for network in placed]
+    live *= teachers.passes
     return (live[0] if len(live) == 1 else EnsembleTeacher(live, data.task)), engine
 
 

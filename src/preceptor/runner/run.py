@@ -24,7 +24,7 @@ from preceptor.data import Data, check_views
 from preceptor.distributed import join_processes
 from preceptor.errors import RunError, UsageError
 from preceptor.runner.banner import banner, throughput_unit
-from preceptor.runner.build import RunComponents, build, find_teachers
+from preceptor.runner.build import RunComponents, build
 from preceptor.runner.finish import Origin, finish, now, reopen
 from preceptor.runner.guard import guarded
 from preceptor.runner.identity import check_finished, config_of, fingerprints_of, identity_of
@@ -37,6 +37,7 @@ from preceptor.runner.progress import Display, choose_display
 from preceptor.runner.result import Result
 from preceptor.runner.score import score
 from preceptor.runner.teacher_check import measure_teachers
+from preceptor.runner.teachers import find_teachers
 from preceptor.runner.trackers import Tracking, check_trackers, make_tracking
 from preceptor.training import Callback, FitResult, RunFiles, TrainState, choose_engine, fit, make_optimizer, restore
 from preceptor.training.callbacks import FaintTerms, NearChance, RegionSearches, SlowFirstStep
@@ -102,7 +103,7 @@ def run(
         engine = replace(engine, tell=display.note)
         check_rows(inputs, resolved.objective, engine.processes)
         model, start = _student(resolved, inputs.data, objects.model, display.note)
-        teachers = find_teachers(resolved, inputs, objects.teacher, display.note)
+        teachers = find_teachers(resolved, inputs, objects.teacher, engine, display.note)
         made_from = fingerprints_of(inputs, teachers, start)
         if recipe.resume and folder.is_finished:
             check_finished(folder, resolved, made_from)
@@ -119,7 +120,7 @@ def run(
         warnings = [line for check in checks for line in check.warnings]
         for note in (*data_notes, *resolved.notes, *components.notes, *frozen, *warnings):
             display.note(note)
-        origin = Origin(now(), made_from, assistants, teachers.networks)
+        origin = Origin(now(), made_from, assistants, [*teachers.networks] * teachers.passes)
         identity = identity_of(resolved, made_from)
         log, fitted = _fit(components, resolved, inputs, folder, identity, (display, tracking))
         if teachers.fingerprint != made_from["teacher"]:

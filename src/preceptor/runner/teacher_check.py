@@ -14,9 +14,9 @@ from preceptor.artifacts.run_folder import RunFolder
 from preceptor.assessment.scores import accuracy
 from preceptor.config.sections import TeacherSection
 from preceptor.errors import UsageError
-from preceptor.runner.build import TeacherSet
 from preceptor.runner.load import LoadedInputs
 from preceptor.runner.score import predict_split
+from preceptor.runner.teachers import TeacherSet
 from preceptor.training import Engine
 from preceptor.types import Task
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from preceptor.lazy import lazy_names
 
 if TYPE_CHECKING:
+    from preceptor.training.averaging import update_batch_norm
     from preceptor.training.callbacks import Callback, EpochRow
     from preceptor.training.engine import (
         Engine,
@@ -71,6 +72,7 @@ __all__ = [
     "predict",
     "restore",
     "strides_over_one_pixel",
+    "update_batch_norm",
 ]
 
 __getattr__, __dir__ = lazy_names(__name__)

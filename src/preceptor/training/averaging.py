@@ -20,7 +20,7 @@ from preceptor.training.progress import TrainProgress
 from preceptor.training.settings import Averaging
 from preceptor.types import Batch
 
-__all__ = ["Average"]
+__all__ = ["Average", "update_batch_norm"]
 
 _COUNT = ":count"  # no parameter has such a name
 
@@ -69,8 +69,7 @@ class Average:
             return
         for name, parameter in self._network.named_parameters():
             parameter.copy_(self._averaged[name])
-        with engine.autocast():
-            update_bn(_by_rows(batches, self._network), self._network)
+        update_batch_norm(self._network, batches, engine)
 
     def state_dict(self) -> dict[str, Tensor]:
         """Return the averaged weights and how many were taken in, for a checkpoint; empty before the first."""
@@ -92,6 +91,13 @@ class Average:
             if state
         }
         self._count = state.get(_COUNT, torch.zeros((), dtype=torch.long)).clone()
+
+
+@torch.no_grad()
+def update_batch_norm(network: nn.Module, batches: Iterable[Batch], engine: Engine) -> None:
+    """Estimate a network's batch-norm statistics anew: those of one pass in training mode over `batches`, by their rows."""
+    with engine.autocast():
+        update_bn(_by_rows(batches, network), network)
 
 
 def _by_kind(weights: Mapping[str, Tensor]) -> list[list[str]]:

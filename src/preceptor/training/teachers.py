@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import torch
 from torch import Tensor
 
-from preceptor.divergences import log_soften, one_vs_rest
+from preceptor.divergences import log_mean, log_soften, one_vs_rest
 from preceptor.labels import LabelStore
 from preceptor.models import Observed
 from preceptor.training.engine import Engine, Forward
@@ -54,7 +53,8 @@ class LiveTeacher:
         engine.place(network).eval().requires_grad_(False)
         engine.shard(network.model, "teacher")
         self._forward_pass: Forward = engine.accelerate(network, rows)
-        self._to_fold: Observed | None = None if engine.compiles else network  # until the first batch shows its inputs
+        draws = any(module.training for module in network.modules())  # dropout that stays on: folding compares outputs
+        self._to_fold: Observed | None = None if engine.compiles or draws else network  # until the first batch
         self._engine = engine
 
     def __call__(self, batch: Batch) -> Outputs:
@@ -106,7 +106,7 @@ def average_outputs(members: Sequence[Outputs], task: Task = "multiclass") -> Ou
         absent, present = torch.stack(pairs).logsumexp(0).unbind(1)
         logits = (present - absent).reshape(members[0].logits.shape)
     else:
-        logits = torch.stack([log_soften(member.logits) for member in members]).logsumexp(0) - math.log(len(members))
+        logits = log_mean(torch.stack([log_soften(member.logits) for member in members]))
     views = {name: average_outputs([member.views[name] for member in members], task) for name in members[0].views}
     return replace(members[0], logits=logits, views=views, members=tuple(members))
 

@@ -1,14 +1,17 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from preceptor.models import save_weights
 from preceptor.objectives.base import BuildContext
 from preceptor.objectives.distill.hsakd import HSAKD, hsakd_loss
 from preceptor.objectives.distill.kd import kd_loss
-from preceptor.objectives.rotations import ROTATIONS
+from preceptor.objectives.rotations import HSAKD_HEADS, ROTATIONS, BlockClassifiers
 from preceptor.types import Batch, Outputs, Progress, Step, View
 from vectors import offer
 
@@ -131,3 +134,23 @@ def test_errors() -> None:
         HSAKD(temperature=0)
     with pytest.raises(ValueError, match="stage_epochs: -1 is below 0"):
         HSAKD(stage_epochs=-1)
+
+
+def test_the_classifiers_that_a_teacher_brings_are_those_of_the_paired_blocks(tmp_path: Path) -> None:
+    """The teacher has three blocks, the student two, of the resolutions of the first and the third."""
+    shapes = {"block1": (4, 16, 16), "block2": (6, 8, 8), "block3": (8, 4, 4)}
+    full = BlockClassifiers([*shapes.values()], 12).eval()
+    save_weights(full, tmp_path / "heads.safetensors")
+    teacher = Outputs(torch.zeros(2, 3), {name: torch.randn(2, *shape) for name, shape in shapes.items()})
+    mine = {"block1": (2, 16, 16), "block2": (2, 4, 4)}
+    student = Outputs(torch.zeros(2, 3), {name: torch.randn(2, *shape) for name, shape in mine.items()})
+    objective = HSAKD()
+    objective.taps(mine, shapes)
+    assert objective.pairing.pairs == (("block1", "block1"), ("block2", "block3"))
+    objective.build(BuildContext(2, 3, student, teacher, teacher_files={HSAKD_HEADS: tmp_path / "heads.safetensors"}))
+    maps = [*teacher.features.values()]
+    found, expected = objective.teacher_heads.eval()([maps[0], maps[2]]), full(maps)
+    assert torch.equal(found[0], expected[0])
+    assert torch.equal(found[1], expected[2])
+    assert objective.pretraining() is None
+    assert objective.notes()[-1] == "the teacher brings its classifiers"

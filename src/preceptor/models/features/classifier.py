@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from preceptor.errors import UsageError
+from preceptor.models.adapters.calibrated import Calibrated
 from preceptor.models.adapters.selected_classes import SelectedClasses
 
 __all__ = ["classifier_parameters", "find_classifier"]
@@ -22,8 +23,8 @@ def find_classifier(model: nn.Module, num_classes: int) -> nn.Linear:
         >>> find_classifier(nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 3)), 3)
         Linear(in_features=4, out_features=3, bias=True)
     """
-    if isinstance(model, SelectedClasses):
-        return _selected(model)
+    if isinstance(model, SelectedClasses | Calibrated):
+        return _with(*classifier_parameters(model, num_classes))
     layers = [layer for layer in model.modules() if isinstance(layer, nn.Linear)]
     fitting = [layer for layer in layers if layer.out_features == num_classes]
     if fitting:
@@ -41,6 +42,9 @@ def classifier_parameters(model: nn.Module, num_classes: int) -> tuple[Tensor, T
         weight, bias = classifier_parameters(model.network, model.num_outputs)
         rows = model.order.to(weight.device)
         return weight[rows], bias[rows]
+    if isinstance(model, Calibrated):
+        weight, bias = classifier_parameters(model.network, num_classes)
+        return weight / model.temperature, bias / model.temperature
     fitting = [each for each in model.modules() if isinstance(each, nn.Linear) and each.out_features == num_classes]
     layer = fitting[-1] if fitting else _single(model, num_classes)
     bias = layer.weight.new_zeros(len(layer.weight)) if layer.bias is None else layer.bias
@@ -57,14 +61,12 @@ def _single(model: nn.Module, num_classes: int) -> nn.Linear:
     return single[-1]
 
 
-def _selected(model: SelectedClasses) -> nn.Linear:
-    """Return the classifier of the network inside, with the selected rows only."""
-    inner = find_classifier(model.network, model.num_outputs)
-    rows = model.order.to(inner.weight.device)
-    layer = nn.Linear(inner.in_features, len(rows), device=inner.weight.device, dtype=inner.weight.dtype)
+def _with(weight: Tensor, bias: Tensor) -> nn.Linear:
+    """Return a layer of its own with this weight and bias."""
+    layer = nn.Linear(weight.shape[1], len(weight), device=weight.device, dtype=weight.dtype)
     with torch.no_grad():
-        layer.weight.copy_(inner.weight[rows])
-        layer.bias.copy_(layer.bias.new_zeros(len(rows)) if inner.bias is None else inner.bias[rows])
+        layer.weight.copy_(weight)
+        layer.bias.copy_(bias)
     return layer
 
 

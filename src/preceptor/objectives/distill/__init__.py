@@ -10,8 +10,8 @@ from preceptor.objectives.schedules import WarmUp, Weight
 
 if TYPE_CHECKING:
     from preceptor.objectives.distill.ab import AB, ab_loss
-    from preceptor.objectives.distill.abkd import ABKD, abkd_loss
     from preceptor.objectives.distill.at import AT, at_loss
+    from preceptor.objectives.distill.bayesian_kd import BayesianKD, bayesian_kd_loss
     from preceptor.objectives.distill.cc import CC, cc_loss
     from preceptor.objectives.distill.crd import CRD, crd_loss
     from preceptor.objectives.distill.ctkd import CTKD, ctkd_loss
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from preceptor.objectives.distill.ft import FT, ft_loss
     from preceptor.objectives.distill.hsakd import HSAKD, hsakd_loss
     from preceptor.objectives.distill.ickd import ICKD, ickd_loss
-    from preceptor.objectives.distill.kd import KD, divergence_loss, kd_loss
+    from preceptor.objectives.distill.kd import KD, abkd_loss, divergence_loss, kd_loss
     from preceptor.objectives.distill.kd_pp import KDPP, kd_pp_loss
     from preceptor.objectives.distill.kdsvd import KDSVD, kdsvd_loss
     from preceptor.objectives.distill.ldrld import LDRLD, ldrld_loss
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from preceptor.objectives.distill.nst import NST, nst_loss
     from preceptor.objectives.distill.ofa import OFA, ofa_loss
     from preceptor.objectives.distill.ofd import OFD, ofd_loss
+    from preceptor.objectives.distill.pesf_kd import PESFKD, pesf_kd_loss
     from preceptor.objectives.distill.pkt import PKT, pkt_loss
     from preceptor.objectives.distill.reviewkd import ReviewKD, reviewkd_loss
     from preceptor.objectives.distill.rkd import RKD, rkd_loss
@@ -53,7 +54,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AB",
-    "ABKD",
     "AT",
     "CC",
     "CRD",
@@ -76,6 +76,7 @@ __all__ = [
     "NST",
     "OFA",
     "OFD",
+    "PESFKD",
     "PKT",
     "RKD",
     "RSD",
@@ -88,6 +89,7 @@ __all__ = [
     "VID",
     "WKDL",
     "WSLD",
+    "BayesianKD",
     "Ensemble",
     "FitNet",
     "LogitStd",
@@ -97,6 +99,7 @@ __all__ = [
     "ab_loss",
     "abkd_loss",
     "at_loss",
+    "bayesian_kd_loss",
     "cc_loss",
     "crd_loss",
     "ctkd_loss",
@@ -121,6 +124,7 @@ __all__ = [
     "nst_loss",
     "ofa_loss",
     "ofd_loss",
+    "pesf_kd_loss",
     "pkt_loss",
     "reviewkd_loss",
     "rkd_loss",
@@ -161,14 +165,6 @@ METHODS: dict[str, Entry] = {
     "wsld": Entry(_at("wsld:WSLD"), "soft labels where the student lags", 2021, "logits", 2.25, _LABELS),
     "mlkd": Entry(_at("mlkd:MLKD"), "KD, relations of classes and samples", 2023, "logits", 0.9, _KD),
     "ctkd": Entry(_at("ctkd:CTKD"), "a temperature learned adversarially", 2023, "logits", 0.9, _KD),
-    "abkd": Entry(
-        _at("abkd:ABKD"),
-        "alpha-beta divergence instead of KL",
-        2025,
-        "logits",
-        2.0,
-        _LABELS,
-    ),
     "ttm": Entry(_at("ttm:TTM"), "soften the teacher, not the student", 2024, "logits", 45.0, _LABELS),
     "ea_kd": Entry(_at("ea_kd:EAKD"), "undecided samples count more", 2025, "logits", 0.9, _KD),
     "ldrld": Entry(_at("ldrld:LDRLD"), "pairs of the student's first choices", 2025, "logits", 1.0, _LABELS),
@@ -176,6 +172,15 @@ METHODS: dict[str, Entry] = {
     "skd": Entry(_at("skd:SKD"), "KD and the batch's similarities", 2026, "logits", 0.9, _KD),
     "sdd": Entry(_at("sdd:SDD"), "KD on regions of the last map", 2024, "maps", 0.9, _KD),
     "ensemble": Entry(_at("ensemble:Ensemble"), "several teachers at once", 2017, "logits", 0.9, _KD),
+    "bayesian_kd": Entry(
+        _at("bayesian_kd:BayesianKD"),
+        "the mean of a posterior's teachers",
+        2026,
+        "logits",
+        0.5,
+        {"cross_entropy": 0.5},
+    ),
+    "pesf_kd": Entry(_at("pesf_kd:PESFKD"), "an adapter corrects the teacher", 2023, "embedding", 1.0, _LABELS),
     "rkd": Entry(_at("rkd:RKD"), "distances and angles in the batch", 2019, "embedding", 1.0, _LABELS),
     "pkt": Entry(
         _at("pkt:PKT"),

@@ -16,7 +16,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from preceptor.constants import constant
-from preceptor.divergences import kl, log_soften, promote
+from preceptor.divergences import kl, log_mean, log_soften, promote
 from preceptor.errors import UsageError
 from preceptor.objectives.base import BuildContext, Objective, teacher_outputs
 from preceptor.objectives.hyperparameters import one_of, positive
@@ -72,7 +72,7 @@ def ensemble_loss(
     if mode == "loss":
         each = torch.stack([kl(log, log_student).mean() for log in logs])
         return temperature**2 * (share * each).sum()
-    return temperature**2 * kl((logs + share.log()[:, None, None]).logsumexp(0), log_student).mean()
+    return temperature**2 * kl(log_mean(logs, share), log_student).mean()
 
 
 def _shares(weights: Sequence[float] | None, num_teachers: int) -> list[float]:

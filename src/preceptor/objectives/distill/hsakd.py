@@ -3,7 +3,8 @@
 Source: Yang, An, Cai, Xu, "Hierarchical Self-supervised Augmented Knowledge Distillation" (IJCAI 2021, arXiv 2107.13715),
 equations 6 to 10. Four times the forward passes. Two stages: the teacher's classifiers are trained on the frozen teacher first.
 Differs from the authors' code: a classifier is one residual block for each of the network's remaining stages, with that stage's
-shape, instead of the stages made anew; so it can be put on any network.
+shape, instead of the stages made anew; so it can be put on any network. A teacher of `objective=hsakd_teacher` brings its own
+classifiers, trained together with it, and then there is no first stage.
 """
 
 from __future__ import annotations
@@ -16,12 +17,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from preceptor.divergences import kl, log_soften
-from preceptor.models import as_map
-from preceptor.objectives.base import BuildContext, Objective, Stage, labels_of, teacher_outputs
-from preceptor.objectives.features import Pairing
+from preceptor.models import as_map, load_weights
+from preceptor.objectives.base import BuildContext, FeatureShapes, Objective, Stage, Taps, labels_of, teacher_outputs
+from preceptor.objectives.features import Pairing, blocks
 from preceptor.objectives.hyperparameters import at_least, positive
 from preceptor.objectives.paired import PairedObjective
-from preceptor.objectives.rotations import ROTATIONS, BlockClassifiers, all_views
+from preceptor.objectives.rotations import HSAKD_HEADS, ROTATIONS, BlockClassifiers, all_views
 from preceptor.types import Outputs, Step
 
 __all__ = ["HSAKD", "hsakd_loss"]
@@ -83,22 +84,43 @@ class HSAKD(PairedObjective):
         self.pairing = Pairing("hsakd", is_configurable=False)
         self.student_heads: nn.Module = nn.Identity()
         self.teacher_heads: nn.Module = nn.Identity()
+        self._teacher_blocks: FeatureShapes = {}
+        self._brings_heads = False
 
     def views(self) -> tuple[str, ...]:
         """Ask for the three rotations."""
         return ROTATIONS
 
+    def taps(self, student: FeatureShapes, teacher: FeatureShapes) -> Taps:
+        """Pair the blocks."""
+        self._teacher_blocks = blocks(teacher)
+        return super().taps(student, teacher)
+
     def build(self, context: BuildContext) -> None:
-        """Make the classifiers of both networks."""
+        """Make the classifiers of both networks, or load the teacher's."""
         shapes, joint = self.pairing.shapes(context), _NUM_VIEWS * context.num_classes
         device = context.student.logits.device
         self.student_heads = BlockClassifiers([mine for mine, _ in shapes], joint).to(device)
-        self.teacher_heads = BlockClassifiers([its for _, its in shapes], joint).to(device)
+        self._brings_heads = HSAKD_HEADS in context.teacher_files
+        if self._brings_heads:
+            full = BlockClassifiers([*self._teacher_blocks.values()], joint)
+            load_weights(full, context.teacher_files[HSAKD_HEADS])
+            names = [*self._teacher_blocks]
+            self.teacher_heads = full.only([names.index(name) for _, name in self.pairing.pairs]).to(device)
+        else:
+            self.teacher_heads = BlockClassifiers([its for _, its in shapes], joint).to(device)
 
     def pretraining(self) -> Stage | None:
-        """Train the teacher's classifiers."""
+        """Train the teacher's classifiers, unless it brings its own."""
+        if self._brings_heads:
+            return None
         joint = Joint(self.teacher_heads, [name for _, name in self.pairing.pairs])
         return Stage(joint, self.stage_epochs, trains="objective", lr=0.05, milestones=(0.3, 0.6, 0.9))
+
+    def notes(self) -> tuple[str, ...]:
+        """Name the pairs, and say where the teacher's classifiers come from."""
+        own = ("the teacher brings its classifiers",) if self._brings_heads else ()
+        return (*super().notes(), *own)
 
     def loss(self, step: Step) -> Tensor:
         """Return the loss between student and teacher."""

@@ -2,7 +2,8 @@
 
 Source: Hinton, Vinyals, Dean, "Distilling the Knowledge in a Neural Network" (NeurIPS workshop 2015, arXiv 1503.02531), §2.
 Differs from the authors' text: the KL divergence instead of the cross-entropy, same gradient, 0 at equality; other divergences
-by name, "logit_mse" as in Kim et al., "Comparing Kullback-Leibler Divergence and Mean Squared Error Loss" (IJCAI 2021).
+by name, "logit_mse" as in Kim et al., "Comparing Kullback-Leibler Divergence and Mean Squared Error Loss" (IJCAI 2021),
+"alpha_beta" as in Wang et al., "ABKD" (ICML 2025, arXiv 2505.04560), whose code has no temperature^2.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from preceptor.objectives.row_weights import RowWeights, check_row_weights, mean
 from preceptor.objectives.tensor_checks import check_logits
 from preceptor.types import Step
 
-__all__ = ["KD", "divergence_loss", "kd_loss"]
+__all__ = ["KD", "abkd_loss", "divergence_loss", "kd_loss"]
 
 Divergence = Literal["kl", "reverse_kl", "jensen_shannon", "hellinger", "total_variation", "logit_mse", "alpha_beta"]
 
@@ -93,6 +94,20 @@ def divergence_loss(
     if kind == "reverse_kl":
         return mean_of_rows(temperature**2 * kl(mine, its), row_weights)
     return mean_of_rows(temperature**2 * _OF_ROWS[kind](its, mine), row_weights)
+
+
+def abkd_loss(
+    student_logits: Float[Tensor, "batch classes"],
+    teacher_logits: Float[Tensor, "batch classes"],
+    *,
+    alpha: float = 0.8,
+    beta: float = 0.3,
+    temperature: float = 4.0,
+) -> Float[Tensor, ""]:
+    """Return `divergence_loss` of kind "alpha_beta"; with `alpha` 1 and `beta` 0 it is `kd_loss`."""
+    return divergence_loss(
+        student_logits, teacher_logits, kind="alpha_beta", alpha=alpha, beta=beta, temperature=temperature
+    )
 
 
 _OF_ROWS = {"kl": kl, "jensen_shannon": jensen_shannon, "hellinger": hellinger, "total_variation": total_variation}

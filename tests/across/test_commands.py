@@ -236,7 +236,7 @@ def workplace(prepared: Path) -> Path:
         for name in ("t0", "t1", "t2", "t3", "ce"):
             shutil.copytree("runs/t", f"runs/{name}")
         preceptor.distill(teacher="runs/t", model="convnet_s", out="runs/s", **short)
-        preceptor.export("runs/s", "student.safetensors", hub_folder="hub/student")
+        preceptor.export("runs/s", "student.safetensors", hub_folder="hub/student", license="unknown")
         sys.path.insert(0, str(prepared))
         preceptor.teach(model=importlib.import_module("mynets").MyNet(), out="runs/mine", **short)
         sys.path.remove(str(prepared))

@@ -103,7 +103,10 @@ def test_feature_methods_have_maps_of_texts(place: Path, tmp_path: Path, capsys:
 @pytest.mark.parametrize("suffix", ["safetensors", "onnx", "pt2"])
 def test_a_student_of_texts_leaves(suffix: str, place: Path, student: Path, tmp_path: Path) -> None:
     file = tmp_path / f"s.{suffix}"
-    assert main(["export", str(student), "--to", str(file), "--hub-folder", str(tmp_path / "hub")]) == 0
+    assert (
+        main(["export", str(student), "--to", str(file), "--hub-folder", str(tmp_path / "hub"), "--license", "unknown"])
+        == 0
+    )
     test = load(f"text:{place / 'sst'}", options={"tokenizer": str(place / "tokenizer"), "length": 8}).test
     texts = test.inputs(torch.arange(len(test)))
     with torch.no_grad():

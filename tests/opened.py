@@ -49,10 +49,11 @@ def by_transformers(folder: str, samples: list[str]) -> dict[str, Any]:
         images = [Image.open(path) for path in samples]
         inputs = library.AutoImageProcessor.from_pretrained(folder)(images, return_tensors="pt")
     pipeline = library.pipeline(f"{'text' if is_text else 'image'}-classification", model=folder)
+    options = {"truncation": True} if is_text else {}
     return {
         "logits": network(**inputs).logits.tolist(),
         "names": [network.config.id2label[number] for number in range(network.config.num_labels)],
-        "found": [each[0] if isinstance(each, list) else each for each in pipeline(samples, top_k=1)],
+        "found": [each[0] if isinstance(each, list) else each for each in pipeline(samples, top_k=1, **options)],
     }
 
 

@@ -20,7 +20,7 @@ from torch import Tensor
 
 import preceptor
 from opened import __file__ as OPENED
-from preceptor.data import load, read_image
+from preceptor.data import read_image
 from preceptor.exports.open_model import open_model
 
 if any(find_spec(name) is None for name in ("timm", "transformers")):
@@ -31,7 +31,8 @@ from sentences import reviews, save_bert, save_tokenizer, write  # needs the ext
 SHORT: dict[str, Any] = {"epochs": 1, "batch_size": 20, "engine": "plain", "device": "cpu", "progress": False}
 VIT = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16, "patch_size": 8}
 TIMM = {"embed_dim": 16, "depth": 1, "num_heads": 2, "img_size": 32, "patch_size": 8}
-SIDES = (32, 40, 57)  # of patches: the size that the networks read, and others
+TRAINED: dict[str, Any] = {"epochs": 12, "optim": {"name": "adamw", "lr": 1e-2}, "schedule": {"name": "constant"}}
+SIDES = (40, 45, 57)  # of patches; one of 32, which the networks read, would not be cropped here
 PHOTOGRAPHS = ("timm", "timm of any size", "timm from Python", "transformers", "transformers from Python")
 GREY, TEXTS = "timm, one channel", "texts"
 NAMES = (*PHOTOGRAPHS, GREY, TEXTS)
@@ -84,7 +85,8 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     for number, pixels in enumerate(load_digits().images[:4]):
         Image.fromarray((pixels * 255 / 16).round().astype("uint8")).save(root / "digits" / f"{number}.png")
     for name, (data, model) in asked.items():
-        run = preceptor.teach(data=data, model=model, out=root / "runs" / name, **SHORT)
+        settings = {**SHORT, **({} if name == GREY else TRAINED)}
+        run = preceptor.teach(data=data, model=model, out=root / "runs" / name, **settings)
         preceptor.export(run, hub_folder=root / name, license="unknown")
     return {"root": root, **{name: root / name for name in asked}}
 
@@ -119,27 +121,31 @@ def opened(folders: dict[str, Path]) -> dict[str, Any]:
 
 
 def our_logits(name: str, folders: dict[str, Path]) -> Tensor:
-    model, root = open_model(folders[name]), folders["root"]
+    root = folders["root"]
+    model = open_model(folders[name], networks(root).get(name) if "Python" in name else None)
     if name == TEXTS:
-        sentences = write(
-            root / "asked.tsv", [(sentence, str(number % 2)) for number, sentence in enumerate(SENTENCES * 2)]
-        )
-        data = load(f"text:{sentences}", options={"tokenizer": str(root / "tokenizer"), "length": 8})
-        rows = torch.cat(
-            [data.train.inputs(torch.arange(len(data.train))), data.test.inputs(torch.arange(len(data.test)))]
-        )
-        return model.outputs(rows)
+        import transformers  # noqa: PLC0415
+
+        tokenizer: Any = transformers.AutoTokenizer.from_pretrained(root / "tokenizer")
+        tokens = tokenizer(SENTENCES, padding="max_length", truncation=True, max_length=8, return_tensors="pt")
+        return model.outputs(torch.stack([tokens["input_ids"], tokens["attention_mask"]], 1).float())
     images = [read_image(Path(path), model.metadata.preprocessing) for path in samples_of(name, root)]
     return model.outputs(torch.stack([image.pixels for image in images]))
+
+
+def class_names(name: str, folders: dict[str, Path]) -> list[str]:
+    names: list[str] = json.loads((folders[name] / "preceptor.json").read_text())["class_names"]
+    return names
 
 
 @pytest.mark.parametrize("name", [*PHOTOGRAPHS, GREY])
 def test_image_files_become_the_same_logits(name: str, folders: dict[str, Path], opened: dict[str, Any]) -> None:
     expected, found = our_logits(name, folders), torch.tensor(opened[name]["logits"])
     # of transformers: images are scaled in torch instead of Pillow, where a pixel may round otherwise
-    torch.testing.assert_close(found, expected, atol=2e-2 if "transformers" in name else 1e-4, rtol=1e-4)
-    assert float(expected.std(0).max()) > 0.05  # or the bound above would mean nothing
-    assert opened[name]["names"] == list(open_model(folders[name]).metadata.class_names)
+    most = 5e-3 if "transformers" in name else 1e-4
+    torch.testing.assert_close(found, expected, atol=most, rtol=0)
+    assert float(expected.std(0).max()) > 100 * most  # or the bound would mean nothing
+    assert opened[name]["names"] == class_names(name, folders)
 
 
 def test_sentences_become_the_same_logits(folders: dict[str, Path], opened: dict[str, Any]) -> None:
@@ -152,10 +158,10 @@ def test_sentences_become_the_same_logits(folders: dict[str, Path], opened: dict
 @pytest.mark.parametrize("name", [name for name in NAMES if not name.startswith("timm")])
 def test_a_pipeline_names_the_classes(name: str, folders: dict[str, Path], opened: dict[str, Any]) -> None:
     best = our_logits(name, folders).softmax(1).max(1)
-    names = open_model(folders[name]).metadata.class_names
+    names = class_names(name, folders)
     found = opened[name]["found"]
     assert [each["label"] for each in found] == [names[number] for number in best.indices.tolist()]
-    assert [each["score"] for each in found] == pytest.approx(best.values.tolist(), abs=2e-2)
+    assert [each["score"] for each in found] == pytest.approx(best.values.tolist(), abs=5e-3)
 
 
 @pytest.mark.parametrize("name", NAMES)

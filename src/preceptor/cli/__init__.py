@@ -129,14 +129,10 @@ def export(
         typer.Option(help="inside: .onnx and .pt2 take uint8 pixels 0..255; outside: normalised float32"),
     ] = "outside",
     int8: Annotated[bool, typer.Option("--int8", help="also FILE.int8.onnx, and its accuracy on test")] = False,
-    hub_folder: Annotated[
-        Path | None, typer.Option(help="also a folder for the Hub, with a card, that timm or transformers open too")
-    ] = None,
+    hub_folder: Annotated[Path | None, typer.Option(help="also a folder with a model card, for the Hub")] = None,
     license: Annotated[
         str | None,
-        typer.Option(
-            help="of the weights, for --hub-folder: an identifier that the Hub knows, or unknown (default: as before)"
-        ),
+        typer.Option(help="of --hub-folder: an identifier that the Hub knows, or unknown (default: as before)"),
     ] = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="replace another network's files in --hub-folder")

@@ -67,7 +67,7 @@ def model_card(
         "row": lambda cells: f"| {' | '.join(map(markdown_cell, cells))} |",
     }
     scores = _weight_scores(config, record, epoch)
-    front = {"library_name": theirs.library, "license": license, **_front(config, record, metadata, scores)}
+    front = {"library_name": theirs.library, "license": license, **_front(config, record, metadata, scores, theirs)}
     role = "method" if record.kind == "distill" else "objective"
     model_argument, note = _how_to_load(metadata)
     is_measured = any(file.accuracy is not None for file in files)
@@ -150,7 +150,9 @@ def _those_of(epoch: int, epochs: int) -> str:
     return f"those of epoch {epoch} of {epochs}"
 
 
-def _front(config: Mapping[str, Any], record: RunRecord, metadata: ModelMetadata, measured: _Scores) -> dict[str, Any]:
+def _front(
+    config: Mapping[str, Any], record: RunRecord, metadata: ModelMetadata, measured: _Scores, theirs: LibraryFiles
+) -> dict[str, Any]:
     source, method = str(config["data"]["name"]).partition(":")[0], _method_name(config)
     kind = "Text" if metadata.vocabulary is not None else "Image" if len(metadata.input_shape) == 3 else "Tabular"
     task = {"type": f"{kind.lower()}-classification", "name": f"{kind} Classification"}
@@ -158,9 +160,10 @@ def _front(config: Mapping[str, Any], record: RunRecord, metadata: ModelMetadata
     metrics = [{"type": name, "name": f"{measured.split} {name}", "value": value} for name, value in scores.items()]
     data = {"name": _data_name(config), "type": _ON_THE_HUB.get(source, source), "split": measured.split}
     result = {"task": task, "dataset": data, "metrics": metrics}
+    has_widget = metadata.reads_images or (metadata.vocabulary is not None and theirs.lines)
     is_student = record.kind == "distill"
     return {
-        **({"pipeline_tag": task["type"]} if metadata.reads_images or metadata.vocabulary is not None else {}),
+        **({"pipeline_tag": task["type"]} if has_widget else {}),
         "tags": ["preceptor", *(["knowledge-distillation"] if is_student else []), method],
         **({"datasets": [_ON_THE_HUB[source]]} if source in _ON_THE_HUB else {}),
         **({"metrics": ["accuracy"]} if "accuracy" in scores else {}),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import sys
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import torch
 from PIL import Image
 
 try:
-    import torchvision  # noqa: F401
+    import_module("torchvision")
 except RuntimeError:  # it is compiled for torch with CUDA, and this torch has none: two operators are only declared
     for name in [name for name in sys.modules if name.partition(".")[0] == "torchvision"]:
         del sys.modules[name]
@@ -23,8 +24,8 @@ except RuntimeError:  # it is compiled for torch with CUDA, and this torch has n
     for name in ("nms", "qnms"):
         fragment.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
 
-import timm
-import transformers
+timm: Any = import_module("timm")
+transformers: Any = import_module("transformers")
 
 
 def by_timm(folder: str, samples: list[str]) -> dict[str, Any]:
@@ -37,18 +38,17 @@ def by_timm(folder: str, samples: list[str]) -> dict[str, Any]:
 
 
 def by_transformers(folder: str, samples: list[str]) -> dict[str, Any]:
-    library: Any = transformers
     is_text = Path(folder, "tokenizer.json").exists()
     if is_text:
-        network = library.AutoModelForSequenceClassification.from_pretrained(folder).eval()
-        inputs = library.AutoTokenizer.from_pretrained(folder)(
+        network = transformers.AutoModelForSequenceClassification.from_pretrained(folder).eval()
+        inputs = transformers.AutoTokenizer.from_pretrained(folder)(
             samples, padding=True, truncation=True, return_tensors="pt"
         )
     else:
-        network = library.AutoModelForImageClassification.from_pretrained(folder).eval()
+        network = transformers.AutoModelForImageClassification.from_pretrained(folder).eval()
         images = [Image.open(path) for path in samples]
-        inputs = library.AutoImageProcessor.from_pretrained(folder)(images, return_tensors="pt")
-    pipeline = library.pipeline(f"{'text' if is_text else 'image'}-classification", model=folder)
+        inputs = transformers.AutoImageProcessor.from_pretrained(folder)(images, return_tensors="pt")
+    pipeline = transformers.pipeline(f"{'text' if is_text else 'image'}-classification", model=folder)
     options = {"truncation": True} if is_text else {}
     return {
         "logits": network(**inputs).logits.tolist(),

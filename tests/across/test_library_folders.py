@@ -29,8 +29,14 @@ if any(find_spec(name) is None for name in ("timm", "transformers")):
 from sentences import reviews, save_bert, save_tokenizer, write  # needs the extra
 
 SHORT: dict[str, Any] = {"epochs": 1, "batch_size": 20, "engine": "plain", "device": "cpu", "progress": False}
-VIT = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16, "patch_size": 8}
-TIMM = {"embed_dim": 16, "depth": 1, "num_heads": 2, "img_size": 32, "patch_size": 8}
+VIT: dict[str, Any] = {
+    "hidden_size": 16,
+    "num_hidden_layers": 1,
+    "num_attention_heads": 2,
+    "intermediate_size": 16,
+    "patch_size": 8,
+}
+TIMM: dict[str, Any] = {"embed_dim": 16, "depth": 1, "num_heads": 2, "img_size": 32, "patch_size": 8}
 TRAINED: dict[str, Any] = {"epochs": 12, "optim": {"name": "adamw", "lr": 1e-2}, "schedule": {"name": "constant"}}
 SIDES = (40, 45, 57)  # of patches; one of 32, which the networks read, would not be cropped here
 PHOTOGRAPHS = ("timm", "timm of any size", "timm from Python", "transformers", "transformers from Python")

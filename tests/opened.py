@@ -1,7 +1,7 @@
-"""A script: folders for the Hub opened by timm, transformers and torchvision alone; it must not import this library.
+"""A script: folders for the Hub opened by timm and transformers alone; it must not import this library.
 
-Arguments: a JSON file of folders by name, each with its library, the lines that open it and its samples, image files or
-sentences; and the file for logits, class names and what `pipeline` says.
+Arguments: a JSON file of folders by name, each with its library and its samples, image files or sentences; and the file for
+logits, class names and what `pipeline` says.
 """
 
 from __future__ import annotations

@@ -1,11 +1,14 @@
 # make demo: the main job on embedded data; make test: all checks of the code's behaviour; make check: style and types.
+# make install EXTRAS=vision,hf,export: with optional packages; constraints.txt keeps torch as it is.
 PYTHON ?= python3
 VENV := .venv
 PIP := $(VENV)/bin/python -m pip --disable-pip-version-check
+EXTRAS ?=
+INSTALLED := $(VENV)/.installed$(EXTRAS:%=-%)
 
-.PHONY: install install-dev demo test check docs clean
+.PHONY: install install-dev demo test check docs wheel clean
 
-install: $(VENV)/.installed
+install: $(INSTALLED)
 
 install-dev: $(VENV)/.installed-dev
 
@@ -22,8 +25,11 @@ check: install-dev
 	$(VENV)/bin/lint-imports --no-cache
 
 docs: install-dev
-	$(PIP) install --quiet -c constraints.txt -e '.[docs]'
+	$(PIP) install -c constraints.txt -e '.[docs]'
 	$(VENV)/bin/mkdocs build --strict
+
+wheel:
+	.ci/wheel
 
 clean:
 	rm -rf $(VENV)
@@ -31,10 +37,10 @@ clean:
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
-$(VENV)/.installed: $(VENV)/bin/python pyproject.toml constraints.txt
-	$(PIP) install --quiet -c constraints.txt -e .
+$(INSTALLED): $(VENV)/bin/python pyproject.toml constraints.txt
+	$(PIP) install -c constraints.txt -e '.$(EXTRAS:%=[%])'
 	touch $@
 
 $(VENV)/.installed-dev: $(VENV)/bin/python pyproject.toml constraints.txt
-	$(PIP) install --quiet -c constraints.txt -e '.[dev]'
+	$(PIP) install -c constraints.txt -e '.[dev]'
 	touch $@ $(VENV)/.installed

@@ -162,6 +162,12 @@ def completed(words: list[str]) -> list[str]:
     return found
 
 
+def are_extras(named: list[str]) -> bool:
+    """Return whether all names are those of optional dependencies."""
+    project = (ROOT / "pyproject.toml").read_text()
+    return all(f"\n{extra} = [" in project for names in named for extra in re.findall(r"\w+", names))
+
+
 def carry_out(line: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Run what bash makes of a line of a document."""
     if SETTING.match(line):
@@ -170,10 +176,11 @@ def carry_out(line: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         line = f"preceptor {'teach' if line.startswith('objective') else 'distill'} {line}"
     for program, *words in split(line, folder):
         if program == "make":
-            assert all(re.search(rf"^{target}:", (ROOT / "Makefile").read_text(), re.M) for target in words), line
+            targets = [word for word in words if "=" not in word]
+            assert all(re.search(rf"^{target}:", (ROOT / "Makefile").read_text(), re.M) for target in targets), line
+            assert are_extras([word.removeprefix("EXTRAS=") for word in words if "=" in word]), line
         elif program == "pip":
-            project = (ROOT / "pyproject.toml").read_text()
-            assert all(f"\n{extra} = [" in project for extra in re.findall(r"\w+", words[-1].partition("[")[2])), line
+            assert are_extras([words[-1].partition("[")[2]]), line
         elif program == "python":
             script = (ROOT / words[0]).read_text()
             assert all(f'"{word}"' in script for word in words[1:] if word.startswith("-")), line
@@ -237,7 +244,7 @@ def workplace(prepared: Path) -> Path:
         for name in ("t0", "t1", "t2", "t3", "ce"):
             shutil.copytree("runs/t", f"runs/{name}")
         preceptor.distill(teacher="runs/t", model="convnet_s", out="runs/s", **short)
-        preceptor.export("runs/s", "student.safetensors", hub_folder="hub/student")
+        preceptor.export("runs/s", "student.safetensors", hub_folder="hub/student", license="unknown")
         sys.path.insert(0, str(prepared))
         preceptor.teach(model=importlib.import_module("mynets").MyNet(), out="runs/mine", **short)
         sys.path.remove(str(prepared))
@@ -371,7 +378,7 @@ def test_the_command_of_a_model_card(workplace: Path, tmp_path: Path, monkeypatc
     )
     carry_out(typed, folder, monkeypatch)
     before = preceptor.load("runs/a student").state_dict()
-    carry_out("preceptor export 'runs/a student' --hub-folder hub/card", folder, monkeypatch)
+    carry_out("preceptor export 'runs/a student' --hub-folder hub/card --license mit", folder, monkeypatch)
     card = (folder / "hub" / "card" / "README.md").read_text()
     (command,) = re.findall(r"^\| command \| `(.*)` \|$", card, re.M)
     ((_, *words),) = split(command, folder)

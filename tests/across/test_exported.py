@@ -31,7 +31,7 @@ def places(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     preceptor.teach(data=DATA, model="convnet_m", epochs=3, engine="plain", out=folder / "run", progress=False)
     for name in ("t.safetensors", "t.onnx", "t.pt2"):
         preceptor.export(folder / "run", folder / name)
-    preceptor.export(folder / "run", hub_folder=folder / "hub")
+    preceptor.export(folder / "run", hub_folder=folder / "hub", license="unknown")
     return {"folder": folder, "run": folder / "run", "file": folder / "t.safetensors", "hub": folder / "hub"}
 
 

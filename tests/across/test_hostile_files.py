@@ -57,7 +57,7 @@ def places(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         data = {"name": "digits", "limit": 60, "test_limit": 20}
         settings: Any = {"epochs": 1, "batch_size": 30, "keep_every": 1, "device": "cpu", "engine": "plain"}
         made = preceptor.teach(data=data, model="convnet_s", out="run", progress=False, **settings)
-        preceptor.export(made, "file.safetensors", hub_folder="hub")
+        preceptor.export(made, "file.safetensors", hub_folder="hub", license="unknown")
         preceptor.export(made, "file.pt2")
         preceptor.label(data=data, teacher="run", out="labels", progress=False)
         yield folder
@@ -81,7 +81,7 @@ def naming(section: dict[str, Any], target: str) -> tuple[str, str, str]:
     for source, copy in (("hub", hub), ("run", made)):
         shutil.copytree(source, copy)
     shutil.copy(file, Path(hub) / "model.safetensors")
-    for path in (Path(hub) / "config.json", Path(made) / "result.json"):
+    for path in (Path(hub) / "preceptor.json", Path(made) / "result.json"):
         rewrite(path, model=section)
     config = Path(made) / "config.yaml"
     config.write_text(yaml.safe_dump({**yaml.safe_load(config.read_text()), "model": section}))
@@ -106,7 +106,7 @@ def opened(place: str, out: str) -> Lines:
             "distill epoch": [*learn, f"teacher={place}", "teacher.epoch=1", f"out={out}-epoch"],
             "distill anchors": [*learn, f"teacher={place}", "teacher.anchors=kept", f"out={out}-anchors"],
             "export": ["export", place, "--to", f"{out}.onnx"],
-            "export hub": ["export", place, "--hub-folder", f"{out}-hub"],
+            "export hub": ["export", place, "--hub-folder", f"{out}-hub", "--license", "unknown"],
             "curve": ["curve", place, *STUDENT, "method=kd", f"out={out}-curve"],
         }
     return lines
@@ -195,6 +195,37 @@ def test_networks_of_other_libraries_bring_no_code_with_them(places: Path) -> No
     lines["user's folder"] = ["teach", *DATA, *STUDENT, "model=hf:remote", "out=from-folder"]
     for name, (code, said) in watched(lines).items():
         assert code == (0 if name == "user's folder" else 2), (name, said)
+
+
+def test_the_config_of_a_hub_folder_is_never_read(places: Path) -> None:
+    """It is the library's; ours is preceptor.json, whose lists touch nothing outside the folder."""
+    configs: dict[str, dict[str, Any]] = {
+        "remote code": {**VIT, "auto_map": {"AutoModelForImageClassification": "canary.Net"}},
+        "a repository": {"architecture": "hf-hub:someone/net", "pretrained_cfg": {"hf_hub_id": "someone/net"}},
+        "a pickle": {"architecture": "resnet18", "pretrained_cfg": {"file": "evil.pth", "custom_load": True}},
+        "own code": {"model": SHELL, "library_name": "preceptor"},
+    }
+    lines: Lines = {}
+    for name, config in configs.items():
+        hub = Path(f"config-{name}".replace(" ", "-"))
+        shutil.copytree("hub", hub)
+        (hub / "config.json").write_text(json.dumps(config))
+        shutil.copy("canary.py", hub / "canary.py")
+        lines[f"predict, {name}"] = ["predict", str(hub), "image.png"]
+        lines[f"export, {name}"] = ["export", "run", "--hub-folder", str(hub)]
+    lines |= opened("config-own-code", "own")
+    for name, (code, said) in watched(lines).items():
+        assert code == 0, (name, said)
+    listed = Path("config-listed")
+    shutil.copytree("hub", listed)
+    rewrite(
+        listed / "preceptor.json", fingerprint="another", library_files=["../image.png", "canary.py", "config.json"]
+    )
+    shutil.copy("canary.py", listed / "canary.py")
+    words = ["export", "run", "--hub-folder", str(listed), "--overwrite", "--license", "mit"]
+    assert watched({"overwrite": words})["overwrite"][0] == 0
+    assert Path("image.png").exists()
+    assert (listed / "canary.py").exists()
 
 
 def test_weights_checkpoints_and_data_run_nothing(places: Path) -> None:

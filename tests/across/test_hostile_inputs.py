@@ -231,7 +231,7 @@ def test_a_folder_may_have_any_name(
     name = name.replace("/", "_")
     assert main(["evaluate", name]) == 0
     assert main(["assess", name, name]) == 0
-    assert main(["export", name, "--hub-folder", f"{name}-hub"]) == 0
+    assert main(["export", name, "--hub-folder", f"{name}-hub", "--license", "unknown"]) == 0
     assert main(["evaluate", f"{name}-none"]) == 2
     printed = capfd.readouterr()
     assert terminal(name) in printed.out

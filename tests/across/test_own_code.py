@@ -85,8 +85,8 @@ def test_a_finished_run_is_given_back_to_whoever_repeats_its_command() -> None:
 
 
 def test_an_exported_file_is_opened_in_the_same_way(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["export", "run", "--model", NAME, "--hub-folder", "hub"]) == 0
-    assert f'preceptor.load("FOLDER", model="{NAME}")' in Path("hub/config.json").read_text().replace("\\", "")
+    assert main(["export", "run", "--model", NAME, "--hub-folder", "hub", "--license", "unknown"]) == 0
+    assert f'preceptor.load("FOLDER", model="{NAME}")' in Path("hub/preceptor.json").read_text().replace("\\", "")
     assert f'model="{NAME}"' in Path("hub/README.md").read_text()
     with pytest.raises(UsageError, match=f"hub: its network is {NAME}, and no file alone loads code"):
         preceptor.load("hub")

@@ -76,7 +76,7 @@ def run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
         progress=False,
     )
     preceptor.export(result, folder / "model.safetensors")
-    preceptor.export(result, folder / "model.onnx", hub_folder=folder / "hub")
+    preceptor.export(result, folder / "model.onnx", hub_folder=folder / "hub", license="unknown")
     preceptor.export(result, folder / "model.pt2", normalise="inside", output="probabilities")
     return result
 
@@ -118,7 +118,7 @@ def test_what_is_cut_off_matters_here(run: preceptor.Result) -> None:
 
 def test_record_and_files_and_card_hold_one_preprocessing(run: preceptor.Result) -> None:
     written = json.loads((run.path / "result.json").read_text())["preprocessing"]
-    assert written == json.loads((place(run, "hub") / "config.json").read_text())["preprocessing"]
+    assert written == json.loads((place(run, "hub") / "preceptor.json").read_text())["preprocessing"]
     del written["mean"], written["std"]
     assert written == {
         "channels": 3,

@@ -103,7 +103,10 @@ def test_feature_methods_have_maps_of_texts(place: Path, tmp_path: Path, capsys:
 @pytest.mark.parametrize("suffix", ["safetensors", "onnx", "pt2"])
 def test_a_student_of_texts_leaves(suffix: str, place: Path, student: Path, tmp_path: Path) -> None:
     file = tmp_path / f"s.{suffix}"
-    assert main(["export", str(student), "--to", str(file), "--hub-folder", str(tmp_path / "hub")]) == 0
+    assert (
+        main(["export", str(student), "--to", str(file), "--hub-folder", str(tmp_path / "hub"), "--license", "unknown"])
+        == 0
+    )
     test = load(f"text:{place / 'sst'}", options={"tokenizer": str(place / "tokenizer"), "length": 8}).test
     texts = test.inputs(torch.arange(len(test)))
     with torch.no_grad():
@@ -111,10 +114,10 @@ def test_a_student_of_texts_leaves(suffix: str, place: Path, student: Path, tmp_
     torch.testing.assert_close(open_model(file).probabilities(texts), expected)
     card = (tmp_path / "hub" / "README.md").read_text()
     assert "type: text-classification" in card
-    assert "pipeline_tag" not in card  # the Hub would show a widget for texts, and the network reads token numbers
+    assert "pipeline_tag: text-classification" in card  # its tokenizer lies beside it
     assert "texts as float32 [batch, 2, 8]: token numbers, their mask, of a tokenizer of 20 tokens" in card
     assert "preceptor.predict" not in card
-    lines = card.split("```python\n")[1].split("```")[0]
+    lines = card.split("```python\n")[2].split("```")[0]
     for word, meant in (
         ("FOLDER", tmp_path / "hub"),
         ("hf:PLACE", f"hf:{place / 'student'}"),

@@ -82,7 +82,7 @@ SCENARIOS: tuple[Scenario, ...] = (
     Scenario("label", (*LABEL, "teacher=t", "out=n"), ("t",), "files:n/*", is_resumed=False),
     Scenario(
         "export",
-        ("export", "t", "--to", "x.safetensors", "--hub-folder", "hubx"),
+        ("export", "t", "--to", "x.safetensors", "--hub-folder", "hubx", "--license", "unknown"),
         ("t",),
         "weights:x.safetensors",
         is_resumed=False,

@@ -213,13 +213,13 @@ SUBJECTS: tuple[Subject, ...] = (
         other="hub2/model.safetensors",
     ),
     _ours(
-        "Hub config.json, export",
-        "hub/config.json",
+        "Hub preceptor.json, export",
+        "hub/preceptor.json",
         "json",
-        ["export", "t", "--to", "x.safetensors", "--hub-folder", "hub"],
+        ["export", "t", "--to", "x.safetensors", "--hub-folder", "hub", "--license", "unknown"],
         "t e e2",
-        "file:hub/config.json",
-        other="hub2/config.json",
+        "file:hub/preceptor.json",
+        other="hub2/preceptor.json",
         mends=True,
     ),
     # stored labels

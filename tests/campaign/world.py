@@ -119,7 +119,7 @@ def _run(*words: str) -> Callable[[], None]:
 
 def _export(source: str, to: str, hub: str) -> None:
     Path(to).mkdir(exist_ok=True)
-    run(["export", source, "--to", f"{to}/t.safetensors", "--hub-folder", hub])
+    run(["export", source, "--to", f"{to}/t.safetensors", "--hub-folder", hub, "--license", "unknown"])
     run(["export", source, "--to", f"{to}/t.pt2"])
     run(["export", source, "--to", f"{to}/t.onnx"])
 

@@ -30,14 +30,16 @@ def run_its_lines(hub: Path, monkeypatch: pytest.MonkeyPatch, **known: Any) -> d
     found = dict(known)
     blocks = re.findall(r"```python\n(.*?)```", (hub / "README.md").read_text(), re.DOTALL)
     for lines in blocks:
-        exec(lines.replace('"FOLDER"', '"."'), found)
+        exec(lines.replace("FOLDER", "."), found)
     return found
 
 
 def test_the_lines_for_images_are_right(two_runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     hub = tmp_path / "hub"
-    preceptor.export(two_runs / "a", hub / "s.onnx", output="probabilities", normalise="inside", hub_folder=hub)
-    preceptor.export(two_runs / "a", hub / "s.pt2", hub_folder=hub)
+    preceptor.export(
+        two_runs / "a", hub / "s.onnx", output="probabilities", normalise="inside", hub_folder=hub, license="unknown"
+    )
+    preceptor.export(two_runs / "a", hub / "s.pt2", hub_folder=hub, license="unknown")
     Image.new("L", (8, 8)).save(hub / "image.png")  # black, as the zeros in the lines for ONNX
     found = run_its_lines(hub, monkeypatch)
     black = torch.from_numpy(found["probabilities"])[0]
@@ -47,7 +49,7 @@ def test_the_lines_for_images_are_right(two_runs: Path, tmp_path: Path, monkeypa
 
 def test_int8_has_its_accuracy_and_float32_that_of_a_run_in_bf16(two_runs: Path, tmp_path: Path) -> None:
     hub = tmp_path / "hub"
-    exported = preceptor.export(two_runs / "b", tmp_path / "b.onnx", int8=True, hub_folder=hub)
+    exported = preceptor.export(two_runs / "b", tmp_path / "b.onnx", int8=True, hub_folder=hub, license="unknown")
     text, front = read_card(hub)
     assert exported.quantised is not None
     for name, accuracy in (("b", exported.quantised.accuracy_before), ("b.int8", exported.quantised.accuracy)):
@@ -62,7 +64,7 @@ def test_tables_have_lines_of_their_own(tmp_path: Path, monkeypatch: pytest.Monk
     data = {"name": "gaussian", "samples": 60, "num_classes": 3, "dim": 6}
     run = preceptor.teach(data=data, model="mlp", epochs=1, out=tmp_path / "run", progress=False)
     hub = tmp_path / "hub"
-    preceptor.export(run, hub / "t.onnx", hub_folder=hub)
+    preceptor.export(run, hub / "t.onnx", hub_folder=hub, license="unknown")
     text, front = read_card(hub)
     assert "pipeline_tag" not in front
     assert "image.png" not in text
@@ -74,7 +76,7 @@ def test_tables_have_lines_of_their_own(tmp_path: Path, monkeypatch: pytest.Monk
 def test_one_output_for_two_classes(tmp_path: Path) -> None:
     data = {"name": "gaussian", "samples": 60, "num_classes": 2}
     run = preceptor.teach(data=data, model={"name": "mlp", "logits": 1}, epochs=1, out=tmp_path / "run", progress=False)
-    preceptor.export(run, tmp_path / "t.onnx", hub_folder=tmp_path / "hub")
+    preceptor.export(run, tmp_path / "t.onnx", hub_folder=tmp_path / "hub", license="unknown")
     text, _ = read_card(tmp_path / "hub")
     assert re.search(r"\| `model.safetensors` \| .* \| \[batch, 1\], the log-odds of \w+ \|", text)
     assert re.search(r"\| `t.onnx` \| .* \| logits \[batch, 2\] \|", text)
@@ -89,7 +91,7 @@ def test_the_split_has_its_true_name_and_the_folder_is_no_data_set_of_the_hub(tm
             Image.fromarray(pixels.numpy()).save(tmp_path / "private" / split / name / f"{number}.png")
     data = f"folder:{tmp_path / 'private'}"
     run = preceptor.teach(data=data, model="convnet_s", epochs=1, out=tmp_path / "run", progress=False)
-    preceptor.export(run, hub_folder=tmp_path / "hub")
+    preceptor.export(run, hub_folder=tmp_path / "hub", license="unknown")
     text, front = read_card(tmp_path / "hub")
     assert "datasets" not in front
     assert front["model-index"][0]["results"][0]["dataset"] == {"name": "private", "type": "folder", "split": "val"}
@@ -107,7 +109,7 @@ def test_the_card_of_a_network_from_python_says_how_to_pass_it_again(
     pair: tuple[Tensor, Tensor] = (images, torch.arange(40) % 10)
     run = preceptor.teach(data=pair, model=network(), epochs=1, out=tmp_path / "run", progress=False)
     hub = tmp_path / "hub"
-    preceptor.export(run, hub / "s.onnx", hub_folder=hub)
+    preceptor.export(run, hub / "s.onnx", hub_folder=hub, license="unknown")
     text, front = read_card(hub)
     assert "# Sequential on data passed from Python\n" in text
     assert front["model-index"][0]["name"] == "Sequential"
@@ -115,11 +117,11 @@ def test_the_card_of_a_network_from_python_says_how_to_pass_it_again(
     found = run_its_lines(hub, monkeypatch, your_network=network())
     loaded = found["network"].state_dict()
     assert all(torch.equal(loaded[name], value) for name, value in run.model.state_dict().items())
-    assert json.loads((hub / "config.json").read_text())["load"] in text
+    assert json.loads((hub / "preceptor.json").read_text())["load"] in text
 
 
 def test_a_teachers_card_needs_no_teacher(two_runs: Path, tmp_path: Path) -> None:
-    assert main(["export", str(two_runs / "a"), "--hub-folder", str(tmp_path / "hub")]) == 0
+    assert main(["export", str(two_runs / "a"), "--hub-folder", str(tmp_path / "hub"), "--license", "unknown"]) == 0
     card = (tmp_path / "hub" / "README.md").read_text()
     assert "A teacher, trained by `cross_entropy`." in card
     assert "license: unknown" in card
@@ -127,7 +129,7 @@ def test_a_teachers_card_needs_no_teacher(two_runs: Path, tmp_path: Path) -> Non
 
 
 def card_of(kept: Result, hub: Path, epoch: int) -> tuple[dict[str, Any], str]:
-    preceptor.export(kept.path, hub_folder=hub, epoch=epoch)
+    preceptor.export(kept.path, hub_folder=hub, license="unknown", epoch=epoch)
     text = (hub / "README.md").read_text()
     return next(yaml.safe_load_all(text.split("\n---\n")[0])), text
 

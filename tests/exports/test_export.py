@@ -185,8 +185,8 @@ def test_the_card_tells_the_runs_own_numbers(runs: Path, tmp_path: Path) -> None
         f"| `model.safetensors` | {takes} | logits [batch, 10] |",
     ):
         assert text in card
-    assert {path.name for path in hub.iterdir()} == {"README.md", "config.json", "model.safetensors", "student.onnx"}
-    assert json.loads((hub / "config.json").read_text())["model"]["name"] == "convnet_s"
+    assert {path.name for path in hub.iterdir()} == {"README.md", "preceptor.json", "model.safetensors", "student.onnx"}
+    assert json.loads((hub / "preceptor.json").read_text())["model"]["name"] == "convnet_s"
     assert fingerprint(preceptor.load(hub)) == fingerprint(preceptor.load(runs / "s"))
     samples = pixels((1, 8, 8), 4)
     torch.testing.assert_close(open_model(hub).probabilities(samples), probabilities(runs / "s", samples))
@@ -274,8 +274,11 @@ def test_a_result_is_exported_with_the_weights_of_its_numbers(tmp_path: Path) ->
         (["--to", "{out}/x.tflite"], "x.tflite is no FILE.safetensors, FILE.onnx, FILE.pt2"),
         (["--to", "{out}/x.pt2", "--int8"], "error: int8: is for FILE.onnx, and the file is "),
         (["--to", "{out}/x.safetensors", "--output", "probabilities"], "error: output: probabilities is for .onnx"),
-        (["--hub-folder", "{out}", "--normalise", "inside"], "error: normalise: inside is for .onnx and .pt2"),
-        (["--hub-folder", "{runs}/t"], "t is a run folder; choose another"),
+        (
+            ["--hub-folder", "{out}", "--license", "unknown", "--normalise", "inside"],
+            "error: normalise: inside is for .onnx and .pt2",
+        ),
+        (["--hub-folder", "{runs}/t", "--license", "unknown"], "t is a run folder; choose another"),
         (["--to", "{runs}/s/model.safetensors"], "is the run's own weights file; choose another name"),
         (["--to", "{runs}/s/config.yaml/x.onnx"], "config.yaml is a file, not a folder"),
         (["--to", "{out}/x.onnx", "--epoch", "2"], "s has kept epochs none, not 2; teach with keep_every=N"),
@@ -326,7 +329,7 @@ def test_a_network_of_transformers_needs_no_folder_but_its_own(tmp_path: Path) -
     transformers.ViTConfig(**vit, image_size=8).save_pretrained(tmp_path / "vit")
     place = f"hf:{tmp_path / 'vit'}"
     run = preceptor.teach(data=DATA, model=place, epochs=1, out=tmp_path / "run", progress=False)
-    preceptor.export(run.path, hub_folder=tmp_path / "hub")
+    preceptor.export(run.path, hub_folder=tmp_path / "hub", license="unknown")
     (tmp_path / "vit" / "config.json").unlink()
     for path in (tmp_path / "hub", run.path):
         loaded = preceptor.load(path).state_dict()

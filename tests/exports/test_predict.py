@@ -24,7 +24,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     for suffix in ("safetensors", "onnx"):
         preceptor.export(folder / "run", folder / f"model.{suffix}")
     preceptor.export(folder / "run", folder / "model.pt2", output="probabilities", normalise="inside")
-    preceptor.export(folder / "run", hub_folder=folder / "hub")
+    preceptor.export(folder / "run", hub_folder=folder / "hub", license="unknown")
     return {kind: folder / (kind if kind in {"run", "hub"} else f"model.{kind}") for kind in FORMATS}
 
 

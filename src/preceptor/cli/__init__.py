@@ -131,7 +131,8 @@ def export(
     int8: Annotated[bool, typer.Option("--int8", help="also FILE.int8.onnx, and its accuracy on test")] = False,
     hub_folder: Annotated[Path | None, typer.Option(help="also a folder with a model card, for the Hub")] = None,
     license: Annotated[
-        str | None, typer.Option(help="for the card: an identifier that the Hub knows (default: as before, or unknown)")
+        str | None,
+        typer.Option(help="of --hub-folder: an identifier that the Hub knows, or unknown (default: as before)"),
     ] = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="replace another network's files in --hub-folder")

@@ -17,6 +17,7 @@ from preceptor.config.trust import loads_code
 from preceptor.errors import UsageError
 from preceptor.escaping import markdown, markdown_cell, markdown_code, terminal
 from preceptor.exports.hub import HubFile
+from preceptor.exports.libraries import LibraryFiles
 from preceptor.exports.onnx import INPUT
 from preceptor.messages import first_few
 from preceptor.models import ModelMetadata
@@ -37,6 +38,7 @@ def model_card(
     metadata: ModelMetadata,
     files: Sequence[HubFile],
     *,
+    theirs: LibraryFiles,
     license: str,
     outputs: int,
     epoch: int | None = None,
@@ -48,6 +50,7 @@ def model_card(
         record: its result.json, the source of every number except those measured on a file.
         metadata: of the network.
         files: the files beside the card.
+        theirs: the library that opens the folder, and how.
         license: an identifier that the Hub knows, or "unknown".
         outputs: width of the network's output: 1 where it is the log-odds of the second of two classes.
         epoch: a kept epoch whose weights were exported; None: the run's result.
@@ -64,7 +67,7 @@ def model_card(
         "row": lambda cells: f"| {' | '.join(map(markdown_cell, cells))} |",
     }
     scores = _weight_scores(config, record, epoch)
-    front = _front(config, record, metadata, license, scores)
+    front = {"library_name": theirs.library, "license": license, **_front(config, record, metadata, scores, theirs)}
     role = "method" if record.kind == "distill" else "objective"
     model_argument, note = _how_to_load(metadata)
     is_measured = any(file.accuracy is not None for file in files)
@@ -91,6 +94,8 @@ def model_card(
         "files": [_file_row(metadata, file, outputs, is_measured=is_measured) for file in files],
         "reading": _reading(metadata.preprocessing) if metadata.reads_images else "",
         "classes": first_few(metadata.class_names, 10),
+        "library": theirs.library,
+        "library_lines": theirs.lines,
         "model_argument": model_argument,
         "note": note,
         "sentences": '["a sentence"], ["its pair"], return_token_type_ids=True' if is_pair else '["a sentence"]',
@@ -146,7 +151,7 @@ def _those_of(epoch: int, epochs: int) -> str:
 
 
 def _front(
-    config: Mapping[str, Any], record: RunRecord, metadata: ModelMetadata, license: str, measured: _Scores
+    config: Mapping[str, Any], record: RunRecord, metadata: ModelMetadata, measured: _Scores, theirs: LibraryFiles
 ) -> dict[str, Any]:
     source, method = str(config["data"]["name"]).partition(":")[0], _method_name(config)
     kind = "Text" if metadata.vocabulary is not None else "Image" if len(metadata.input_shape) == 3 else "Tabular"
@@ -155,11 +160,10 @@ def _front(
     metrics = [{"type": name, "name": f"{measured.split} {name}", "value": value} for name, value in scores.items()]
     data = {"name": _data_name(config), "type": _ON_THE_HUB.get(source, source), "split": measured.split}
     result = {"task": task, "dataset": data, "metrics": metrics}
+    has_widget = metadata.reads_images or (metadata.vocabulary is not None and theirs.lines)
     is_student = record.kind == "distill"
     return {
-        "library_name": "preceptor",
-        "license": license,
-        **({"pipeline_tag": task["type"]} if metadata.reads_images else {}),
+        **({"pipeline_tag": task["type"]} if has_widget else {}),
         "tags": ["preceptor", *(["knowledge-distillation"] if is_student else []), method],
         **({"datasets": [_ON_THE_HUB[source]]} if source in _ON_THE_HUB else {}),
         **({"metrics": ["accuracy"]} if "accuracy" in scores else {}),
@@ -213,7 +217,9 @@ def _takes(metadata: ModelMetadata) -> str:
         return f"texts as float32 {shape}: {rows}, of a tokenizer of {metadata.vocabulary.size:,} tokens"
     if metadata.table is not None:
         columns = ", ".join(markdown_code(each["name"]) for each in metadata.table["encoders"])
-        return f"float32 {shape}: what `preceptor predict` makes of columns {columns} (`table` in config.json says how)"
+        return (
+            f"float32 {shape}: what `preceptor predict` makes of columns {columns} (`table` in preceptor.json says how)"
+        )
     is_pixels = metadata.input_dtype == "uint8"
     if metadata.normalise == "inside":
         return f"uint8 {shape}: pixels 0..255" if is_pixels else f"float32 {shape}: as the data hold them"
@@ -223,7 +229,7 @@ def _takes(metadata: ModelMetadata) -> str:
         return f"float32 {shape}: {scaled if is_pixels else 'as the data hold them'}"
     is_short = len(mean_of) <= _FEW
     mean, std = (list(mean_of), list(std_of)) if is_short else ("mean", "std")
-    where = "" if is_short else ", mean and std from config.json"
+    where = "" if is_short else ", mean and std from preceptor.json"
     each = "channel by channel" if len(metadata.input_shape) > 1 else "column by column"
     return f"float32 {shape}, normalised: ({scaled} - {mean}) / {std}, {each}{where}"
 
@@ -237,7 +243,7 @@ def _reading(preprocessing: Preprocessing) -> str:
         f"An image file becomes pixels thus: turned upright as its EXIF orientation says, {colours} of "
         f"{preprocessing.bit_depth} bits a channel, scaled ({preprocessing.interpolation}, antialiased) until {part} just "
         f"covers {height}x{width} (height x width), and cropped to the middle; one of that size already is left as it is. "
-        "`preprocessing` in config.json and in each file holds this."
+        "`preprocessing` in preceptor.json and in each file holds this."
     )
 
 

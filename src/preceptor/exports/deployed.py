@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from preceptor.data import Normalisation
 from preceptor.errors import RunError, UsageError
-from preceptor.models import ModelMetadata, random_texts
+from preceptor.models import ModelMetadata, logits_of, random_texts
 from preceptor.types import Task
 
 __all__ = ["DeployedNetwork", "Forward", "check_outputs", "example_inputs", "probabilities", "quiet", "trace"]
@@ -51,7 +51,7 @@ class DeployedNetwork(nn.Module):
         """Return logits or probabilities [batch, classes]."""
         if self._normalisation is not None:
             inputs = self._normalisation(inputs)
-        logits: Tensor = self.network(inputs)
+        logits = logits_of(self.network(inputs), self.network)
         if logits.shape[1] == 1:
             logits = functional.pad(logits, (1, 0))  # one output is the log-odds of the second of two classes
         return probabilities(logits, self._task) if self._is_probability else logits

@@ -12,20 +12,20 @@ from torch import nn
 from preceptor.artifacts.compatibility import TrainingDataInfo, check_test
 from preceptor.artifacts.create import AnyModel
 from preceptor.artifacts.fingerprints import fingerprint
-from preceptor.artifacts.identify import PYTHON, WEIGHTS, kept_weights, run_metadata
+from preceptor.artifacts.identify import PYTHON, kept_weights, run_metadata
 from preceptor.artifacts.load import load_run_network, named_section
 from preceptor.artifacts.run_folder import RunFolder
 from preceptor.config.sections import DataSection
 from preceptor.config.trust import check_named, remote_places
 from preceptor.data import Split
 from preceptor.errors import UsageError
-from preceptor.exports.card import model_card
-from preceptor.exports.deployed import DeployedNetwork, check_outputs, example_inputs, trace
-from preceptor.exports.hub import CARD, HubFile, HubFolder
+from preceptor.exports.deployed import DeployedNetwork, check_outputs, trace
+from preceptor.exports.hub import HubFile, HubFolder
 from preceptor.exports.onnx import OPSET, open_onnx, quantise, to_onnx
 from preceptor.exports.open_model import OpenModel
 from preceptor.exports.pt2 import open_pt2, to_pt2
-from preceptor.files import make_folder, write_atomically, write_text
+from preceptor.exports.write_hub import check_license, write_hub
+from preceptor.files import make_folder, write_atomically
 from preceptor.models import METADATA_KEY, ModelMetadata, Normalise, Output, load_weights, save_weights
 from preceptor.runner.data import load_data
 from preceptor.runner.result import Result
@@ -112,15 +112,16 @@ def export(
             samples as the data hold them, uint8 pixels 0..255 or, without images, float32, and normalises them itself.
             For .onnx and .pt2.
         int8: also write FILE.int8.onnx, by onnxruntime's dynamic quantisation, and measure both on the run's test split.
-        hub_folder: a folder with the weights as model.safetensors, the file, config.json and a model card, ready to be
-            uploaded. It belongs to one network; further formats of that network are added to it.
-        license: an identifier that the Hub knows, for the card; by default the one recorded in `hub_folder` for this network, or
-            unknown.
+        hub_folder: a folder with the weights as model.safetensors, the file, preceptor.json, a model card and, for a network of
+            timm or transformers, the files that these libraries open it by; ready to be uploaded. It belongs to one network;
+            further formats of that network are added to it.
+        license: of the weights, for `hub_folder`: an identifier that the Hub knows, or "unknown". Needed unless the folder
+            states one for this network.
         overwrite: delete the files of another network that `export` wrote into `hub_folder`.
 
     Raises:
         UsageError: for a run that is missing or unfinished, an epoch that was not kept, an unknown suffix, options that do
-            not go together, a network that cannot be traced or has an operator that ONNX lacks, a missing extra, a
+            not go together, no license, a network that cannot be traced or has an operator that ONNX lacks, a missing extra, a
             `hub_folder` that is not empty and holds something else.
         RunError: when the file's outputs differ from PyTorch's by more than 1e-4, or the disk refuses.
     """
@@ -135,14 +136,15 @@ def export(
     network, test = _network(run, folder, weights, model), _test_data(run, folder) if int8 else None
     if hub is not None:
         hub.check(fingerprint(network), overwrite=overwrite)
+        license = license or hub.license_of(fingerprint(network))
+        check_license(license)
     written = Exported(None, 0)
     if target is not None:
         written = _write(network, metadata, target)
         if test is not None:
             written = replace(written, quantised=_quantise(target, test))
     if hub is not None:
-        outputs = _width(network, metadata)
-        _write_hub(hub, folder, network, metadata, written, outputs, license=license, epoch=epoch)
+        write_hub(hub, folder, network, metadata, _hub_files(written, metadata), license=str(license), epoch=epoch)
         written = replace(written, hub_folder=hub.path)
     return written
 
@@ -233,53 +235,14 @@ def _quantise(path: Path, test: Split) -> Quantised:
     )
 
 
-def _write_hub(
-    hub: HubFolder,
-    folder: RunFolder,
-    network: nn.Module,
-    metadata: ModelMetadata,
-    written: Exported,
-    outputs: int,
-    *,
-    license: str | None,
-    epoch: int | None,
-) -> None:
-    """Write the weights, the other files, config.json and the card that describes them all."""
-    plain, identity = replace(metadata, output="logits", normalise="outside"), fingerprint(network)
-    new = {} if written.path is None else _hub_files(written, written.path, metadata)
-    files_by_name = {file.name: file for file in hub.open_for(identity, list(new))}
-    save_weights(network, hub.path / WEIGHTS, metadata={"format": "pt", METADATA_KEY: plain.as_json()})
-    files_by_name[WEIGHTS] = HubFile(WEIGHTS)
-    for path, file in new.items():
-        is_there = path.resolve() == (hub.path / path.name).resolve()
-        if not is_there and path.suffix == ".safetensors":
-            continue  # the same weights once more
-        if not is_there:
-            content = path.read_bytes()
-            write_atomically(hub.path / path.name, lambda handle, content=content: handle.write(content))  # type: ignore[misc]
-        files_by_name[path.name] = file
-    files = sorted(files_by_name.values(), key=lambda file: (file.name != WEIGHTS, len(file.name), file.name))
-    licensed = license or hub.license_of(identity) or "unknown"
-    hub.write_config(plain, identity, files, licensed)
-    card = model_card(
-        folder.read_config(), folder.read_record(), plain, files, license=licensed, outputs=outputs, epoch=epoch
-    )
-    write_text(hub.path / CARD, card)
-
-
-def _hub_files(written: Exported, path: Path, metadata: ModelMetadata) -> dict[Path, HubFile]:
+def _hub_files(written: Exported, metadata: ModelMetadata) -> dict[Path, HubFile]:
     """Return the entry of each written file in the folder's list."""
-    entry, int8 = HubFile(path.name, metadata.output, metadata.normalise), written.quantised
+    if written.path is None:
+        return {}
+    entry, int8 = HubFile(written.path.name, metadata.output, metadata.normalise), written.quantised
     if int8 is None:
-        return {path: entry}
+        return {written.path: entry}
     return {
-        path: replace(entry, accuracy=int8.accuracy_before, samples=int8.samples),
+        written.path: replace(entry, accuracy=int8.accuracy_before, samples=int8.samples),
         int8.path: replace(entry, name=int8.path.name, accuracy=int8.accuracy, samples=int8.samples),
     }
-
-
-def _width(network: nn.Module, metadata: ModelMetadata) -> int:
-    """Return the number of outputs of a network."""
-    with torch.no_grad():
-        outputs: int = network(example_inputs(replace(metadata, normalise="outside"), 2)).shape[1]
-    return outputs

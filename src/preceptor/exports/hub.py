@@ -11,16 +11,17 @@ from pydantic import BaseModel, ConfigDict
 
 from preceptor.artifacts.identify import PYTHON, WEIGHTS
 from preceptor.artifacts.run_folder import RunFolder
+from preceptor.checksums import json_with_checksum
 from preceptor.config.trust import loads_code
 from preceptor.documents import read_document
 from preceptor.errors import RunError, UsageError
+from preceptor.exports.libraries import LIBRARY_FILES, Library
 from preceptor.files import write_text
 from preceptor.models import ModelMetadata, Normalise, Output
 
-__all__ = ["CARD", "HubFile", "HubFolder"]
+__all__ = ["CARD", "METADATA", "HubFile", "HubFolder"]
 
-CARD, CONFIG = "README.md", "config.json"
-_LIBRARY = "preceptor"
+CARD, METADATA = "README.md", "preceptor.json"  # our own words stand beside the library's config.json
 _SUFFIXES = (".safetensors", ".onnx", ".pt2")  # of the files that `export` lists
 
 
@@ -62,9 +63,9 @@ class HubFolder:
         if RunFolder(path).config.exists():
             raise UsageError(f"hub-folder: {path} is a run folder; choose another")
         content = sorted(entry.name for entry in path.iterdir() if entry.name[0] != ".") if path.exists() else []
-        self._config = _read(path / CONFIG)
-        self._is_taken = bool(content)
-        if content and self._config.library_name != _LIBRARY:
+        self._is_taken = (path / METADATA).exists()
+        self._stated = read_document(path / METADATA, _Stated, sealed=True) if self._is_taken else _Stated()
+        if content and not self._is_taken:
             raise UsageError(
                 f"hub-folder: {path} is not empty and was not written by export ({content[0]}, ...); choose another folder"
             )
@@ -81,13 +82,13 @@ class HubFolder:
         """
         if self._is_taken and not overwrite and not self._holds(fingerprint):
             raise UsageError(
-                f"hub-folder: {self.path} holds another network ({self._config.fingerprint}, this one is "
+                f"hub-folder: {self.path} holds another network ({self._stated.fingerprint}, this one is "
                 f"{fingerprint}); choose another folder, or overwrite it (--overwrite)"
             )
 
     def license_of(self, fingerprint: str) -> str | None:
         """Return the license of a network that the folder records; None where it holds another network."""
-        return self._config.license if self._holds(fingerprint) else None
+        return self._stated.license if self._holds(fingerprint) else None
 
     def open_for(self, fingerprint: str, fresh: Sequence[Path]) -> tuple[HubFile, ...]:
         """Make the folder, delete another network's files in it, and return the files of this one.
@@ -105,7 +106,8 @@ class HubFolder:
             if self._holds(fingerprint):
                 return tuple(file for file in files if (self.path / file.name).is_file())
             kept = {path.resolve() for path in fresh}
-            old = [WEIGHTS, CONFIG, CARD, *(file.name for file in files)] if self._is_taken else []
+            theirs = [name for name in LIBRARY_FILES if name in self._stated.library_files]
+            old = [WEIGHTS, CARD, *theirs, *(file.name for file in files), METADATA] if self._is_taken else []
             for path in (self.path / name for name in old):
                 if path.resolve() not in kept:
                     path.unlink(missing_ok=True)
@@ -113,26 +115,45 @@ class HubFolder:
             raise RunError(f"{self.path}: cannot be made ({error.strerror})") from error
         return ()
 
-    def write_config(self, metadata: ModelMetadata, fingerprint: str, files: Sequence[HubFile], license: str) -> None:
-        """Write config.json: the metadata, the library that reads them, and the files in the folder."""
+    def write_metadata(
+        self,
+        metadata: ModelMetadata,
+        fingerprint: str,
+        files: Sequence[HubFile],
+        *,
+        license: str,
+        library: Library,
+        library_files: Sequence[str],
+    ) -> None:
+        """Write preceptor.json, with its checksum.
+
+        Args:
+            metadata: of the network.
+            fingerprint: of its weights.
+            files: that `export` made.
+            license: of the weights.
+            library: that opens the folder by its own files.
+            library_files: names of these.
+        """
         values = {
-            "library_name": _LIBRARY,
+            "library_name": library,
             **_how_to_load(str(metadata.model["name"])),
             **metadata.as_dict(),
             "fingerprint": fingerprint,
             "license": license,
             "files": [asdict(file) for file in files],
+            "library_files": list(library_files),
         }
-        write_text(self.path / CONFIG, json.dumps(values, indent=1) + "\n")
+        write_text(self.path / METADATA, json_with_checksum(json.dumps(values, indent=1)))
 
     def _holds(self, fingerprint: str) -> bool:
-        return self._config.fingerprint == fingerprint
+        return self._stated.fingerprint == fingerprint
 
     def _files(self) -> tuple[HubFile, ...]:
         # the list is a file's word: nothing outside the folder, and no file of a kind that `export` does not write
         return tuple(
             file
-            for file in self._config.files
+            for file in self._stated.files
             if Path(file.name).name == file.name and Path(file.name).suffix in _SUFFIXES
         )
 
@@ -144,15 +165,10 @@ def _how_to_load(name: str) -> dict[str, str]:
     return {"load": f'preceptor.load("FOLDER", model="{name}")'} if loads_code(name) else {}
 
 
-class _Config(BaseModel):
-    """What is read of config.json; a folder of another library has one, too."""
+class _Stated(BaseModel):
+    """What is read of preceptor.json."""
 
-    library_name: str | None = None
     fingerprint: str | None = None
     license: str | None = None
     files: list[HubFile] = []
-
-
-def _read(path: Path) -> _Config:
-    """Return what a folder's config.json says; where there is none, nothing."""
-    return read_document(path, _Config) if path.exists() else _Config()
+    library_files: list[str] = []

@@ -8,11 +8,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BeforeValidator, ConfigDict, Field
+from pydantic import Field
 
+from preceptor.config.network_sections import (
+    LISTED,
+    ModelSection,
+    OnnxSection,
+    OpenSection,
+    PredictionsSection,
+    TeacherSection,
+)
 from preceptor.signature import Settings
 from preceptor.training.settings import Averaging, EngineName, OptimizerSettings, Precision, RateSchedule
-from preceptor.types import ClassSelection, Sharding, TrackerName
+from preceptor.types import Sharding, TrackerName
 
 __all__ = [
     "PROTOCOL_KEYS",
@@ -23,6 +31,8 @@ __all__ = [
     "LabelRecipe",
     "ModelSection",
     "ObjectiveSection",
+    "OnnxSection",
+    "PredictionsSection",
     "Recipe",
     "StudentInputs",
     "TeachRecipe",
@@ -32,24 +42,12 @@ __all__ = [
 # keys of training's own sections that the protocol decides where the recipe leaves them open
 PROTOCOL_KEYS = {"optim": ("name", "lr", "weight_decay"), "schedule": ("name",)}
 
-_LISTED = BeforeValidator(lambda names: (names,) if isinstance(names, str) else names)
 _DEVICE = Annotated[str, Field(description="auto, cpu, cuda, cuda:1, mps")]
 _ENGINE = Annotated[
     EngineName,
     Field(description="fast: bf16 and compiled; plain: fp32, not compiled; auto: bf16, compiled where that pays"),
 ]
 _WORKERS = Annotated[int, Field(ge=0, le=1024, description="processes that read ahead samples that are not in memory")]
-
-
-class OpenSection(Settings):
-    """A section with more keys: the hyperparameters of what it names, checked against its signature."""
-
-    model_config = ConfigDict(extra="allow")
-
-    @property
-    def hyperparameters(self) -> dict[str, Any]:
-        """The other keys."""
-        return dict(self.model_extra or {})
 
 
 class DataSection(OpenSection):
@@ -68,56 +66,6 @@ class DataSection(OpenSection):
         Field(gt=0, lt=1, description="labelled share of train: teachers train on it, students see the rest too"),
     ] = None
     view: Annotated[str | None, Field(description="augmentation: none, crop_flip, ... (protocol: the source's)")] = None
-
-
-class ModelSection(OpenSection):
-    """The network to train; other keys are its constructor's."""
-
-    name: Annotated[
-        str, Field(description="of `preceptor list models`, timm:NAME, torchvision:NAME, hf:PLACE, PKG.MODULE:FACTORY")
-    ]
-    logits: Annotated[
-        int | None,
-        Field(ge=1, description="outputs (default: one per class); 1, for two classes: the log-odds of class 1"),
-    ] = None
-
-
-class TeacherSection(Settings):
-    """Which teacher."""
-
-    path: Annotated[
-        str | tuple[str, ...] | None,
-        Field(
-            description="a run folder, what `preceptor export` wrote (.safetensors, a Hub folder), a .safetensors or .pth file "
-            "(weights only); several: [A, B]"
-        ),
-    ] = None
-    model: Annotated[
-        str | ModelSection | None,
-        Field(description="the network, of a bare weights file or with weights of its own; keys: teacher.model.name"),
-    ] = None
-    weights_key: Annotated[
-        str | None,
-        Field(description="which weights of a checkpoint: the key or prefix that they are under, e.g. state_dict_ema"),
-    ] = None
-    epoch: Annotated[
-        int | None, Field(ge=1, description="a kept epoch of the run (keep_every=N) instead of its result")
-    ] = None
-    anchors: Annotated[
-        Literal["kept"] | tuple[int, ...] | None,
-        Field(description="kept epochs of the teacher's run (keep_every=N) to learn from one after another before it"),
-    ] = None
-    switch_epochs: Annotated[
-        tuple[int, ...] | None,
-        Field(description="the student's epoch at which each next anchor takes over (default: evenly spaced)"),
-    ] = None
-    assistants: Annotated[
-        tuple[str, ...],
-        _LISTED,
-        Field(description="networks between teacher and student, largest first, each distilled from the one before"),
-    ] = ()
-    classes: Annotated[ClassSelection, Field(description="of a teacher with more: match (by name), or outputs")] = None
-    truth: Annotated[bool, Field(description="learn from the true label distribution, where the data know it")] = False
 
 
 class ObjectiveSection(OpenSection):
@@ -218,7 +166,7 @@ class Recipe(Settings):
     keep_every: Annotated[int, Field(ge=0, description="keep every N-th epoch's weights; 0: none")] = 0
     resume: Annotated[bool, Field(description="continue the run in `out` where it stopped")] = False
     overwrite: Annotated[bool, Field(description="replace the run in `out`")] = False
-    track: Annotated[tuple[TrackerName, ...], _LISTED, Field(description="where to log the run too")] = ()
+    track: Annotated[tuple[TrackerName, ...], LISTED, Field(description="where to log the run too")] = ()
 
 
 class TeachRecipe(Recipe):
@@ -277,7 +225,8 @@ class LabelRecipe(Settings):
     """Store a teacher's outputs for every training sample."""
 
     data: DataSection
-    teacher: TeacherSection
+    teacher: TeacherSection = TeacherSection()
+    predictions: PredictionsSection = PredictionsSection()
     out: Annotated[str, Field(description="folder of the labels; one that holds the same labels is continued")]
     views: Annotated[
         int,

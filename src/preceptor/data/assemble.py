@@ -113,6 +113,8 @@ def assemble(
         source_fingerprint=source_fingerprint,
         table=source.table,
         is_labelled=source.is_labelled,
+        source_samples=len(source.train) + (len(source.test) if source.is_cut else 0),
+        ids=source.ids,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -27,7 +28,8 @@ def test_an_array(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["logits", "probabilities"])
 def test_a_named_array_says_what_it_is(name: str, tmp_path: Path) -> None:
-    np.savez(tmp_path / "p.npz", **{name: VALUES, "sample": np.array([4, 2, 7]), "more": np.zeros(1)})
+    arrays: Any = {name: VALUES, "sample": np.array([4, 2, 7]), "more": np.zeros(1)}
+    np.savez(tmp_path / "p.npz", **arrays)
     found = read_predictions(tmp_path / "p.npz", "sample")
     assert (found.kind, found.ids, found.row(1)) == (name, ("4", "2", "7"), "row 1 (id 2)")
     assert (found.values == VALUES).all()

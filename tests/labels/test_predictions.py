@@ -124,12 +124,12 @@ def table(folder: Path) -> Data:
 
 def test_columns_and_ids_of_a_table(tmp_path: Path) -> None:
     data = table(tmp_path)
+    assert data.train.numbers is not None
     assert data.class_names == ("high", "low")
     rows = [f"s{k},{k},{-k}" for k in reversed(range(COUNT))]
     for header in ("id,low,high", "id,logit_low,logit_high"):
         (tmp_path / "p.csv").write_text("\n".join([header, *rows]) + "\n")
         logits, _ = told(read_predictions(tmp_path / "p.csv", "id"), data, id_column="id")
-        assert data.train.numbers is not None
         assert logits[:, 1].tolist() == data.train.numbers.tolist()
         assert logits[:, 0].tolist() == (-data.train.numbers).tolist()
     (tmp_path / "p.csv").write_text("\n".join(["id,0,1", *rows]) + "\n")

@@ -89,8 +89,7 @@ class Arrays(Split):
             raise UsageError(f"data: {len(inputs)} inputs and {len(labels)} labels")
         self.values = inputs
         self.labels = labels
-        self.truth = truth
-        self.numbers = numbers
+        self.truth, self.numbers = truth, numbers
 
     def inputs(self, index: Int[Tensor, " rows"]) -> Tensor:
         """Return these rows."""
@@ -99,8 +98,8 @@ class Arrays(Split):
     def take(self, index: Int[Tensor, " rows"]) -> Arrays:
         """Return the split of these rows."""
         truth = None if self.truth is None else self.truth[index]
-        numbers = torch.arange(len(self)) if self.numbers is None else self.numbers
-        return Arrays(self.values[index], self.labels[index], truth, numbers[index])
+        numbers = index if self.numbers is None else self.numbers[index]
+        return Arrays(self.values[index], self.labels[index], truth, numbers)
 
 
 class Joined(Split):
@@ -171,8 +170,7 @@ class Items(Split):
 
     def __init__(self, dataset: Dataset[Any], rows: Tensor | None = None, labels: Tensor | None = None) -> None:
         self._dataset = dataset
-        self._rows = torch.arange(len(dataset)) if rows is None else rows  # type: ignore[arg-type]
-        self.numbers = self._rows
+        self._rows = self.numbers = torch.arange(len(dataset)) if rows is None else rows  # type: ignore[arg-type]
         self.labels = self._read_labels() if labels is None else labels
         self.truth = None
 
@@ -225,9 +223,8 @@ class Items(Split):
         pair = self._dataset[item]
         if not isinstance(pair, tuple | list) or len(pair) < 2:
             keys = f" with keys {', '.join(map(repr, pair))}" if isinstance(pair, Mapping) else ""
-            raise UsageError(
-                f"data: item {item} of the Dataset is of type {type(pair).__name__}{keys}, expected (input, label)"
-            )
+            kind = f"{type(pair).__name__}{keys}"
+            raise UsageError(f"data: item {item} of the Dataset is of type {kind}, expected (input, label)")
         return on_cpu(pair[0]), on_cpu(pair[1])
 
 

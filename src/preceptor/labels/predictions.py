@@ -158,11 +158,10 @@ def _texts(values: Sequence[str | None] | NDArray[Any]) -> list[str]:
 
 
 def _are_distributions(values: NDArray[np.float64], *, is_multilabel: bool) -> NDArray[np.bool_]:
-    in_range = ((values >= 0) & (values <= 1 + _SUM)).all(1)
-    if is_multilabel or values.shape[1] == 1:
-        return in_range
-    is_one: NDArray[np.bool_] = np.abs(values.sum(1) - 1) <= _SUM
-    return in_range & is_one
+    """Return which rows are distributions, or lie in [0, 1] where classes do not exclude each other, or one is stated."""
+    sums = np.ones(len(values)) if is_multilabel or values.shape[1] == 1 else values.sum(1)
+    found: NDArray[np.bool_] = (values.min(1) >= 0) & (values.max(1) <= 1 + _SUM) & (np.abs(sums - 1) <= _SUM)
+    return found
 
 
 def _detected(

@@ -115,16 +115,16 @@ def label(
     if recipe.top is not None and data.task == "multilabel":
         raise UsageError(f"top: {recipe.top} keeps the largest of classes that exclude each other; leave it out here")
     encoding = Encoding(data.num_classes, recipe.dtype, recipe.top)
+    chosen: list[str] = []
+    networks = [] if predictions else load_teachers(recipe.teacher, data, teacher=teacher, tell=chosen.append)
+    stored = None if predictions is None else _of_predictions(recipe, data, view, predictions)
     show = show and join_processes().is_first
     with (
         Progress(console=open_console(stderr=True, quiet=not show), disable=not show) as progress,
         left_as_passed(teacher),
     ):
         engine = choose_engine(recipe.device, recipe.precision, recipe.engine, partial(_note, progress))
-        if predictions is None:
-            answers = _of_networks(recipe, data, view, teacher, engine)
-        else:
-            answers = _of_predictions(recipe, data, view, predictions)
+        answers = stored or _of_networks(networks, recipe, data, view, engine)
         source = LabelSource(
             teachers=answers.fingerprints,
             data=data.fingerprint,
@@ -136,7 +136,7 @@ def label(
         )
         wanted = Manifest(source, {"data": data.name, **answers.names}, recipe.views, recipe.rows_per_shard)
         size = f"labels: {encoding.bytes_per_sample} bytes per sample and view"
-        for note in (data.summary(view), *data.notes, *answers.notes, size):
+        for note in (data.summary(view), *data.notes, *chosen, *answers.notes, size):
             _note(progress, note)
         task, num_predicted = progress.add_task("label", total=source.samples * recipe.views), 0
 
@@ -157,8 +157,8 @@ def label(
             gather=engine.processes.exchange,
         )
     path = Path(recipe.out)
-    stored = sum((path / name).stat().st_size for name in manifest.shards)
-    return Labelled(path, manifest, stored, sum(engine.processes.exchange(num_predicted)))
+    num_bytes = sum((path / name).stat().st_size for name in manifest.shards)
+    return Labelled(path, manifest, num_bytes, sum(engine.processes.exchange(num_predicted)))
 
 
 def _check(recipe: LabelRecipe, teacher: object, predictions: Predictions | None) -> None:
@@ -181,11 +181,7 @@ def _check(recipe: LabelRecipe, teacher: object, predictions: Predictions | None
         )
 
 
-def _of_networks(
-    recipe: LabelRecipe, data: Data, view: str, teacher: nn.Module | Sequence[nn.Module] | None, engine: Engine
-) -> _Answers:
-    chosen: list[str] = []
-    networks = load_teachers(recipe.teacher, data, teacher=teacher, tell=chosen.append)
+def _of_networks(networks: list[nn.Module], recipe: LabelRecipe, data: Data, view: str, engine: Engine) -> _Answers:
     fingerprints = tuple(fingerprint(network) for network in networks)
     source, engine = _source(networks, recipe, data, engine)
 
@@ -196,7 +192,6 @@ def _of_networks(
 
     checks = measure_teachers(TeacherSet(networks), LoadedInputs(data, None, None), engine, recipe.teacher)
     notes = (
-        *chosen,
         *(reading_notes("teacher", networks) or data.normalisation_notes),
         *map(str, checks),
         f"engine: {engine}",

@@ -55,8 +55,8 @@ def folder(
     if "train" not in folders:
         names = _classes(root)
         images, files, notes = _read(root, names, cut, skips=skip_unreadable)
-        splits = (*split_off_test(images), None)
-        source = image_source("folder", str(root), names, splits, notes, cut=cut, is_cut=True)
+        train, test = split_off_test(images)
+        source = image_source("folder", str(root), names, (train, test, None), notes, cut=cut, is_cut=True)
         return replace(source, ids={"file": files})
     names = _classes(folders["train"])
     for name, each in folders.items():

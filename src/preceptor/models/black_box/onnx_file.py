@@ -144,7 +144,7 @@ def _beside(path: Path, tensor: Any) -> Path:
     location = {entry.key: entry.value for entry in tensor.external_data}.get("location", "")
     folder = path.parent.resolve()
     try:
-        place = (folder / location).resolve()
+        place = folder.joinpath(str(location)).resolve()
     except (OSError, ValueError, RuntimeError):
         place = folder
     if not location or not place.is_relative_to(folder) or Path(location).is_absolute():

@@ -97,7 +97,7 @@ def test_an_onnx_file_teaches_as_its_run_does(
     for name in ("t", "t.onnx"):
         assert main(["distill", *words, f"teacher={exported / name}", f"out={tmp_path / name}"]) == 0
     said = capsys.readouterr().err
-    assert f"{exported / 't.onnx'}  t.onnx, " in said
+    assert f"{exported / 't.onnx'}  logits only, " in said
     records = [json.loads((tmp_path / name / "result.json").read_text()) for name in ("t", "t.onnx")]
     assert records[1]["teacher"]["test"]["nll"] == pytest.approx(records[0]["teacher"]["test"]["nll"], abs=1e-5)
     assert records[1]["test"]["nll"] == pytest.approx(records[0]["test"]["nll"], abs=1e-3)

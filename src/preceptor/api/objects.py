@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import FunctionType, MethodType
 from typing import Any
 
 from pydantic import ValidationError
@@ -40,14 +41,15 @@ AnyTeacher = str | Path | Settings | Result | nn.Module | Classifier | Callable[
 
 
 def section_of(role: str, value: object, key: str = "name") -> dict[str, Any]:
-    """Return the section for a name, a section, or an object (which is recorded by its type)."""
+    """Return the section for a name, a section, or an object (which is recorded by its type; a function by its name)."""
     if isinstance(value, type):
         raise UsageError(f"{role}: {value.__name__} is a class, expected an object of it: {value.__name__}(...)")
     if isinstance(value, str):
         return {key: value}
     if isinstance(value, Mapping) and is_section(value, key):
         return dict(value)
-    return {key: f"{PYTHON}{type(value).__module__}.{type(value).__qualname__}"}
+    named = value if isinstance(value, FunctionType | MethodType) else type(value)
+    return {key: f"{PYTHON}{named.__module__}.{named.__qualname__}"}
 
 
 def is_section(value: object, key: str = "name") -> bool:

@@ -50,7 +50,7 @@ def banner(
 
     def size(network: nn.Module) -> str:
         if (box := black_box_in(network)) is not None:
-            return f"{box.name}, {as_bytes(box.bytes)}" if box.bytes else box.name
+            return f"logits only, {as_bytes(box.bytes)}" if box.bytes else "logits only"
         words = f"{as_count(sum(parameter.numel() for parameter in network.parameters()))} parameters"
         return f"{words}, {as_count(forward_flops(network, sample))}FLOP per sample" if measures else words
 

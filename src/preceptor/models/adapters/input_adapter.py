@@ -94,7 +94,7 @@ class InputAdapter(nn.Module):
         self.shift: Tensor
         self.register_buffer("scale", (std / own_std).float(), persistent=False)
         self.register_buffer("shift", ((mean - own_mean) / own_std).float(), persistent=False)
-        undoes = set(after[0]) == {0.0} and bool(data_spec.mean)
+        undoes = input_spec.mean == (0.0,) and bool(data_spec.mean)
         self._words = self._describe(channels, size, is_raw=not data_spec.mean, undoes=undoes)
 
     def forward(self, inputs: Float[Tensor, "batch channels *size"]) -> Tensor:

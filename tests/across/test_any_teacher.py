@@ -20,6 +20,7 @@ from preceptor.cli import main
 from preceptor.data import from_objects, load
 from preceptor.errors import UsageError
 from preceptor.labels import LabelStore
+from preceptor.models import save_weights
 
 DATA: dict[str, Any] = {"name": "digits", "limit": 300, "test_limit": 80, "view": "none"}
 WORDS = [f"data.{key}={value}" if key != "name" else f"data={value}" for key, value in DATA.items()]
@@ -105,6 +106,18 @@ def test_an_onnx_file_teaches_as_its_run_does(
     assert main(["assess", str(exported / "t.onnx"), str(exported / "t"), *WORDS]) == 0
     assert main(["evaluate", str(exported / "t.onnx"), *WORDS]) == 0
     assert main(["label", *WORDS, f"teacher={exported / 't.onnx'}", f"out={tmp_path / 'l'}"]) == 0
+
+
+def test_an_onnx_file_beside_others(exported: Path, tmp_path: Path) -> None:
+    save_weights(preceptor.load(exported / "t"), tmp_path / "t.safetensors")
+    other = write_linear(tmp_path / "a.onnx", np.ones((64, 10)), ["n", 64])
+    section: dict[str, Any] = {
+        "path": [str(exported / "t"), str(other), str(tmp_path / "t.safetensors")],
+        "model": "convnet_s",
+        "onnx": {"scale": 255},
+    }
+    made = preceptor.label(data=DATA, teacher=section, out=tmp_path / "l", progress=False)
+    assert len(made.manifest.source.teachers) == 3
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -103,6 +104,13 @@ def test_arrays_of_other_kinds(tmp_path: Path) -> None:
     ):
         with pytest.raises(UsageError, match=message):
             read_predictions(tmp_path / name, column)
+
+
+def test_a_missing_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "p.parquet").touch()
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(UsageError, match=r"needs pyarrow, which is not installed: pip install preceptor\[tables\]$"):
+        read_predictions(tmp_path / "p.parquet")
 
 
 def test_a_table_without_its_id(tmp_path: Path) -> None:

@@ -63,8 +63,12 @@ def load_teachers(
         return _load_epochs(section, [section.epoch], data, "teacher.epoch", model)
     made_of = section.model if model is None else model
     paths = [Path(path) for path in ((section.path,) if isinstance(section.path, str) else section.path)]
-    # of several, the model goes with those that must be named
-    takes_model = [len(paths) == 1 or not is_run(path) or must_be_named(path) for path in paths]
+    # of several, the model goes with those that must be named, and the inputs of ONNX files with these
+    are_programs = [path.suffix == ".onnx" for path in paths]
+    takes_model = [
+        len(paths) == 1 or (not is_program and (not is_run(path) or must_be_named(path)))
+        for path, is_program in zip(paths, are_programs, strict=True)
+    ]
     return [
         load_network(
             path,
@@ -73,9 +77,9 @@ def load_teachers(
             weights_key=section.weights_key,
             tell=tell,
             classes=section.classes,
-            onnx=section.onnx,
+            onnx=section.onnx if is_program or len(paths) == 1 else None,
         )
-        for path, takes in zip(paths, takes_model, strict=True)
+        for path, takes, is_program in zip(paths, takes_model, are_programs, strict=True)
     ]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +80,16 @@ def test_weights_in_a_subgraph_are_found(tmp_path: Path) -> None:
     model.graph.node[0].attribute.add(name="body", type=onnx.AttributeProto.GRAPH, g=hidden)
     with pytest.raises(UsageError, match="its weights are in '/etc/hostname', outside its folder"):
         read_onnx(model.SerializeToString(), tmp_path / "a.onnx")
+
+
+@pytest.mark.parametrize("package", ["onnx", "onnxruntime"])
+def test_a_missing_extra_is_named(package: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write_linear(tmp_path / "a.onnx", WEIGHT, ["n", 3])
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(
+        UsageError, match=rf"^a\.onnx needs {package}, which is not installed: pip install preceptor\[export\]$"
+    ):
+        start_session(read_onnx(path, path), CPU)
 
 
 def test_files_that_are_none(tmp_path: Path) -> None:

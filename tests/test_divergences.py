@@ -8,7 +8,9 @@ import torch
 from torch.nn import functional
 
 from preceptor.divergences import (
+    LEAST_PROBABILITY,
     alpha_beta,
+    as_logits,
     decoupled_kl,
     hellinger,
     jensen_shannon,
@@ -30,6 +32,17 @@ def test_softening_is_log_softmax_of_the_scaled_logits() -> None:
     logits = torch.randn(3, 4).double()
     expected = (logits / 2).exp() / (logits / 2).exp().sum(1, keepdim=True)
     torch.testing.assert_close(log_soften(logits, 2.0).exp(), expected)
+
+
+def test_probabilities_as_logits() -> None:
+    probabilities = torch.tensor([[0.5, 0.5, 0.0], [1.0, 0.0, 0.0]], dtype=torch.float64)
+    logits = as_logits(probabilities)
+    assert logits.isfinite().all()
+    torch.testing.assert_close(logits.softmax(1), probabilities, atol=1e-11, rtol=0)
+    assert logits[1].tolist() == pytest.approx([0.0, math.log(LEAST_PROBABILITY), math.log(LEAST_PROBABILITY)])
+    odds = as_logits(probabilities, is_multilabel=True)
+    torch.testing.assert_close(odds.sigmoid(), probabilities, atol=1e-11, rtol=0)
+    assert as_logits(probabilities.half()).dtype == torch.float32
 
 
 def test_kl_by_hand_and_against_torch() -> None:

@@ -10,7 +10,9 @@ from torch import Tensor
 from torch.nn import functional
 
 __all__ = [
+    "LEAST_PROBABILITY",
     "alpha_beta",
+    "as_logits",
     "decoupled_kl",
     "hellinger",
     "jensen_shannon",
@@ -27,6 +29,7 @@ __all__ = [
     "transport_cost",
 ]
 
+LEAST_PROBABILITY = 1e-12  # of probabilities as logits: zeros and what is below it count as this much
 _SMALL = 1e-8  # in the divisors of Sinkhorn's algorithm, as in code whose numbers are published
 _LIMIT = 1e-3  # exponents of an alpha-beta divergence below it are 0: the general form cancels there
 
@@ -41,6 +44,24 @@ def log_soften(
 ) -> Float[Tensor, "*rows classes"]:
     """Return log softmax(logits / temperature) along the last axis, in float32 or better."""
     return torch.log_softmax(promote(logits) / temperature, dim=-1)
+
+
+def as_logits(
+    probabilities: Float[Tensor, "*rows classes"], *, is_multilabel: bool = False
+) -> Float[Tensor, "*rows classes"]:
+    """Return logits whose softmax are these probabilities, or whose sigmoid, where each class is present or not.
+
+    A probability below 1e-12 counts as 1e-12, and so does 1 minus a probability.
+
+    Example:
+        >>> as_logits(torch.tensor([0.25, 0.75])).softmax(-1)
+        tensor([0.2500, 0.7500])
+        >>> as_logits(torch.tensor([0.25, 1.0]), is_multilabel=True).sigmoid()
+        tensor([0.2500, 1.0000])
+    """
+    values = promote(probabilities)
+    logits = values.clamp_min(LEAST_PROBABILITY).log()
+    return logits - (1 - values).clamp_min(LEAST_PROBABILITY).log() if is_multilabel else logits
 
 
 def kl(

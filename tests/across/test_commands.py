@@ -220,6 +220,10 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
             csv.writer(opened).writerows([["id", "age", "job", "income"], *rows])
     x, y = random.normal(size=(120, 8)).astype(np.float32), random.integers(0, 2, 120)
     np.savez(folder / "htru2.npz", x=x, y=y)
+    np.save(folder / "predictions.npy", random.normal(size=(400, 100)).astype(np.float32))
+    photos = [f"{('cat', 'dog')[k % 2]}/{k}.png,0.{k + 10},0.{90 - k}" for k in range(60)]
+    (folder / "photos.csv").write_text("\n".join(["file,cat,dog", *photos]) + "\n")
+    (folder / "income.csv").write_text("\n".join(["id,low,high", *(f"{k},{k},{-k}" for k in range(80))]) + "\n")
     (folder / "mynets.py").write_text(
         "from torch import nn\n\n\nclass MyNet(nn.Sequential):\n    def __init__(self):\n"
         "        super().__init__(nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(12, 100))\n"
@@ -268,6 +272,10 @@ def copy(workplace: Path, folder: Path) -> None:
 
 def with_libraries(folder: Path) -> None:
     """Add networks and a tokenizer of other libraries."""
+    if importlib.util.find_spec("onnx") is not None:
+        from onnx_files import write_linear  # noqa: PLC0415
+
+        write_linear(folder / "FILE.onnx", np.ones((3072, 100)), ["n", 3, 32, 32], last="Softmax")
     if importlib.util.find_spec("transformers") is not None:
         import transformers  # noqa: PLC0415  (optional)
 

@@ -130,19 +130,19 @@ def test_a_folder_of_transformers_is_not_taken_for_one_of_ours(places: dict[str,
     assert distil({"path": str(tmp_path / "theirs"), "model": "convnet_m"}, tmp_path / "s").metrics.samples == 80
 
 
-@pytest.mark.parametrize("name", ["t.onnx", "t.pt2"])
 @pytest.mark.parametrize(
-    ("verb", "words"),
+    ("name", "verb", "words"),
     [
-        ("distill", [*WORDS, "model=convnet_s", "teacher={file}", "out={out}"]),
-        ("distill", [*WORDS, "model=convnet_s", "teacher={file}", "teacher.model=convnet_m", "out={out}"]),
-        ("teach", [*WORDS, "model=convnet_m", "start_from={file}", "out={out}"]),
-        ("label", [*WORDS, "teacher={file}", "out={out}"]),
-        ("evaluate", ["{file}", *WORDS]),
-        ("assess", ["{file}", *WORDS]),
+        ("t.pt2", "distill", [*WORDS, "model=convnet_s", "teacher={file}", "out={out}"]),
+        ("t.pt2", "distill", [*WORDS, "model=convnet_s", "teacher={file}", "teacher.model=convnet_m", "out={out}"]),
+        ("t.pt2", "teach", [*WORDS, "model=convnet_m", "start_from={file}", "out={out}"]),
+        ("t.onnx", "teach", [*WORDS, "model=convnet_m", "start_from={file}", "out={out}"]),
+        ("t.pt2", "label", [*WORDS, "teacher={file}", "out={out}"]),
+        ("t.pt2", "evaluate", ["{file}", *WORDS]),
+        ("t.pt2", "assess", ["{file}", *WORDS]),
     ],
 )
-def test_programs_are_no_teachers(
+def test_programs_have_no_weights(
     name: str, verb: str, words: list[str], places: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     filled = [word.format(file=places["folder"] / name, out=tmp_path / "no") for word in words]

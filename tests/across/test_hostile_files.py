@@ -20,6 +20,7 @@ import yaml
 from PIL import Image
 
 import preceptor
+from onnx_files import linear_model
 from preceptor.checksums import SEAL, json_with_checksum, seal_zip
 from preceptor.models import read_metadata, save_weights
 from started import run
@@ -264,6 +265,43 @@ def test_weights_checkpoints_and_data_run_nothing(places: Path) -> None:
     }  # fmt: skip
     for name, (code, said) in watched(lines).items():
         assert code == (0 if name in {"inputs of a program", "labels"} else 2), (name, said)
+
+
+def test_onnx_files_and_predictions_read_nothing_else(places: Path) -> None:
+    onnx = pytest.importorskip("onnx")
+    pytest.importorskip("onnxruntime")
+    Path("secret").write_bytes(bytes(64 * 10 * 4))
+    Path("programs").mkdir()
+    elsewhere = ("../secret", str(Path("secret").resolve()), "link", "*/_ORT_MEM_ADDR_/*")
+    Path("programs/link").symlink_to(Path("secret").resolve())
+    lines: Lines = {}
+    for number, location in enumerate(elsewhere):
+        model = linear_model(np.ones((64, 10)), ["n", 1, 8, 8])
+        weight = model.graph.initializer[0]
+        weight.ClearField("raw_data")
+        weight.data_location = onnx.TensorProto.EXTERNAL
+        weight.external_data.add(key="location", value=location)
+        file = f"programs/{number}.onnx"
+        Path(file).write_bytes(model.SerializeToString())
+        lines |= {
+            f"{verb} {location}": words
+            for verb, words in {
+                "predict": ["predict", file, "image.png"],
+                "evaluate": ["evaluate", file, *DATA],
+                "assess": ["assess", file, *DATA],
+                "label": ["label", *DATA, f"teacher={file}", f"out=program-{number}"],
+                "distill": ["distill", *DATA, *STUDENT, f"teacher={file}", f"out=program-{number}"],
+            }.items()
+        }
+    np.save("objects.npy", np.array([[Runs()] * 10] * 60, dtype=object))
+    np.savez("objects.npz", logits=np.array([[Runs()] * 10] * 60, dtype=object))
+    for file in ("objects.npy", "objects.npz"):
+        lines[f"predictions {file}"] = ["label", *DATA, f"predictions={file}", "out=no"]
+    for name, (code, said) in watched(lines).items():
+        assert code == 2, (name, said)
+        if not name.startswith("predictions"):
+            assert ", outside its folder, and such files are not read" in said or "no such file beside it" in said, said
+    assert not Path("no").exists()
 
 
 def test_configurations_and_grids_start_no_code_and_no_connection_by_themselves(places: Path) -> None:

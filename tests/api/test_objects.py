@@ -14,6 +14,7 @@ from preceptor.api.objects import (
     is_section,
     loaded,
     module_beside,
+    passed_teachers,
     read_teacher,
     section_of,
     teacher_section,
@@ -21,6 +22,7 @@ from preceptor.api.objects import (
 from preceptor.assessment import Metrics
 from preceptor.data import from_objects
 from preceptor.errors import UsageError
+from preceptor.models import FunctionTeacher
 from preceptor.objectives.teacher import Brier
 from preceptor.runner.result import Result
 from records import made_record
@@ -92,3 +94,17 @@ def test_data_are_loaded_or_taken_as_they_are() -> None:
     assert data_section({"name": "digits", "limit": 30}).limit == 30
     with pytest.raises(UsageError, match=r"^data: python:builtins\.tuple was passed as a Python object; pass it again"):
         data_section(PAIR)
+
+
+def test_estimators_and_functions_are_teachers() -> None:
+    def ask(inputs: Any) -> Any:
+        return inputs
+
+    assert teacher_section(ask)["path"].endswith("<locals>.ask")
+    assert isinstance(passed_teachers(ask), FunctionTeacher)
+    several = passed_teachers([ask, nn.Linear(2, 2)])
+    assert isinstance(several, tuple)
+    assert [type(each) for each in several] == [FunctionTeacher, nn.Linear]
+    assert passed_teachers(["runs/a", "runs/b"]) is None
+    with pytest.raises(UsageError, match="teacher: runs/a stands beside networks in a list"):
+        passed_teachers([ask, "runs/a"])

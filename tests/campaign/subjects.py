@@ -62,6 +62,11 @@ def _data(name: str, file: str, form: str, words: list[str], needs: str, other: 
     return Subject(name, file, form, full, tuple(needs.split()), "run:n", other, is_ours=False)
 
 
+def _predictions(name: str, file: str, form: str) -> Subject:
+    words = ("label", *DIGITS, f"predictions={file}", "predictions.kind=logits", "out=n")
+    return Subject(name, file, form, words, ("predictions",), "files:n/*.npy", is_ours=False)
+
+
 _RESUME = [*HALF, "out=h", "resume=true"]
 _STUDENT = ["distill", *DIGITS, *SMALL, "model=mlp", "teacher=t", "out=n"]
 _STORED = ["distill", *DIGITS, *SMALL, "data.view=crop_flip", "model=mlp", "labels=l", "out=n"]
@@ -203,6 +208,14 @@ SUBJECTS: tuple[Subject, ...] = (
         "run:n",
     ),
     _ours("exported onnx, predict", "e/t.onnx", "onnx", ["predict", "e/t.onnx", *_ONE], "e e2 photos"),
+    _ours(
+        "exported onnx, teacher",
+        "e/t.onnx",
+        "onnx",
+        ["distill", *DIGITS, *SMALL, "model=mlp", "teacher=e/t.onnx", "out=n"],
+        "e e2",
+        "run:n",
+    ),
     _ours("exported pt2, predict", "e/t.pt2", "pt2", ["predict", "e/t.pt2", *_ONE], "e e2 photos"),
     _ours(
         "Hub model.safetensors, predict",
@@ -305,6 +318,9 @@ SUBJECTS: tuple[Subject, ...] = (
         is_ours=False,
     ),
     Subject("grid file", "g.yaml", "yaml", ("grid", "g.yaml", "--status"), ("grid",), "stdout", None, is_ours=False),
+    _predictions("predictions, csv", "p.csv", "csv"),
+    _predictions("predictions, npy", "p.npy", "npy"),
+    _predictions("predictions, npz", "p.npz", "npz"),
     _data("npz", "a.npz", "npz", ["data=npz:a.npz"], "npz", "b.npz"),
     _data("csv", "a.csv", "csv", ["data=table:a.csv", "data.target=income"], "csv", "b.csv"),
     _data("parquet", "a.parquet", "parquet", ["data=table:a.parquet", "data.target=income"], "parquet", "b.parquet"),

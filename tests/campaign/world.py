@@ -165,6 +165,14 @@ def _parquet(name: str, seed: int) -> None:
     pyarrow.parquet.write_table(arrow.table({key: list(values) for key, values in columns.items()}), name)
 
 
+def _predictions() -> None:
+    logits = np.random.default_rng(0).normal(size=(60, 10)).round(3)
+    np.save("p.npy", logits)
+    np.savez("p.npz", logits=logits)
+    lines = [",".join(map(str, range(10))), *(",".join(map(str, row)) for row in logits.tolist())]
+    Path("p.csv").write_text("\n".join(lines) + "\n")
+
+
 def _shards() -> None:
     Path("shards").mkdir()
     for name, rows in (("train-000", range(60)), ("val-000", range(60, 90))):
@@ -262,6 +270,7 @@ ITEMS: dict[str, tuple[tuple[str, ...], Callable[[], None]]] = {
     "npz": ((), lambda: _both(_arrays, "npz")),
     "csv": ((), lambda: _both(_csv, "csv")),
     "parquet": ((), lambda: _both(_parquet, "parquet")),
+    "predictions": ((), _predictions),
     "shards": ((), _shards),
     "indexed": (("shards",), _indexed),
     "cifar": ((), _cifar),
@@ -279,6 +288,7 @@ PLACES: dict[str, tuple[str, ...]] = {
     "npz": ("a.npz", "b.npz"),
     "csv": ("a.csv", "b.csv"),
     "parquet": ("a.parquet", "b.parquet"),
+    "predictions": ("p.npy", "p.npz", "p.csv"),
     "texts": ("texts", "tokenizer", "bert"),
     "configs": ("a.yaml", "b.yaml"),
     "pth": ("t.pth", "t2.pth"),

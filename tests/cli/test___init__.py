@@ -35,7 +35,7 @@ from preceptor.objectives.teacher import OBJECTIVES
             ["evaluate", "runs/none", "epochs=3"],
             2,
             "error: epochs: evaluate takes data=..., data.KEY=..., model=NAME, model.KEY=..., "
-            "weights_key=... and classes=... only",
+            "weights_key=..., classes=... and onnx.KEY=... only",
         ),
         (["teach", "--config", "none.yaml"], 2, "error: config none.yaml: no such file"),
         (["tech"], 2, "error: No such command 'tech'; did you mean teach"),

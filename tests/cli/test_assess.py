@@ -60,7 +60,8 @@ def test_the_command_line_prints_every_number_of_a_single_one(
     [
         (
             ["runs/t", "lr=3"],
-            "error: lr: assess takes data=..., data.KEY=..., model=NAME, model.KEY=..., weights_key=... and classes=... only",
+            "error: lr: assess takes data=..., data.KEY=..., model=NAME, model.KEY=..., weights_key=..., "
+            "classes=... and onnx.KEY=... only",
         ),
         (["data=digits"], "error: assess: no network given"),
     ],

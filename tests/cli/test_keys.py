@@ -30,20 +30,23 @@ def test_help_shows_each_key(verb: str, capsys: pytest.CaptureFixture[str]) -> N
 def test_help_says_which_sections_may_stand_alone(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["distill", "--help"]) == 0
     out = " ".join(capsys.readouterr().out.split())
-    assert f"Alone, {', '.join(sorted({*SHORT_FOR} - {'objective'}))} stand for their first keys" in out
+    assert f"Alone, {', '.join(sorted({*SHORT_FOR} - {'objective', 'predictions'}))} stand for their first keys" in out
 
 
 def test_sections_that_words_set() -> None:
-    data, model, key, classes = read_sections("evaluate", ["data=digits", "data.limit=5"])
+    data, model, key, classes, onnx = read_sections("evaluate", ["data=digits", "data.limit=5"])
     assert data is not None
-    assert (data["name"], data["limit"], model, key, classes) == ("digits", 5, None, None, None)
-    assert read_sections("evaluate", []) == (None, None, None, None)
+    assert (data["name"], data["limit"], model, key, classes, onnx) == ("digits", 5, None, None, None, None)
+    assert read_sections("evaluate", []) == (None, None, None, None, None)
     words = ["model.widths=[4]", "model=mlp", "weights_key=ema", "classes=[3, 1]"]
-    _, model, key, classes = read_sections("evaluate", words)
+    _, model, key, classes, _ = read_sections("evaluate", words)
     assert key == "ema"
     assert model is not None
     assert (model["name"], model["widths"], classes) == ("mlp", [4], (3, 1))
-    assert read_sections("assess", ["classes=match"]) == (None, None, None, "match")
+    assert read_sections("assess", ["classes=match"]) == (None, None, None, "match", None)
+    onnx = read_sections("evaluate", ["onnx.scale=255"])[-1]
+    assert onnx is not None
+    assert (onnx["scale"], onnx["output"]) == (255, "logits")
     with pytest.raises(UsageError, match=r"^seed: assess takes data=\.\.\."):
         read_sections("assess", ["data=digits", "seed=1", "lr=2"])
     with pytest.raises(UsageError, match=r"^data: expected key=value"):

@@ -11,25 +11,11 @@ from preceptor.config.sections import (
     PROTOCOL_KEYS,
     DistillRecipe,
     LabelRecipe,
-    ModelSection,
     StudentInputs,
-    TeacherSection,
     TeachRecipe,
 )
 
 NEEDED: dict[str, Any] = {"data": {"name": "digits"}, "model": {"name": "mlp"}}
-
-
-def test_open_sections_keep_other_keys_as_hyperparameters() -> None:
-    section = ModelSection.model_validate({"name": "mlp", "widths": [16], "logits": 1})
-    assert section.hyperparameters == {"widths": [16]}
-    with pytest.raises(ValidationError, match="Extra inputs are not permitted"):
-        TeacherSection.model_validate({"file": "t.pth"})
-
-
-def test_one_assistant_needs_no_list() -> None:
-    assert TeacherSection.model_validate({"assistants": "resnet14"}).assistants == ("resnet14",)
-    assert TeacherSection.model_validate({"anchors": [2, 4]}).anchors == (2, 4)
 
 
 def test_a_recipe_states_its_kind_terms_and_inputs() -> None:

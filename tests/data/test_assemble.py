@@ -28,6 +28,18 @@ def test_shares_and_limits_out_of_range_are_named(key: str, value: float) -> Non
         load("digits", **{key: value})  # type: ignore[arg-type]
 
 
+def test_training_samples_keep_their_numbers_in_the_source() -> None:
+    inputs = np.arange(100, dtype=np.float32)[:, None]
+    data = from_objects((inputs, np.arange(100) % 4), validation=0.2, limit=30, normalise=False)
+    assert data.train.numbers is not None
+    assert data.train.numbers.tolist() == data.train.inputs(torch.arange(30))[:, 0].tolist()
+    assert data.source_samples == 100
+    apart = {"train": (inputs, np.arange(100) % 4), "test": (inputs[:10], np.arange(10) % 4)}
+    whole = from_objects(apart, validation=0.0, normalise=False)
+    assert whole.source_samples == 100
+    assert load("digits").source_samples == 1797
+
+
 def test_smaller_labelled_fractions_are_subsets_of_larger_ones() -> None:
     few, many = (load("digits", labelled_fraction=fraction) for fraction in (0.05, 0.25))
     everything = load("digits")

@@ -12,7 +12,7 @@ from torch import nn
 
 import preceptor
 from preceptor.errors import UsageError
-from preceptor.models import create, observe
+from preceptor.models import FunctionTeacher, create, observe
 from preceptor.training import Engine, LiveTeacher, choose_engine, forward_flops
 from preceptor.types import Batch, View
 from started import run
@@ -52,6 +52,12 @@ def test_fast_and_plain_give_the_same_curve_within_bf16_rounding(method: str, te
         curves[engine] = losses(run.path)
     assert curves["fast"] == pytest.approx(curves["plain"], rel=0.02)
     assert curves["fast"] != curves["plain"]
+
+
+def test_what_is_no_module_is_neither_compiled_nor_folded() -> None:
+    network = observe(FunctionTeacher(lambda inputs: inputs[:, :3]), ())
+    assert Engine(CPU, compiles=True).accelerate(network, 2) is network
+    assert Engine(CPU, folds=True).fold(network, torch.ones(2, 4)) is network
 
 
 def test_the_frozen_teacher_says_the_same_compiled() -> None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from torch import nn
 
 from preceptor.api.objects import AnyData, AnyTeacher, data_section, is_section, module_beside, read_teacher
+from preceptor.artifacts.black_boxes import as_teacher, fitted_to_data
 from preceptor.artifacts.classes import select, select_stated
 from preceptor.artifacts.compatibility import TrainingDataInfo, check_compatibility, check_test, place_of
 from preceptor.artifacts.create import AnyModel, reading_notes
@@ -18,6 +20,7 @@ from preceptor.assessment import Metrics
 from preceptor.config.trust import check_named, remote_places
 from preceptor.data import Data, from_objects
 from preceptor.errors import UsageError
+from preceptor.models import black_box_in
 from preceptor.runner.assess import Assessment, Candidate, assess_candidates, load_candidate
 from preceptor.runner.data import load_data
 from preceptor.runner.progress import show_notes
@@ -36,6 +39,7 @@ def evaluate(
     model: AnyModel | None = None,
     classes: ClassSelection | list[int] = None,
     weights_key: str | None = None,
+    onnx: Mapping[str, Any] | None = None,
     device: str = "auto",
     workers: int = 0,
     progress: bool = True,
@@ -43,13 +47,14 @@ def evaluate(
     """Return the metrics of a trained network on the test split.
 
     Args:
-        path: a finished run's folder, a `.safetensors` file or a folder for the Hub that `export` wrote.
+        path: a finished run's folder, a `.safetensors` file or a folder for the Hub that `export` wrote, any `.onnx` file.
         data: what to test on; by default the run's own; needed for an exported file. Data without a test split, other than
             those that the network was trained on, are tested on all their samples.
         model: as for `load`; of a weights file, its network.
         classes: which of its outputs are the data's classes, where it has more or calls them otherwise: "match" (by name),
             or the output of each class.
         weights_key: which weights of a checkpoint: the key, or the prefix, that they are under.
+        onnx: how an `.onnx` file of another program reads its inputs: {"mean": ..., "std": ..., "scale": 255, "output": ...}.
         device: "auto" or a torch device.
         workers: processes that read ahead, where samples are not in memory.
         progress: show notes on the data on standard error.
@@ -66,8 +71,9 @@ def evaluate(
         check_test("evaluate", RunFolder(place), tested)
     engine = choose_engine(device)
     notes, selection = list(tested.notes), tuple(classes) if isinstance(classes, list) else classes
+    reads = None if onnx is None else read_teacher({"path": str(path), "onnx": dict(onnx)}, "evaluate").onnx
     network = load_network(
-        place, model, tested, key="model", weights_key=weights_key, tell=notes.append, classes=selection
+        place, model, tested, key="model", weights_key=weights_key, tell=notes.append, classes=selection, onnx=reads
     )
     if progress and engine.processes.is_first:
         show_notes((*notes, *(reading_notes("network", [network]) or tested.normalisation_notes)))
@@ -86,8 +92,9 @@ def assess(
     """Measure how good networks are as teachers, without distilling from them, all on the same data.
 
     Args:
-        candidates: run folders, exported files, weights files with their network ({"path": "x.pth", "model":
-            "wrn_40_2"}), Results, or modules that return logits. The model beside a path may be a module, as for `load`;
+        candidates: run folders, exported files, `.onnx` files, weights files with their network ({"path": "x.pth", "model":
+            "wrn_40_2"}), Results, modules or functions that return logits, or estimators with
+            `predict_proba`. The model beside a path may be a module, as for `load`;
             "classes" beside it is as for `evaluate`.
         data: what to measure on; by default that of the first candidate, which then must be a run or a Result. Data without
             a test split that no candidate was trained on are measured on all samples but those held out for validation.
@@ -174,16 +181,19 @@ def _measured_on(
 
 def _learned(candidate: AnyTeacher) -> TrainingDataInfo | None:
     """Return what a candidate knows of its training data."""
-    if isinstance(candidate, nn.Module):
+    if as_teacher(candidate) is not None:
         return None
     path = candidate.path if isinstance(candidate, Result) else read_teacher(candidate, "assess").path
     return learned_at(Path(path)) if isinstance(path, str | Path) else None
 
 
 def _candidate(network: AnyTeacher, number: int, data: Data) -> Candidate:
-    if isinstance(network, nn.Module):
-        name = f"{type(network).__name__} ({number})" if number else type(network).__name__
-        return Candidate(name, select_stated(f"assess: {name}", network, data, None, "classes"))
+    passed = as_teacher(network)
+    if passed is not None:
+        box = black_box_in(passed)
+        kind = type(passed).__name__ if box is None else box.name
+        name = f"{kind} ({number})" if number else kind
+        return Candidate(name, select_stated(f"assess: {name}", fitted_to_data(passed, data), data, None, "classes"))
     if isinstance(network, Result):
         learned = TrainingDataInfo.from_run(RunFolder(network.path))
         order = check_compatibility(f"run {network.path}", learned, data, key="classes")
@@ -194,7 +204,9 @@ def _candidate(network: AnyTeacher, number: int, data: Data) -> Candidate:
         raise UsageError(f"assess: a candidate is one network, got path {section.path}")
     beside = module_beside(network)
     made_of = section.model if beside is None else beside
-    return load_candidate(section.path, made_of, data, weights_key=section.weights_key, classes=section.classes)
+    return load_candidate(
+        section.path, made_of, data, weights_key=section.weights_key, classes=section.classes, onnx=section.onnx
+    )
 
 
 def _first_data(candidates: Sequence[AnyTeacher]) -> Data | RunFolder:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import FunctionType, MethodType
 from typing import Any
 
 from pydantic import ValidationError
-from torch import nn
+from torch import Tensor, nn
 from torch.utils.data import Dataset
 
+from preceptor.artifacts.black_boxes import as_teacher
 from preceptor.artifacts.identify import PYTHON
 from preceptor.config.sections import DataSection, TeacherSection
 from preceptor.data import Data, Pair, from_objects
 from preceptor.errors import UsageError
+from preceptor.models import Classifier
 from preceptor.runner.data import load_data
 from preceptor.runner.result import Result
 from preceptor.signature import explain
@@ -34,18 +37,19 @@ __all__ = [
 
 Settings = Mapping[str, Any]
 AnyData = str | Settings | Data | Dataset[Any] | Pair
-AnyTeacher = str | Path | Settings | Result | nn.Module | Sequence[Any]
+AnyTeacher = str | Path | Settings | Result | nn.Module | Classifier | Callable[[Tensor], Any] | Sequence[Any]
 
 
 def section_of(role: str, value: object, key: str = "name") -> dict[str, Any]:
-    """Return the section for a name, a section, or an object (which is recorded by its type)."""
+    """Return the section for a name, a section, or an object (which is recorded by its type; a function by its name)."""
     if isinstance(value, type):
         raise UsageError(f"{role}: {value.__name__} is a class, expected an object of it: {value.__name__}(...)")
     if isinstance(value, str):
         return {key: value}
     if isinstance(value, Mapping) and is_section(value, key):
         return dict(value)
-    return {key: f"{PYTHON}{type(value).__module__}.{type(value).__qualname__}"}
+    named = value if isinstance(value, FunctionType | MethodType) else type(value)
+    return {key: f"{PYTHON}{named.__module__}.{named.__qualname__}"}
 
 
 def is_section(value: object, key: str = "name") -> bool:
@@ -96,20 +100,23 @@ def passed_teachers(teacher: AnyTeacher | None) -> nn.Module | tuple[nn.Module, 
     """Return the network that a teacher is, or the networks of a list of them; None: it names files.
 
     Raises:
-        UsageError: when a list holds both.
+        UsageError: when a list holds both, or for an estimator that has not been fitted.
     """
     if isinstance(teacher, Result):
         return teacher.model
-    if isinstance(teacher, nn.Module):
-        return teacher
-    if not isinstance(teacher, list | tuple) or not any(isinstance(each, nn.Module) for each in teacher):
+    if not isinstance(teacher, list | tuple):
+        return as_teacher(teacher)
+    found = [as_teacher(each) for each in teacher]
+    if not any(each is not None for each in found):
         return None
-    networks = [each.model if isinstance(each, Result) else each for each in teacher]
-    for each in networks:
-        if not isinstance(each, nn.Module):
+    networks: list[nn.Module] = []
+    for each, network in zip(teacher, found, strict=True):
+        made = each.model if isinstance(each, Result) else network
+        if made is None:
             raise UsageError(
                 f"teacher: {each} stands beside networks in a list; pass its network: preceptor.load({str(each)!r})"
             )
+        networks.append(made)
     return tuple(networks)
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, TypedDict
 
-from torch import nn
+from numpy.typing import NDArray
+from torch import Tensor, nn
 from typing_extensions import Unpack
 
 from preceptor.api.objects import (
@@ -28,6 +29,7 @@ from preceptor.artifacts.run_folder import network_of
 from preceptor.artifacts.teachers import load_teachers
 from preceptor.config.overrides import make_recipe
 from preceptor.config.sections import DistillRecipe, LabelRecipe, TeachRecipe
+from preceptor.labels import from_array
 from preceptor.objectives.base import Objective
 from preceptor.runner.label import Labelled
 from preceptor.runner.label import label as run_label
@@ -141,7 +143,9 @@ def distill(
         data: as for `teach`.
         teacher: a run folder, an exported file (`.safetensors`) or Hub folder, a weights file with its network
             ({"path": "x.pth", "model": "wrn_40_2"}), a network that comes with weights ({"model": "hf:PLACE"}), the Result
-            of `teach`, any nn.Module that returns logits, or a list of several. It is frozen and in eval mode throughout. The
+            of `teach`, any nn.Module that returns logits, or a list of several. For methods that learn from logits also an
+            `.onnx` file, a fitted estimator with `predict_proba` and `classes_`, or a function of a batch that returns logits,
+            a tensor or an array. It is frozen and in eval mode throughout. The
             model beside a path may be a module: a copy of it gets the weights.
         labels: a folder that `label` made, read instead of running a teacher; a teacher beside it is only compared.
         model: the student, as for `teach`.
@@ -174,7 +178,8 @@ def distill(
 def label(
     *,
     data: AnyData,
-    teacher: AnyTeacher,
+    teacher: AnyTeacher | None = None,
+    predictions: str | Path | Settings | NDArray[Any] | Tensor | None = None,
     out: str | Path,
     progress: bool = True,
     **settings: Unpack[Labelling],
@@ -184,6 +189,9 @@ def label(
     Args:
         data: as for `teach`.
         teacher: as for `distill`; of several, the mean distribution is stored.
+        predictions: in place of a teacher, its predictions: a file (.npy, .npz, .csv, .tsv, .parquet), a section with
+            {"path": FILE, "kind": "logits" or "probabilities", "id": COLUMN}, or an array or a tensor [samples, classes].
+            Without ids, one row for each sample of the source in its order, or for each training sample.
         out: the folder; one that holds the same labels is continued.
         progress: show progress on standard error.
         settings: any key of `Labelling`, as on the command line.
@@ -193,8 +201,14 @@ def label(
         RunError: when the disk refuses.
     """
     sections = {"data": section_of("data", data), "teacher": teacher_section(teacher), "out": str(out), **settings}
+    section = dict(predictions) if isinstance(predictions, Mapping) else {"path": predictions}
+    values = section.pop("path", None)
+    is_file = isinstance(values, str | Path)
+    sections["predictions"] = {**section, **({"path": str(values)} if is_file else {})}
+    passed = None if is_file or values is None else from_array(values)
+    recipe = make_recipe(LabelRecipe, sections)
     objects = _objects(data, teacher=teacher, show=progress)
-    return run_label(make_recipe(LabelRecipe, sections), objects.data, objects.teacher, show=progress)
+    return run_label(recipe, objects.data, objects.teacher, passed, show=progress)
 
 
 def _ended(result: Result, objects: PythonObjects, *, show: bool) -> Result:

@@ -9,7 +9,7 @@ from preceptor.artifacts.compatibility import TrainingDataInfo
 from preceptor.artifacts.run_folder import RunFolder, network_of
 from preceptor.config.trust import PYTHON, loads_code
 from preceptor.errors import UsageError
-from preceptor.models import METADATA_KEY, ModelMetadata, read_metadata, read_model_metadata
+from preceptor.models import METADATA_KEY, ModelMetadata, read_metadata, read_model_metadata, read_onnx
 
 __all__ = [
     "PYTHON",
@@ -29,11 +29,14 @@ _PROGRAMS = (".onnx", ".pt2")
 
 
 def learned_at(path: Path) -> TrainingDataInfo | None:
-    """Return what a run or an exported file says of the data that it was trained on; None: a bare weights file.
+    """Return what a run or an exported file says of the data that it was trained on; None: it says nothing.
 
     Raises:
         UsageError: when the path does not exist, or the run has not finished.
     """
+    if path.suffix == ".onnx" and path.exists():
+        metadata = read_onnx(path, path).metadata
+        return None if metadata is None else TrainingDataInfo.from_metadata(metadata, str(path))
     weights = weights_of(path)
     if is_run(path):
         return TrainingDataInfo.from_run(RunFolder(path))

@@ -11,13 +11,14 @@ from typing import Any
 
 from torch import nn
 
+from preceptor.artifacts.black_boxes import load_onnx
 from preceptor.artifacts.classes import copy_classes, order_classifier, order_note, select, select_stated, with_outputs
 from preceptor.artifacts.compatibility import TrainingDataInfo, check_compatibility, selection_ways
 from preceptor.artifacts.create import AnyModel, check_size, data_spec, make_network, model_section
 from preceptor.artifacts.fingerprints import fingerprint
 from preceptor.artifacts.identify import PYTHON, is_run, learned_at, run_metadata, tells_its_network, weights_of
 from preceptor.artifacts.run_folder import RunFolder
-from preceptor.config.sections import ModelSection
+from preceptor.config.sections import ModelSection, OnnxSection
 from preceptor.config.trust import loads_code
 from preceptor.data import Data
 from preceptor.errors import UsageError
@@ -41,8 +42,9 @@ def load_network(
     weights_key: str | None = None,
     tell: Callable[[str], None] = unheard,
     classes: ClassSelection = None,
+    onnx: OnnxSection | None = None,
 ) -> nn.Module:
-    """Return the network of a run folder, of an exported file or Hub folder, or of a bare weights file.
+    """Return the network of a run folder, of an exported file or Hub folder, of a bare weights file, or an ONNX file as one.
 
     Args:
         path: of any of them.
@@ -53,11 +55,19 @@ def load_network(
         weights_key: which weights of a checkpoint, as for `load_weights`.
         tell: hears which were taken.
         classes: which of its outputs are the data's classes, where it has more or calls them otherwise: see `match_classes`.
+        onnx: how an ONNX file of another program reads its inputs.
 
     Raises:
         UsageError: when it is missing, damaged or unfinished, or does not fit the data.
     """
     name_of_key = key.replace("model", "weights_key")
+    if path.suffix == ".onnx":
+        if model is not None:
+            raise UsageError(f"{key}: {path} is a program, whose network needs no name; leave it out")
+        _check_bare(path, weights_key, name_of_key)
+        return load_onnx(path, data, onnx or OnnxSection(), key=_selection_key(key), classes=classes)
+    if onnx not in {None, OnnxSection()}:
+        raise UsageError(f"{key.replace('model', 'onnx')}: {path} is no .onnx file")
     if path.exists() and is_run(path):
         _check_bare(path, weights_key, name_of_key)
         return load_run_network(RunFolder(path), model=model, data=data, key=key, classes=classes)

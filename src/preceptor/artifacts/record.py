@@ -64,8 +64,8 @@ class TeacherResult(BaseModel):
 
     Attributes:
         name: where it comes from.
-        parameters: of its network; of several, of all.
-        bytes: of its weights.
+        parameters: of its network; of several, of all; 0 where it is no PyTorch module.
+        bytes: of its weights, or of its file; 0: not known.
         latency: seconds of a forward pass by batch size, as the student's.
         test: its metrics on test.
         fidelity: how much alike the student's predictions are, see `assessment.compare`; None for multi-label data.

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from torch import nn
 
+from preceptor.artifacts.black_boxes import fitted_to_data
 from preceptor.artifacts.classes import names_stated_by, select, select_stated
 from preceptor.artifacts.compatibility import check_compatibility, match_classes
 from preceptor.artifacts.create import data_spec, make_network, model_section
@@ -18,7 +19,7 @@ from preceptor.config.sections import ModelSection, TeacherSection
 from preceptor.data import Data
 from preceptor.errors import UsageError
 from preceptor.messages import unheard
-from preceptor.models import Adapted, SelectedClasses
+from preceptor.models import Adapted, SelectedClasses, black_box_in
 from preceptor.types import ClassSelection
 
 __all__ = ["load_anchors", "load_teachers"]
@@ -38,6 +39,7 @@ def load_teachers(
         section: names them.
         data: that they will run on.
         teacher: the teacher, or several, where they were passed from Python; the section may name the run of the one.
+            Estimators and functions among them are fitted to the data here.
         model: a module like the one teacher's network, in place of its name.
         tell: hears which weights of a checkpoint were taken.
 
@@ -61,8 +63,12 @@ def load_teachers(
         return _load_epochs(section, [section.epoch], data, "teacher.epoch", model)
     made_of = section.model if model is None else model
     paths = [Path(path) for path in ((section.path,) if isinstance(section.path, str) else section.path)]
-    # of several, the model goes with those that must be named
-    takes_model = [len(paths) == 1 or not is_run(path) or must_be_named(path) for path in paths]
+    # of several, the model goes with those that must be named, and the inputs of ONNX files with these
+    are_programs = [path.suffix == ".onnx" for path in paths]
+    takes_model = [
+        len(paths) == 1 or (not is_program and (not is_run(path) or must_be_named(path)))
+        for path, is_program in zip(paths, are_programs, strict=True)
+    ]
     return [
         load_network(
             path,
@@ -71,8 +77,9 @@ def load_teachers(
             weights_key=section.weights_key,
             tell=tell,
             classes=section.classes,
+            onnx=section.onnx if is_program or len(paths) == 1 else None,
         )
-        for path, takes in zip(paths, takes_model, strict=True)
+        for path, takes, is_program in zip(paths, takes_model, are_programs, strict=True)
     ]
 
 
@@ -93,6 +100,9 @@ def _passed(teacher: nn.Module, section: TeacherSection, data: Data) -> nn.Modul
     """Return a network that was passed from Python, with logits of the data's classes."""
     if isinstance(teacher, SelectedClasses):  # the network beside a path, loaded here before
         return teacher
+    teacher = fitted_to_data(teacher, data)
+    if (box := black_box_in(teacher)) is not None:
+        return select_stated(f"teacher {box.name}", teacher, data, section.classes)
     if not isinstance(section.path, str) or section.path.startswith(PYTHON):
         return select_stated("teacher", teacher, data, section.classes)
     learned = learned_at(Path(section.path))

@@ -25,7 +25,7 @@ def assess_verb(
 ) -> None:
     """Carry out `preceptor assess`."""
     paths = [word for word in words if "=" not in word]
-    data, model, weights_key, classes = read_sections("assess", [word for word in words if "=" in word])
+    data, model, weights_key, classes, onnx = read_sections("assess", [word for word in words if "=" in word])
     if not paths:  # before data are loaded
         raise UsageError("assess: no network given; preceptor assess RUN_FOLDER ...")
     own: dict[str, dict[str, Any]] = (
@@ -36,6 +36,7 @@ def assess_verb(
             "path": path,
             "classes": classes,
             **own.get(path, {}),
+            **({"onnx": onnx} if onnx is not None and _is_onnx(path) else {}),
             **({"weights_key": weights_key} if _is_file(path) or not any(map(_is_file, paths)) else {}),
         }
         for path in paths
@@ -56,7 +57,11 @@ def assess_verb(
 
 
 def _takes_model(path: str) -> bool:
-    return _is_file(path) or must_be_named(Path(path))
+    return not _is_onnx(path) and (_is_file(path) or must_be_named(Path(path)))
+
+
+def _is_onnx(path: str) -> bool:
+    return Path(path).suffix == ".onnx"
 
 
 def _is_file(path: str) -> bool:

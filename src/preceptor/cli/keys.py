@@ -51,25 +51,26 @@ def read_recipe(
 
 def read_sections(
     verb: str, words: Sequence[str]
-) -> tuple[dict[str, Any] | None, dict[str, Any] | None, str | None, ClassSelection]:
-    """Return `data`, `model`, `weights_key` and `classes` as words set them; None for one that they do not mention.
+) -> tuple[dict[str, Any] | None, dict[str, Any] | None, str | None, ClassSelection, dict[str, Any] | None]:
+    """Return `data`, `model`, `weights_key`, `classes` and `onnx` as words set them; None for one that they do not mention.
 
     Raises:
         UsageError: for a word of another section, or one that is no `key=value`.
     """
     keys = [word.partition("=")[0] for word in words]
-    unknown = [key for key in keys if key.partition(".")[0] not in {"data", "model", "weights_key", "classes"}]
+    unknown = [key for key in keys if key.partition(".")[0] not in {"data", "model", "weights_key", "classes", "onnx"}]
     if unknown:
         raise UsageError(
-            f"{unknown[0]}: {verb} takes data=..., data.KEY=..., model=NAME, model.KEY=..., weights_key=... and classes=... "
-            "only"
+            f"{unknown[0]}: {verb} takes data=..., data.KEY=..., model=NAME, model.KEY=..., weights_key=..., classes=... "
+            "and onnx.KEY=... only"
         )
-    words = [f"teacher.{word}" if word.startswith("classes=") else word for word in words]
+    words = [f"teacher.{word}" if word.startswith(("classes=", "onnx.")) else word for word in words]
     recipe = make_recipe(DistillRecipe, {"data": "none", "model": "none"}, words)
     sections = {key.partition(".")[0] for key in keys}
     data = recipe.data.model_dump() if "data" in sections else None
     model = recipe.model.model_dump() if "model" in sections else None
-    return data, model, recipe.weights_key, recipe.teacher.classes
+    onnx = recipe.teacher.onnx.model_dump() if "onnx" in sections else None
+    return data, model, recipe.weights_key, recipe.teacher.classes, onnx
 
 
 def print_help(verb: str) -> None:

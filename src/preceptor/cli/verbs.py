@@ -69,8 +69,10 @@ def _samples(record: RunRecord) -> list[str]:
 
 def evaluate_verb(path: str, words: Sequence[str], *, workers: int) -> None:
     """Carry out `preceptor evaluate`."""
-    data, model, weights_key, classes = read_sections("evaluate", words)
-    metrics = evaluate(path, data=data, model=model, classes=classes, weights_key=weights_key, workers=workers)
+    data, model, weights_key, classes, onnx = read_sections("evaluate", words)
+    metrics = evaluate(
+        path, data=data, model=model, classes=classes, weights_key=weights_key, onnx=onnx, workers=workers
+    )
     if join_processes().is_first:
         _print_metrics(metrics)
 

@@ -1,4 +1,4 @@
-"""The sections that say which network is trained, and which one teaches."""
+"""Which network: the sections of a model, of a teacher, and of what stands in for a teacher."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pydantic import BeforeValidator, ConfigDict, Field
 from preceptor.signature import Settings
 from preceptor.types import ClassSelection
 
-__all__ = ["LISTED", "ModelSection", "OpenSection", "TeacherSection"]
+__all__ = ["LISTED", "ModelSection", "OnnxSection", "OpenSection", "PredictionsSection", "TeacherSection"]
 
 LISTED = BeforeValidator(lambda names: (names,) if isinstance(names, str) else names)
 
@@ -37,6 +37,22 @@ class ModelSection(OpenSection):
     ] = None
 
 
+class OnnxSection(Settings):
+    """How an ONNX file of another program reads its inputs, and what it returns; `preceptor export` writes that into its own."""
+
+    mean: Annotated[
+        tuple[float, ...], Field(description="subtracted from each channel (default: as the data are normalised)")
+    ] = ()
+    std: Annotated[
+        tuple[Annotated[float, Field(gt=0)], ...], Field(description="each channel is then divided by it")
+    ] = ()
+    scale: Annotated[
+        Literal[1, 255] | None,
+        Field(description="largest value of a pixel, in which mean and std are given (default: 1)"),
+    ] = None
+    output: Annotated[Literal["logits", "probabilities"], Field(description="what it returns")] = "logits"
+
+
 class TeacherSection(Settings):
     """Which teacher."""
 
@@ -44,7 +60,7 @@ class TeacherSection(Settings):
         str | tuple[str, ...] | None,
         Field(
             description="a run folder, what `preceptor export` wrote (.safetensors, a Hub folder), a .safetensors or .pth file "
-            "(weights only); several: [A, B]"
+            "(weights only), any .onnx file (logits only); several: [A, B]"
         ),
     ] = None
     model: Annotated[
@@ -72,6 +88,7 @@ class TeacherSection(Settings):
         Field(description="networks between teacher and student, largest first, each distilled from the one before"),
     ] = ()
     classes: Annotated[ClassSelection, Field(description="of a teacher with more: match (by name), or outputs")] = None
+    onnx: Annotated[OnnxSection, Field(description="of an ONNX file that another program wrote")] = OnnxSection()
     posterior: Annotated[
         Literal["dropout", "laplace", "swag"] | None,
         Field(
@@ -92,3 +109,18 @@ class TeacherSection(Settings):
     def passes(self) -> int:
         """Forward passes that make one prediction: the samples of a posterior that is sampled."""
         return (10 if self.samples is None else self.samples) if self.posterior in {"dropout", "swag"} else 1
+
+
+class PredictionsSection(Settings):
+    """A teacher's predictions that exist already."""
+
+    path: Annotated[
+        str | None, Field(description="a .npy, .npz, .csv, .tsv or .parquet file of them, in place of a teacher")
+    ] = None
+    kind: Annotated[
+        Literal["logits", "probabilities"] | None,
+        Field(description="what they are (default: probabilities where each row is a distribution)"),
+    ] = None
+    id: Annotated[
+        str | None, Field(description="the column that says which sample a row is of (default: rows are in order)")
+    ] = None

@@ -36,6 +36,7 @@ SHORT_FOR = {  # the key that a bare section stands for
     "schedule": "name",
     "averaging": "name",
     "teacher": "path",
+    "predictions": "path",
 }
 _INNER = "teacher.model"  # the section within a section that a bare name stands for
 

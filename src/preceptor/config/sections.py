@@ -10,7 +10,14 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from preceptor.config.networks import LISTED, ModelSection, OpenSection, TeacherSection
+from preceptor.config.networks import (
+    LISTED,
+    ModelSection,
+    OnnxSection,
+    OpenSection,
+    PredictionsSection,
+    TeacherSection,
+)
 from preceptor.signature import Settings
 from preceptor.training.settings import Averaging, EngineName, OptimizerSettings, Precision, RateSchedule
 from preceptor.types import Sharding, TrackerName
@@ -24,6 +31,8 @@ __all__ = [
     "LabelRecipe",
     "ModelSection",
     "ObjectiveSection",
+    "OnnxSection",
+    "PredictionsSection",
     "Recipe",
     "StudentInputs",
     "TeachRecipe",
@@ -216,7 +225,8 @@ class LabelRecipe(Settings):
     """Store a teacher's outputs for every training sample."""
 
     data: DataSection
-    teacher: TeacherSection
+    teacher: TeacherSection = TeacherSection()
+    predictions: PredictionsSection = PredictionsSection()
     out: Annotated[str, Field(description="folder of the labels; one that holds the same labels is continued")]
     views: Annotated[
         int,

@@ -113,7 +113,16 @@ def assemble(
         source_fingerprint=source_fingerprint,
         table=source.table,
         is_labelled=source.is_labelled,
+        source_samples=_source_samples(source),
+        ids=source.ids,
     )
+
+
+def _source_samples(source: Source) -> int:
+    """Return how many samples the numbers of the training samples count: those of test too, where it was split off."""
+    count, numbers = len(source.train), source.train.numbers
+    was_cut = numbers is not None and count > 0 and int(numbers.max()) >= count
+    return count + (len(source.test) if was_cut else 0)
 
 
 def _preprocessing(stated: Preprocessing, sample: Tensor) -> Preprocessing:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from jaxtyping import Float, Shaped
+from numpy.typing import NDArray
 from torch import Tensor
 
 from preceptor.constants import constant
@@ -16,6 +19,8 @@ from preceptor.messages import first_few
 from preceptor.types import Preprocessing, Task, Vocabulary
 
 __all__ = ["Data", "Normalisation", "Source", "fingerprint"]
+
+Ids = Mapping[str, Sequence[str | None] | NDArray[Any]]  # arrays: names of files, in bytes
 
 _CLASSES_SHOWN = 5
 _IN_WORDS = {
@@ -64,6 +69,7 @@ class Source:
         table: of tables: how their columns became numbers.
         is_cut: whether test was split off from train, because the source has no test split.
         is_labelled: whether the samples have labels; else those in the splits are zeros.
+        ids: what the source calls its samples, by the name of the column that does, in the order of `Split.numbers`.
     """
 
     name: str
@@ -82,6 +88,7 @@ class Source:
     is_cut: bool = False
     is_labelled: bool = True
     normalised_by: str = ""
+    ids: Ids = field(default_factory=dict, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +117,8 @@ class Data:
         source_fingerprint: of all samples of a source without a test split, however it was cut; None: it has a test split.
         table: of tables: how their columns became numbers.
         is_labelled: whether the samples have labels; else those in the splits are zeros, and they can be a pool only.
+        source_samples: how many samples `train.numbers` counts: those of train, and of test where that was split off.
+        ids: see `Source`.
     """
 
     name: str
@@ -132,6 +141,8 @@ class Data:
     table: TableFit | None = None
     normalised_by: str = ""
     is_labelled: bool = True
+    source_samples: int = 0
+    ids: Ids = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def normalisation_notes(self) -> tuple[str, ...]:

@@ -34,6 +34,7 @@ class Split(ABC):
         makes: the views that the split makes itself while it reads samples; all others are made from `inputs`.
         blocks: the storage block (shard) of each sample, where blocks should be read one after another, or None.
         has_rows: whether any row can be read by its number; else samples come one after another.
+        numbers: of the samples in their source, counted from 0 before anything was split off; None: 0, 1, 2, ...
     """
 
     labels: Int[Tensor, samples * classes]
@@ -41,6 +42,7 @@ class Split(ABC):
     makes: frozenset[str] = frozenset()
     blocks: Int[Tensor, " samples"] | None = None
     has_rows: bool = True
+    numbers: Int[Tensor, " samples"] | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -77,14 +79,17 @@ class Arrays(Split):
         inputs: one row per sample.
         labels: int64 classes, or [samples, classes] of zeros and ones.
         truth: true label distribution of each sample, rows summing to 1, or None.
+        numbers: see `Split`.
     """
 
-    def __init__(self, inputs: Tensor, labels: Tensor, truth: Tensor | None = None) -> None:
+    def __init__(
+        self, inputs: Tensor, labels: Tensor, truth: Tensor | None = None, numbers: Tensor | None = None
+    ) -> None:
         if len(inputs) != len(labels):
             raise UsageError(f"data: {len(inputs)} inputs and {len(labels)} labels")
         self.values = inputs
         self.labels = labels
-        self.truth = truth
+        self.truth, self.numbers = truth, numbers
 
     def inputs(self, index: Int[Tensor, " rows"]) -> Tensor:
         """Return these rows."""
@@ -92,7 +97,9 @@ class Arrays(Split):
 
     def take(self, index: Int[Tensor, " rows"]) -> Arrays:
         """Return the split of these rows."""
-        return Arrays(self.values[index], self.labels[index], None if self.truth is None else self.truth[index])
+        truth = None if self.truth is None else self.truth[index]
+        numbers = index if self.numbers is None else self.numbers[index]
+        return Arrays(self.values[index], self.labels[index], truth, numbers)
 
 
 class Joined(Split):
@@ -163,7 +170,7 @@ class Items(Split):
 
     def __init__(self, dataset: Dataset[Any], rows: Tensor | None = None, labels: Tensor | None = None) -> None:
         self._dataset = dataset
-        self._rows = torch.arange(len(dataset)) if rows is None else rows  # type: ignore[arg-type]
+        self._rows = self.numbers = torch.arange(len(dataset)) if rows is None else rows  # type: ignore[arg-type]
         self.labels = self._read_labels() if labels is None else labels
         self.truth = None
 
@@ -216,9 +223,8 @@ class Items(Split):
         pair = self._dataset[item]
         if not isinstance(pair, tuple | list) or len(pair) < 2:
             keys = f" with keys {', '.join(map(repr, pair))}" if isinstance(pair, Mapping) else ""
-            raise UsageError(
-                f"data: item {item} of the Dataset is of type {type(pair).__name__}{keys}, expected (input, label)"
-            )
+            kind = f"{type(pair).__name__}{keys}"
+            raise UsageError(f"data: item {item} of the Dataset is of type {kind}, expected (input, label)")
         return on_cpu(pair[0]), on_cpu(pair[1])
 
 

@@ -10,12 +10,11 @@ import torch
 from torch import Tensor
 from torch.export import ExportedProgram
 
-from preceptor.checksums import CHANGED, CHECKSUM_KEY, PLACEHOLDER, fill_in, is_intact
+from preceptor.checksums import CHECKSUM_KEY, PLACEHOLDER, fill_in
 from preceptor.errors import UsageError
 from preceptor.exports.deployed import Forward, quiet
 from preceptor.extras import import_extra
-from preceptor.models import METADATA_KEY, ModelMetadata
-from preceptor.reading import read_bytes
+from preceptor.models import METADATA_KEY, UNDESCRIBED, ModelMetadata, read_onnx, start_session
 
 __all__ = ["INPUT", "OPSET", "open_onnx", "quantise", "to_onnx"]
 
@@ -75,22 +74,14 @@ def open_onnx(source: Path | bytes, path: Path) -> tuple[Forward, ModelMetadata]
         path: for messages.
 
     Raises:
-        UsageError: when it is missing, damaged, changed or not written by `export`, or the extra is missing.
+        UsageError: when it is missing, damaged, changed or not written by `export`, names weights outside its folder, or the
+            extra is missing.
     """
-    runtime = import_extra("onnxruntime", _EXTRA, needed_by=f"{path.name}")
-    state = import_extra("onnxruntime.capi.onnxruntime_pybind11_state", _EXTRA, needed_by=f"{path.name}")
-    damage = (state.InvalidProtobuf, state.InvalidArgument, state.InvalidGraph, state.Fail, state.NotImplemented)
-    content = source if isinstance(source, bytes) else read_bytes(source)
-    if METADATA_KEY.encode() in content and not is_intact(content, len(content) - len(PLACEHOLDER)):
-        raise UsageError(f"{path}: {CHANGED}")
-    options = runtime.SessionOptions()
-    options.intra_op_num_threads = torch.get_num_threads()
-    options.log_severity_level = 4  # errors are raised
-    try:
-        session = runtime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-    except damage as error:
-        raise UsageError(f"{path}: cannot be read, it is damaged or no ONNX file ({_line(error)})") from error
-    metadata = ModelMetadata.from_json(session.get_modelmeta().custom_metadata_map.get(METADATA_KEY), path)
+    file = read_onnx(source, path)
+    session = start_session(file, torch.device("cpu"))
+    if file.metadata is None:
+        raise UsageError(f"{path}: {UNDESCRIBED}")
+    metadata = file.metadata
 
     def forward(samples: Tensor) -> Tensor:
         return torch.from_numpy(session.run(None, {INPUT: samples.numpy()})[0])

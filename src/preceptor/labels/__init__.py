@@ -2,7 +2,21 @@
 
 from preceptor.labels.encoding import Encoding
 from preceptor.labels.manifest import LabelSource, Manifest
+from preceptor.labels.prediction_files import Kind, Predictions, from_array, read_predictions
+from preceptor.labels.predictions import logits_of_samples
 from preceptor.labels.store import LabelStore
 from preceptor.labels.writer import check_folder, write_labels
 
-__all__ = ["Encoding", "LabelSource", "LabelStore", "Manifest", "check_folder", "write_labels"]
+__all__ = [
+    "Encoding",
+    "Kind",
+    "LabelSource",
+    "LabelStore",
+    "Manifest",
+    "Predictions",
+    "check_folder",
+    "from_array",
+    "logits_of_samples",
+    "read_predictions",
+    "write_labels",
+]

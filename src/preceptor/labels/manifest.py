@@ -28,7 +28,8 @@ class LabelSource:
     """Everything that labels depend on: any difference makes them other labels.
 
     Attributes:
-        teachers: fingerprint of each teacher's weights and statistics; for several, the mean distribution is stored.
+        teachers: fingerprint of each teacher's weights and statistics; for several, the mean distribution is stored. Of
+            predictions that existed already: of their logits.
         data: fingerprint of the data set's splits.
         samples: rows of the training split.
         view: name of the augmentation.
@@ -59,7 +60,7 @@ class Manifest:
 
     Attributes:
         source: what the labels depend on.
-        names: readable names of the teacher and the data.
+        names: readable names of the teacher and the data; of a file of predictions, its sha256 too.
         views: how many views of each sample are stored, or will be.
         rows_per_shard: rows per file; the last file of a view may have fewer.
         shards: sha256 of each finished file, by name.

@@ -14,9 +14,10 @@ from preceptor.errors import UsageError
 from preceptor.models.weights import read_metadata
 from preceptor.types import InputShape, ModelKeys, Preprocessing, Task, Vocabulary
 
-__all__ = ["METADATA_KEY", "ModelMetadata", "Normalise", "Output", "read_model_metadata"]
+__all__ = ["METADATA_KEY", "UNDESCRIBED", "ModelMetadata", "Normalise", "Output", "read_model_metadata"]
 
 METADATA_KEY = "preceptor"  # of a file's header
+UNDESCRIBED = "does not describe its network, classes and normalisation; `preceptor export` writes files that do"
 
 Output = Literal["logits", "probabilities"]
 Normalise = Literal["inside", "outside"]
@@ -79,9 +80,7 @@ class ModelMetadata:
             UsageError: when it is missing or cannot be read.
         """
         if not text:
-            raise UsageError(
-                f"{path}: does not describe its network, classes and normalisation; `preceptor export` writes files that do"
-            )
+            raise UsageError(f"{path}: {UNDESCRIBED}")
         return parse_document(text, cls, f"{path}: its description of the network")
 
 

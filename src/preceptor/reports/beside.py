@@ -134,8 +134,8 @@ def _accuracy(record: RunRecord) -> float:
 def _size(parameters: int, size: int | None, latency: Mapping[int, float] | None) -> list[Entry]:
     times = NOTHING if not latency else " / ".join(as_milliseconds(seconds) for _, seconds in sorted(latency.items()))
     return [
-        Entry(as_count(parameters), parameters),
-        Entry(NOTHING if size is None else as_bytes(size), size),
+        Entry(as_count(parameters), parameters) if parameters else Entry(NOTHING, None),  # a teacher that is no module
+        Entry(as_bytes(size), size) if size else Entry(NOTHING, None),
         Entry(times, latency[min(latency)] if latency else None),
     ]
 

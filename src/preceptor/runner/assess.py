@@ -15,7 +15,7 @@ from preceptor.artifacts.identify import is_run
 from preceptor.artifacts.load import load_network
 from preceptor.artifacts.run_folder import RunFolder
 from preceptor.assessment import Fidelity, Profile, compare, fit_temperature, profile
-from preceptor.config.sections import ModelSection
+from preceptor.config.sections import ModelSection, OnnxSection
 from preceptor.data import Data, Split
 from preceptor.errors import UsageError
 from preceptor.runner.score import predict_split
@@ -90,6 +90,7 @@ def load_candidate(
     *,
     weights_key: str | None = None,
     classes: ClassSelection = None,
+    onnx: OnnxSection | None = None,
 ) -> Candidate:
     """Return the network of a run folder, an export or a weights file; arguments as for `load_network`.
 
@@ -98,7 +99,9 @@ def load_candidate(
     """
     place = Path(path)
     notes: list[str] = []
-    network = load_network(place, model, data, key="model", weights_key=weights_key, tell=notes.append, classes=classes)
+    network = load_network(
+        place, model, data, key="model", weights_key=weights_key, tell=notes.append, classes=classes, onnx=onnx
+    )
     if not is_run(place):
         return Candidate(str(place), network, notes=tuple(notes))
     record = RunFolder(place).read_record()

@@ -15,7 +15,8 @@ from preceptor.artifacts.run_folder import network_of
 from preceptor.config.resolve import ResolvedRecipe
 from preceptor.config.sections import ModelSection, TeacherSection
 from preceptor.data import Data, PlainInputs
-from preceptor.messages import as_count, first_few
+from preceptor.messages import as_bytes, as_count, first_few
+from preceptor.models import black_box_in
 from preceptor.objectives.schedules import SCHEDULES, Schedule, Weight
 from preceptor.runner.build import RunComponents
 from preceptor.runner.teacher_check import TeacherCheck
@@ -49,6 +50,8 @@ def banner(
     sample = data.normalisation(data.train.inputs(torch.tensor([0]))).to(components.engine.device)
 
     def size(network: nn.Module) -> str:
+        if (box := black_box_in(network)) is not None:
+            return f"logits only, {as_bytes(box.bytes)}" if box.bytes else "logits only"
         words = f"{as_count(sum(parameter.numel() for parameter in network.parameters()))} parameters"
         return f"{words}, {as_count(forward_flops(network, sample))}FLOP per sample" if measures else words
 

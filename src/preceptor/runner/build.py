@@ -4,24 +4,28 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
 
-from preceptor.artifacts.compatibility import check_number
 from preceptor.artifacts.create import data_spec, make_network, reading_notes
 from preceptor.config.resolve import ResolvedRecipe
 from preceptor.config.sections import ModelSection
 from preceptor.data import Data, plain_batches
 from preceptor.errors import UsageError
-from preceptor.labels import LabelStore
-from preceptor.models import feature_names, heads_in_training, observe
-from preceptor.objectives.base import BuildContext, FeatureShapes, Taps
-from preceptor.objectives.distill import METHODS
-from preceptor.objectives.teacher import OBJECTIVES
+from preceptor.models import black_box_in, feature_names, heads_in_training, observe
+from preceptor.objectives.base import BuildContext, Taps
 from preceptor.objectives.weighted import Sum
 from preceptor.runner.load import LoadedInputs
+from preceptor.runner.objective_checks import (
+    check_black_boxes,
+    check_classes,
+    check_multilabel,
+    check_stored,
+    feature_shapes,
+    find_black_boxes,
+)
 from preceptor.runner.teachers import TeacherSet
 from preceptor.training import (
     Engine,
@@ -80,10 +84,12 @@ def build(
             f"model: its weights are {half[0]}, too coarse to train; pass model.float() (precision=bf16 is faster)"
         )
     if data.task == "multilabel":
-        _check_multilabel(objective)
+        check_multilabel(objective)
+    boxes = find_black_boxes(teachers.networks, engine)
     sample = next(plain_batches(data.train, data.normalisation, 2, engine.device)).inputs
     context = _context(resolved, inputs, model, teachers, sample, engine)
-    _check_classes(context, data)
+    check_classes(context, data)
+    check_black_boxes(boxes, objective, context)
     student = objective.wrap_student(model, context)
     if student is not model:
         context = _context(resolved, inputs, student, teachers, sample, engine)
@@ -95,8 +101,8 @@ def build(
     if engine.compiles is None:
         engine = engine.decide(_work(student, teachers, resolved, data, sample))
     if teachers.store is not None:
-        _check_logits_only(objective, teachers.store, context)
-    taps = objective.taps(_shapes(context.student), _shapes(context.teacher))
+        check_stored(teachers.store, objective, context)
+    taps = objective.taps(feature_shapes(context.student), feature_shapes(context.teacher))
     objective.build(_context(resolved, inputs, student, teachers, sample, engine, taps))
     rows, processes = resolved.policy.rows(resolved.batch_size), engine.processes
     rows = len(range(processes.rank, rows, processes.world_size))  # of this process
@@ -112,7 +118,13 @@ def build(
         *objective.notes(),
         *_compared_in_passes(objective, recipe.accumulate),
         *((_ONE_PIXEL.format(engine.precision),) if is_unsafe else ()),
+        *(
+            (f"graph: off, because the teacher {boxes[0].name} runs outside PyTorch",)
+            if boxes and engine.graphs
+            else ()
+        ),
     )
+    engine = replace(engine, graphs=engine.graphs and not boxes)
     return RunComponents(learner, _source(teachers, taps.teacher, resolved, data, engine, rows), engine, notes)
 
 
@@ -136,7 +148,7 @@ def _context(
         student=_probe(student, student_names, sample, engine, "student"),
         teacher=_teacher_outputs(outputs, teachers, data, engine),
         model=student,
-        teacher_model=teachers.networks[0] if teachers.networks else None,
+        teacher_model=next((each for each in teachers.networks[:1] if black_box_in(each) is None), None),
         labels=data.train.labels,
         batch_size=max(min(resolved.batch_size, len(data.train)) // resolved.stated.accumulate, 1),
         task=data.task,
@@ -168,41 +180,6 @@ def _teacher_outputs(outputs: Sequence[Outputs], teachers: TeacherSet, data: Dat
     if teachers.store is not None:
         return Outputs(teachers.store.logits(1, torch.tensor([0, 1])).to(engine.device))
     return None if not outputs else outputs[0] if len(outputs) == 1 else average_outputs(outputs, data.task)
-
-
-def _shapes(outputs: Outputs | None) -> FeatureShapes:
-    return {} if outputs is None else {name: tuple(value.shape[1:]) for name, value in outputs.features.items()}
-
-
-def _check_classes(context: BuildContext, data: Data) -> None:
-    for role, outputs in (("model", context.student), ("teacher", context.teacher)):
-        for member in () if outputs is None else (outputs, *outputs.members):
-            check_number(role, member.logits.shape[1], data)
-
-
-def _check_multilabel(objective: Sum) -> None:
-    """Check that every term is defined where several classes can be present at once."""
-    for name, term in objective.named_terms():
-        if term.multilabel is None:
-            known = ", ".join(key for key, entry in {**OBJECTIVES, **METHODS}.items() if entry.objective.multilabel)
-            raise UsageError(f"{name}: is not made for multi-label data; there are {known}")
-
-
-def _check_logits_only(objective: Sum, store: LabelStore, context: BuildContext) -> None:
-    """Check that an objective needs only the logits of a teacher.
-
-    Raises:
-        UsageError: when it needs more.
-    """
-    live = f"labels {store.folder} hold logits only, and this method needs the teacher itself: teacher=RUN, no labels"
-    if objective.views():
-        raise UsageError(f"{live} (extra views: {', '.join(objective.views())})")
-    try:
-        wanted = objective.taps(_shapes(context.student), {}).teacher
-    except UsageError as error:
-        raise UsageError(f"{live} ({error})") from error
-    if wanted:
-        raise UsageError(f"{live} (features: {', '.join(wanted)})")
 
 
 def _compared_in_passes(objective: Sum, passes: int) -> tuple[str, ...]:

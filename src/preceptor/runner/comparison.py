@@ -15,7 +15,7 @@ from preceptor.artifacts.record import TeacherResult
 from preceptor.assessment import compare, measure, outcomes
 from preceptor.config.sections import TeacherSection
 from preceptor.data import Data, plain_batches
-from preceptor.models import Calibrated
+from preceptor.models import Calibrated, black_box_in
 from preceptor.runner.banner import shown_name
 from preceptor.runner.score import predict_split
 from preceptor.training import Engine, average_outputs
@@ -90,13 +90,18 @@ def measure_teacher_on_test(
     return TeacherResult(
         name=_name(section, networks),
         parameters=sum(parameter.numel() for network in {*networks} for parameter in network.parameters()),
-        bytes=sum(tensor.nbytes for network in {*networks} for tensor in network.state_dict().values()),
+        bytes=sum(map(_bytes, {*networks})),
         latency=latency(networks, data, engine),
         test=dict(measure(logits, labels, data.test.truth).as_dict()),
         fidelity=None if is_multilabel else asdict(compare(student, logits, labels)),
         outcomes=None if is_multilabel else asdict(outcomes(student, logits, labels)),
         temperatures=[float(each.temperature) for each in networks if isinstance(each, Calibrated)],
     )
+
+
+def _bytes(network: nn.Module) -> int:
+    box = black_box_in(network)
+    return sum(tensor.nbytes for tensor in network.state_dict().values()) if box is None else box.bytes
 
 
 @torch.no_grad()

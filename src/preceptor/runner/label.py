@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -14,17 +14,27 @@ from torch import Tensor, nn
 from preceptor.artifacts.create import reading_notes
 from preceptor.artifacts.fingerprints import fingerprint
 from preceptor.artifacts.teachers import load_teachers
-from preceptor.config.sections import LabelRecipe
+from preceptor.checksums import sha256_of
+from preceptor.config.sections import LabelRecipe, TeacherSection
 from preceptor.console import open_console
 from preceptor.data import Data, check_views, view_batches
 from preceptor.distributed import join_processes
 from preceptor.errors import UsageError
-from preceptor.labels import Encoding, LabelSource, Manifest, check_folder, write_labels
+from preceptor.labels import (
+    Encoding,
+    LabelSource,
+    Manifest,
+    Predictions,
+    check_folder,
+    logits_of_samples,
+    read_predictions,
+    write_labels,
+)
 from preceptor.models import observe
 from preceptor.runner.data import load_data
 from preceptor.runner.load import LoadedInputs
 from preceptor.runner.passed import left_as_passed
-from preceptor.runner.teacher_check import measure_teachers
+from preceptor.runner.teacher_check import check_logits, measure_teachers
 from preceptor.runner.teachers import TeacherSet, change_teachers
 from preceptor.training import Engine, EnsembleTeacher, LiveTeacher, TeacherSource, choose_engine, forward_flops
 from preceptor.types import View
@@ -40,7 +50,7 @@ class Labelled:
         path: the folder; `labels=` of distill.
         manifest: its contents.
         bytes: of all its files except the manifest.
-        num_predicted: rows that the teacher predicted now, over all processes; the others were there already.
+        num_predicted: rows that were labelled now, over all processes; the others were there already.
     """
 
     path: Path
@@ -49,10 +59,30 @@ class Labelled:
     num_predicted: int
 
 
+@dataclass(frozen=True, slots=True)
+class _Answers:
+    """What is stored, and where it comes from.
+
+    Attributes:
+        fingerprints: see `LabelSource`.
+        names: of the teacher, see `Manifest`.
+        precision: of its forward pass.
+        notes: for the user, a line each.
+        predict: returns the logits of each request (view, rows).
+    """
+
+    fingerprints: tuple[str, ...]
+    names: Mapping[str, str]
+    precision: str
+    notes: Sequence[str]
+    predict: Callable[[Iterable[tuple[int, Tensor]]], Iterator[Tensor]]
+
+
 def label(
     recipe: LabelRecipe,
     data: Data | None = None,
     teacher: nn.Module | Sequence[nn.Module] | None = None,
+    predictions: Predictions | None = None,
     *,
     show: bool = True,
 ) -> Labelled:
@@ -62,19 +92,21 @@ def label(
         recipe: what to do.
         data: stands in for the recipe's, when passed from Python.
         teacher: likewise.
+        predictions: likewise.
         show: whether to show progress.
 
     Raises:
-        UsageError: for an invalid recipe, or a folder that holds other labels.
+        UsageError: for an invalid recipe, predictions that do not fit the data, or a folder that holds other labels.
         RunError: when the disk refuses.
     """
     check_folder(Path(recipe.out))
+    if predictions is None and recipe.predictions.path is not None:
+        predictions = read_predictions(Path(recipe.predictions.path).expanduser(), recipe.predictions.id)
+    _check(recipe, teacher, predictions)
     data = load_data(recipe.data) if data is None else data
-    if recipe.teacher.truth or recipe.teacher.anchors is not None or recipe.teacher.assistants:
-        raise UsageError("teacher: labels are made of networks as they are, without truth, anchors or assistants")
     if not data.train.has_rows:
         raise UsageError("labels: a stream's samples cannot be told apart; pass a Dataset with a length and rows")
-    view = recipe.data.view or data.view
+    view = recipe.data.view or (data.view if predictions is None else "none")
     check_views(data.train, view)
     if view == "none" and recipe.views > 1:
         raise UsageError(
@@ -84,46 +116,35 @@ def label(
         raise UsageError(f"top: {recipe.top} keeps the largest of classes that exclude each other; leave it out here")
     encoding = Encoding(data.num_classes, recipe.dtype, recipe.top)
     chosen: list[str] = []
-    teachers = TeacherSet(load_teachers(recipe.teacher, data, teacher=teacher, tell=chosen.append))
+    networks = [] if predictions else load_teachers(recipe.teacher, data, teacher=teacher, tell=chosen.append)
+    stored = None if predictions is None else _of_predictions(recipe, data, view, predictions)
     show = show and join_processes().is_first
     with (
         Progress(console=open_console(stderr=True, quiet=not show), disable=not show) as progress,
         left_as_passed(teacher),
     ):
         engine = choose_engine(recipe.device, recipe.precision, recipe.engine, partial(_note, progress))
-        teachers = change_teachers(teachers, recipe.teacher, data, engine, recipe.seed)
-        fingerprints = tuple(fingerprint(network) for network in teachers.networks)
-        source, engine = _source(teachers, recipe, data, engine)
-        label_source = LabelSource(
-            teachers=fingerprints,
+        answers = stored or _of_networks(networks, recipe, data, view, engine)
+        source = LabelSource(
+            teachers=answers.fingerprints,
             data=data.fingerprint,
             samples=len(data.train),
             view=view,
             view_seed=recipe.seed,
             encoding=encoding,
-            precision=engine.precision,
+            precision=answers.precision,
         )
-        names = {"data": data.name, "teacher": str(recipe.teacher.path)}
-        wanted = Manifest(label_source, names, recipe.views, recipe.rows_per_shard)
-        for note in (
-            data.summary(view),
-            *data.notes,
-            *chosen,
-            *(reading_notes("teacher", teachers.networks) or data.normalisation_notes),
-            *measure_teachers(teachers, LoadedInputs(data, None, None), engine, recipe.teacher),
-            f"engine: {engine}",
-            f"labels: {encoding.bytes_per_sample} bytes per sample and view",
-        ):
+        wanted = Manifest(source, {"data": data.name, **answers.names}, recipe.views, recipe.rows_per_shard)
+        size = f"labels: {encoding.bytes_per_sample} bytes per sample and view"
+        for note in (data.summary(view), *data.notes, *chosen, *answers.notes, size):
             _note(progress, note)
-        task, num_predicted = progress.add_task("label", total=label_source.samples * recipe.views), 0
+        task, num_predicted = progress.add_task("label", total=source.samples * recipe.views), 0
 
         def predict(requests: Iterable[tuple[int, Tensor]]) -> Iterator[Tensor]:
             nonlocal num_predicted
-            view_requests = ((View(view, recipe.seed, number), rows) for number, rows in requests)
-            batches = view_batches(data.train, view_requests, data.normalisation, engine.device, workers=recipe.workers)
-            for batch in batches:
-                num_predicted += len(batch.inputs)
-                yield source(batch).logits
+            for logits in answers.predict(requests):
+                num_predicted += len(logits)
+                yield logits
 
         manifest = write_labels(
             recipe.out,
@@ -136,8 +157,63 @@ def label(
             gather=engine.processes.exchange,
         )
     path = Path(recipe.out)
-    size = sum((path / name).stat().st_size for name in manifest.shards)
-    return Labelled(path, manifest, size, sum(engine.processes.exchange(num_predicted)))
+    num_bytes = sum((path / name).stat().st_size for name in manifest.shards)
+    return Labelled(path, manifest, num_bytes, sum(engine.processes.exchange(num_predicted)))
+
+
+def _check(recipe: LabelRecipe, teacher: object, predictions: Predictions | None) -> None:
+    """Check that a recipe names either networks as they are, or predictions.
+
+    Raises:
+        UsageError: when it does not.
+    """
+    section, stored = recipe.teacher, recipe.predictions
+    if section.truth or section.anchors is not None or section.assistants:
+        raise UsageError("teacher: labels are made of networks as they are, without truth, anchors or assistants")
+    if predictions is not None and (teacher is not None or section != TeacherSection()):
+        raise UsageError(f"teacher: predictions={stored.path or predictions.name} stand in for it; name one of the two")
+    for key, value in {"kind": stored.kind, "id": stored.id}.items():
+        if predictions is None and value is not None:
+            raise UsageError(f"predictions.{key}: {value}, but there are no predictions; predictions=FILE names them")
+    if predictions is not None and predictions.ids is None and stored.id is not None:
+        raise UsageError(
+            f"predictions.id: {stored.id} is a column of a file, and an array has none; its rows are in order"
+        )
+
+
+def _of_networks(networks: list[nn.Module], recipe: LabelRecipe, data: Data, view: str, engine: Engine) -> _Answers:
+    teachers = change_teachers(TeacherSet(networks), recipe.teacher, data, engine, recipe.seed)
+    fingerprints = tuple(fingerprint(network) for network in teachers.networks)
+    source, engine = _source(teachers, recipe, data, engine)
+
+    def predict(requests: Iterable[tuple[int, Tensor]]) -> Iterator[Tensor]:
+        views = ((View(view, recipe.seed, number), rows) for number, rows in requests)
+        for batch in view_batches(data.train, views, data.normalisation, engine.device, workers=recipe.workers):
+            yield source(batch).logits
+
+    checks = measure_teachers(teachers, LoadedInputs(data, None, None), engine, recipe.teacher)
+    notes = (
+        *(reading_notes("teacher", teachers.networks) or data.normalisation_notes),
+        *map(str, checks),
+        f"engine: {engine}",
+    )
+    return _Answers(fingerprints, {"teacher": str(recipe.teacher.path)}, engine.precision, notes, predict)
+
+
+def _of_predictions(recipe: LabelRecipe, data: Data, view: str, predictions: Predictions) -> _Answers:
+    notes: list[str] = []
+    stated = recipe.predictions
+    logits = logits_of_samples(predictions, data, id_column=stated.id, kind=stated.kind, tell=notes.append)
+    check = check_logits("predictions", logits, data.train.labels, data.task, "training", None)
+    notes += [f"predictions: {check}", *check.warnings]
+    if view != "none":
+        notes.append(f"predictions: every view ({view}) of a sample gets the same prediction")
+
+    def predict(requests: Iterable[tuple[int, Tensor]]) -> Iterator[Tensor]:
+        return (logits[rows] for _, rows in requests)
+
+    digest = sha256_of(logits.contiguous().numpy().tobytes())[:16]
+    return _Answers((digest,), {"teacher": predictions.name, "sha256": predictions.sha256}, "fp32", notes, predict)
 
 
 def _source(teachers: TeacherSet, recipe: LabelRecipe, data: Data, engine: Engine) -> tuple[TeacherSource, Engine]:

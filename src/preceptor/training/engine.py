@@ -16,7 +16,7 @@ from preceptor.distributed.processes import Processes, join_processes
 from preceptor.distributed.sharding import shard
 from preceptor.errors import UsageError
 from preceptor.messages import unheard
-from preceptor.models import Observed, folded, observe
+from preceptor.models import Observed, black_box_in, folded, observe
 from preceptor.training.settings import EngineName, Precision
 from preceptor.types import Outputs, Sharding
 
@@ -105,7 +105,8 @@ class Engine:
                 weights are folded into the compiled code.
             rows: of the batches that run compiled; any other batch (the last of an epoch) runs the network as it is.
         """
-        return _Compiled(network, rows, self.tell) if self.compiles else network
+        compiles = self.compiles and black_box_in(network) is None
+        return _Compiled(network, rows, self.tell) if compiles else network
 
     def fold(self, network: Observed, inputs: Tensor) -> Observed:
         """Return a frozen network, which nothing will change, as one that runs faster, if this engine folds.
@@ -114,7 +115,8 @@ class Engine:
             network: on the device, its weights not sharded.
             inputs: a few rows, for which the network is run to see what can be folded.
         """
-        return folded(network, inputs, half=_HALF.get(self.precision)) if self.folds else network
+        folds = self.folds and black_box_in(network) is None
+        return folded(network, inputs, half=_HALF.get(self.precision)) if folds else network
 
     def __str__(self) -> str:
         group = f", {self.processes.world_size} processes" if self.processes.world_size > 1 else ""

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 
@@ -13,6 +15,16 @@ def test_columns_become_numbers() -> None:
     inputs = FIT.inputs({"c": ["b", None, "new"], "x": ["10", None, "2"], "other": ["", "", ""]}, "here")
     expected = [[2.0, 0.0, 0, 1, 0], [0.0, 1.0, 0, 0, 1], [0.0, 0.0, 0, 0, 0]]
     torch.testing.assert_close(inputs, torch.tensor(expected))
+
+
+def test_inputs_become_columns_again() -> None:
+    cells = {"x": ["10", None, "2", "0.001", "123457"], "c": ["b", None, "new", "a", "a"]}
+    columns = FIT.columns(FIT.inputs(cells, "here"))
+    assert columns["c"].tolist() == ["b", None, None, "a", "a"]
+    numbers = columns["x"].tolist()
+    assert numbers[0::2] == [10.0, 2.0, 123457.0]  # whole numbers as such
+    assert math.isnan(numbers[1])
+    assert numbers[3] == pytest.approx(0.001, abs=1e-5)
 
 
 def test_plain_values_make_the_same_fit() -> None:

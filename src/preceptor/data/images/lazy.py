@@ -59,7 +59,7 @@ class LazyImages(Split):
         self.truth = None
         self._preprocessing = preprocessing
         self._is_complete = is_complete
-        self._numbers = torch.arange(len(labels)) if numbers is None else numbers
+        self._numbers = self.numbers = torch.arange(len(labels)) if numbers is None else numbers
         self._identity = identity
         self.blocks = blocks
 

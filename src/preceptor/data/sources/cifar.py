@@ -82,7 +82,8 @@ def _source(name: str, train: Arrays, test: Arrays, names: tuple[str, ...], prep
 def _voted(split: Arrays, path: str | None, where: str) -> Arrays:
     if path is None:
         return split
-    return Arrays(split.values, split.labels, read_votes(path, len(split), 10, where=where, name="CIFAR-10"))
+    truth = read_votes(path, len(split), 10, where=where, name="CIFAR-10")
+    return Arrays(split.values, split.labels, truth, split.numbers)
 
 
 def _folder(root: str, layout: str, marker: str) -> Path:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -53,8 +54,10 @@ def folder(
     folders = {name: root / name for name in ("train", "test", *_VALIDATION_NAMES) if (root / name).is_dir()}
     if "train" not in folders:
         names = _classes(root)
-        images, notes = _read(root, names, cut, skips=skip_unreadable)
-        return image_source("folder", str(root), names, (*split_off_test(images), None), notes, cut=cut, is_cut=True)
+        images, files, notes = _read(root, names, cut, skips=skip_unreadable)
+        train, test = split_off_test(images)
+        source = image_source("folder", str(root), names, (train, test, None), notes, cut=cut, is_cut=True)
+        return replace(source, ids={"file": files})
     names = _classes(folders["train"])
     for name, each in folders.items():
         if (others := _classes(each)) != names:
@@ -65,16 +68,18 @@ def folder(
     test_name = "test" if "test" in folders else validation_name
     if test_name is None:
         raise UsageError(f"data.path: {root} has train/ but no test/")
-    train, notes = _read(folders["train"], names, cut, skips=skip_unreadable)
-    test, more = _read(folders[test_name], names, cut, skips=skip_unreadable)
+    train, files, notes = _read(folders["train"], names, cut, skips=skip_unreadable)
+    test, _, more = _read(folders[test_name], names, cut, skips=skip_unreadable)
     notes = (*_beside(root, {"train", test_name, validation_name}, "the splits"), *notes, *more)
     validation = None
     if test_name == validation_name:
         notes += (f"folder: no test/ in {root}, so {test_name}/ is the test split; validation is split from train/",)
     elif validation_name is not None:
-        validation, more = _read(folders[validation_name], names, cut, skips=skip_unreadable)
+        validation, _, more = _read(folders[validation_name], names, cut, skips=skip_unreadable)
         notes += more
-    return image_source("folder", str(root), names, (train, test, validation), notes, cut=cut, test_name=test_name)
+    splits = (train, test, validation)
+    source = image_source("folder", str(root), names, splits, notes, cut=cut, test_name=test_name)
+    return replace(source, ids={"file": files})
 
 
 class _Files:
@@ -136,8 +141,8 @@ def _beside(root: Path, used: Collection[str | None], what: str) -> tuple[str, .
     return (f"folder: left out of {root}: {len(others):,} beside {what}: {first_few(others)}",) if others else ()
 
 
-def _read(root: Path, names: tuple[str, ...], cut: Cut, *, skips: bool) -> tuple[Split, tuple[str, ...]]:
-    """Return the images below a folder, and notes on what was left out."""
+def _read(root: Path, names: tuple[str, ...], cut: Cut, *, skips: bool) -> tuple[Split, NDArray[Any], tuple[str, ...]]:
+    """Return the images below a folder, their files within it, and notes on what was left out."""
     found = [walk(root / name) for name in names]
     files = [file for each in found for file in each.files]
     labels = torch.tensor([label for label, each in enumerate(found) for _ in each.files], dtype=torch.int64)
@@ -157,4 +162,5 @@ def _read(root: Path, names: tuple[str, ...], cut: Cut, *, skips: bool) -> tuple
     )
     notes = (*_beside(root, names, "the class folders"), *files_left_out("folder", root, found))
     turned = turned_note("folder", str(root), images.is_turned, len(labels))
-    return split, (*notes, *turned, *left_out_note("folder", str(root), left_out))
+    left = left_out_note("folder", str(root), left_out)
+    return split, file_names, (*notes, *turned, *left)

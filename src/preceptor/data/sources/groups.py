@@ -69,4 +69,4 @@ def _regrouped(split: Split, group_of: Int[Tensor, " classes"]) -> Arrays:
     truth = None
     if split.truth is not None:
         truth = split.truth.new_zeros(len(split), 1 + int(group_of.max())).index_add_(1, group_of, split.truth)
-    return Arrays(split.values, group_of[split.labels], truth)
+    return Arrays(split.values, group_of[split.labels], truth, split.numbers)

@@ -49,6 +49,18 @@ class Numeric:
         is_missing = np.array([cell is None for cell in cells], dtype=np.float64)[:, None]
         return np.hstack([values, is_missing]) if self.has_indicator else values
 
+    def decode(self, values: Values) -> NDArray[Any]:
+        """Return the column in its own units, NaN where it was missing; whole numbers as such."""
+        numbers = values[:, 0] * self.std + self.mean
+        rounding = 1e-6 * (np.abs(numbers) + abs(self.mean) + self.std)  # of inputs, which are float32
+        numbers = np.where(np.abs(numbers - np.round(numbers)) < rounding, np.round(numbers), numbers)
+        return np.where(values[:, 1] > 0.5, np.nan, numbers) if self.has_indicator else numbers
+
+    @property
+    def width(self) -> int:
+        """How many inputs it becomes."""
+        return 2 if self.has_indicator else 1
+
     def in_words(self) -> str:
         """Describe how the column becomes numbers."""
         indicator = " and an indicator" if self.has_indicator else ""
@@ -67,6 +79,17 @@ class Categorical:
     def __call__(self, cells: Cells, path: str) -> Values:
         """Return one-hot rows [rows, categories]."""
         return np.array([[cell == category for category in self.categories] for cell in cells], dtype=np.float64)
+
+    def decode(self, values: Values) -> NDArray[Any]:
+        """Return the category of each row, None where there is none."""
+        names = np.array([*self.categories, None], dtype=object)
+        found: NDArray[Any] = names[np.where(values.max(1) > 0.5, values.argmax(1), len(self.categories))]
+        return found
+
+    @property
+    def width(self) -> int:
+        """How many inputs it becomes."""
+        return len(self.categories)
 
     def in_words(self) -> str:
         """Describe how the column becomes numbers."""
@@ -126,6 +149,11 @@ class TableFit:
         if absent := [name for name in self.names if name not in columns]:
             raise UsageError(f"data: {path} has no column {', '.join(map(repr, absent))}; the network needs it")
         return _encoded(self.encoders, columns, path, self.missing)
+
+    def columns(self, inputs: Float[Tensor, "rows inputs"]) -> dict[str, NDArray[Any]]:
+        """Return the columns that became these inputs: numbers in their own units, words as objects."""
+        parts = np.split(inputs.double().numpy(), np.cumsum([each.width for each in self.encoders])[:-1], axis=1)
+        return {each.name: each.decode(part) for each, part in zip(self.encoders, parts, strict=True)}
 
     def notes(self, columns: Columns, path: str) -> tuple[str, ...]:
         """Return what the user should hear about a table that was not fitted: columns and categories that are new.

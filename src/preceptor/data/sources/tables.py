@@ -143,6 +143,7 @@ def table(
         notes=notes,
         is_cut=test is None,
         table=used,
+        ids={name: train[name] for name in dropped},
     )
 
 

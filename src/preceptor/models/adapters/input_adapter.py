@@ -94,7 +94,8 @@ class InputAdapter(nn.Module):
         self.shift: Tensor
         self.register_buffer("scale", (std / own_std).float(), persistent=False)
         self.register_buffer("shift", ((mean - own_mean) / own_std).float(), persistent=False)
-        self._words = self._describe(channels, size, is_raw=not data_spec.mean)
+        undoes = input_spec.mean == (0.0,) and bool(data_spec.mean)
+        self._words = self._describe(channels, size, is_raw=not data_spec.mean, undoes=undoes)
 
     def forward(self, inputs: Float[Tensor, "batch channels *size"]) -> Tensor:
         """Return the batch [batch, own channels, *own size]."""
@@ -106,13 +107,13 @@ class InputAdapter(nn.Module):
             inputs = inputs.expand(-1, self._channels, *inputs.shape[2:])
         return inputs
 
-    def _describe(self, channels: int, size: tuple[int, ...], *, is_raw: bool) -> list[str]:
+    def _describe(self, channels: int, size: tuple[int, ...], *, is_raw: bool, undoes: bool) -> list[str]:
         words = [] if self._channels is None else [f"{channels} channel repeated to {self._channels}"]
         if self._size is not None:
             words.append(f"resized {_side(size)} -> {_side(self._size)}")
         if self._renormalises:
             assumed = " (its values taken to lie in [0, 1])" if is_raw else ""
-            words.append(f"normalised by its own mean{assumed}")
+            words.append("normalisation undone" if undoes else f"normalised by its own mean{assumed}")
         return words
 
     def __str__(self) -> str:

@@ -15,7 +15,7 @@ from rich.text import Text
 
 from preceptor.artifacts.run_folder import network_of
 from preceptor.config.overrides import SHORT_FOR, make_recipe
-from preceptor.config.sections import DistillRecipe, LabelRecipe, TeachRecipe
+from preceptor.config.sections import DistillRecipe, LabelRecipe, ObjectiveSection, TeachRecipe
 from preceptor.config.terms import stated_terms
 from preceptor.config.trust import check_named, reaching_out
 from preceptor.console import open_console
@@ -44,8 +44,9 @@ def read_recipe(
     recipe = make_recipe(_RECIPES[verb], values, words, network_of=network_of)
     if config is not None:
         check_named(reaching_out(recipe), words, f"config {config}")
-    if not isinstance(recipe, LabelRecipe):
-        stated_terms(recipe.terms, recipe.terms_key, has_teacher=recipe.has_teacher)
+    for key, section in recipe:
+        if isinstance(section, ObjectiveSection):
+            stated_terms(section, key, has_teacher=key == "method")
     return recipe
 
 

@@ -28,15 +28,16 @@ _PERCENT = {"accuracy", "top5", "exact_match", "balanced_accuracy", "prevalence"
 
 def carry_out(recipe: TeachRecipe | DistillRecipe | LabelRecipe) -> None:
     """Carry out `preceptor teach`, `distill` or `label`."""
-    if isinstance(recipe, LabelRecipe):
-        made = label(recipe)
-        if join_processes().is_first:
-            _print_labelled(made)
-        return
-    result = run(recipe)
-    draw_run(result.path)
-    if join_processes().is_first:
-        _print_end(result.path)
+    match recipe:
+        case LabelRecipe():
+            made = label(recipe)
+            if join_processes().is_first:
+                _print_labelled(made)
+        case _:
+            result = run(recipe)
+            draw_run(result.path)
+            if join_processes().is_first:
+                _print_end(result.path)
 
 
 def _print_end(path: Path) -> None:

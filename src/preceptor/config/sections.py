@@ -110,6 +110,16 @@ class Recipe(Settings):
         """What only a student learns from."""
         return StudentInputs()
 
+    @property
+    def stop_epoch(self) -> int | None:
+        """The epoch whose weights count, where `stop_at` states one."""
+        return self.stop_at if isinstance(self.stop_at, int) else None
+
+    @property
+    def stop_rule(self) -> str | None:
+        """How validation chooses the weights that count, where `stop_at` states that."""
+        return None if self.stop_epoch is not None or self.stop_at == "last" else str(self.stop_at)
+
     def as_dict(self) -> dict[str, Any]:
         """Return plain values by key; None where the protocol decides."""
         values = self.model_dump(mode="json")

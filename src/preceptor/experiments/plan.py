@@ -116,9 +116,9 @@ class _Cells:
         recipe = each.teach
         assert recipe is not None
         total = run_length(recipe)
-        if isinstance(recipe.stop_at, int) and total is not None and recipe.stop_at > total:
+        if recipe.stop_epoch is not None and total is not None and recipe.stop_epoch > total:
             place = next((c.place for name, c in each.chosen.items() if name in {"stop_at", "teach.stop_at"}), "teach")
-            raise self._file.fail(place, f"stop_at: epoch {recipe.stop_at} is not in 1..{total}")
+            raise self._file.fail(place, f"stop_at: epoch {recipe.stop_epoch} is not in 1..{total}")
         serving = self._serving.get(each.words["teach"])
         if serving is None:
             serving = serve(recipe, list(self._stops[run_of(recipe)]), self._file.cells)

@@ -85,9 +85,7 @@ def _epoch(recipe: TeachRecipe) -> int | None:
     """Return the number of the epoch at which a recipe stops, if a longer run passes through the same state."""
     if recipe.averaging.name != "none" or recipe.stop_mode != "truncate":
         return None
-    return (
-        run_length(recipe) if recipe.stop_at == "last" else recipe.stop_at if isinstance(recipe.stop_at, int) else None
-    )
+    return run_length(recipe) if recipe.stop_at == "last" else recipe.stop_epoch
 
 
 def _id(recipe: TeachRecipe, stop: Stop) -> str:

@@ -156,5 +156,5 @@ def _optimiser(resolved: ResolvedRecipe) -> list[str]:
     milestones = f" at {', '.join(f'{each:g}' for each in schedule.milestones)}" if schedule.name == "step" else ""
     warmup = f", warm-up {schedule.warmup:g}" if schedule.warmup else ""
     averaging = [] if recipe.averaging.name == "none" else [f"averaging {recipe.averaging.name}"]
-    stop = [] if recipe.stop_at == "last" or isinstance(recipe.stop_at, int) else [f"stop_at {recipe.stop_at}"]
+    stop = [] if recipe.stop_rule is None else [f"stop_at {recipe.stop_rule}"]
     return [f"{optim.name} lr {optim.lr:g}{decay}", f"{schedule.name}{milestones}{warmup}", *averaging, *stop]

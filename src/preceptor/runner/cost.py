@@ -83,9 +83,9 @@ def cost_of(
     filled = fill(recipe, data)
     assert filled.epochs is not None
     epochs = make_policy(recipe.inputs)[1].epochs(filled.epochs)
-    last = recipe.stop_at if isinstance(recipe.stop_at, int) else epochs
+    last = recipe.stop_epoch or epochs
     moments = 2 if filled.optim.name in {"adamw", "dot"} else 1
-    best = 1 if isinstance(recipe.stop_at, str) and recipe.stop_at != "last" else 0
+    best = 0 if recipe.stop_rule is None else 1
     copies = 2 + moments + best + kept  # result, checkpoint with the optimiser's moments and the best weights so far
     return Cost((_PASSES * flops + of_teacher) * rows * last, 4 * parameters * copies, last)
 

@@ -1,5 +1,3 @@
-"""The sections that name networks, and what stands in for a teacher."""
-
 from __future__ import annotations
 
 import pytest
@@ -31,11 +29,6 @@ def test_a_teacher_is_as_it_was_trained_unless_the_recipe_says_otherwise() -> No
 def test_an_unknown_way_is_named(word: str) -> None:
     with pytest.raises(UsageError, match=word.partition("=")[0]):
         make_recipe(DistillRecipe, overrides=[*WORDS, word])
-
-
-def test_one_assistant_needs_no_list() -> None:
-    assert TeacherSection.model_validate({"assistants": "resnet14"}).assistants == ("resnet14",)
-    assert TeacherSection.model_validate({"anchors": [2, 4]}).anchors == (2, 4)
 
 
 def test_predictions_stand_alone_for_their_file() -> None:

@@ -17,16 +17,14 @@ if TYPE_CHECKING:
     from preceptor.data.sources.arrays import Pair
     from preceptor.data.sources.columns import read_columns
     from preceptor.data.sources.load import check_source, from_objects, load
-    from preceptor.data.sources.npz_files import NPZ_DAMAGE, read_npz
     from preceptor.data.sources.registry import SOURCES, names
     from preceptor.data.sources.stream import Stream, StreamLoader
-    from preceptor.data.sources.table_fit import TableFit, number, read_rows
+    from preceptor.data.sources.table_fit import TableFit, read_rows
     from preceptor.data.sources.tokens import Tokens, sentence_column
     from preceptor.data.sources.walk import image_files
     from preceptor.data.split import Arrays, Items, Split
 
 __all__ = [
-    "NPZ_DAMAGE",
     "POLICIES",
     "SOURCES",
     "Arrays",
@@ -55,12 +53,10 @@ __all__ = [
     "image_files",
     "load",
     "names",
-    "number",
     "plain_batches",
     "pooled_sizes",
     "read_columns",
     "read_image",
-    "read_npz",
     "read_rows",
     "sentence_column",
     "view_batches",

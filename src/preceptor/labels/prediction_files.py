@@ -13,7 +13,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from preceptor.checksums import sha256_of, sha256_of_file
-from preceptor.data import NPZ_DAMAGE, number, read_columns, read_npz
+from preceptor.data import read_columns
+from preceptor.data.sources.npz_files import NPZ_DAMAGE, read_npz
+from preceptor.data.sources.table_fit import number
 from preceptor.errors import UsageError
 from preceptor.messages import did_you_mean, first_few, first_line
 from preceptor.reading import check_regular

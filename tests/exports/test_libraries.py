@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from safetensors.torch import save_file
-from torch import nn
+from torch import Tensor, nn
 
+import preceptor
 from preceptor.exports.libraries import library_files
 from preceptor.models import DataSpec, ModelMetadata, ReusedClassifier, ReuseSpec, make
 from preceptor.types import Preprocessing
@@ -49,3 +53,27 @@ def test_one_output_for_two_classes_and_a_wrapper_are_opened_by_this_library() -
     assert library_files(network, metadata(**section), 1, None).library == "preceptor"
     wrapped = ReusedClassifier(network, ReuseSpec("block3", 192, 16, (1, 1), 2, 2))
     assert library_files(wrapped, metadata(**section), 2, None).library == "preceptor"
+
+
+def test_a_class_with_the_mixin_of_the_hub_opens_its_folder(tmp_path: Path) -> None:
+    """By its own `from_pretrained`, with the arguments that it was made with."""
+    hub: Any = pytest.importorskip("huggingface_hub")
+
+    class Net(nn.Module, hub.PyTorchModelHubMixin):  # type: ignore[misc]
+        def __init__(self, width: int) -> None:
+            super().__init__()
+            self.layers = nn.Sequential(nn.Flatten(), nn.Linear(64, width), nn.ReLU(), nn.Linear(width, 10))
+
+        def forward(self, inputs: Tensor) -> Tensor:
+            logits: Tensor = self.layers(inputs)
+            return logits
+
+    data = {"name": "digits", "limit": 40, "test_limit": 20}
+    run = preceptor.teach(data=data, model=Net(7), epochs=1, engine="plain", out=tmp_path / "run", progress=False)
+    preceptor.export(run, hub_folder=tmp_path / "hub", license="mit")
+    assert json.loads((tmp_path / "hub" / "config.json").read_text()) == {"width": 7}
+    theirs, inputs = Net.from_pretrained(tmp_path / "hub").eval(), torch.rand(5, 1, 8, 8)
+    with torch.no_grad():
+        expected = preceptor.load(tmp_path / "hub", model=Net(7)).eval()(inputs)
+        torch.testing.assert_close(theirs(inputs), expected, atol=0, rtol=0)
+    assert "library_name: huggingface_hub" in (tmp_path / "hub" / "README.md").read_text()

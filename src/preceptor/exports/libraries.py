@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Literal
 
 from torch import nn
@@ -23,7 +25,7 @@ from preceptor.models import Adapted, ModelMetadata, TextClassifier
 
 __all__ = ["LIBRARY_FILES", "Library", "LibraryFiles", "library_files"]
 
-Library = Literal["preceptor", "timm", "transformers", "torchvision"]
+Library = Literal["preceptor", "timm", "transformers", "torchvision", "huggingface_hub"]
 
 _MODES = {1: "L", 3: "RGB"}  # of Pillow
 _NO_ARGUMENTS = ("name", "logits", "normalisation", "resolution", "weights")  # of torchvision's constructors
@@ -67,7 +69,8 @@ class LibraryFiles:
     """What another library needs beside the weights.
 
     Attributes:
-        library: that opens the folder; of torchvision, whose networks are made by name; preceptor: no other.
+        library: that opens the folder; of torchvision, whose networks are made by name; huggingface_hub: by a class of the user's
+            with its mixin; preceptor: no other.
         files: their content by name.
         lines: of Python that open the folder with that library alone.
         notes: what it cannot be given, and why.
@@ -88,10 +91,12 @@ def library_files(network: nn.Module, metadata: ModelMetadata, outputs: int, tok
         outputs: width of its output; a library that reads class names needs one each.
         tokenizer: the folder of the tokenizer that the run's texts were read with, where it says.
     """
-    if outputs != len(metadata.class_names):
-        return LibraryFiles()
     bare = network.bare if isinstance(network, Adapted) else network
     bare = bare.network if isinstance(bare, TextClassifier) else bare
+    if (of_mixin := _of_mixin(bare)) is not None:
+        return of_mixin
+    if outputs != len(metadata.class_names):
+        return LibraryFiles()
     if metadata.vocabulary is not None:
         return _of_texts(network, bare, metadata, tokenizer) or LibraryFiles()
     images = native_images(network, metadata)
@@ -103,6 +108,20 @@ def library_files(network: nn.Module, metadata: ModelMetadata, outputs: int, tok
         or (_of_torchvision(metadata) if isinstance(network, Adapted) else None)  # in no wrapper of a student
         or LibraryFiles()
     )
+
+
+def _of_mixin(bare: nn.Module) -> LibraryFiles | None:
+    """Return what `from_pretrained` of a class with huggingface_hub's mixin reads: the arguments it was made with."""
+    hub: Any = sys.modules.get("huggingface_hub")  # whoever made the network has imported it
+    if hub is None or not isinstance(bare, hub.PyTorchModelHubMixin):
+        return None
+    network: Any = bare
+    with TemporaryDirectory() as place:
+        network.save_pretrained(place)
+        config = Path(place, _CONFIG)
+        files = {_CONFIG: config.read_bytes()} if config.is_file() else {}
+    name = type(bare).__name__
+    return LibraryFiles("huggingface_hub", files, f'theirs = {name}.from_pretrained("FOLDER")  # your class {name}')
 
 
 def _of_timm(bare: nn.Module, metadata: ModelMetadata, images: NativeImages) -> LibraryFiles | None:

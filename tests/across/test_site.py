@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 import yaml
 
+from preceptor.cli import app
 from public_names import MODULES
 
 ROOT = Path(__file__).parents[2]
@@ -82,6 +84,12 @@ def test_every_public_name_is_in_the_reference(package: str) -> None:
             or f"::: {getattr(value, '__module__', '')}.{name}\n" in page
             or re.search(rf"`(preceptor\.)?{name}`", page)
         ), name
+
+
+def test_every_command_is_in_the_reference() -> None:
+    commands: dict[str, Any] = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+    page = (DOCS / "reference" / "verbs.md").read_text()
+    assert sorted(re.findall(r"^\| `preceptor (\w+)`", page, re.M)) == sorted(commands)
 
 
 def test_examples_keep_their_lines() -> None:

@@ -2,7 +2,7 @@
 
 Listing and decoding were measured on a few images and are multiplied: results/shard_index.json, results/size_arithmetic.json.
 Operations of the teachers are counted; bytes of the label store are those of its records. All else is an assumption, and a
-flag. No GPU is used. Prints the Markdown tables of docs/size.md.
+flag. No GPU is used. Prints the Markdown tables of docs/arithmetic.md.
 """
 
 from __future__ import annotations

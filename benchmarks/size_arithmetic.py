@@ -5,7 +5,7 @@ what autograd keeps for the backward pass is weighed there too, bytes a sample a
 and of the label store's records. All else is a formula whose assumptions are flags. One thing is measured: what a JPEG of
 500 x 375 pixels costs a core of this machine, read as training sees it, in processor time, so that what else runs here
 counts little. Prints Markdown tables and writes results/size_arithmetic.json; with --recorded the tables, those of
-docs/size.md, are of what was measured then.
+docs/arithmetic.md, are of what was measured then.
 """
 
 from __future__ import annotations

@@ -62,7 +62,7 @@ def fill_in(content: bytes, at: int) -> bytes:
 def is_intact(content: bytes, at: int) -> bool:
     """Return whether the 64 bytes that begin at `at` are the sha256 of the other bytes.
 
-    Example:
+    Examples:
         >>> filled = fill_in(PLACEHOLDER + b"weights", 0)
         >>> is_intact(filled, 0), is_intact(filled.replace(b"w", b"v"), 0)
         (True, False)

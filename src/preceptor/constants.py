@@ -16,7 +16,7 @@ def constant(values: tuple[float, ...], device: torch.device, dtype: torch.dtype
 
     While a network is compiled or exported they are made anew: what is traced must not outlive its trace.
 
-    Example:
+    Examples:
         >>> constant((0.5, 2.0), torch.device("cpu"))
         tensor([0.5000, 2.0000])
     """

@@ -53,7 +53,7 @@ def as_logits(
 
     A probability below 1e-12 counts as 1e-12, and so does 1 minus a probability.
 
-    Example:
+    Examples:
         >>> as_logits(torch.tensor([0.25, 0.75])).softmax(-1)
         tensor([0.2500, 0.7500])
         >>> as_logits(torch.tensor([0.25, 1.0]), is_multilabel=True).sigmoid()
@@ -72,7 +72,7 @@ def kl(
     Raises:
         ValueError: for shapes that differ: broadcasting would silently compare the wrong rows.
 
-    Example:
+    Examples:
         >>> half, quarter = torch.tensor([0.5, 0.5]).log(), torch.tensor([0.25, 0.75]).log()
         >>> round(kl(half, quarter).item(), 6)
         0.143841
@@ -100,7 +100,7 @@ def jensen_shannon(
 ) -> Float[Tensor, "*rows"]:
     """Return the mean KL of both distributions from their mean, of each row in nats, at most log 2.
 
-    Example:
+    Examples:
         >>> round(jensen_shannon(torch.tensor([1.0, 1e-30]).log(), torch.tensor([1e-30, 1.0]).log()).item(), 6)
         0.693147
     """
@@ -136,7 +136,7 @@ def alpha_beta(
 
     Source: Cichocki, Cruces, Amari, "Generalized Alpha-Beta Divergences" (Entropy 2011), equations 18 and 19.
 
-    Example:
+    Examples:
         >>> half, quarter = torch.tensor([0.5, 0.5]).log(), torch.tensor([0.25, 0.75]).log()
         >>> round(alpha_beta(half, quarter, 1.0, 0.0).item(), 6)
         0.143841
@@ -170,7 +170,7 @@ def log_mean(
         log_probs: log-probabilities.
         shares: of each in the mean, summing to 1; None: equal ones.
 
-    Example:
+    Examples:
         >>> log_mean(torch.tensor([[[0.25, 0.75]], [[0.75, 0.25]]]).log()).exp()
         tensor([[0.5000, 0.5000]])
     """
@@ -207,7 +207,7 @@ def other_classes(
 ) -> Shaped[Tensor, "batch others"]:
     """Return the columns of the classes other than each row's label, in order: gathered, not masked.
 
-    Example:
+    Examples:
         >>> other_classes(torch.tensor([[1.0, 2.0, 3.0]]), torch.tensor([1]))
         tensor([[1., 3.]])
     """
@@ -220,7 +220,7 @@ def targets(
 ) -> Float[Tensor, "batch classes"]:
     """Return each row's target distribution: one-hot for a class, the distribution itself where it is one.
 
-    Example:
+    Examples:
         >>> targets(torch.tensor([1]), 3)
         tensor([[0., 1., 0.]])
     """
@@ -230,7 +230,7 @@ def targets(
 def one_vs_rest(logits: Float[Tensor, "batch classes"]) -> Float[Tensor, "rows 2"]:
     """Return each log-odds z as a row of two logits (0, z), whose softmax is (1 - sigmoid(z), sigmoid(z)), in order.
 
-    Example:
+    Examples:
         >>> one_vs_rest(torch.tensor([[1.0, 2.0]]))
         tensor([[0., 1.],
                 [0., 2.]])
@@ -248,7 +248,7 @@ def left_singular(
         start: where to continue from; None for a fixed vector without symmetry, to which none is likely to be orthogonal.
         iterations: products with matrix matrix^T.
 
-    Example:
+    Examples:
         >>> left_singular(torch.tensor([[3.0, 0.0], [0.0, 1.0]])).abs().round(decimals=6)
         tensor([1., 0.])
     """

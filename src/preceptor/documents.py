@@ -72,7 +72,7 @@ def parse_document(text: str, kind: type[_T], source: str, *, infinite: bool = F
     Raises:
         UsageError: when it is no JSON, or not of this type: one line with the first field that is wrong.
 
-    Example:
+    Examples:
         >>> from dataclasses import make_dataclass
         >>> parse_document('{"seed": 3}', make_dataclass("Run", [("seed", int)]), "run.json")
         Run(seed=3)

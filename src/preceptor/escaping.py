@@ -19,7 +19,7 @@ _KEPT_IN_URLS = "%/:?#@!$&'*+,;=~"
 def terminal(text: str) -> str:
     r"""Return text whose control characters are shown, not carried out; line ends and tabs stay.
 
-    Example:
+    Examples:
         >>> terminal("a\x1b[31mb")
         'a\\x1b[31mb'
     """
@@ -29,7 +29,7 @@ def terminal(text: str) -> str:
 def markdown(text: str) -> str:
     r"""Return text that Markdown shows as it is, in one line: no emphasis, code, links, columns or HTML.
 
-    Example:
+    Examples:
         >>> print(markdown("resnet8_x [a](b) <i>"))
         resnet8_x [a\](b) \<i\>
     """
@@ -39,7 +39,7 @@ def markdown(text: str) -> str:
 def markdown_code(text: str) -> str:
     """Return text as a code span, whatever it holds.
 
-    Example:
+    Examples:
         >>> markdown_code("a"), markdown_code("a`b")
         ('`a`', '``a`b``')
     """
@@ -52,7 +52,7 @@ def markdown_code(text: str) -> str:
 def markdown_cell(content: str) -> str:
     r"""Return Markdown, such as a code span, as the cell of a table: no bar in it ends the cell.
 
-    Example:
+    Examples:
         >>> print(markdown_cell(markdown_code("a|b")))
         `a\|b`
     """
@@ -66,7 +66,7 @@ def markdown_link(text: str, target: str) -> str:
         text: that is shown, as it is.
         target: a URL, or what `link` returned.
 
-    Example:
+    Examples:
         >>> print(markdown_link("[a]", "https://a.b/c(d)"))
         [\[a\]](https://a.b/c%28d%29)
     """
@@ -77,7 +77,7 @@ def markdown_link(text: str, target: str) -> str:
 def link(path: str) -> str:
     """Return a relative path as the target of a link: it names a file, never a scheme such as `javascript:`.
 
-    Example:
+    Examples:
         >>> link("runs/a b/result.json"), link("javascript:alert(1)")
         ('runs/a%20b/result.json', 'javascript%3Aalert%281%29')
     """

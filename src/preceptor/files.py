@@ -94,7 +94,7 @@ def make_folder(folder: Path, *, parents: bool = True) -> None:
 def is_temporary(name: str) -> bool:
     """Return whether a file name is that of `write_atomically`'s temporary file, which a killed process leaves behind.
 
-    Example:
+    Examples:
         >>> is_temporary(".preceptor-0123456789abcdef0123456789abcdef.tmp"), is_temporary(".config.yaml.tmp")
         (True, False)
     """

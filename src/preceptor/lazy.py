@@ -50,7 +50,7 @@ class LazyImport(Generic[_Object]):
     def defaults(self) -> dict[str, Any]:
         """Return the named parameters with their defaults, in order; `inspect.Parameter.empty` for a required one.
 
-        Example:
+        Examples:
             >>> LazyImport("preceptor.objectives.distill.kd:KD").defaults()
             {'temperature': 4.0, 'divergence': 'kl', 'alpha': 0.8, 'beta': 0.3, 'row_weights': 'equal'}
         """

@@ -28,7 +28,7 @@ def did_you_mean(name: str, known: Iterable[str], *, most: int = 3, otherwise: s
         most: how many to suggest at most.
         otherwise: replaces the list of all names where none is near.
 
-    Example:
+    Examples:
         >>> did_you_mean("modl", ["model", "data"])
         '; did you mean model?'
         >>> did_you_mean("x", ["model", "data"])
@@ -48,7 +48,7 @@ def did_you_mean(name: str, known: Iterable[str], *, most: int = 3, otherwise: s
 def first_few(names: Sequence[object], most: int = 3) -> str:
     """Return the first names with commas between them, and "..." where there are more.
 
-    Example:
+    Examples:
         >>> first_few(["cat", "dog", "cow", "pig"])
         'cat, dog, cow, ...'
     """
@@ -60,7 +60,7 @@ def first_difference(before: Mapping[str, object], after: Mapping[str, object]) 
 
     A missing key counts as None.
 
-    Example:
+    Examples:
         >>> first_difference({"seed": 1, "data": {"name": "digits"}}, {"seed": 1, "data": {"name": "cifar10"}})
         ('data.name', 'digits', 'cifar10')
     """
@@ -81,7 +81,7 @@ def unheard(line: str) -> None:
 def first_line(error: BaseException) -> str:
     r"""Return the first line of an error that is not blank, at most 200 characters of it, or else its type.
 
-    Example:
+    Examples:
         >>> first_line(ValueError("\n no such size\nand more"))
         'no such size'
     """
@@ -92,7 +92,7 @@ def first_line(error: BaseException) -> str:
 def as_count(number: float) -> str:
     """Return a large number in short.
 
-    Example:
+    Examples:
         >>> as_count(28_589_128), as_count(812), as_count(4.46e9), as_count(999_960)
         ('28.6 M', '812', '4.46 G', '1 M')
     """
@@ -102,7 +102,7 @@ def as_count(number: float) -> str:
 def as_bytes(size: float) -> str:
     """Return the size of a file; 1 MB is 1,000,000 bytes.
 
-    Example:
+    Examples:
         >>> as_bytes(109_000_000), as_bytes(640)
         ('109 MB', '640 B')
     """
@@ -112,7 +112,7 @@ def as_bytes(size: float) -> str:
 def as_milliseconds(seconds: float) -> str:
     """Return a short time in milliseconds, without the unit.
 
-    Example:
+    Examples:
         >>> as_milliseconds(0.0098), as_milliseconds(0.0614), as_milliseconds(2.5)
         ('9.8', '61', '2,500')
     """
@@ -122,7 +122,7 @@ def as_milliseconds(seconds: float) -> str:
 def as_clock(seconds: float) -> str:
     """Return a time as hours, minutes and seconds.
 
-    Example:
+    Examples:
         >>> as_clock(1022.4), as_clock(90_000)
         ('0:17:02', '25:00:00')
     """
@@ -133,7 +133,7 @@ def as_clock(seconds: float) -> str:
 def as_duration(seconds: float) -> str:
     """Return a time in words.
 
-    Example:
+    Examples:
         >>> as_duration(8.06), as_duration(3720), as_duration(90)
         ('8.1 s', '1 h 02 min', '1 min 30 s')
     """

@@ -39,7 +39,7 @@ def default_hyperparameters(
         make: a class or function; one that is imported later is not imported for this.
         hidden: parameters that are not hyperparameters.
 
-    Example:
+    Examples:
         >>> def make(*, temperature: float = 4.0) -> None: ...
         >>> default_hyperparameters(make)
         {'temperature': 4.0}

@@ -88,7 +88,7 @@ class Vocabulary:
     def of(cls, numbers: Mapping[str, int], padding: int) -> Vocabulary:
         """Return the vocabulary of these tokens.
 
-        Example:
+        Examples:
             >>> Vocabulary.of({"[PAD]": 0, "good": 1, "bad": 2}, 0).size
             3
         """

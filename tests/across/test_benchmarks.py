@@ -1,4 +1,4 @@
-"""The scripts of benchmarks/ fit the library, and what docs/size.md says was measured is in their records."""
+"""The scripts of benchmarks/ fit the library, and what docs/arithmetic.md says was measured is in their records."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def test_a_script_finds_what_it_imports(name: str, monkeypatch: pytest.MonkeyPat
 
 
 def test_the_page_says_what_decoding_was_measured_to_cost() -> None:
-    page = (ROOT / "docs" / "size.md").read_text()
+    page = (ROOT / "docs" / "arithmetic.md").read_text()
     record = json.loads((ROOT / "benchmarks" / "results" / "size_arithmetic.json").read_text())
     flags = record["flags"]
     for height, cost in record["decoding"].items():

@@ -5,6 +5,7 @@ A command's own settings are kept; what it names (data, files) is prepared once,
 
 from __future__ import annotations
 
+import ast
 import csv
 import importlib
 import importlib.util
@@ -16,7 +17,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -255,6 +256,8 @@ def workplace(prepared: Path) -> Path:
         table = {"name": "table:train.csv", "target": "income", "ignore": ["id"]}
         preceptor.teach(model="mlp", out="runs/table", **{**short, "data": table})
         preceptor.export("runs/table", "customers.safetensors")
+        for name, run in (("teacher", "t"), ("alone", "t"), ("student", "s")):
+            shutil.copytree(f"runs/{run}", f"runs/{name}")
         assert (
             main(completed(["label", "data=cifar100", "data.root=PATH", "teacher=runs/t", "views=1", "out=labels/t"]))
             == 0
@@ -334,6 +337,72 @@ def test_commands(lines: list[str], workplace: Path, tmp_path: Path, monkeypatch
         monkeypatch.setattr(importlib.import_module(f"preceptor.cli.{module}"), verb, lambda *_, **__: None)
     for line in lines:
         carry_out(line, folder, monkeypatch)
+
+
+class Short(ast.NodeTransformer):
+    """Makes a document's runs short, on few samples, and lets them replace what is there; a grid is planned only."""
+
+    keys: ClassVar[dict[str, dict[str, Any]]] = {
+        "preceptor.teach": {"epochs": 1, "overwrite": True},
+        "preceptor.distill": {"epochs": 1, "overwrite": True},
+        "preceptor.grid": {"run": False},  # tests/across/test_grids.py runs some
+    }
+
+    def visit_Call(self, node: ast.Call) -> ast.Call:
+        self.generic_visit(node)
+        ours = self.keys.get(ast.unparse(node.func), {})
+        node.keywords = [each for each in node.keywords if each.arg not in ours]
+        node.keywords += [ast.keyword(key, ast.Constant(value)) for key, value in ours.items()]
+        return node
+
+    def visit_keyword(self, node: ast.keyword) -> ast.keyword:
+        self.generic_visit(node)
+        if node.arg == "data" and ast.unparse(node.value) == "'digits'":
+            node.value = ast.parse("{'name': 'digits'}", mode="eval").body
+        if node.arg == "data" and isinstance(node.value, ast.Dict) and "'name'" in ast.unparse(node.value):
+            node.value.keys += [ast.Constant("limit"), ast.Constant("test_limit")]
+            node.value.values += [ast.Constant(200), ast.Constant(60)]
+        return node
+
+
+def fenced(document: Path, language: str) -> list[str]:
+    """Return the blocks of a language, each with as many empty lines before it as the document has lines."""
+    text = document.read_text()
+    found = re.finditer(rf"^```{language}\n(.*?)^```$", text, re.M | re.S)
+    return ["\n" * text[: block.start(1)].count("\n") + block[1] for block in found]
+
+
+@pytest.mark.parametrize(
+    "document", [each for each in DOCUMENTS if fenced(each, "python")], ids=lambda path: str(path.relative_to(ROOT))
+)
+def test_python(document: Path, workplace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The blocks of a document run one after another; a name in capitals stands for something of the reader's."""
+    blocks = fenced(document, "python")
+    missing = [
+        name for text, name in LIBRARIES.items() if text in str(blocks) and importlib.util.find_spec(name) is None
+    ]
+    if missing:
+        pytest.skip(f"{missing[0]} is not installed")
+    folder = tmp_path / "here"
+    copy(workplace, folder)
+    monkeypatch.chdir(folder)
+    names: dict[str, Any] = {
+        "__name__": "document",
+        "PATH": "cifar",
+        "MyNet": lambda: torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 10)),
+    }
+    for block in blocks:
+        exec(compile(ast.fix_missing_locations(Short().visit(ast.parse(block))), document, "exec"), names)
+
+
+@pytest.mark.parametrize("document", [each for each in DOCUMENTS if fenced(each, "yaml")], ids=lambda path: path.name)
+def test_grid_files(document: Path, workplace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each plans its cells."""
+    monkeypatch.chdir(workplace)
+    for number, block in enumerate(fenced(document, "yaml")):
+        file = tmp_path / f"{number}.yaml"
+        file.write_text(block)
+        assert preceptor.grid(file, run=False).cells
 
 
 def settings_of(document: Path) -> list[str]:

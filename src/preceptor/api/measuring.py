@@ -109,7 +109,7 @@ def assess(
     Raises:
         UsageError: for no candidate, one that cannot be read or has other classes, or missing data.
 
-    Example:
+    Examples:
         >>> import tempfile
         >>> import preceptor
         >>> with tempfile.TemporaryDirectory() as folder:

@@ -28,7 +28,7 @@ def report(folder: str | Path, *, track: str | Sequence[str] = ()) -> Report:
         UsageError: when it holds neither, or grid.json is damaged, or a tracker is not installed.
         RunError: when the disk refuses.
 
-    Example:
+    Examples:
         >>> import tempfile
         >>> import preceptor
         >>> with tempfile.TemporaryDirectory() as folder:

@@ -113,7 +113,7 @@ def teach(
         UsageError: for anything wrong with the arguments, named in one line.
         RunError: when the run has to stop: a loss that is not finite, a full disk.
 
-    Example:
+    Examples:
         >>> import tempfile
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     teacher = teach(data="digits", model="convnet_s", epochs=1, out=f"{folder}/t", progress=False)

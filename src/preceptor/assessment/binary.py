@@ -45,7 +45,7 @@ def measure_binary(logits: Float[Tensor, "samples 2"], labels: Int[Tensor, " sam
     Raises:
         ValueError: for logits of another number of classes.
 
-    Example:
+    Examples:
         >>> import torch
         >>> logits = torch.tensor([[0.0, -2.0], [0.0, 1.0], [0.0, 3.0], [0.0, -1.0]])
         >>> scores = measure_binary(logits, torch.tensor([0, 0, 1, 1]))

@@ -74,7 +74,7 @@ def expected_calibration_error(
     Source: Guo, Pleiss, Sun, Weinberger, "On Calibration of Modern Neural Networks" (ICML 2017), equation 3; equal mass:
     Nixon, Dusenberry, Zhang, Jerfel, Tran, "Measuring Calibration in Deep Learning" (CVPR workshops 2019).
 
-    Example:
+    Examples:
         >>> sure = torch.tensor([[100.0, 0.0], [100.0, 0.0]])
         >>> expected_calibration_error(sure, torch.tensor([0, 1]))
         0.5
@@ -89,7 +89,7 @@ def maximum_calibration_error(
 ) -> float:
     """Return the largest |accuracy_b - confidence_b| over the non-empty equal-width bins (Guo et al., equation 4).
 
-    Example:
+    Examples:
         >>> maximum_calibration_error(torch.tensor([[100.0, 0.0], [0.0, 0.0]]), torch.tensor([1, 0]))
         1.0
     """
@@ -108,7 +108,7 @@ def classwise_calibration_error(
 
     Source: Kull et al., "Beyond temperature scaling" (NeurIPS 2019), equation 4 ("classwise-ECE").
 
-    Example:
+    Examples:
         >>> sure = torch.tensor([[100.0, 0.0], [100.0, 0.0]])
         >>> classwise_calibration_error(sure, torch.tensor([0, 1]))
         0.5

@@ -48,7 +48,7 @@ def class_scores(
         logits: of the network.
         labels: classes; multi-label: 1 for each class that is present, else 0.
 
-    Example:
+    Examples:
         >>> class_scores(torch.tensor([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]]), torch.tensor([0, 1, 1]))[1].accuracy
         0.5
     """
@@ -65,7 +65,7 @@ def class_scores(
 def confusion(logits: Float[Tensor, "samples classes"], labels: Int[Tensor, " samples"]) -> list[tuple[int, int, int]]:
     """Return (label, prediction, count) of each pair that occurs, in order: the confusion matrix without its zeros.
 
-    Example:
+    Examples:
         >>> confusion(torch.tensor([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]]), torch.tensor([0, 1, 1]))
         [(0, 0, 1), (1, 0, 1), (1, 1, 1)]
     """
@@ -101,7 +101,7 @@ def outcomes(
 ) -> Outcomes:
     """Return how many samples a network and a reference get right and wrong together.
 
-    Example:
+    Examples:
         >>> outcomes(torch.tensor([[1.0, 0.0], [1.0, 0.0]]), torch.tensor([[1.0, 0.0], [0.0, 1.0]]), torch.tensor([0, 1]))
         Outcomes(both_right=1, reference_right=1, own_right=0, same_mistake=0, other_mistake=0)
     """

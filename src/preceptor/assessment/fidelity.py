@@ -65,7 +65,7 @@ def compare(
     Raises:
         ValueError: for logits of different shapes, or no samples.
 
-    Example:
+    Examples:
         >>> same = torch.tensor([[2.0, 0.0], [0.0, 1.0]])
         >>> compare(same, same, torch.tensor([0, 0])).agreement
         1.0

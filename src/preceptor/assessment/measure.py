@@ -83,7 +83,7 @@ def measure(
     Raises:
         ValueError: for no samples, logits that are not finite, or labels out of range.
 
-    Example:
+    Examples:
         >>> import torch
         >>> measure(torch.tensor([[2.0, 0.0], [0.0, 1.0]]), torch.tensor([0, 0])).accuracy
         0.5
@@ -177,7 +177,7 @@ def profile(
     Raises:
         ValueError: for no samples, logits that are not finite, or labels out of range.
 
-    Example:
+    Examples:
         >>> import torch
         >>> profile(torch.tensor([[2.0, 0.0], [0.0, 1.0]]), torch.tensor([0, 0])).macro_accuracy
         0.5

@@ -49,7 +49,7 @@ def measure_multilabel(
         logits: log-odds of each class.
         labels: 1 for each class that is present, else 0.
 
-    Example:
+    Examples:
         >>> import torch
         >>> scores = measure_multilabel(torch.tensor([[2.0, -1.0], [1.0, 3.0]]), torch.tensor([[1, 0], [0, 1]]))
         >>> scores.exact_match, scores.macro_auroc

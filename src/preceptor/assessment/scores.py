@@ -26,7 +26,7 @@ __all__ = [
 def accuracy(logits: Float[Tensor, "samples classes"], labels: Int[Tensor, " samples"], *, top: int = 1) -> float:
     """Return the share of samples whose label is among the `top` largest logits.
 
-    Example:
+    Examples:
         >>> accuracy(torch.tensor([[3.0, 1.0, 2.0], [0.0, 1.0, 2.0]]), torch.tensor([0, 1]))
         0.5
     """
@@ -38,7 +38,7 @@ def accuracy(logits: Float[Tensor, "samples classes"], labels: Int[Tensor, " sam
 def macro_accuracy(logits: Float[Tensor, "samples classes"], labels: Int[Tensor, " samples"]) -> float:
     """Return the accuracy of each class that occurs, averaged over these classes.
 
-    Example:
+    Examples:
         >>> macro_accuracy(torch.tensor([[1.0, 0.0], [1.0, 0.0], [1.0, 0.0]]), torch.tensor([0, 0, 1]))
         0.5
     """
@@ -94,7 +94,7 @@ def brier_decomposition(
         labels: classes.
         bins: per class.
 
-    Example:
+    Examples:
         >>> terms = brier_decomposition(torch.zeros(4, 2), torch.tensor([0, 0, 1, 1]))
         >>> terms.reliability, terms.resolution, terms.uncertainty, terms.remainder
         (0.0, 0.0, 0.5, 0.0)
@@ -121,7 +121,7 @@ def brier_decomposition(
 def entropy(logits: Float[Tensor, "samples classes"]) -> float:
     """Return the mean entropy of the distributions in nats, in [0, log classes].
 
-    Example:
+    Examples:
         >>> round(entropy(torch.zeros(3, 4)), 4)
         1.3863
     """
@@ -133,7 +133,7 @@ def entropy(logits: Float[Tensor, "samples classes"]) -> float:
 def sharpness(logits: Float[Tensor, "samples classes"]) -> float:
     """Return the mean of sum_c p_c^2, in [1 / classes, 1]: 1 for a network that is always certain.
 
-    Example:
+    Examples:
         >>> sharpness(torch.zeros(3, 4))
         0.25
     """

@@ -35,7 +35,7 @@ def fit_temperature(logits: Float[Tensor, "samples classes"], labels: Int[Tensor
     Raises:
         ValueError: for no samples.
 
-    Example:
+    Examples:
         >>> import torch
         >>> round(fit_temperature(torch.tensor([[4.0, 0.0]] * 4), torch.tensor([0, 0, 0, 1])), 3)
         3.641
@@ -83,7 +83,7 @@ def grid_temperature(
     Raises:
         ValueError: for no samples.
 
-    Example:
+    Examples:
         >>> import torch
         >>> grid_temperature(torch.tensor([[4.0, 0.0]] * 4), torch.tensor([0, 0, 0, 1]))
         3.6

@@ -65,7 +65,7 @@ def distance_to_truth(
     Raises:
         ValueError: for a row of the truth that does not sum to 1 within 1e-4, or has a negative entry.
 
-    Example:
+    Examples:
         >>> metrics = distance_to_truth(torch.tensor([[0.0, 0.0]]), torch.tensor([[1.0, 0.0]]))
         >>> metrics.mse, metrics.total_variation, metrics.expected_accuracy
         (0.5, 0.5, 1.0)

@@ -81,7 +81,7 @@ def candidates(line: str) -> list[str]:
     Args:
         line: up to the cursor, the program first.
 
-    Example:
+    Examples:
         >>> candidates("preceptor distill method=dk")
         ['method=dkd']
         >>> candidates("preceptor distill optim.lr")

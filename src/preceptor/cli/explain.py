@@ -24,7 +24,7 @@ def explained(message: str, words: Sequence[str], verbs: Sequence[str]) -> str:
         words: of the command line.
         verbs: that there are.
 
-    Example:
+    Examples:
         >>> explained("No such command 'tech'.", ["tech"], ["teach", "label"])
         "No such command 'tech'; did you mean teach?"
     """

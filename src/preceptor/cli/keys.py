@@ -113,7 +113,7 @@ def key_called(name: str, words: Sequence[str]) -> str | None:
         name: of the option, without dashes.
         words: of the command line, the verb first.
 
-    Example:
+    Examples:
         >>> key_called("lr", ["distill"]), key_called("model", ["evaluate"]), key_called("seed", ["evaluate"])
         ('optim.lr', 'model', None)
     """

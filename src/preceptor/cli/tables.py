@@ -50,7 +50,7 @@ def list_verb(what: Registry, name: str | None = None) -> None:
 def names_of(what: Registry) -> list[str]:
     """Return the names in a registry, and prefixes of names, which end in a colon.
 
-    Example:
+    Examples:
         >>> names_of("models")[-3:]
         ['timm:', 'torchvision:', 'hf:']
     """

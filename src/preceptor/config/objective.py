@@ -51,7 +51,7 @@ def build_sum(terms: Mapping[str, Mapping[str, Any]]) -> Sum:
 def reads_logits_only(terms: Mapping[str, Mapping[str, Any]]) -> bool:
     """Return whether resolved terms take nothing from a teacher but its logits for the samples, so that stored labels serve.
 
-    Example:
+    Examples:
         >>> reads_logits_only({"kd": {"name": "kd", "weight": 1.0}}), reads_logits_only({"crd": {"name": "crd", "weight": 1.0}})
         (True, False)
     """

@@ -59,7 +59,7 @@ def make_recipe(
     Raises:
         UsageError: one line per bad key.
 
-    Example:
+    Examples:
         >>> from preceptor.config.sections import TeachRecipe
         >>> recipe = make_recipe(TeachRecipe, overrides=["data=digits", "model=convnet_s", "optim.lr=1e-2"])
         >>> recipe.data.name, recipe.optim.lr

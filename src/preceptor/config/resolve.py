@@ -112,7 +112,7 @@ def make_policy(section: InputsSection) -> tuple[InputsSection, Policy]:
 def policy_defaults(name: str) -> dict[str, Any]:
     """Return the hyperparameters of an input policy with their defaults.
 
-    Example:
+    Examples:
         >>> policy_defaults("noise")["deviation"]
         0.1
     """

@@ -124,7 +124,7 @@ def make_weight(value: object, where: str) -> Weight:
 def name_of(section: ObjectiveSection) -> str:
     """Return what a section is called: the name of its objective or, of a sum without a name, those of its terms.
 
-    Example:
+    Examples:
         >>> name_of(ObjectiveSection(brier={"weight": 1}, lipschitz={"weight": 1e-5}))
         'brier+lipschitz'
     """

@@ -21,7 +21,7 @@ _NETWORKS = ("peers", "student")  # hyperparameters of objectives that name netw
 def loads_code(name: str) -> bool:
     """Return whether making a network by this name imports a module of any name, or fetches a repository of any name.
 
-    Example:
+    Examples:
         >>> loads_code("mypkg.nets:make"), loads_code("timm:hf-hub:someone/net")
         (True, True)
         >>> loads_code("timm:resnet18"), loads_code("wrn_40_2")
@@ -36,7 +36,7 @@ def loads_code(name: str) -> bool:
 def is_own_class(name: object) -> bool:
     """Return whether an objective of this name is a class `PKG.MODULE:CLASS`, which is imported.
 
-    Example:
+    Examples:
         >>> is_own_class("mypkg.losses:Mine"), is_own_class("kd")
         (True, False)
     """

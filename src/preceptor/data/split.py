@@ -279,7 +279,7 @@ def count_classes(labels: Sequence[Tensor], where: str) -> int:
     Raises:
         UsageError: when that is far more than there are samples: a network's last layer would have to be as large.
 
-    Example:
+    Examples:
         >>> count_classes([torch.tensor([0, 2]), torch.tensor([1])], "data")
         3
     """

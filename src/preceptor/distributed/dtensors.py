@@ -18,7 +18,7 @@ def is_sharded(tensor: Tensor) -> bool:
 def full_tensor(tensor: Tensor) -> Tensor:
     """Return the full tensor, gathered if it is sharded (every process must call this); gradients flow back to the shard.
 
-    Example:
+    Examples:
         >>> import torch
         >>> values = torch.arange(3)
         >>> full_tensor(values) is values

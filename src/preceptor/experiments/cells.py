@@ -75,7 +75,7 @@ class Cell:
     def name(self) -> str:
         """What it is called in a line.
 
-        Example:
+        Examples:
             >>> Cell("teach-0", "teach", {"model": "wrn_16_2", "objective": "brier"}, {}, 3, (), Path()).name
             'teach wrn_16_2, brier, seed 3'
         """

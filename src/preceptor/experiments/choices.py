@@ -91,7 +91,7 @@ class Axis:
 def settings_of(key: str, value: Any, place: str) -> tuple[Setting, ...]:
     """Return the settings that a key with its value stands for; a section's mapping becomes dotted keys, its name first.
 
-    Example:
+    Examples:
         >>> [(each.key, each.value) for each in settings_of("method", {"name": "crd", "kd.weight": 1}, "distill.method")]
         [('method', 'crd'), ('method.kd.weight', 1)]
     """
@@ -154,7 +154,7 @@ def is_key(key: str) -> bool:
 def labels_of(values: Sequence[Any]) -> list[Scalar]:
     """Return a readable value for each of several choices: its `as` or its name, and where others share that what it sets.
 
-    Example:
+    Examples:
         >>> labels_of(["kd", {"name": "crd", "kd.weight": 1}])
         ['kd', 'crd']
         >>> labels_of([{"name": "kd", "temperature": 1}, {"name": "kd", "temperature": 4}])
@@ -190,7 +190,7 @@ def agrees(wanted: Any, label: Scalar, value: Any, labels: Sequence[Scalar]) -> 
 def flow(value: Any) -> str:
     """Return a value as YAML on one line, as it stands in a command.
 
-    Example:
+    Examples:
         >>> flow(0.1), flow("true"), flow({"schedule": "fade_in"}), flow(None)
         ('0.1', "'true'", '{schedule: fade_in}', 'null')
     """

@@ -76,7 +76,7 @@ class Executor(Protocol):
 def argv(command: Sequence[str], ranks: int) -> list[str]:
     """Return the words of a process that runs a command of `preceptor` with this Python, alone or by torchrun.
 
-    Example:
+    Examples:
         >>> argv(["preceptor", "teach", "data=digits"], 2)[1:]
         ['-m', 'torch.distributed.run', '--standalone', '--nproc-per-node', '2', '-m', 'preceptor', 'teach', 'data=digits']
     """

@@ -26,7 +26,7 @@ def places(jobs: int | None, gpus: Sequence[str], per_gpu: int, ranks: int) -> l
     Raises:
         UsageError: when there are fewer GPUs than a cell has processes.
 
-    Example:
+    Examples:
         >>> places(None, ["0", "1"], 2, 1)
         [('0',), ('1',), ('0',), ('1',)]
         >>> places(2, [], 1, 1)

@@ -50,7 +50,7 @@ def parse_options(text: str) -> tuple[str, ...]:
     Raises:
         UsageError: for an option that the grid sets itself.
 
-    Example:
+    Examples:
         >>> parse_options("partition=gpu,time=2:00:00,exclude=n[1,2],exclusive")
         ('--partition=gpu', '--time=2:00:00', '--exclude=n[1,2]', '--exclusive')
     """

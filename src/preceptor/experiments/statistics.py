@@ -108,7 +108,7 @@ def spread(values: Sequence[float]) -> Spread:
     Args:
         values: at least one, each of another seed.
 
-    Example:
+    Examples:
         >>> spread([1.0, 3.0])
         Spread(mean=2.0, std=1.4142135623730951, n=2, low=None, high=None)
     """
@@ -123,7 +123,7 @@ def mean_by_seed(settings: Iterable[Mapping[int, float]]) -> dict[int, float]:
     Args:
         settings: each has values by seed.
 
-    Example:
+    Examples:
         >>> mean_by_seed([{0: 1.0, 1: 2.0}, {0: 3.0}])
         {0: 2.0, 1: 2.0}
     """
@@ -141,7 +141,7 @@ def paired_gain(values: Mapping[int, float], baseline: Mapping[int, float]) -> G
         values: by seed.
         baseline: by seed.
 
-    Example:
+    Examples:
         >>> paired_gain({0: 2.0, 1: 4.0}, {0: 1.0, 1: 2.0}).mean
         1.5
     """
@@ -176,7 +176,7 @@ def compare(gains: Sequence[Gain]) -> list[Comparison]:
     Args:
         gains: over the same baseline, in any order.
 
-    Example:
+    Examples:
         >>> gains = [gain_of([0.1, 0.2, 0.15]), gain_of([0.1, -0.1, 0.05])]
         >>> [(round(each.gain.t_p, 3), round(each.t_p, 3), each.verdict) for each in compare(gains)]
         [(0.035, 0.07, 'within noise'), (0.808, 0.808, 'within noise')]

@@ -93,7 +93,7 @@ def hyperparameters(name: str) -> dict[str, Any]:
     Raises:
         UsageError: for an unknown name.
 
-    Example:
+    Examples:
         >>> hyperparameters("mlp")
         {'widths': (128, 128)}
     """

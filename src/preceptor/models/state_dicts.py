@@ -50,7 +50,7 @@ class _Weights:
 def without_wrappers(name: str) -> str:
     """Return a parameter's name without what torch.compile and FSDP put into it.
 
-    Example:
+    Examples:
         >>> without_wrappers("_orig_mod.layer1._orig_mod.weight")
         'layer1.weight'
     """

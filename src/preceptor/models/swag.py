@@ -30,7 +30,7 @@ class Swag:
         square_mean: mean of their squares.
         deviations: of the last weights, each from the mean up to then.
 
-    Example:
+    Examples:
         >>> found = Swag.of([torch.tensor([1.0]), torch.tensor([3.0])])
         >>> found.mean, found.deviations
         (tensor([2.]), tensor([[0.],

@@ -108,7 +108,7 @@ def save_weights(model: nn.Module, path: str | Path, *, metadata: Mapping[str, s
     Raises:
         RunError: when the disk refuses.
 
-    Example:
+    Examples:
         >>> import tempfile
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     save_weights(nn.Linear(2, 3), Path(folder) / "a.safetensors", metadata={"dataset": "digits"})

@@ -66,7 +66,7 @@ def spread_out(
 ) -> Float[Tensor, "batch classes"]:
     """Return full rows: the values at their classes, and the rest of each row's total spread evenly over the other classes.
 
-    Example:
+    Examples:
         >>> values, classes = keep_largest(torch.tensor([[0.6, 0.05, 0.2, 0.15]]), 2)
         >>> spread_out(values, classes, torch.ones(1), 4)
         tensor([[0.6000, 0.1000, 0.2000, 0.1000]])

@@ -30,7 +30,7 @@ def pool_to_smaller(
 ) -> tuple[Float[Tensor, "batch _ _ _"], Float[Tensor, "batch _ _ _"]]:
     """Return both maps at the smaller height and the smaller width, the larger average-pooled.
 
-    Example:
+    Examples:
         >>> import torch
         >>> [tuple(m.shape) for m in pool_to_smaller(torch.zeros(1, 3, 8, 4), torch.zeros(1, 5, 4, 8))]
         [(1, 3, 4, 4), (1, 5, 4, 4)]

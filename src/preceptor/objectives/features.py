@@ -23,7 +23,7 @@ _Size = tuple[int, ...]
 def blocks(offered: FeatureShapes, *, preact: bool = False) -> dict[str, _Size]:
     """Return the outputs of a network's blocks, after their last ReLU or just before it, with their shapes.
 
-    Example:
+    Examples:
         >>> list(blocks({"stem": (4, 8, 8), "block1": (4, 8, 8), "block1_preact": (4, 8, 8), "pooled": (4,)}))
         ['block1']
     """
@@ -42,7 +42,7 @@ def match(student: Sequence[_Size], teacher: Sequence[_Size]) -> list[tuple[int,
         student: shapes [channels, height, width] of the student's maps, in network order.
         teacher: of the teacher's.
 
-    Example:
+    Examples:
         >>> match([(4, 16, 16), (8, 8, 8)], [(4, 32, 32), (8, 16, 16), (16, 8, 8), (16, 8, 8)])
         [(0, 1), (1, 3)]
     """

@@ -152,7 +152,7 @@ def region_means(
     Raises:
         ValueError: for other scales.
 
-    Example:
+    Examples:
         >>> region_means(torch.arange(16.0).view(1, 1, 4, 4), scales=(1, 2))
         tensor([[[ 7.5000,  2.5000,  4.5000, 10.5000, 12.5000]]])
     """

@@ -23,7 +23,7 @@ def mean_of_rows(rows: Float[Tensor, " rows"], row_weights: Float[Tensor, " rows
     Raises:
         ValueError: for another number of weights than of rows.
 
-    Example:
+    Examples:
         >>> import torch
         >>> mean_of_rows(torch.tensor([1.0, 3.0]), torch.tensor([2.0, 0.0])).item()
         1.0
@@ -55,7 +55,7 @@ def entropy_weights(
     Raises:
         ValueError: for a temperature or bound that is not above 0.
 
-    Example:
+    Examples:
         >>> import torch
         >>> round(entropy_weights(torch.zeros(1, 2), torch.zeros(1, 2)).item(), 4)  # log 2: both are at the bound
         0.6931
@@ -88,7 +88,7 @@ def reliability_weights(
     Raises:
         ValueError: for a hyperparameter out of range.
 
-    Example:
+    Examples:
         >>> import torch
         >>> [round(weight, 4) for weight in reliability_weights(torch.tensor([[0.0, 0.0], [99.0, 0.0]])).tolist()]
         [0.2, 1.0]

@@ -30,7 +30,7 @@ __all__ = [
 def in_epochs(time: float, epochs: int) -> float:
     """Return a time in epochs: below 1 it is a share of the run.
 
-    Example:
+    Examples:
         >>> in_epochs(20 / 240, 240), in_epochs(20 / 240, 24), in_epochs(20, 24)
         (20.0, 2.0, 20)
     """

@@ -19,7 +19,7 @@ class Sum(Objective):
 
     On multi-label data, "one_vs_rest" terms get each class as a problem of its own.
 
-    Example:
+    Examples:
         >>> from preceptor.objectives.distill import KD
         >>> from preceptor.objectives.teacher import CrossEntropy
         >>> objective = Sum(cross_entropy=(0.1, CrossEntropy()), kd=(0.9, KD(temperature=4.0)))
@@ -163,7 +163,7 @@ def renormalise(weights: Mapping[str, float], present: Collection[str]) -> dict[
     Raises:
         ValueError: when the weights that are present add up to 0.
 
-    Example:
+    Examples:
         >>> renormalise({"cross_entropy": 0.1, "kd": 0.9}, ["kd"])
         {'kd': 1.0}
     """

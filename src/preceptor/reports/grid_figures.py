@@ -127,7 +127,7 @@ def reliability_diagrams(groups: Sequence[Group], names: Sequence[str], what: st
 def merged_bars(runs: Sequence[Sequence[Mapping[str, float]]]) -> list[dict[str, float]]:
     """Return the bins of several runs as one: counts summed, confidence and accuracy weighted by them.
 
-    Example:
+    Examples:
         >>> a = [{"count": 1, "confidence": 0.5, "accuracy": 1.0}]
         >>> b = [{"count": 3, "confidence": 0.5, "accuracy": 0.0}]
         >>> merged_bars([a, b])

@@ -178,7 +178,7 @@ def published_of(group: Group, published: Sequence[Published]) -> Published | No
 def agrees(wanted: Choices, choices: Choices) -> bool:
     """Return whether choices include those that are wanted.
 
-    Example:
+    Examples:
         >>> agrees({"method": "kd"}, {"method": "kd", "inputs": "real"})
         True
     """
@@ -188,7 +188,7 @@ def agrees(wanted: Choices, choices: Choices) -> bool:
 def named(choices: Choices, names: Sequence[str] | None = None) -> str:
     """Return choices in words, those of `names` only.
 
-    Example:
+    Examples:
         >>> named({"method": "kd", "inputs": "real"})
         'kd, real'
     """

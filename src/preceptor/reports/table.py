@@ -73,7 +73,7 @@ def plain(text: object) -> Entry:
 def percent(value: float | None, digits: int = 2, *, sign: bool = False) -> str:
     """Return a fraction in percent, without the unit.
 
-    Example:
+    Examples:
         >>> percent(0.61234), percent(0.0012, sign=True), percent(None)
         ('61.23', '+0.12', '–')
     """
@@ -85,7 +85,7 @@ def percent(value: float | None, digits: int = 2, *, sign: bool = False) -> str:
 def mean_std(value: Spread | None, scale: float = 100, digits: int = 2) -> str:
     """Return mean ± standard deviation; of one value the value.
 
-    Example:
+    Examples:
         >>> mean_std(Spread(0.5, 0.01, 3)), mean_std(Spread(0.5, None, 1)), mean_std(None)
         ('50.00 ± 1.00', '50.00', '–')
     """
@@ -103,7 +103,7 @@ def spread_entry(value: Spread | None, scale: float = 1) -> Entry:
 def interval(low: float | None, high: float | None, *, sign: bool = False) -> str:
     """Return an interval of fractions in percent.
 
-    Example:
+    Examples:
         >>> interval(-0.001, 0.02, sign=True), interval(None, None)
         ('[-0.10, +2.00]', 'none: n < 3')
     """
@@ -115,7 +115,7 @@ def interval(low: float | None, high: float | None, *, sign: bool = False) -> st
 def p_value(p: float | None) -> str:
     """Return a p-value.
 
-    Example:
+    Examples:
         >>> p_value(0.01234), p_value(0.00001), p_value(None)
         ('0.012', '< 0.001', '–')
     """

@@ -83,7 +83,7 @@ def throughput_unit(data: Data) -> str:
 def shown_name(name: str) -> str:
     """Return what names an object, as it is shown: of one passed from Python, its type.
 
-    Example:
+    Examples:
         >>> shown_name("python:torch.nn.modules.container.Sequential"), shown_name("resnet8")
         ('Sequential', 'resnet8')
     """

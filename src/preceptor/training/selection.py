@@ -18,7 +18,7 @@ StopRule = Literal["last", "best_val_accuracy", "best_val_nll", "best_val_brier"
 class Selection:
     """A rule that scores epochs; the lowest score wins and ties stay with the earlier epoch.
 
-    Example:
+    Examples:
         >>> Selection("best_val_accuracy").score({"accuracy": 0.75})
         -0.75
         >>> Selection("last").score({"accuracy": 0.75}) is None

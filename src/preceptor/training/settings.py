@@ -68,7 +68,7 @@ class Averaging(Settings):
     def first_epoch(self, epochs: int) -> int:
         """Return the first epoch that counts in a run of so many.
 
-        Example:
+        Examples:
             >>> Averaging(name="swa").first_epoch(240), Averaging(name="swa", start=3).first_epoch(240)
             (150, 3)
         """
@@ -77,7 +77,7 @@ class Averaging(Settings):
     def decay_after(self, count: int) -> float:
         """Return what ema keeps of an average of so many weights: at first little, so that the earliest are forgotten.
 
-        Example:
+        Examples:
             >>> [round(Averaging(decay=0.9).decay_after(count), 3) for count in (1, 10, 90)]
             [0.182, 0.55, 0.9]
         """

@@ -45,7 +45,7 @@ def lerp_rows(
         partner: the row mixed into each.
         weight: in [0, 1], broadcast against the values; 1 leaves them as they are.
 
-    Example:
+    Examples:
         >>> lerp_rows(torch.tensor([[0.0], [4.0]]), torch.tensor([1, 0]), torch.tensor(0.75)).flatten().tolist()
         [1.0, 3.0]
     """
@@ -79,7 +79,7 @@ def patch_weights(
     Raises:
         ValueError: when the patch size divides no side, or the number of weights is not that of the patches.
 
-    Example:
+    Examples:
         >>> patch_weights(torch.tensor([0.0, 1.0]), 1, 1, 2).tolist()
         [[[[0.0, 1.0]]]]
     """

@@ -74,7 +74,7 @@ def random_bits(seed: int, epoch: int, index: Int[Tensor, " rows"], *, stream: i
     Returns:
         int64 in [0, 2^32).
 
-    Example:
+    Examples:
         >>> [hex(word) for word in random_bits(0, 0, torch.tensor([0]), stream=0)[0].tolist()]
         ['0x6b200159', '0x99ba4efe']
     """

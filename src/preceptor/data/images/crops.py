@@ -43,7 +43,7 @@ def random_boxes(
     Returns:
         top, left, height, width of each crop.
 
-    Example:
+    Examples:
         >>> random_boxes(torch.tensor([[[1.0, 0.5, 0.0, 0.0]]]).double(), torch.tensor([[100, 100]])).tolist()
         [[0, 0, 100, 100]]
     """

@@ -39,7 +39,7 @@ def gaussian_posterior(
         variance: of every coordinate, in every class.
         log_prior: of the classes; None: uniform.
 
-    Example:
+    Examples:
         >>> gaussian_posterior(torch.zeros(1, 1), torch.tensor([[-1.0], [1.0]]), variance=1.0).tolist()
         [[0.5, 0.5]]
     """
@@ -62,7 +62,7 @@ def normal_posterior(
         covariances: of the classes, symmetric and positive definite.
         log_prior: of the classes; None: uniform.
 
-    Example:
+    Examples:
         >>> means, wide = torch.zeros(2, 1), torch.tensor([[[1.0]], [[4.0]]])
         >>> normal_posterior(torch.zeros(1, 1), means, wide)  # densities of 1 : 1 / 2
         tensor([[0.6667, 0.3333]])

@@ -56,7 +56,7 @@ def load(
     Raises:
         UsageError: for an unknown name or option, and for anything wrong with the files.
 
-    Example:
+    Examples:
         >>> data = load("digits", limit=100)
         >>> len(data.train), data.num_classes, data.input_shape
         (100, 10, (1, 8, 8))

@@ -30,7 +30,7 @@ def posterior(of_feature: Float[Tensor, "features classes"], features: Int[Tenso
         of_feature: p(label | z) of each feature.
         features: z_1 .. z_M of each sample.
 
-    Example:
+    Examples:
         >>> posterior(torch.tensor([[1.0, 0.0], [0.5, 0.5]]), torch.tensor([[0, 1]]))
         tensor([[0.7500, 0.2500]])
     """
@@ -44,7 +44,7 @@ def geometric_mean(of_feature: Float[Tensor, "features classes"], features: Int[
         of_feature: p(label | z) of each feature, above 0.
         features: z_1 .. z_M of each sample.
 
-    Example:
+    Examples:
         >>> geometric_mean(torch.tensor([[0.8, 0.2], [0.5, 0.5]]), torch.tensor([[0, 1]]))
         tensor([[0.6667, 0.3333]])
     """

@@ -44,7 +44,7 @@ def make(
     Raises:
         UsageError: for an unknown name or option, a missing library, or samples that it cannot read.
 
-    Example:
+    Examples:
         >>> import torch
         >>> make("convnet_s", DataSpec(10, (1, 8, 8)))(torch.zeros(2, 1, 8, 8)).shape
         torch.Size([2, 10])

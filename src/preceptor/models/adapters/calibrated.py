@@ -19,7 +19,7 @@ class Calibrated(NetworkWrapper):
         temperature: above 0.
         note: how the temperature was found.
 
-    Example:
+    Examples:
         >>> Calibrated(nn.Identity(), 2.0)(torch.tensor([[5.0, 6.0]]))
         tensor([[2.5000, 3.0000]])
     """

@@ -16,7 +16,7 @@ _COMPILED = "_orig_mod"  # where torch.compile keeps a network
 def class_names_of(network: nn.Module) -> tuple[str, ...]:
     """Return the class names that a transformers or timm network states, one per output; empty: none.
 
-    Example:
+    Examples:
         >>> from types import SimpleNamespace
         >>> network = nn.Linear(4, 2)
         >>> network.config = SimpleNamespace(id2label={0: "cat", 1: "dog"}, label2id={})

@@ -25,7 +25,7 @@ class DropoutOn(NetworkWrapper):
     Raises:
         UsageError: when it has no dropout layer with a rate above 0.
 
-    Example:
+    Examples:
         >>> network = DropoutOn(nn.Sequential(nn.Dropout(0.5), nn.Linear(100, 2))).eval()
         >>> bool((network(torch.ones(1, 100)) == network(torch.ones(1, 100))).all())
         False

@@ -66,7 +66,7 @@ class InputAdapter(nn.Module):
     Raises:
         UsageError: when the samples' channels cannot be made the network's.
 
-    Example:
+    Examples:
         >>> adapter = InputAdapter(DataSpec(10, (1, 8, 8), (0.5,), (0.5,)), InputSpec(3, (16, 16), (0.0,) * 3, (1.0,) * 3))
         >>> adapter(torch.zeros(2, 1, 8, 8)).shape, str(adapter)
         (torch.Size([2, 3, 16, 16]), '1 channel repeated to 3, resized 8 -> 16, normalised by its own mean')

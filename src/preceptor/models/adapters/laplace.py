@@ -136,7 +136,7 @@ def best_precision(curvature: Tensor, squared_norm: float) -> float:
         curvature: eigenvalues of the Hessian of the NLL over the training split, one per weight.
         squared_norm: of the weights.
 
-    Example:
+    Examples:
         >>> best_precision(torch.full((100,), 1e6), 100.0)  # weights that the data fix: 1 / their mean square
         1.0
     """

@@ -23,7 +23,7 @@ class SelectedClasses(NetworkWrapper):
         num_outputs: of the network.
         note: what was selected, and why.
 
-    Example:
+    Examples:
         >>> SelectedClasses(nn.Identity(), [2, 0], 3)(torch.tensor([[5.0, 6.0, 7.0]]))
         tensor([[7., 5.]])
     """

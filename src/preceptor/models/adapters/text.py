@@ -27,7 +27,7 @@ class TextClassifier(nn.Module):
             tuple, or as an attribute `logits`. It is given the arguments that its forward pass takes.
         uses_token_types: whether it is given `token_type_ids` where the texts are pairs.
 
-    Example:
+    Examples:
         >>> from types import SimpleNamespace
         >>> class Mean(nn.Module):
         ...     def forward(self, input_ids, attention_mask):

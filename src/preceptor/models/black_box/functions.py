@@ -23,7 +23,7 @@ class FunctionTeacher(BlackBox):
         function: takes a batch as a module would: float32, normalised, on the run's device; returns logits [batch, classes], a
             tensor or an array.
 
-    Example:
+    Examples:
         >>> FunctionTeacher(lambda inputs: inputs.numpy()[:, :2])(torch.tensor([[1.0, 2.0, 3.0]]))
         tensor([[1., 2.]])
     """

@@ -101,7 +101,7 @@ def start_session(file: OnnxFile, device: torch.device) -> Any:
 def providers(device: torch.device, available: list[str]) -> list[Any]:
     """Return where onnxruntime runs a file for a device, by preference.
 
-    Example:
+    Examples:
         >>> providers(torch.device("cuda", 1), ["CUDAExecutionProvider", "CPUExecutionProvider"])
         [('CUDAExecutionProvider', {'device_id': 1}), 'CPUExecutionProvider']
         >>> providers(torch.device("cuda", 1), ["CPUExecutionProvider"])

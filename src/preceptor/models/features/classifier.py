@@ -19,7 +19,7 @@ def find_classifier(model: nn.Module, num_classes: int) -> nn.Linear:
     Raises:
         UsageError: when the network has none.
 
-    Example:
+    Examples:
         >>> find_classifier(nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 3)), 3)
         Linear(in_features=4, out_features=3, bias=True)
     """

@@ -28,7 +28,7 @@ def as_map(feature: Tensor) -> Tensor:
     Up to 16 tokens before the grid (class token, registers) are dropped: 197 = 1 + 14 x 14. Anything else is returned
     unchanged; the suffix `:HxW` of a feature's name lays its tokens out on any grid.
 
-    Example:
+    Examples:
         >>> import torch
         >>> as_map(torch.zeros(2, 197, 384)).shape
         torch.Size([2, 384, 14, 14])
@@ -50,7 +50,7 @@ def transform_of(suffix: str, name: str) -> Transform:
     Raises:
         UsageError: when there is no such suffix.
 
-    Example:
+    Examples:
         >>> import torch
         >>> transform_of("mean", "layer2:mean")(torch.ones(2, 5, 4, 4)).shape
         torch.Size([2, 5])

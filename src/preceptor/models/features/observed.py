@@ -183,7 +183,7 @@ def observe(model: nn.Module, names: Sequence[str] | None = None) -> Observed:
     Raises:
         UsageError: for a name that is neither a feature of the network nor a module in it.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from preceptor.models import create
         >>> outputs = observe(create("resnet8", num_classes=10), ["block2", "pooled"])(torch.zeros(2, 3, 32, 32))
@@ -219,7 +219,7 @@ def logits_of(output: object, model: nn.Module) -> Tensor:
     Raises:
         UsageError: when it holds no logits [batch, classes].
 
-    Example:
+    Examples:
         >>> import torch
         >>> logits_of((torch.zeros(2, 10), "hidden states"), nn.Identity()).shape
         torch.Size([2, 10])

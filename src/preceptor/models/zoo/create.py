@@ -34,7 +34,7 @@ def create(
     Raises:
         UsageError: for an unknown name or hyperparameter, an invalid value, or vectors for a network for images.
 
-    Example:
+    Examples:
         >>> sum(parameter.numel() for parameter in create("resnet8", num_classes=100).parameters())
         83892
     """

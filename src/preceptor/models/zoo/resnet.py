@@ -84,7 +84,7 @@ def resnet(depth: int, widths: Sequence[int], *, num_classes: int, in_channels: 
         num_classes: width of the logits.
         in_channels: of the images.
 
-    Example:
+    Examples:
         >>> import torch
         >>> resnet(8, (16, 16, 32, 64), num_classes=10)(torch.zeros(1, 3, 32, 32)).shape
         torch.Size([1, 10])

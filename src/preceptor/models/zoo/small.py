@@ -75,7 +75,7 @@ def mlp(*, num_classes: int, input_shape: Sequence[int], widths: Sequence[Positi
         input_shape: of one sample, without the batch.
         widths: of the hidden layers.
 
-    Example:
+    Examples:
         >>> import torch
         >>> mlp(num_classes=3, input_shape=(2, 4, 4), widths=[5])(torch.zeros(7, 2, 4, 4)).shape
         torch.Size([7, 3])

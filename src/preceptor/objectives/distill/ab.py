@@ -49,7 +49,7 @@ def ab_loss(
     Raises:
         ValueError: for lists of different or no length, shapes that differ, or a margin that is not above 0.
 
-    Example:
+    Examples:
         >>> round(ab_loss([torch.zeros(1, 1, 1, 2)], [torch.tensor([[[[1.0, -1.0]]]])]).item(), 6)  # 3/1000 (1 + 1)
         0.006
     """

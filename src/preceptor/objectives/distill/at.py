@@ -43,7 +43,7 @@ def at_loss(
     Raises:
         ValueError: for lists of different or no length, or a power that is not above 0.
 
-    Example:
+    Examples:
         >>> import torch
         >>> one = torch.tensor([[[[1.0, 0.0]]]])
         >>> at_loss([one], [one.flip(-1)]).item()

@@ -48,7 +48,7 @@ def bayesian_kd_loss(
     Raises:
         ValueError: for no samples, an unknown way to temper, a temperature that is not above 0, or logits of different shapes.
 
-    Example:
+    Examples:
         >>> samples = torch.tensor([[[2.0, 0.0]], [[0.0, 2.0]]])
         >>> bayesian_kd_loss(torch.zeros(1, 2), samples).abs().item() < 1e-6
         True

@@ -33,7 +33,7 @@ def cc_loss(
     Returns:
         a squared distance, mean over the batch - 1 neighbours, and 0 for a batch of one; 0 where the embeddings are equal.
 
-    Example:
+    Examples:
         >>> import torch
         >>> cc_loss(torch.tensor([[1.0], [2.0], [4.0]]), torch.zeros(3, 1)).item()  # (1 x 2 + 2 x 4) / 2
         5.0

@@ -48,7 +48,7 @@ def crd_loss(
     Raises:
         ValueError: for num_data that is not above 0.
 
-    Example:
+    Examples:
         >>> round(crd_loss(torch.ones(1), torch.ones(1, 1), num_data=1).item(), 5)  # 2 log 2
         1.38629
     """

@@ -52,7 +52,7 @@ def ctkd_loss(
     Raises:
         ValueError: for a start or scale that is not above 0, or logits of different shapes.
 
-    Example:
+    Examples:
         >>> raw = torch.zeros(1, requires_grad=True)
         >>> ctkd_loss(torch.zeros(1, 2), torch.tensor([[9.0, 0.0]]), raw).backward()
         >>> raw.grad.item() < 0  # against the true gradient, which is positive

@@ -52,7 +52,7 @@ def dist_loss(
     Raises:
         ValueError: for a temperature that is not above 0, or logits of different shapes.
 
-    Example:
+    Examples:
         >>> import torch
         >>> one = torch.tensor([[3.0, 0.0], [0.0, 3.0]])
         >>> round(dist_loss(one, one.flip(1), temperature=1.0).item(), 4)  # opposite in rows and in columns

@@ -54,7 +54,7 @@ def dkd_loss(
         ValueError: for a temperature that is not above 0, fewer than two classes, logits of different shapes, or labels
             that are no classes.
 
-    Example:
+    Examples:
         >>> import torch
         >>> same = torch.tensor([[2.0, 1.0, 0.0]])
         >>> dkd_loss(same, same, torch.tensor([0])).item()

@@ -44,7 +44,7 @@ def ea_kd_loss(
     Raises:
         ValueError: for a temperature or bound that is not above 0, or logits of different shapes.
 
-    Example:
+    Examples:
         >>> import torch
         >>> sure = torch.tensor([[1000.0, 0.0]])
         >>> ea_kd_loss(torch.zeros(1, 2), sure).item()  # a teacher without doubt weighs nothing

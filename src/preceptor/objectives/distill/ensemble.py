@@ -54,7 +54,7 @@ def ensemble_loss(
         ValueError: for no teacher, weights that do not fit, an unknown mode, a temperature that is not above 0, or logits of
             different shapes.
 
-    Example:
+    Examples:
         >>> one, other = torch.tensor([[2.0, 0.0]]), torch.tensor([[0.0, 2.0]])
         >>> ensemble_loss(torch.zeros(1, 2), [one, other]).abs().item() < 1e-6
         True

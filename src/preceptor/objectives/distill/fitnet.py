@@ -37,7 +37,7 @@ def fitnet_loss(student_map: Float[Tensor, "*shape"], teacher_map: Float[Tensor,
     Raises:
         ValueError: for shapes that differ.
 
-    Example:
+    Examples:
         >>> import torch
         >>> fitnet_loss(torch.zeros(1, 2), torch.tensor([[1.0, 3.0]])).item()
         5.0

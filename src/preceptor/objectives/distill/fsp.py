@@ -40,7 +40,7 @@ def fsp_loss(
     Raises:
         ValueError: for lists of different length or of fewer than two maps, or channels that differ.
 
-    Example:
+    Examples:
         >>> maps = [torch.ones(1, 2, 4, 4), torch.ones(1, 3, 2, 2)]
         >>> fsp_loss(maps, [2 * maps[0], maps[1]]).item()
         1.0

@@ -43,7 +43,7 @@ def ft_loss(
     Raises:
         ValueError: for another power.
 
-    Example:
+    Examples:
         >>> one = torch.tensor([[[[1.0, 0.0]]]])
         >>> ft_loss(one, one.flip(-1)).item()
         1.0

@@ -53,7 +53,7 @@ def hsakd_loss(
     Raises:
         ValueError: for another number of levels, or a temperature that is not above 0.
 
-    Example:
+    Examples:
         >>> logits, joint = torch.randn(4, 3), torch.randn(4, 12)
         >>> hsakd_loss(logits, logits, [joint], [joint]).item()
         0.0

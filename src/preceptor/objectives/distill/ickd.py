@@ -40,7 +40,7 @@ def ickd_loss(
     Raises:
         ValueError: for channels that differ.
 
-    Example:
+    Examples:
         >>> one = torch.tensor([[[[1.0, 0.0]], [[0.0, 1.0]]]])
         >>> ickd_loss(3 * one, one).item()
         0.0

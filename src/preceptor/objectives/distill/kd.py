@@ -46,7 +46,7 @@ def kd_loss(
     Raises:
         ValueError: for a temperature that is not above 0, or logits of different shapes.
 
-    Example:
+    Examples:
         >>> import torch
         >>> round(kd_loss(torch.tensor([[0.0, 0.0]]), torch.tensor([[2.0, 0.0]]), temperature=1.0).item(), 6)
         0.327813

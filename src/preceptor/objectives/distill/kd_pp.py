@@ -47,7 +47,7 @@ def kd_pp_loss(
     Raises:
         ValueError: for embeddings or means of different widths, or labels that are no classes.
 
-    Example:
+    Examples:
         >>> means, labels = torch.tensor([[0.0, 3.0]]), torch.tensor([0])
         >>> kd_pp_loss(torch.tensor([[0.0, 1.0]]), torch.tensor([[0.0, 2.0]]), means, labels).item()
         0.5

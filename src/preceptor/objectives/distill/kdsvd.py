@@ -48,7 +48,7 @@ def kdsvd_loss(
     Raises:
         ValueError: for lists of different length or of fewer than two maps, or channels that differ.
 
-    Example:
+    Examples:
         >>> maps = [torch.rand(2, 3, 4, 4), torch.rand(2, 5, 2, 2)]
         >>> kdsvd_loss(maps, maps).item() < 1e-9
         True

@@ -50,7 +50,7 @@ def ldrld_loss(
     Raises:
         ValueError: for a top that leaves no class, a temperature that is not above 0, or logits of different shapes.
 
-    Example:
+    Examples:
         >>> same = torch.tensor([[2.0, 1.0, 0.0]])
         >>> ldrld_loss(same, same, top=2).item()
         0.0

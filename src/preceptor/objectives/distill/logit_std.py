@@ -50,7 +50,7 @@ def logit_std_loss(
     Raises:
         ValueError: for a temperature that is not above 0, fewer than 2 classes, or logits of different shapes.
 
-    Example:
+    Examples:
         >>> import torch
         >>> logits = torch.tensor([[2.0, 1.0, -1.0]])
         >>> abs(logit_std_loss(3 * logits + 5, logits).item()) < 1e-6

@@ -52,7 +52,7 @@ def mlkd_loss(
     Raises:
         ValueError: for no temperature, one that is not above 0, or logits of different shapes.
 
-    Example:
+    Examples:
         >>> same = torch.tensor([[2.0, 1.0, 0.0]])
         >>> mlkd_loss(same, same).item()
         0.0

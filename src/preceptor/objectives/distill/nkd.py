@@ -48,7 +48,7 @@ def nkd_loss(
     Raises:
         ValueError: for a temperature that is not above 0, logits of different shapes, or labels that are no classes.
 
-    Example:
+    Examples:
         >>> import torch
         >>> logits, labels = torch.zeros(1, 2), torch.tensor([0])
         >>> round(nkd_loss(logits, logits, labels).item(), 4)  # 0.5 log 2

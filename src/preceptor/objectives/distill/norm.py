@@ -43,7 +43,7 @@ def norm_loss(
     Raises:
         ValueError: for channels that do not fit.
 
-    Example:
+    Examples:
         >>> import torch
         >>> norm_loss(torch.zeros(1, 2, 1, 1), torch.full((1, 1, 2, 2), 3.0), expansion=2).item()
         18.0

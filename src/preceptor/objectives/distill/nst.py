@@ -38,7 +38,7 @@ def nst_loss(
     Raises:
         ValueError: for lists of different or no length.
 
-    Example:
+    Examples:
         >>> one = torch.tensor([[[[1.0, 0.0]], [[0.0, 1.0]]]])
         >>> nst_loss([one], [5 * one.flip(1)]).item()
         0.0

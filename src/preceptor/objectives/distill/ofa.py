@@ -52,7 +52,7 @@ def ofa_loss(
     Raises:
         ValueError: for a hyperparameter that is not above 0, logits of different shapes, or labels that are no classes.
 
-    Example:
+    Examples:
         >>> logits, labels = torch.zeros(1, 2), torch.tensor([0])
         >>> round(ofa_loss(logits, logits, labels).item(), 4)  # log 2
         0.6931

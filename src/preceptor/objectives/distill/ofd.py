@@ -47,7 +47,7 @@ def ofd_loss(
     Raises:
         ValueError: for maps whose shapes differ, or a margin that is not one per channel.
 
-    Example:
+    Examples:
         >>> ofd_loss(torch.tensor([[[[-5.0, 1.0]]]]), torch.tensor([[[[-9.0, -9.0]]]]), torch.tensor([-1.0])).item()
         4.0
     """
@@ -65,7 +65,7 @@ def ofd_margin(weight: Float[Tensor, " channels"], bias: Float[Tensor, " channel
 
     Where x < 0 has a chance of at most 0.001 it is -3 |weight|; where the weight is 0, min(bias, 0).
 
-    Example:
+    Examples:
         >>> round(ofd_margin(torch.ones(1), torch.zeros(1)).item(), 4)  # -sqrt(2 / pi)
         -0.7979
     """

@@ -55,7 +55,7 @@ def pesf_kd_loss(
         ValueError: for a temperature that is not above 0, an unknown form, labels that are no classes, or logits of different
             shapes.
 
-    Example:
+    Examples:
         >>> import torch
         >>> zeros = torch.zeros(1, 2)
         >>> round(pesf_kd_loss(zeros, zeros, zeros, torch.tensor([0])).item(), 6)  # log 2

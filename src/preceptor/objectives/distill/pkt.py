@@ -37,7 +37,7 @@ def pkt_loss(
     Raises:
         ValueError: for batches of different size.
 
-    Example:
+    Examples:
         >>> one = torch.tensor([[1.0, 0.0], [0.0, 1.0]])
         >>> abs(pkt_loss(3 * one, one).item()) < 1e-7
         True

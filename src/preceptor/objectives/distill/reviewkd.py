@@ -42,7 +42,7 @@ def reviewkd_loss(
     Raises:
         ValueError: for lists of different or no length, or shapes that differ.
 
-    Example:
+    Examples:
         >>> reviewkd_loss([torch.ones(1, 1, 2, 2)], [torch.zeros(1, 1, 2, 2)]).item()
         1.0
     """

@@ -50,7 +50,7 @@ def rkd_loss(
     Raises:
         ValueError: for batches of different size.
 
-    Example:
+    Examples:
         >>> corner = torch.tensor([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
         >>> round(rkd_loss(3 * corner.flip(1), corner).item(), 9)
         0.0

@@ -44,7 +44,7 @@ def rsd_loss(
     Raises:
         ValueError: for embeddings of different shapes.
 
-    Example:
+    Examples:
         >>> rows = torch.tensor([[1.0, 1.0], [-1.0, 1.0], [1.0, -1.0], [-1.0, -1.0]])
         >>> round(rsd_loss(rows, rows).item(), 4)
         0.0

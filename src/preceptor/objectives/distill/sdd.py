@@ -67,7 +67,7 @@ def sdd_loss(
     Raises:
         ValueError: for an unknown base, a temperature that is not above 0, or regions of different shapes.
 
-    Example:
+    Examples:
         >>> same = torch.tensor([[[2.0], [1.0]]])
         >>> sdd_loss(same, same, torch.tensor([0])).item()
         0.0

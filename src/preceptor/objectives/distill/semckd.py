@@ -43,7 +43,7 @@ def semckd_loss(
     Raises:
         ValueError: for projections of other channels than the teacher's maps, or attention of another shape.
 
-    Example:
+    Examples:
         >>> maps = torch.ones(2, 3, 4, 4)
         >>> semckd_loss([[2 * maps, maps]], [maps, maps], torch.full((2, 1, 2), 0.5)).item()
         0.5

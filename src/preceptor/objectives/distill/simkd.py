@@ -39,7 +39,7 @@ def simkd_loss(
     Raises:
         ValueError: for channels that differ.
 
-    Example:
+    Examples:
         >>> import torch
         >>> simkd_loss(torch.zeros(1, 1, 1, 2), torch.tensor([[[[1.0, 3.0]]]])).item()
         5.0

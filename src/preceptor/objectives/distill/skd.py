@@ -54,7 +54,7 @@ def skd_loss(
     Raises:
         ValueError: for a temperature or ridge that is not above 0, or logits of different shapes.
 
-    Example:
+    Examples:
         >>> same = torch.tensor([[2.0, 1.0], [0.0, 1.0]])
         >>> skd_loss(same, same).item()
         0.0

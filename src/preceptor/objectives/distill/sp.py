@@ -35,7 +35,7 @@ def sp_loss(student_map: Float[Tensor, "batch ..."], teacher_map: Float[Tensor, 
     Raises:
         ValueError: for batches of different size.
 
-    Example:
+    Examples:
         >>> one = torch.tensor([[1.0, 0.0], [0.0, 1.0]])
         >>> round(sp_loss(one, torch.ones(2, 3)).item(), 4)  # 2 (1 - 0.7071)^2 + 2 0.7071^2 over 4
         0.2929

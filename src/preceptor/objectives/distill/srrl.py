@@ -45,7 +45,7 @@ def srrl_loss(
     Raises:
         ValueError: for shapes that differ.
 
-    Example:
+    Examples:
         >>> import torch
         >>> srrl_loss(torch.ones(1, 2), torch.zeros(1, 2), torch.ones(1, 3), torch.zeros(1, 3), logit_weight=5.0).item()
         6.0

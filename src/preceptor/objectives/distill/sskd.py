@@ -42,7 +42,7 @@ def sskd_loss(
     Returns:
         nats per row; 0 where both terms are 0. With a share kept below 1 it depends on the order of the batch, as they do.
 
-    Example:
+    Examples:
         >>> logits, rows = torch.randn(3, 5), torch.randn(4, 6)
         >>> abs(sskd_loss(logits, logits, torch.arange(3), rows, rows).item()) < 1e-5
         True

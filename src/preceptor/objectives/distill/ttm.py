@@ -42,7 +42,7 @@ def ttm_loss(
     Raises:
         ValueError: for an exponent that is not above 0, or logits of different shapes.
 
-    Example:
+    Examples:
         >>> import torch
         >>> teacher = torch.tensor([[2.0, 1.0, -1.0]])
         >>> ttm_loss(0.5 * teacher, teacher, exponent=0.5).item()
@@ -75,7 +75,7 @@ def wttm_loss(
     Raises:
         ValueError: for an exponent that is not above 0, or logits of different shapes.
 
-    Example:
+    Examples:
         >>> import torch
         >>> student, teacher = torch.tensor([[1.0, 0.0]]), torch.zeros(1, 2)
         >>> ratio = wttm_loss(student, teacher, exponent=0.5) / ttm_loss(student, teacher, exponent=0.5)

@@ -45,7 +45,7 @@ def vid_loss(
     Raises:
         ValueError: for maps whose shapes differ, or a scale that is not one per channel.
 
-    Example:
+    Examples:
         >>> raw = torch.tensor([math.log(math.expm1(1.0 - 1e-5))])  # variance 1
         >>> round(vid_loss(torch.ones(1, 1, 1, 1), raw, torch.zeros(1, 1, 1, 1)).item(), 6)
         0.5

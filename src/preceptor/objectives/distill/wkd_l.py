@@ -60,7 +60,7 @@ def wkd_l_loss(
     Raises:
         ValueError: for a hyperparameter out of range, logits of different shapes, or labels that are no classes.
 
-    Example:
+    Examples:
         >>> logits, labels = torch.zeros(1, 2), torch.tensor([0])
         >>> round(wkd_l_loss(logits, logits, labels, 1 - torch.eye(2)).item(), 4)  # 0.5 log 2
         0.3466

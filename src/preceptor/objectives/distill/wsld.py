@@ -48,7 +48,7 @@ def wsld_loss(
     Raises:
         ValueError: for a temperature that is not above 0, logits of different shapes, or labels that are no classes.
 
-    Example:
+    Examples:
         >>> logits, labels = torch.tensor([[1.0, 0.0]]), torch.tensor([0])
         >>> wsld_loss(logits, logits, labels, zero_at_equality=True).item()
         0.0

@@ -50,7 +50,7 @@ def brier_loss(
     Raises:
         ValueError: for an unknown variant, or labels that are neither classes nor distributions over the classes.
 
-    Example:
+    Examples:
         >>> import torch
         >>> brier_loss(torch.tensor([[0.0, 0.0]]), torch.tensor([1])).item()
         0.5

@@ -39,7 +39,7 @@ def confidence_penalty_loss(
     Raises:
         ValueError: for a weight that is not above 0, or labels that are neither classes nor distributions over the classes.
 
-    Example:
+    Examples:
         >>> import torch
         >>> round(confidence_penalty_loss(torch.zeros(1, 2), torch.tensor([1]), weight=0.5).item(), 6)  # log(2) / 2
         0.346574

@@ -46,7 +46,7 @@ def confidence_ranking_loss(
     Raises:
         ValueError: for an unknown confidence.
 
-    Example:
+    Examples:
         >>> logits = torch.tensor([[0.0, 0.0], [0.0, 0.0]])
         >>> confidence_ranking_loss(logits, torch.tensor([1.0, 0.5])).item()
         0.5

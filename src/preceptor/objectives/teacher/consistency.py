@@ -42,7 +42,7 @@ def consistency_loss(
     Returns:
         squared probability per sample, batch mean, in [0, 2]; 0 when the predictions are unchanged.
 
-    Example:
+    Examples:
         >>> consistency_loss(torch.zeros(1, 2), torch.tensor([[1.0, 0.0]])).item()
         0.5
     """

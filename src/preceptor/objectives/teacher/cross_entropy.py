@@ -43,7 +43,7 @@ def cross_entropy_loss(
     Raises:
         ValueError: for labels that are neither classes nor distributions over the classes.
 
-    Example:
+    Examples:
         >>> import torch
         >>> round(cross_entropy_loss(torch.tensor([[0.0, 0.0]]), torch.tensor([1])).item(), 6)
         0.693147

@@ -48,7 +48,7 @@ def dml_loss(
     Raises:
         ValueError: for no peers, an unknown reduction, or logits of different shapes.
 
-    Example:
+    Examples:
         >>> round(dml_loss(torch.zeros(1, 2), [torch.tensor([[2.0, 0.0]])]).item(), 6)
         0.327813
     """

@@ -45,7 +45,7 @@ def focal_loss(
     Raises:
         ValueError: for a gamma below 0, or labels that are no classes.
 
-    Example:
+    Examples:
         >>> round(focal_loss(torch.zeros(1, 2), torch.tensor([1]), gamma=1.0).item(), 6)  # log(2) / 2
         0.346574
     """

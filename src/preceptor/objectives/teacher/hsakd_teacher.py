@@ -47,7 +47,7 @@ def hsakd_teacher_loss(
     Raises:
         ValueError: for labels that are no classes, or not one for every four rows.
 
-    Example:
+    Examples:
         >>> round(hsakd_teacher_loss(torch.zeros(4, 2), [torch.zeros(4, 8)], torch.tensor([1])).item(), 6)  # log 2 + log 8
         2.772589
     """

@@ -39,7 +39,7 @@ def label_smoothing_loss(
     Raises:
         ValueError: for a smoothing outside [0, 1), or labels that are neither classes nor distributions over the classes.
 
-    Example:
+    Examples:
         >>> import torch
         >>> round(label_smoothing_loss(torch.tensor([[2.0, 0.0]]), torch.tensor([0]), smoothing=0.1).item(), 6)
         0.226928

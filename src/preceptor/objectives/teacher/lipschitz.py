@@ -55,7 +55,7 @@ def lipschitz_loss(
     Raises:
         ValueError: for an unknown conv_norm or aggregate.
 
-    Example:
+    Examples:
         >>> layer = nn.Linear(2, 3)
         >>> _ = nn.init.constant_(layer.weight, -2.0)
         >>> lipschitz_loss(layer).item()

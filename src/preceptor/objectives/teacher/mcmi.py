@@ -51,7 +51,7 @@ def mcmi_loss(
     Raises:
         ValueError: for labels that are no classes.
 
-    Example:
+    Examples:
         >>> centroids = torch.tensor([[0.75, 0.25], [0.5, 0.5]])
         >>> round(mcmi_loss(torch.tensor([[0.0, 0.0]]), torch.tensor([0]), centroids).item(), 6)
         0.143841

@@ -58,7 +58,7 @@ def sftn_loss(
     Raises:
         ValueError: for no branches, an unknown direction, a temperature that is not above 0, or tensors that do not fit.
 
-    Example:
+    Examples:
         >>> zeros = torch.zeros(1, 2)
         >>> round(sftn_loss(zeros, [zeros], torch.tensor([0])).item(), 6)  # log 2
         0.693147

@@ -138,7 +138,7 @@ def epoch_numbers(row: EpochRow) -> dict[str, float]:
 def flat(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
     """Yield a configuration's values with their dotted keys.
 
-    Example:
+    Examples:
         >>> dict(flat({"optim": {"lr": 0.1}, "seed": 0}))
         {'optim.lr': 0.1, 'seed': 0}
     """

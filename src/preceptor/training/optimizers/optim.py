@@ -36,7 +36,7 @@ class LearningRate:
     def __call__(self, progress: Progress) -> float:
         """Return the rate of this step.
 
-        Example:
+        Examples:
             >>> LearningRate(0.05, RateSchedule(name="step"))(Progress(epoch=151, epochs=240, fraction=150 / 240))
             0.005000000000000001
         """

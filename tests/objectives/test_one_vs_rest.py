@@ -22,6 +22,10 @@ from preceptor.types import Batch, Outputs, Progress, Step, View
 ROWS, CLASSES = 5, 3
 LOOK_AT_CLASSES = {
     "confidence_ranking",
+    "pesf_kd",
+    "dml",
+    "sftn",
+    "hsakd_teacher",
     "mcmi",
     "mlkd",
     "crd",

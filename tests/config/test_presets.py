@@ -140,6 +140,15 @@ def test_kd_plus_of_a_published_pair(
     assert (own["real_share"], own["alpha"], own["alphas"]) == (0.5, 0.7, alphas)
 
 
+def test_hsakd_as_published() -> None:
+    trained = make_recipe(TeachRecipe, overrides=["data=cifar100", "model=wrn_40_2", "preset=hsakd-protocol"])
+    assert trained.objective.name == "hsakd_teacher"
+    taught = student("model=wrn_40_1", "method=hsakd", "preset=hsakd-protocol")
+    for recipe in (trained, taught):
+        assert (recipe.optim.nesterov, recipe.optim.lr, recipe.optim.weight_decay) == (True, 0.05, 5e-4)
+        assert (recipe.epochs, recipe.schedule.milestones) == (240, (150 / 240, 180 / 240, 210 / 240))
+
+
 def test_presets_name_what_there_is() -> None:
     for preset in PRESETS.values():
         assert set(preset.methods) <= {*METHODS, *PROCEDURES}

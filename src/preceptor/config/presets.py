@@ -138,6 +138,15 @@ PRESETS: dict[str, Preset] = {
         methods={"kd": {"method": {"weight": 0.5, "cross_entropy": {"weight": 0.5}}}},
         pairs=_PAIRS,
     ),
+    "hsakd-protocol": Preset(
+        "Yang, An, Cai, Xu (IJCAI 2021): the same schedule with Nesterov; teachers trained with classifiers of rotations, which "
+        "method=hsakd then learns from",
+        {**_CIFAR, "optim": {**_CIFAR["optim"], "nesterov": True}},
+        lr=0.05,
+        gentle_lr=0.01,
+        teach={"objective": {"name": "hsakd_teacher"}},
+        pairs=_PAIRS,
+    ),
     "mcmi": Preset(
         "Ye et al. (ICLR 2024): a trained teacher (start_from=RUN) fine-tuned by mcmi for 20 epochs, batch 64, SGD 0.05, cosine",
         {**_CIFAR, "epochs": 20, "schedule": {"name": "cosine"}},

@@ -146,9 +146,10 @@ def read_ahead(
     """
     reader = _Reader(split, also_raw)
     if isinstance(split, Arrays) or workers == 0:
-        ahead: Iterable[_Read] = (reader[request] for request in requests)
-    else:
-        ahead = DataLoader(
+        yield from _placed((reader[request] for request in requests), device)
+        return
+    ahead = iter(
+        DataLoader(
             reader,
             batch_size=None,
             sampler=requests,  # type: ignore[arg-type]
@@ -156,7 +157,15 @@ def read_ahead(
             pin_memory=device.type == "cuda",
             generator=torch.Generator().manual_seed(seed),  # the run's own random numbers stay untouched
         )
-    for read in ahead:
+    )
+    try:
+        yield from _placed(ahead, device)
+    finally:  # not when whoever keeps the error's traceback lets go of it
+        ahead._shutdown_workers()  # type: ignore[attr-defined]
+
+
+def _placed(reads: Iterable[_Read], device: torch.device) -> Iterator[tuple[Tensor, Tensor | None]]:
+    for read in reads:
         if isinstance(read, UsageError):
             raise read
         rows, raw = read

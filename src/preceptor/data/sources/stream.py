@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence, Sized
+import weakref
+from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
 from itertools import islice
 from typing import Any, Protocol, runtime_checkable
 
@@ -133,6 +134,7 @@ class StreamLoader:
         self._num_classes = num_classes
         self._next_batch = -1
         self._chunks: Iterator[_Chunk] = iter(())
+        self._stop: Callable[[], object] | None = None
 
     @property
     def num_batches(self) -> int:
@@ -159,14 +161,16 @@ class StreamLoader:
         """Return a batch by its number in the run; unless it is the next one, the stream starts over."""
         if number != self._next_batch:
             settings = self._settings
-            ahead = _Chunks(self._stream, settings.batch_size, *divmod(number, self.num_batches))
-            self._chunks = iter(
-                ahead
-                if settings.workers == 0
-                else DataLoader(
-                    ahead, batch_size=None, num_workers=1, generator=torch.Generator().manual_seed(settings.seed)
-                )
-            )
+            if self._stop is not None:
+                self._stop()
+            chunks = _Chunks(self._stream, settings.batch_size, *divmod(number, self.num_batches))
+            if settings.workers == 0:
+                self._chunks = iter(chunks)
+            else:
+                generator = torch.Generator().manual_seed(settings.seed)
+                self._chunks = iter(DataLoader(chunks, batch_size=None, num_workers=1, generator=generator))
+                # its process ends with this loader, not when the garbage collector comes to it
+                self._stop = weakref.finalize(self, self._chunks._shutdown_workers)  # type: ignore[attr-defined]
         chunk = next(self._chunks)
         if isinstance(chunk, UsageError):
             raise chunk

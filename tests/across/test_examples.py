@@ -5,10 +5,12 @@ from __future__ import annotations
 import ast
 import importlib.util
 import re
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
+from preceptor.experiments.grid import open_grid
 from started import run
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -40,3 +42,8 @@ def test_an_example_can_be_run_again(name: str) -> None:
     assert calls
     for call in calls:
         assert "overwrite=True" in [ast.unparse(word) for word in call.keywords], ast.unparse(call)
+
+
+def test_the_grid_is_two_by_two_by_two_by_three() -> None:
+    cells = open_grid(EXAMPLES / "digits.yaml").cells
+    assert Counter(cell.verb for cell in cells) == {"teach": 2 * 3, "distill": 2 * 2 * 2 * 3}

@@ -125,3 +125,14 @@ def test_a_mistake_is_told_with_its_place(tmp_path: Path, more: dict[str, Any], 
     with pytest.raises(UsageError) as error:
         made(tmp_path, **more)
     assert str(error.value).partition(": ")[2].startswith(message)
+
+
+def test_cells_keep_their_names(tmp_path: Path) -> None:
+    """They name folders on users' disks: where this fails, something that is at its default has renamed them."""
+    cells = made(tmp_path, label={"views": 2}, distill={"method": ["kd", "at"]})
+    assert [cell.id for cell in cells] == [
+        "teach-3a554b889861",
+        "label-ed12a9eda5df",
+        "distill-ecdee72e800e",
+        "distill-d35c322e92fa",
+    ]

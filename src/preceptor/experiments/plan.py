@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import replace
+from typing import Any
 
 from preceptor.config.objective import reads_logits_only
+from preceptor.config.sections import TeacherSection
 from preceptor.config.terms import resolve_terms
 from preceptor.errors import UsageError
 from preceptor.experiments.cells import Cell, Taught
@@ -148,7 +150,7 @@ class _Cells:
         """Return the cell that stores a teacher's outputs, and make it where there is none."""
         recipe = each.label
         assert recipe is not None
-        teacher = recipe.teacher.model_dump(mode="json") if taught is None else _state(each)
+        teacher = _stated(recipe.teacher) if taught is None else _state(each)
         listed = {name for name, choice in each.chosen.items() if choice.place.startswith("label.")}
         names = {*each.of_teacher, "objective", "stop_at", *listed} - {"pair"}
         own = {name: label for name, label in each.labels.items() if name in names}
@@ -176,7 +178,7 @@ class _Cells:
         """
         recipe = each.distill
         assert recipe is not None
-        stated = recipe.teacher.model_dump(mode="json", exclude={"path", "model", "epoch"} if taught else set())
+        stated = _stated(recipe.teacher, without={"path", "model", "epoch"} if taught else set())
         teacher = stated if taught is None else {**stated, "state": _state(each)}
         network = None if each.teach is None else each.teach.model.name
         made = {} if labels is None else {"labels": labels}
@@ -249,6 +251,11 @@ class _Live:
             return ()
         number = sum(self._reasons.values())
         return (f"label: {number} students learn from the live teacher ({first_few(list(self._reasons), 5)})",)
+
+
+def _stated(section: TeacherSection, without: Set[str] = frozenset()) -> dict[str, Any]:
+    """Return what a file says of a teacher, without defaults: those that later versions add change no cell's name."""
+    return section.model_dump(mode="json", exclude_defaults=True, exclude=set(without))
 
 
 def _state(each: Combination) -> str:

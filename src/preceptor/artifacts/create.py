@@ -75,7 +75,8 @@ def make_network(section: ModelSection, spec: DataSpec, *, loads_weights: bool =
 def check_size(who: str, section: ModelSection, spec: DataSpec, weights: Path) -> None:
     """Check that a network which a file names is no larger than the file: a few digits can ask for any amount of memory.
 
-    Nothing is allocated for it. A network that cannot be made without memory is checked by its numbers alone.
+    Nothing is allocated for it. A network that cannot be made without memory is checked by its numbers alone; one without
+    numbers of its own is as large as its name says, and is not made twice.
 
     Args:
         who: names the file, for messages.
@@ -90,6 +91,8 @@ def check_size(who: str, section: ModelSection, spec: DataSpec, weights: Path) -
     for key, value in section.hyperparameters.items():
         if _largest(value) > most:
             raise UsageError(f"{who}: its network has {key}={value}, and its weights are {most:,} bytes")
+    if _largest(section.hyperparameters) <= 1:  # switches
+        return
     try:
         with torch.random.fork_rng(devices=[]), torch.device("meta"):
             network = make_network(section, spec, loads_weights=True)

@@ -50,14 +50,13 @@ def test_a_teacher_learns_from_parts_of_images(teacher: preceptor.Result) -> Non
 def test_a_student_of_stored_labels_is_a_student_of_the_teacher(
     tree: Path, teacher: preceptor.Result, tmp_path: Path
 ) -> None:
-    """The keyed parts are the same for both, so that what was stored fits what is seen."""
-    preceptor.label(
-        data=section(tree), teacher=teacher, out=tmp_path / "l", views=2, seed=1, precision="fp32", progress=False
-    )
+    """The keyed parts and what is done to them are the same for both, so that what was stored fits what is seen."""
+    data = {**section(tree), "view": "+trivial_augment+random_erasing"}
+    preceptor.label(data=data, teacher=teacher, out=tmp_path / "l", views=2, seed=1, precision="fp32", progress=False)
 
     def losses(out: str, *, teacher: preceptor.Result | None = None, labels: Path | None = None) -> list[float]:
         student = preceptor.distill(
-            data=section(tree),
+            data=data,
             model="convnet_s",
             teacher=teacher,
             labels=labels,

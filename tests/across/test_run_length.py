@@ -110,6 +110,9 @@ def test_a_preset_says_what_is_held_out(data: Data) -> None:
         f"{note}0.15 of them; data.validation=0 reproduces the published runs"
     ]
     assert [line for line in student(data).notes if line.startswith("preset")] == []
+    assert [
+        line for line in student(data, "preset=modern").notes if line.startswith("preset")
+    ] == []  # of no publication
     words = [*SMALL, "data.validation=0"]
     all_rows = load_data(make_recipe(TeachRecipe, overrides=[*words, "model=mlp"]).data)
     assert [line for line in student(all_rows, "preset=crd-protocol").notes if line.startswith("preset")] == []

@@ -149,6 +149,18 @@ def test_hsakd_as_published() -> None:
         assert (recipe.epochs, recipe.schedule.milestones) == (240, (150 / 240, 180 / 240, 210 / 240))
 
 
+def test_modern_training() -> None:
+    trained = make_recipe(
+        TeachRecipe, overrides=["data=cifar100", "model=wrn_16_2", "preset=modern", "data.validation=0.1"]
+    )
+    taught = student("model=resnet20", "method=dist", "preset=modern")
+    for recipe in (trained, taught):
+        assert (recipe.data.view, recipe.averaging.name, recipe.schedule.name) == ("+trivial_augment", "ema", "cosine")
+        assert (recipe.epochs, recipe.batch_size, recipe.optim.lr) == (300, 128, 0.1)
+    assert (trained.inputs.name, taught.inputs.name) == ("real", "function_matching")
+    assert student("model=resnet20", "preset=modern", "inputs=mixup").inputs.name == "mixup"
+
+
 def test_presets_name_what_there_is() -> None:
     for preset in PRESETS.values():
         assert set(preset.methods) <= {*METHODS, *PROCEDURES}

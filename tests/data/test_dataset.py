@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -65,6 +66,15 @@ def test_the_summary_tells_what_is_read() -> None:
     assert from_objects({"train": vectors, "test": vectors}, validation=0).summary("none") == (
         "train 20, validation 0, test 20; 2 classes; inputs 3 float32"
     )
+
+
+def test_a_view_may_add_to_the_default() -> None:
+    data = load("digits", validation=0.15)
+    names = [data.view_named(name) for name in (None, "flip", "+trivial_augment")]
+    assert names == ["none", "flip", "trivial_augment"]
+    more = replace(data, view="crop_flip").view_named("+trivial_augment")
+    assert more == "crop_flip+trivial_augment"
+    assert "(mirrors images, color jitter; data.view=...)" in data.summary("flip+color_jitter")
 
 
 def test_a_run_begins_with_the_summary(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -52,7 +52,7 @@ def open_labels(
     ):
         if theirs != ours and not differences:  # the manifest contradicts itself: its data are these
             differences.append(f"{what}: {theirs:,} there, {ours:,} here")
-    if recipe.data.view not in {None, stored.view}:
+    if recipe.data.view is not None and data.view_named(recipe.data.view) != stored.view:
         differences.append(f"data.view: {stored.view} there, {recipe.data.view} here")
     if teacher is not None or inputs.teacher.path is not None:
         networks = load_teachers(inputs.teacher, data, teacher=teacher)

@@ -113,6 +113,7 @@ def _preset_keys(preset: Preset) -> Iterator[tuple[str, str]]:
     yield "optim.lr (MobileNetV2, Shuffle)", f"{preset.gentle_lr:g}"
     for prefix, keys in (
         ("teach: ", preset.teach),
+        ("distill: ", preset.distill),
         *((f"method {name}: ", own) for name, own in preset.methods.items()),
     ):
         yield from ((f"{prefix}{key}", value) for key, value in _flat(keys))

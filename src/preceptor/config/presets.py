@@ -1,4 +1,4 @@
-"""Published protocols in one word, and what a method's name implies elsewhere in the recipe; the user's own keys win."""
+"""Protocols in one word, and what a method's name implies elsewhere in the recipe; the user's own keys win."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _ENTRIES: Mapping[str, Entry] = {**OBJECTIVES, **METHODS, **PROCEDURES}
 
 @dataclass(frozen=True, slots=True)
 class Preset:
-    """A published protocol.
+    """A protocol.
 
     Attributes:
         description: one line for `preceptor list presets`.
@@ -31,6 +31,8 @@ class Preset:
         lr: peak learning rate.
         gentle_lr: that of MobileNetV2, ShuffleV1 and ShuffleV2.
         teach: more keys for teachers.
+        distill: more keys for students.
+        is_published: whether its authors published runs of it.
         methods: keys for students, by method.
         pairs: further keys for students, by (method, teacher's network, student's network).
     """
@@ -40,8 +42,10 @@ class Preset:
     lr: float
     gentle_lr: float
     teach: Nested = field(default_factory=dict)
+    distill: Nested = field(default_factory=dict)
     methods: Mapping[str, Nested] = field(default_factory=dict)
     pairs: Mapping[tuple[str, str, str], Nested] = field(default_factory=dict)
+    is_published: bool = True
 
 
 _CIFAR: Nested = {
@@ -116,6 +120,14 @@ _MIXED_PAIRS: Mapping[tuple[str, str, str], Nested] = {
     for method in ("kd_plus", "pe_bkd")
     for pair, (share, alphas, alpha) in _MIXED.items()
 }
+_MODERN: Nested = {
+    "epochs": 300,
+    "batch_size": 128,
+    "data": {"view": "+trivial_augment"},
+    "optim": {"name": "sgd", "nesterov": True, "weight_decay": 5e-4, "decay_norms_and_biases": False},
+    "schedule": {"name": "cosine", "warmup": 5 / 300},
+    "averaging": {"name": "ema"},
+}
 _KD_PLUS: Nested = {"inputs": {"name": "kd_plus", "real_share": 0.3, "match": "real_batches", "search_every": 50 / 240}}
 _NESTEROV: Nested = {"optim": {"nesterov": True}}
 
@@ -162,6 +174,15 @@ PRESETS: dict[str, Preset] = {
         gentle_lr=0.01,
         methods={"kd_plus": _KD_PLUS, "pe_bkd": _KD_PLUS},
         pairs=_MIXED_PAIRS,
+    ),
+    "modern": Preset(
+        "today's training of images: 300 epochs, batch 128, SGD 0.1 with Nesterov on a cosine after a warm-up, averaged weights, "
+        "TrivialAugment; students by function matching (Beyer et al., CVPR 2022)",
+        _MODERN,
+        lr=0.1,
+        gentle_lr=0.02,
+        distill={"inputs": {"name": "function_matching"}},
+        is_published=False,
     ),
 }
 
@@ -214,7 +235,7 @@ def _preset(values: Nested, method: str | None, network_of: NetworkOf) -> Nested
         own = preset.teach if "objective" not in values else {}
         return _over(own, _over(rate, preset.both))
     of_pair = preset.pairs.get((method, _teacher_model(values.get("teacher", {}), network_of), model), {})
-    chosen = _over(of_pair, preset.methods.get(method, {}))
+    chosen = _over(of_pair, _over(preset.methods.get(method, {}), preset.distill))
     return _over(chosen, _over(rate, preset.both))
 
 

@@ -68,7 +68,7 @@ def fill(recipe: AnyRecipe, data: Data) -> AnyRecipe:
             "epochs": recipe.epochs or protocol.epochs,
             "batch_size": recipe.batch_size or protocol.batch_size,
             "data": recipe.data.model_copy(
-                update={"view": recipe.data.view or data.view, "validation": data.validation_share}
+                update={"view": data.view_named(recipe.data.view), "validation": data.validation_share}
             ),
             "optim": optim.model_copy(update=open_keys),
             "schedule": schedule.model_copy(update=open_schedule),

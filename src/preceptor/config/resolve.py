@@ -8,6 +8,7 @@ from typing import Any
 
 from preceptor.config.objective import build_sum, unlikely
 from preceptor.config.plan import make_plan
+from preceptor.config.presets import PRESETS
 from preceptor.config.protocols import fill
 from preceptor.config.sections import AnyRecipe, InputsSection, ObjectiveSection, StudentInputs
 from preceptor.config.terms import resolve_terms
@@ -197,7 +198,7 @@ def _beyond_the_run(recipe: AnyRecipe, objective: Sum, policy: Policy, plan: Pla
 
 def _unlike_published(recipe: AnyRecipe, data: Data) -> tuple[str, ...]:
     """Return a line on the samples that a preset's authors trained on and this run holds out, if there are any."""
-    if recipe.preset is None or data.validation_share == 0:
+    if recipe.preset is None or data.validation_share == 0 or not PRESETS[recipe.preset].is_published:
         return ()
     return (
         f"preset {recipe.preset}: the published runs train on all training samples, and this one holds out "

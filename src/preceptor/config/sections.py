@@ -65,7 +65,9 @@ class DataSection(OpenSection):
         float | None,
         Field(gt=0, lt=1, description="labelled share of train: teachers train on it, students see the rest too"),
     ] = None
-    view: Annotated[str | None, Field(description="augmentation: none, crop_flip, ... (protocol: the source's)")] = None
+    view: Annotated[
+        str | None, Field(description="augmentation, parts joined by +; +PART adds to the source's own")
+    ] = None
 
 
 class ObjectiveSection(OpenSection):
@@ -129,7 +131,7 @@ class Recipe(Settings):
         return values
 
     preset: Annotated[
-        str | None, Field(description="a published protocol of `preceptor list presets`; keys given beside it win")
+        str | None, Field(description="a protocol of `preceptor list presets`; keys given beside it win")
     ] = None
     data: DataSection
     model: ModelSection

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from preceptor.constants import constant
+from preceptor.data.augment.composition import described
 from preceptor.data.sources.table_fit import TableFit
 from preceptor.data.split import Arrays, Split
 from preceptor.messages import first_few
@@ -23,12 +24,6 @@ __all__ = ["Data", "Normalisation", "Source", "fingerprint"]
 Ids = Mapping[str, Sequence[str | None] | NDArray[Any]]  # arrays: names of files, in bytes
 
 _CLASSES_SHOWN = 5
-_IN_WORDS = {
-    "none": "samples as they are",
-    "flip": "mirrors images",
-    "crop_flip": "shifts and mirrors images",
-    "random_resized_crop_flip": "crops, scales and mirrors images",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +156,14 @@ class Data:
             return "multilabel"
         return "binary" if self.num_classes == 2 else "multiclass"
 
+    def view_named(self, name: str | None) -> str:
+        """Return the name of a view in full: None is the default, and "+trivial_augment" the default and more."""
+        if name is None:
+            return self.view
+        if not name.startswith("+"):
+            return name
+        return name[1:] if self.view == "none" else self.view + name
+
     def summary(self, view: str) -> str:
         """Return one line on what is read: the splits, the classes, the inputs, the view that training makes of them."""
         splits = {
@@ -175,7 +178,7 @@ class Data:
         sample = self.train.inputs(torch.tensor([0]))
         inputs = f"{'x'.join(map(str, self.input_shape))} {str(sample.dtype).removeprefix('torch.')}"
         kind = "labels" if self.task == "multilabel" else "classes"
-        views = f"; view {view} ({_IN_WORDS[view]}; data.view=...)" if sample.dtype == torch.uint8 else ""
+        views = f"; view {view} ({described(view)}; data.view=...)" if sample.dtype == torch.uint8 else ""
         return f"{sizes}; {self.num_classes} {kind}{names}; inputs {inputs}{views}"
 
     @property

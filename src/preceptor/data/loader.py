@@ -11,8 +11,9 @@ from typing import Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
+from preceptor.data.augment.composition import base_of, view_of
 from preceptor.data.augment.extra_views import extra_view
-from preceptor.data.augment.views import ORDER, VIEWS, random_bits, unchanged
+from preceptor.data.augment.views import ORDER, random_bits
 from preceptor.data.dataset import Normalisation
 from preceptor.data.reader import check_views, read_ahead, shard_of
 from preceptor.data.split import Arrays, Split
@@ -134,8 +135,10 @@ class Loader:
         check_views(split, settings.view, settings.extra_views)
         self._split = _resident(split, settings.device)
         self._settings = settings
-        own = unchanged if settings.view in split.makes else VIEWS[settings.view]  # or the split makes it while reading
-        self._views = (own, *(extra_view(name, settings.view) for name in settings.extra_views))
+        self._views = (
+            view_of(settings.view, split.makes),
+            *(extra_view(name, settings.view) for name in settings.extra_views),
+        )
         self._rank = rank
         self._world_size = world_size
 
@@ -174,7 +177,7 @@ class Loader:
             device=settings.device,
             workers=settings.workers,
             seed=settings.seed + epoch,
-            also_raw=bool(settings.extra_views) and view.name in self._split.makes,
+            also_raw=bool(settings.extra_views) and base_of(view.name) in self._split.makes,
         )
         for keyed, (read, raw) in zip(to_yield, inputs, strict=True):
             augmented = self._views[0].apply(read, keyed.numbers[0])

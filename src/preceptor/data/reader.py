@@ -10,11 +10,10 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from preceptor.data.augment.views import VIEWS
+from preceptor.data.augment.composition import check_view_name, view_of
 from preceptor.data.dataset import Normalisation
 from preceptor.data.split import Arrays, Split
 from preceptor.errors import UsageError
-from preceptor.messages import did_you_mean
 from preceptor.types import Batch, View
 
 __all__ = ["Request", "Shard", "check_views", "make_batch", "plain_batches", "read_ahead", "shard_of", "view_batches"]
@@ -28,10 +27,9 @@ def check_views(split: Split, view: str, extra_views: Sequence[str] = ()) -> Non
     """Check that these views can be made of a split's samples.
 
     Raises:
-        UsageError: for an unknown view, or one for images on inputs that are not uint8 images.
+        UsageError: as for `check_view_name`, or for a view of images on inputs that are not uint8 images.
     """
-    if view not in VIEWS:
-        raise UsageError(f"data.view: unknown name {view!r}{did_you_mean(view, VIEWS, most=1)}")
+    check_view_name(view)
     sample = split.inputs(torch.tensor([0]))
     if (view != "none" or extra_views) and (sample.dtype != torch.uint8 or sample.ndim != 4):
         what, way_out = (
@@ -118,7 +116,7 @@ def make_batch(read: Tensor, split: Split, rows: Tensor, view: View, normalisati
     """
     index = rows.to(read.device)
     labels = split.labels[rows.to(split.labels.device)].to(read.device)
-    augmented = read if view.name in split.makes else VIEWS[view.name](read, view.seed, view.epoch, index)
+    augmented = view_of(view.name, split.makes)(read, view.seed, view.epoch, index)
     return Batch(normalisation(augmented), labels, index, view)
 
 

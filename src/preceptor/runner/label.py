@@ -106,7 +106,8 @@ def label(
     data = load_data(recipe.data) if data is None else data
     if not data.train.has_rows:
         raise UsageError("labels: a stream's samples cannot be told apart; pass a Dataset with a length and rows")
-    view = recipe.data.view or (data.view if predictions is None else "none")
+    plain = predictions is not None and recipe.data.view is None
+    view = "none" if plain else data.view_named(recipe.data.view)
     check_views(data.train, view)
     if view == "none" and recipe.views > 1:
         raise UsageError(

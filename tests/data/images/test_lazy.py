@@ -69,6 +69,7 @@ def test_images_of_one_size_are_seen_as_a_batch_of_them_is(tmp_path: Path) -> No
     index = torch.tensor([3, 0, 7])
     crops = lazy.read(index, View("random_resized_crop_flip", 5, 2))
     assert crops.equal(VIEWS["random_resized_crop_flip"](in_memory.inputs(index), 5, 2, index))
+    assert lazy.read(index, View("random_resized_crop_flip+color_jitter", 5, 2)).equal(crops)
     assert lazy.read(index, View("flip", 5, 2)).equal(in_memory.inputs(index))  # what is not made here is raw
 
 

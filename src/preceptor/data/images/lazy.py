@@ -12,6 +12,7 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import get_worker_info
 
+from preceptor.data.augment.composition import base_of
 from preceptor.data.augment.views import box_draws, view_words
 from preceptor.data.images.crops import pixels_of, random_boxes, resized_crop
 from preceptor.data.images.decoding import FEW, UnreadableError, unreadable_images_error
@@ -69,7 +70,7 @@ class LazyImages(Split):
 
     def read(self, index: Int[Tensor, " rows"], view: View) -> UInt8[Tensor, "rows channels height width"]:
         """Return these rows: random crops for the view that is made here, centre crops for any other."""
-        if view.name not in self.makes:
+        if base_of(view.name) not in self.makes:
             return self.inputs(index)
         size = self._preprocessing.size
         assert size is not None

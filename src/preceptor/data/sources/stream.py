@@ -13,7 +13,7 @@ from jaxtyping import Int
 from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset
 
-from preceptor.data.augment.views import VIEWS
+from preceptor.data.augment.composition import view_of
 from preceptor.data.loader import LoaderSettings
 from preceptor.data.reader import check_views
 from preceptor.data.samples import stacked
@@ -154,7 +154,7 @@ class StreamLoader:
                     f"data: the stream gave label {int(labels.max())}, the data have {self._num_classes} classes"
                 )
             raw = raw.to(device)
-            inputs = settings.normalisation(VIEWS[view.name](raw, view.seed, view.epoch, index))
+            inputs = settings.normalisation(view_of(view.name)(raw, view.seed, view.epoch, index))
             yield Batch(inputs, labels.to(device), index, view, settings.make_extra_views(raw, view, index))
 
     def _chunk(self, number: int) -> tuple[Tensor, Tensor]:

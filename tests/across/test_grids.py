@@ -66,7 +66,7 @@ def when(is_so: Callable[[], bool], seconds: float = 120.0) -> None:
         time.sleep(0.02)
 
 
-LONGER = {"fixed": {**FIXED, "epochs": 70}, "teach": {"objective": "soteacher", "model": "convnet_s"}, "seed": [0, 1]}
+LONGER = {"fixed": {**FIXED, "epochs": 40}, "teach": {"objective": "soteacher", "model": "convnet_s"}, "seed": [0, 1]}
 
 
 @pytest.fixture(scope="module")

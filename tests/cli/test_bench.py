@@ -28,6 +28,7 @@ def test_every_variant_is_measured_and_printed(
 
     monkeypatch.setattr(importlib.import_module("preceptor.cli.bench"), "compare", compared)
     monkeypatch.setattr(importlib.import_module("preceptor.bench.compare"), "_ROUND_SECONDS", 0.1)
+    monkeypatch.setattr(importlib.import_module("preceptor.bench.compare"), "_PHASE_STEPS", 2)
     assert main(["bench", "convnet_s", "convnet_s", "--batch-size", "16", "--classes", "10", "--rounds", "3"]) == 0
 
     (result,) = results

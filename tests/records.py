@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +11,18 @@ from preceptor.artifacts.record import RunRecord
 from preceptor.checksums import json_with_checksum
 from preceptor.config.sections import DistillRecipe, TeachRecipe
 
-__all__ = ["change_json", "made_config", "made_record"]
+__all__ = ["change_json", "made_config", "made_record", "write_json"]
+
+
+def write_json(path: Path, values: Mapping[str, Any]) -> None:
+    """Write a JSON file that ends with its checksum."""
+    path.write_text(json_with_checksum(json.dumps(values, indent=1)))
 
 
 def change_json(path: Path, **values: Any) -> None:
     """Change values of a JSON file that ends with its checksum, which is made anew."""
     content = {key: value for key, value in json.loads(path.read_text()).items() if key != "sha256"}
-    path.write_text(json_with_checksum(json.dumps({**content, **values}, indent=1)))
+    write_json(path, {**content, **values})
 
 
 def made_config(kind: str = "teach", **fields: Any) -> dict[str, Any]:

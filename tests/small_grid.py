@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 import yaml
 
 from preceptor.artifacts.run_folder import RunFolder
-from records import made_config, made_record
+from records import made_config, made_record, write_json
 
 __all__ = ["GAIN", "METHODS", "OBJECTIVES", "write_cell", "write_grid"]
 
@@ -56,7 +55,7 @@ def write_grid(folder: Path, seeds: Sequence[int] = (0, 1, 2), **changes: Any) -
         "cells": cells,
         **changes,
     }
-    (folder / "grid.json").write_text(json.dumps(values))
+    write_json(folder / "grid.json", values)
     return values
 
 

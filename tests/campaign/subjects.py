@@ -75,7 +75,16 @@ _ONE = ["one.png", "--json"]
 SUBJECTS: tuple[Subject, ...] = (
     # a run folder
     _ours("config.yaml, evaluate", "t/config.yaml", "yaml", ["evaluate", "t"], "t t2", other="t2/config.yaml"),
-    _ours("config.yaml, resume", "h/config.yaml", "yaml", _RESUME, "h h2", "run:h", other="h2/config.yaml"),
+    _ours(
+        "config.yaml, resume",
+        "h/config.yaml",
+        "yaml",
+        _RESUME,
+        "h h2",
+        "run:h",
+        other="h2/config.yaml",
+        mends=True,
+    ),
     _ours(
         "config.yaml, report",
         "t/config.yaml",
@@ -223,7 +232,6 @@ SUBJECTS: tuple[Subject, ...] = (
         "safetensors",
         ["predict", "hub", *_ONE],
         "e e2 photos",
-        other="hub2/model.safetensors",
     ),
     _ours(
         "Hub preceptor.json, export",
@@ -276,8 +284,16 @@ SUBJECTS: tuple[Subject, ...] = (
         "grid",
         "file:grid/report.csv",
     ),
-    _ours("cell's state, report", "cells/*.state.json", "json", ["report", "grid"], "grid", "file:grid/report.csv"),
-    _ours("cell's state, status", "cells/*.state.json", "json", ["grid", "g.yaml", "--status"], "grid"),
+    # of a cell that has failed: of others the result counts
+    _ours(
+        "cell's state, report",
+        "failed/cells/*.state.json",
+        "json",
+        ["report", "failed/grid"],
+        "failed",
+        "file:failed/grid/report.csv",
+    ),
+    _ours("cell's state, status", "failed/cells/*.state.json", "json", ["grid", "f.yaml", "--status"], "failed"),
     _ours(
         "student's result.json, curve",
         "c/epoch_0002/result.json",

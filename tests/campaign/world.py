@@ -81,14 +81,14 @@ class World:
                     shutil.copy2(source, target / name)
 
 
-def run(words: Sequence[str], *, memory: int | None = None) -> None:
+def run(words: Sequence[str], *, memory: int | None = None, status: int = 0) -> None:
     """Carry out a command in this folder, in a child.
 
     Raises:
-        RuntimeError: when it fails.
+        RuntimeError: when it ends with another status.
     """
     ended = fork(command(words), Path.cwd(), memory=memory).wait(_LONGEST)
-    if ended.status:
+    if ended.status != status:
         raise RuntimeError(f"{' '.join(words)}: {ended.status}\n{ended.err[-2000:]}")
 
 
@@ -233,6 +233,15 @@ def _grid() -> None:
     run(["grid", "g.yaml", "--jobs", "1"])
 
 
+def _failed_grid() -> None:
+    """A grid of one cell, which fails: its loss is not finite."""
+    keys = (
+        "data: digits, data.limit: 60, data.test_limit: 40, batch_size: 16, engine: plain, epochs: 2, optim.lr: 1.0e+30"
+    )
+    Path("f.yaml").write_text(f"fixed: {{{keys}}}\nteach: {{objective: cross_entropy, model: mlp}}\nout: failed/grid\n")
+    run(["grid", "f.yaml", "--jobs", "1"], status=1)
+
+
 def _config(name: str, seed: int) -> None:
     keys = ["data: {name: digits, limit: 60, test_limit: 40}", "model: {name: mlp}", "batch_size: 16"]
     rest = ["engine: plain", f"seed: {seed}", "optim: {name: sgd, lr: 0.05, momentum: 0.9}", "out: n"]
@@ -259,13 +268,14 @@ ITEMS: dict[str, tuple[tuple[str, ...], Callable[[], None]]] = {
     "h2": ((), lambda: stopped_at([*HALF, "seed=1", "out=h2"], "last.pt", 5)),
     "ht": ((), lambda: stopped_at([*HALF, "track=tensorboard", "out=ht"], "last.pt", 5)),
     "hb": (("t",), lambda: stopped_at(HALF_BANK, "last.pt", 3)),
-    "hs": (("tc",), lambda: stopped_at(HALF_STAGE, "last.pt", 4)),
+    "hs": (("tc",), lambda: stopped_at(HALF_STAGE, "last.pt", 2)),
     "l": (("t",), _run(*LABEL, "teacher=t", "out=l")),
     "l2": (("t2",), _run(*LABEL, "teacher=t2", "out=l2")),
     "e": (("t",), lambda: _export("t", "e", "hub")),
     "e2": (("t2",), lambda: _export("t2", "e2", "hub2")),
     "c": (("t",), _run(*CURVE)),
     "grid": ((), _grid),
+    "failed": ((), _failed_grid),
     "photos": ((), _photos),
     "npz": ((), lambda: _both(_arrays, "npz")),
     "csv": ((), lambda: _both(_csv, "csv")),
@@ -284,6 +294,7 @@ PLACES: dict[str, tuple[str, ...]] = {
     "e": ("e", "hub"),
     "e2": ("e2", "hub2"),
     "grid": ("g.yaml", "grid", "cells"),
+    "failed": ("f.yaml", "failed"),
     "photos": ("photos", "one.png"),
     "npz": ("a.npz", "b.npz"),
     "csv": ("a.csv", "b.csv"),

@@ -14,7 +14,7 @@ from preceptor.errors import UsageError
 from preceptor.experiments.store import CellState, Store
 
 
-def test_a_state_is_read_back_and_a_damaged_one_counts_as_none(tmp_path: Path) -> None:
+def test_a_state_is_read_back_and_a_damaged_one_is_a_failure(tmp_path: Path) -> None:
     store, teacher = Store(tmp_path / "cells"), cell(tmp_path / "cells")
     assert store.state(teacher) == CellState()
     state = CellState("failed", attempts=2, seconds=1.5, exit=1, error="why", pid=3, host="h", grid=4, where="local")
@@ -22,7 +22,12 @@ def test_a_state_is_read_back_and_a_damaged_one_counts_as_none(tmp_path: Path) -
     assert store.state(teacher) == state
     assert list(store.states()) == [state]
     (tmp_path / "cells" / "teach-0.state.json").write_text("{")
-    assert store.state(teacher) == CellState()
+    assert store.state(teacher).state == "failed"
+    assert "teach-0.state.json: cannot be read" in str(store.state(teacher).error)
+    store.write_state(teacher, state)
+    path = tmp_path / "cells" / "teach-0.state.json"
+    path.write_text(path.read_text().replace('"why"', '"how"'))
+    assert "its sha256 differs" in str(store.state(teacher).error)
 
 
 def test_files_and_the_lock_count_more_than_what_was_written(tmp_path: Path) -> None:

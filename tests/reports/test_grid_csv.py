@@ -20,4 +20,8 @@ def test_a_row_per_cell_also_of_those_without_a_result(tmp_path: Path) -> None:
     assert (student["tested_epoch"], student["best_epoch"], student["teacher"]) == ("2", "1", "teach-brier-2")
     assert student["command"] == "preceptor distill seed=2 out=distill-brier-kd-2"
     lost = rows["teach-brier-0"]
-    assert (lost["status"], lost["error"], lost["test.accuracy"]) == ("unfinished", "epochs done: 0", "")
+    assert (lost["status"], lost["error"], lost["test.accuracy"]) == (
+        "unfinished",
+        "no result.json; epochs done: 0",
+        "",
+    )

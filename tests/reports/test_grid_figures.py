@@ -15,7 +15,7 @@ from preceptor.reports.grid_figures import (
 )
 from preceptor.reports.grid_folder import GridFolder, read_grid_folder
 from preceptor.reports.groups import group_cells
-from records import change_json
+from records import change_json, write_json
 from small_grid import write_grid
 
 
@@ -25,7 +25,7 @@ def grid_of(folder: Path, *, epoch: int | None = None) -> GridFolder:
         for cell in values["cells"]:
             if cell["teacher"]:
                 cell["teacher"]["epoch"] = epoch
-        (folder / "grid.json").write_text(json.dumps(values))
+        write_json(folder / "grid.json", values)
     return read_grid_folder(folder)
 
 
@@ -55,7 +55,7 @@ def test_a_teacher_that_is_not_done_is_said(tmp_path: Path) -> None:
 def test_no_teacher_figures_without_teachers(tmp_path: Path) -> None:
     values = write_grid(tmp_path)
     students = [{**cell, "teacher": None, "needs": []} for cell in values["cells"] if cell["verb"] == "distill"]
-    (tmp_path / "grid.json").write_text(json.dumps({**values, "cells": students}))
+    write_json(tmp_path / "grid.json", {**values, "cells": students})
     figures, missing = teacher_figures(read_grid_folder(tmp_path), ["objective"])
     assert figures == []
     assert missing is not None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ import yaml
 
 from preceptor.errors import UsageError
 from preceptor.reports.grid_folder import read_grid_folder
-from records import made_config
+from records import made_config, write_json
 from small_grid import write_cell, write_grid
 
 
@@ -30,7 +29,7 @@ def test_cells_come_with_their_records(tmp_path: Path) -> None:
 def test_a_teacher_without_its_own_key_is_the_one_that_is_needed(tmp_path: Path) -> None:
     values = write_grid(tmp_path, seeds=(0,))
     cells = [{key: value for key, value in cell.items() if key != "teacher"} for cell in values["cells"]]
-    (tmp_path / "grid.json").write_text(json.dumps({**values, "cells": cells}))
+    write_json(tmp_path / "grid.json", {**values, "cells": cells})
     assert [cell.teacher for cell in read_grid_folder(tmp_path).cells[:2]] == [None, "teach-cross_entropy-0"]
 
 
@@ -38,7 +37,7 @@ def test_unfinished_cells_are_there(tmp_path: Path) -> None:
     values = write_grid(tmp_path, seeds=(0,))
     failed, partial, damaged, absent = (tmp_path / cell["run"] for cell in values["cells"][:4])
     (failed / "result.json").unlink()
-    (tmp_path / "cells" / f"{failed.name}.state.json").write_text('{"state": "failed", "error": "out of memory"}')
+    write_json(tmp_path / "cells" / f"{failed.name}.state.json", {"state": "failed", "error": "out of memory"})
     (partial / "result.json").unlink()
     (partial / "metrics.jsonl").write_text('{"epoch": 1}\n{"epo')  # killed while it wrote
     (damaged / "result.json").write_text("{")
@@ -46,7 +45,7 @@ def test_unfinished_cells_are_there(tmp_path: Path) -> None:
     found = {cell.id: (cell.status, cell.error or "", cell.record) for cell in read_grid_folder(tmp_path).cells}
     assert len(found) == 6
     assert found[failed.name] == ("failed", "out of memory", None)
-    assert found[partial.name] == ("unfinished", "epochs done: 1", None)
+    assert found[partial.name] == ("unfinished", "no result.json; epochs done: 1", None)
     assert found[damaged.name][0] == "failed"
     assert "cannot be read" in found[damaged.name][1]
     assert found[absent.name] == ("not started", "", None)
@@ -55,7 +54,7 @@ def test_unfinished_cells_are_there(tmp_path: Path) -> None:
 def test_stored_labels_are_done_with_their_manifest(tmp_path: Path) -> None:
     values = write_grid(tmp_path, seeds=(0,))
     cell = {**values["cells"][0], "id": "label-0", "verb": "label", "run": "cells/label-0"}
-    (tmp_path / "grid.json").write_text(json.dumps({**values, "cells": [cell]}))
+    write_json(tmp_path / "grid.json", {**values, "cells": [cell]})
     assert read_grid_folder(tmp_path).cells[0].status == "not started"
     (tmp_path / "cells" / "label-0").mkdir()
     (tmp_path / "cells" / "label-0" / "manifest.json").write_text("{}")

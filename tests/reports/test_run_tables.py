@@ -81,6 +81,6 @@ def test_cells_without_a_result_have_a_table(tmp_path: Path) -> None:
     assert row == {
         "cell": "teach convnet_m, brier, last, seed 0",
         "status": "unfinished",
-        "what is known": "epochs done: 0",
+        "what is known": "no result.json; epochs done: 0",
         "run": "teach-brier-0",
     }

@@ -28,6 +28,9 @@ class MetricsLog:
         self._writes = writes
         self._content = read_bytes(path) if path.exists() else b""
 
+    def __len__(self) -> int:
+        return self._content.count(b"\n")
+
     def rows(self) -> list[dict[str, Any]]:
         """Return the rows, in order."""
         return [json.loads(line) for line in self._content.splitlines()]

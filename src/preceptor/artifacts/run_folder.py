@@ -204,7 +204,7 @@ class RunFolder:
         """Return the configuration of the run, with every key of its recipe.
 
         Raises:
-            UsageError: when the folder holds no run or its configuration is damaged.
+            UsageError: when the folder holds no run, or its configuration is damaged or not the one that a finished run had.
         """
         if not self.path.exists():
             raise UsageError(f"{self.path}: no such run folder")
@@ -215,9 +215,14 @@ class RunFolder:
         if recipe is None:
             raise UsageError(f"{self.config}: kind: is neither teach nor distill")
         try:
-            return {"kind": recipe.kind, **recipe.model_validate(config).model_dump(mode="json")}
+            values = recipe.model_validate(config).model_dump(mode="json")
         except ValidationError as error:
             raise UsageError(f"{self.config}: {first_problem(error)}; the file is damaged or was changed") from error
+        if self.is_finished:
+            record = read_record(self.result)
+            if self._name(self.config) in record.checksums:  # not of a run of an earlier version
+                self._check(self.config, record, "restore it")
+        return {"kind": recipe.kind, **values}
 
     def read_record(self) -> RunRecord:
         """Return the record of the run.
@@ -245,7 +250,13 @@ class RunFolder:
 
     def checksums(self) -> dict[str, str]:
         """Return the sha256 of the files that a finished run leaves, by their names in the folder."""
-        files = (self.weights, self.metrics, *self.kept_epochs().values(), *module_files(self.path).values())
+        files = (
+            self.config,
+            self.weights,
+            self.metrics,
+            *self.kept_epochs().values(),
+            *module_files(self.path).values(),
+        )
         return {self._name(file): sha256_of_file(file) for file in files if file.exists()}
 
     def _name(self, file: Path) -> str:

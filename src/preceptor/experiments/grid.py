@@ -13,6 +13,7 @@ from typing import Annotated, Any
 import yaml
 from pydantic import AfterValidator, BaseModel
 
+from preceptor.checksums import json_with_checksum
 from preceptor.config.trust import values_in
 from preceptor.documents import read_document
 from preceptor.errors import RunError, UsageError
@@ -124,7 +125,7 @@ class Grid:
         values = self._as_dict()
         own = {cell["id"] for cell in values["cells"]}
         values["cells"] += [cell for cell in self._before(path) if cell["id"] not in own]
-        write_text(path, json.dumps(values, indent=1) + "\n")
+        write_text(path, json_with_checksum(json.dumps(values, indent=1)))
         return path
 
     def _as_dict(self) -> dict[str, Any]:
@@ -166,7 +167,7 @@ class Grid:
         if not path.exists():
             return ()
         try:
-            before = read_document(path, _Before)
+            before = read_document(path, _Before, sealed=True)
         except UsageError as error:
             raise RunError(f"{error}; delete it, and it is written anew") from error
         own = self._as_dict()

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Literal, TextIO
 
 from preceptor.artifacts.run_folder import RunFolder
+from preceptor.checksums import json_with_checksum
 from preceptor.documents import read_document
 from preceptor.errors import UsageError
 from preceptor.experiments.cells import Cell
@@ -92,12 +93,12 @@ class Store:
         return lock is None
 
     def state(self, cell: Cell) -> CellState:
-        """Return what became of a cell, as it was written; of a damaged file, as if nothing had been."""
+        """Return what became of a cell, as it was written; where that is damaged, the cell has failed."""
         return _read(self.folder / f"{cell.id}.state.json")
 
     def write_state(self, cell: Cell, state: CellState) -> None:
         """Write what became of a cell, atomically."""
-        write_text(self.folder / f"{cell.id}.state.json", json.dumps(asdict(state), indent=1) + "\n")
+        write_text(self.folder / f"{cell.id}.state.json", json_with_checksum(json.dumps(asdict(state), indent=1)))
 
     def states(self) -> Iterator[CellState]:
         """Yield what became of every cell in the folder, also those of other grids."""
@@ -139,10 +140,12 @@ class Store:
 
 
 def _read(path: Path) -> CellState:
-    try:
-        return read_document(path, CellState)
-    except UsageError:
+    if not os.path.lexists(path):
         return CellState()
+    try:
+        return read_document(path, CellState, sealed=True)
+    except UsageError as error:
+        return CellState("failed", error=str(error))
 
 
 def _is_alive(pid: int | None) -> bool:

@@ -21,6 +21,7 @@ from preceptor.labels.encoding import Encoding
 from preceptor.labels.manifest import Manifest
 from preceptor.labels.store import sha256
 from preceptor.messages import first_few
+from preceptor.reading import is_regular
 
 __all__ = ["check_folder", "write_labels"]
 
@@ -172,7 +173,7 @@ def _claim(path: Path, wanted: Manifest, lock: ExitStack) -> Manifest:
         intact = {
             name: digest
             for name, digest in stored.shards.items()
-            if (path / name).exists() and sha256(path / name) == digest
+            if is_regular(path / name) and sha256(path / name) == digest
         }
         rows_per_shard, views = stored.rows_per_shard, max(stored.views, wanted.views)
     manifest = replace(wanted, shards=intact, rows_per_shard=rows_per_shard, views=views)

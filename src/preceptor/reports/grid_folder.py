@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from preceptor.artifacts.own_files import MARK, STAGES
 from preceptor.artifacts.record import RunRecord
 from preceptor.artifacts.run_folder import RunFolder
 from preceptor.documents import read_document
@@ -159,7 +160,7 @@ def read_grid_folder(path: Path) -> GridFolder:
 
 
 def _read_file(path: Path) -> _File:
-    return read_document(path, _File)
+    return read_document(path, _File, sealed=True)
 
 
 def _read_cell(folder: Path, cell: _Cell) -> Cell:
@@ -177,13 +178,16 @@ def _read_cell(folder: Path, cell: _Cell) -> Cell:
         status=status,
         error=error,
         record=record,
-        stop_at=_config(run).get("stop_at") if record else None,
+        stop_at=RunFolder(run).read_config().get("stop_at") if record else None,
     )
 
 
 def _read_run(folder: Path, run: Path) -> Cell:
-    config = _config(run)
-    status, error, record = _result(run, str(config.get("kind")))
+    status, error, record = _result(run, "")
+    try:
+        config = RunFolder(run).read_config()
+    except UsageError as damage:
+        config, status, error = {}, "failed", error or str(damage)
     place = Path(os.path.relpath(run, folder)).as_posix()
     return Cell(
         id=place,
@@ -204,15 +208,19 @@ def _read_run(folder: Path, run: Path) -> Cell:
 def _runs_below(folder: Path) -> Iterator[Path]:
     """Yield run folders, without the stages inside of runs."""
     for config in sorted(folder.rglob("config.yaml")):
-        if "stages" not in config.relative_to(folder).parts and "kind" in _config(config.parent):
+        if STAGES not in config.relative_to(folder).parts and _is_run(RunFolder(config.parent)):
             yield config.parent
 
 
-def _config(run: Path) -> dict[str, Any]:
+def _is_run(folder: RunFolder) -> bool:
+    """Return whether a folder with a config.yaml is a run, even a damaged one."""
+    if (folder.path / MARK).exists() or folder.result.exists():
+        return True
     try:
-        return RunFolder(run).read_config()
+        folder.read_config()
     except UsageError:
-        return {}
+        return False
+    return True
 
 
 def _named(section: Any) -> Any:
@@ -228,17 +236,23 @@ def _result(run: Path, verb: str) -> tuple[Status, str | None, RunRecord | None]
         return "done", None, None
     if RunFolder(run).is_finished:
         try:
+            RunFolder(run).read_config()
             return "done", None, RunFolder(run).read_record()
         except UsageError as error:
             return "failed", str(error), None
-    try:
-        state = read_document(run.with_name(f"{run.name}.state.json"), _State)
-    except UsageError:
-        state = _State()
+    state = _state(run.with_name(f"{run.name}.state.json"))
     if state.state == "failed":
         return "failed", state.error or "said nothing", None
     if not RunFolder(run).config.exists():
         return "not started", None, None
     log = RunFolder(run).metrics
     epochs = read_bytes(log).count(b"\n") if log.exists() else 0
-    return "unfinished", f"epochs done: {epochs}", None
+    return "unfinished", f"no result.json; epochs done: {epochs}", None
+
+
+def _state(path: Path) -> _State:
+    """Return what a grid wrote beside a cell; where that is damaged, the cell has failed."""
+    try:
+        return read_document(path, _State, sealed=True) if os.path.lexists(path) else _State()
+    except UsageError as error:
+        return _State(state="failed", error=str(error))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -163,8 +164,8 @@ def _stepper(
     return partial(train_step, state, teacher=teacher, plan=plan, engine=engine)
 
 
-def restore(state: TrainState, files: RunFiles, callbacks: Sequence[Callback] = ()) -> None:
-    """Continue from the last checkpoint, where there is one, and cut the log back to it.
+def restore(state: TrainState, files: RunFiles, callbacks: Sequence[Callback] = ()) -> bool:
+    """Continue from the last checkpoint and cut the log back to it; return whether there was one.
 
     A row of the log is written before the checkpoint that follows it. So the log may be ahead of the checkpoint, never behind it.
 
@@ -172,9 +173,9 @@ def restore(state: TrainState, files: RunFiles, callbacks: Sequence[Callback] = 
         UsageError: when the checkpoint is damaged, does not fit or is of another run; or when the log is not the one that it
             was written beside.
     """
-    if not files.last.exists():
+    if not os.path.lexists(files.last):
         files.metrics.load_state_dict(None)
-        return
+        return False
     saved = load_checkpoint(files.last, [*STATE_KEYS, "callbacks", "metrics_log", "identity"])
     if difference := first_difference(saved["identity"], files.identity):
         key, before, now = difference
@@ -186,6 +187,7 @@ def restore(state: TrainState, files: RunFiles, callbacks: Sequence[Callback] = 
         raise UsageError(f"checkpoint {files.last}: does not fit this run ({str(error).splitlines()[0]})") from error
     for callback in callbacks:
         callback.load_state_dict(saved["callbacks"])
+    return True
 
 
 def _make_place(files: RunFiles, engine: Engine) -> None:

@@ -36,6 +36,7 @@ from preceptor.data.stratify import split_off_test
 from preceptor.errors import UsageError
 from preceptor.extras import import_extra
 from preceptor.messages import first_few
+from preceptor.reading import check_regular
 
 __all__ = ["hf"]
 
@@ -125,6 +126,9 @@ def _tables(root: Path, library: ModuleType) -> Mapping[str, Any]:
     """Return the splits of a data set by name, as the library's tables; a single one is called train."""
     if not root.is_dir():
         raise UsageError(f"data.path: {root}: no such folder")
+    for file in root.rglob("*"):
+        if not file.is_dir():
+            check_regular(file, "data.path: ")
     try:
         if (root / "dataset_dict.json").exists() or (root / "state.json").exists():
             loaded = library.load_from_disk(str(root))

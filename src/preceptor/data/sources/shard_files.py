@@ -16,6 +16,7 @@ from typing import Any
 
 from preceptor.errors import UsageError
 from preceptor.messages import first_line
+from preceptor.reading import check_regular
 
 __all__ = ["Shard", "find_shards", "shard_names"]
 
@@ -167,12 +168,15 @@ def _remote_names(pattern: str, key: str) -> Sequence[str]:
 def _found(name: str, key: str) -> Shard:
     try:
         if "://" not in name:
+            check_regular(Path(name), f"{key}: ")
             state = Path(name).stat()
             return Shard(name, state.st_size, _version(state), _is_settled(state.st_mtime))
         files, path = _file_system(name)
         told: dict[str, Any] = files.info(path)
     except FileNotFoundError as error:
         raise UsageError(f"{key}: {name}: no such file") from error
+    except UsageError:
+        raise
     except Exception as error:
         raise UsageError(f"{key}: {name}: cannot be read ({_reason(error)})") from error
     if told.get("type") == "directory" or told.get("size") is None:

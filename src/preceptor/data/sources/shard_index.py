@@ -1,7 +1,7 @@
 """Listings of shards, kept for the next time: an index beside each shard, or in the user's cache folder.
 
-An index is a .npz of plain arrays with a description: which shard in which state, and what was looked for in it. Where anything
-in the description differs, or the file is damaged, the shard is listed again.
+An index is a .npz of plain arrays with a description: which shard in which state, what was looked for in it, and a checksum of
+the arrays. Where anything in the description differs, or the file is damaged, the shard is listed again.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, Field
 
+from preceptor.checksums import sha256_of
 from preceptor.data.sources.npz_files import read_npz
 from preceptor.data.sources.shard_files import Shard
 from preceptor.data.sources.shard_listing import ShardIndex, list_shard
@@ -35,7 +36,7 @@ from preceptor.files import write_atomically
 
 __all__ = ["Indexed", "index_shards"]
 
-_FORMAT = "preceptor shard index 2"
+_FORMAT = "preceptor shard index 3"
 _ALONE = 2.0  # seconds of work that one process does before it is shared
 
 
@@ -153,6 +154,7 @@ class _Described(BaseModel):
     """What stands beside the arrays of an index."""
 
     description: dict[str, Any]
+    sha256: str
     num_others: Annotated[int, Field(ge=0)]
 
 
@@ -164,10 +166,16 @@ def _read(place: Path, description: Mapping[str, Any]) -> ShardIndex | None:
         places, names = stored["places"], stored["names"]
     except (UsageError, LookupError):  # whatever is wrong with a file, the shard is listed again
         return None
-    if told.description != dict(description) or not _is_sound(places, names, description["size"]):
+    if told.description != dict(description) or told.sha256 != _sha256(places, names, told.num_others):
+        return None
+    if not _is_sound(places, names, description["size"]):
         return None
     offsets, lengths, labels = places
     return ShardIndex(offsets, lengths, labels, names, told.num_others)
+
+
+def _sha256(places: NDArray[Any], names: NDArray[Any], num_others: int) -> str:
+    return sha256_of(places.tobytes() + f"{names.dtype.str} {num_others}".encode() + names.tobytes())
 
 
 def _is_sound(places: NDArray[Any], names: NDArray[Any], size: int) -> bool:
@@ -179,8 +187,9 @@ def _is_sound(places: NDArray[Any], names: NDArray[Any], size: int) -> bool:
 
 def _write(index: ShardIndex, place: Path, description: Mapping[str, Any]) -> bool:
     """Keep an index in a file, and return whether that was possible."""
-    told = json.dumps({"description": description, "num_others": index.num_others}).encode()
     places = np.stack([index.offsets, index.lengths, index.labels])
+    digest = _sha256(places, index.names, index.num_others)
+    told = json.dumps({"description": description, "sha256": digest, "num_others": index.num_others}).encode()
     content = io.BytesIO()
     np.savez(content, description=np.frombuffer(told, dtype=np.uint8), places=places, names=index.names)
     try:

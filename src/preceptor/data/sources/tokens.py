@@ -43,7 +43,7 @@ class Tokens:
             self._tokenizer: Any = library.AutoTokenizer.from_pretrained(
                 str(folder), local_files_only=True, trust_remote_code=False
             )
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except Exception as error:  # the reader of tokenizer.json raises bare ones
             reason = " ".join(str(error).split())[:200]
             raise UsageError(f"{where}: {folder}: holds no readable tokenizer ({reason})") from error
         if self._tokenizer.pad_token_id is None or len(self._tokenizer) > _MOST_TOKENS:

@@ -97,5 +97,5 @@ OBJECTIVES: dict[str, Entry] = {
 
 SUMS: dict[str, Mapping[str, Weight]] = {
     "soteacher": {"cross_entropy": 1.0, "lipschitz": 1e-5, "consistency": Linear(1.0)},
-    "brier_warm": {"cross_entropy": FadeOut(1.0, 0.1, 0.2), "brier": FadeIn(1.0, 0.1, 0.2)},
+    "brier_warm": {"cross_entropy": FadeOut(1.0, 0.5, 0.7), "brier": FadeIn(3.0, 0.5, 0.7)},
 }

@@ -9,7 +9,7 @@ Differs from the authors' code: their public CIFAR script compares a method obje
 cross-entropy; here the squared error is really applied, summed over classes ("sum"). "mse_mean" is their toy's element
 mean, "logit_mse" what their script would do if its switch worked.
 Known: with 100 classes and a short schedule it hardly leaves its plateau (the gradient is damped by p); the sum
-`brier_warm` starts with cross-entropy.
+`brier_warm` starts with cross-entropy and ends with Brier of weight 3, which takes over from half of the run on.
 """
 
 from __future__ import annotations

@@ -87,6 +87,9 @@ class Tracking(Callback):
         """
         if not self._trackers:
             return
+        log = folder / "metrics.jsonl"
+        if log.exists() and log.stat().st_size and not (folder / _ID_FILE).exists():
+            self._tell(f"track: {folder} has epochs and no {_ID_FILE}: what follows is logged as another run")
         run = TrackedRun(f"{folder.name}-{_id_of(folder)}", folder, dict(flat(config)))
         for name in [*self._trackers]:
             self._started.append(name)

@@ -98,6 +98,16 @@ def test_only_a_damaged_file_is_made_again(folder: Path, spoil: Callable[[Path],
     assert LabelStore(folder).logits(1, torch.tensor([12])).equal(logits(1, torch.tensor([12])))
 
 
+def test_a_device_in_the_place_of_a_file_is_replaced(folder: Path) -> None:
+    path = folder / "view0001-00001.npy"
+    path.unlink()
+    path.symlink_to("/dev/zero")
+    recorded = Recorder()
+    write_labels(folder, WANTED, recorded)
+    assert recorded.rows == [(1, row) for row in range(10, 20)]
+    assert not path.is_symlink()
+
+
 def test_a_missing_file_is_found_and_made_again(folder: Path) -> None:
     (folder / "view0002-00000.npy").unlink()
     with pytest.raises(UsageError, match=r"view0002-00000.npy is missing"):

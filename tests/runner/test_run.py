@@ -12,6 +12,7 @@ import pytest
 import torch
 
 import preceptor
+from preceptor.artifacts.run_folder import RunFolder
 from preceptor.cli import main
 from preceptor.config.overrides import make_recipe
 from preceptor.config.sections import TeachRecipe
@@ -30,6 +31,27 @@ def test_a_finished_run_is_given_back_not_repeated(tmp_path: Path) -> None:
     assert again.metrics == first.metrics
     with pytest.raises(UsageError, match="holds a finished run; overwrite=True"):
         preceptor.teach(data=SMALL, model="convnet_s", epochs=1, out=tmp_path / "run", progress=False)
+
+
+def test_the_configuration_of_a_finished_run_is_sealed(tmp_path: Path) -> None:
+    folder = RunFolder(
+        preceptor.teach(data=SMALL, model="convnet_s", epochs=1, out=tmp_path / "run", progress=False).path
+    )
+    folder.config.write_text(folder.config.read_text().replace("momentum: 0.9", "momentum: 0.8"))
+    with pytest.raises(UsageError, match=r"config\.yaml: is damaged, or is not the file that the run wrote"):
+        folder.read_config()
+    with pytest.raises(UsageError, match=r"config\.yaml: is damaged"):
+        preceptor.evaluate(tmp_path / "run")
+
+
+def test_a_lost_checkpoint_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = preceptor.teach(data=SMALL, model="convnet_s", epochs=3, out=tmp_path / "run", progress=False)
+    (run.path / "result.json").unlink()
+    (run.path / "checkpoint" / "last.pt").unlink()
+    weights = run.model.state_dict()["classifier.weight"].clone()
+    again = preceptor.teach(data=SMALL, model="convnet_s", epochs=3, out=tmp_path / "run", resume=True)
+    assert "last.pt is missing: 3 epochs are trained once more" in capsys.readouterr().err
+    assert torch.equal(again.model.state_dict()["classifier.weight"], weights)
 
 
 def test_the_same_seed_gives_the_same_bits_and_another_seed_others(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -127,6 +128,10 @@ def test_what_is_wrong_is_named(saved: Path, tmp_path: Path) -> None:
     (tmp_path / "files").mkdir()
     (tmp_path / "files" / "train.parquet").write_bytes(b"none")
     with pytest.raises(UsageError, match=r"files: cannot be read"):
+        load(f"hf:{tmp_path / 'files'}")
+    (tmp_path / "files" / "train.parquet").unlink()
+    os.mkfifo(tmp_path / "files" / "train.parquet")
+    with pytest.raises(UsageError, match=r"train\.parquet: is a pipe, a socket or a device, not a file"):
         load(f"hf:{tmp_path / 'files'}")
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import pickle
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
@@ -44,6 +45,14 @@ def test_patterns_count_and_match(folder: Path) -> None:
     for missing in ("train-{010..012}.tar", "train-012.tar", "val-*.tar"):
         with pytest.raises(UsageError, match=r"data\.test: .*(train-012\.tar|val-\*\.tar): no such files"):
             shard_names(f"{folder}/{missing}", "data.test")
+
+
+def test_a_pipe_is_no_shard(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "train-000.tar")
+    with pytest.raises(
+        UsageError, match=r"^data\.path: .*train-000\.tar: is a pipe, a socket or a device, not a file$"
+    ):
+        find_shards(f"{tmp_path}/train-000.tar", "data.path")
 
 
 def test_patterns_of_urls(bucket: str, folder: Path) -> None:

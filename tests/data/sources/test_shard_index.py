@@ -138,6 +138,7 @@ DAMAGES: dict[str, Callable[[bytes, Path], object]] = {
     "no text": resaved(lambda arrays: arrays.update(description=np.frombuffer(b"{", dtype=np.uint8))),
     "no mapping": resaved(lambda arrays: arrays.update(description=np.frombuffer(b"[1]", dtype=np.uint8))),
     "short names": resaved(lambda arrays: arrays.update(names=arrays["names"][:-1])),
+    "other names": resaved(lambda arrays: arrays.update(names=np.char.add(arrays["names"], b"x"))),
     "wide names": resaved(lambda arrays: arrays.update(names=arrays["names"].astype("U"))),
     "floats": resaved(lambda arrays: arrays.update(places=arrays["places"].astype(np.float64))),
     "beyond the end": resaved(lambda arrays: arrays.update(places=arrays["places"] + 10**6)),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -34,6 +36,15 @@ def test_a_folder_without_a_tokenizer(tmp_path: Path) -> None:
         Tokens(tmp_path, 6, "--tokenizer")
     with pytest.raises(UsageError, match=r"^--tokenizer: .*none: no such folder$"):
         Tokens(tmp_path / "none", 6, "--tokenizer")
+
+
+def test_a_damaged_tokenizer_is_one_line(folder: Path, tmp_path: Path) -> None:
+    place = tmp_path / "damaged"
+    shutil.copytree(folder, place)
+    values = json.loads((place / "tokenizer.json").read_text())
+    (place / "tokenizer.json").write_text(json.dumps({**values, "post_processor": {}}))
+    with pytest.raises(UsageError, match=r"damaged: holds no readable tokenizer \(data did not match"):
+        Tokens(place, 6, "data.tokenizer")
 
 
 def test_which_column_holds_sentences() -> None:

@@ -95,6 +95,16 @@ def test_a_resumed_run_keeps_its_name_and_a_new_one_gets_its_own(tmp_path: Path,
     assert first == again != other
 
 
+def test_a_lost_name_is_told(tmp_path: Path) -> None:
+    lines: list[str] = []
+    for content in ("", '{"epoch": 1}\n'):
+        (tmp_path / "metrics.jsonl").write_text(content)
+        (tmp_path / "track.id").unlink(missing_ok=True)
+        with Tracking({"mlflow": Recorder()}, lines.append) as tracking:
+            tracking.start(tmp_path, {})
+    assert lines == [f"track: {tmp_path} has epochs and no track.id: what follows is logged as another run"]
+
+
 @pytest.mark.parametrize("place", ["start", "log", "finish", "close"])
 def test_a_tracker_that_fails_is_told_once(
     tmp_path: Path,

@@ -91,6 +91,7 @@ def cases() -> dict[str, dict[str, Any]]:
     more: dict[str, dict[str, Any]] = {
         "fp16": {**STUDENT, "method": "kd", "precision": "fp16", "clip_norm": 1.0},
         "resized-crops": {**STUDENT, "method": "kd", "data": {"view": "random_resized_crop_flip"}},
+        "augmented": {**STUDENT, "method": "kd", "data": {"view": "crop_flip+trivial_augment+random_erasing"}},
         "labels": {**STUDENT, "method": "kd", "labels": "WORK/labels"},
         "dot": {**STUDENT, "method": "kd", "optim": {"name": "dot", "lr": 1e-4}},
         "adamw": {**STUDENT, "method": "kd", "optim": {"name": "adamw", "lr": 1e-4}, "clip_norm": 1.0},

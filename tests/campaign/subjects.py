@@ -293,7 +293,14 @@ SUBJECTS: tuple[Subject, ...] = (
         "failed",
         "file:failed/grid/report.csv",
     ),
-    _ours("cell's state, status", "failed/cells/*.state.json", "json", ["grid", "f.yaml", "--status"], "failed"),
+    _ours(
+        "cell's state, status",
+        "failed/cells/*.state.json",
+        "json",
+        ["grid", "f.yaml", "--status"],
+        "failed",
+        "file:failed/grid/grid.json",
+    ),
     _ours(
         "student's result.json, curve",
         "c/epoch_0002/result.json",

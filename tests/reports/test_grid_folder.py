@@ -41,6 +41,8 @@ def test_unfinished_cells_are_there(tmp_path: Path) -> None:
     (partial / "result.json").unlink()
     (partial / "metrics.jsonl").write_text('{"epoch": 1}\n{"epo')  # killed while it wrote
     (damaged / "result.json").write_text("{")
+    lost = tmp_path / values["cells"][4]["run"]
+    (lost / "config.yaml").unlink()
     shutil.rmtree(absent)
     found = {cell.id: (cell.status, cell.error or "", cell.record) for cell in read_grid_folder(tmp_path).cells}
     assert len(found) == 6
@@ -49,6 +51,7 @@ def test_unfinished_cells_are_there(tmp_path: Path) -> None:
     assert found[damaged.name][0] == "failed"
     assert "cannot be read" in found[damaged.name][1]
     assert found[absent.name] == ("not started", "", None)
+    assert found[lost.name] == ("failed", f"{lost / 'config.yaml'} is missing", None)
 
 
 def test_stored_labels_are_done_with_their_manifest(tmp_path: Path) -> None:

@@ -244,7 +244,8 @@ def _result(run: Path, verb: str) -> tuple[Status, str | None, RunRecord | None]
     if state.state == "failed":
         return "failed", state.error or "said nothing", None
     if not RunFolder(run).config.exists():
-        return "not started", None, None
+        is_lost = RunFolder(run).result.exists()
+        return ("failed", f"{RunFolder(run).config} is missing", None) if is_lost else ("not started", None, None)
     log = RunFolder(run).metrics
     epochs = read_bytes(log).count(b"\n") if log.exists() else 0
     return "unfinished", f"no result.json; epochs done: {epochs}", None

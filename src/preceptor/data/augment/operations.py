@@ -93,8 +93,8 @@ def operate(
         ranges: what a magnitude means.
     """
 
-    def chosen(*names: str) -> Tensor:
-        return torch.stack([which == OPERATIONS.index(name) for name in names]).any(0)[:, None, None, None]
+    def chosen(name: str) -> Tensor:
+        return (which == OPERATIONS.index(name))[:, None, None, None]
 
     values, (strength, signed) = images.float(), (each[:, None, None, None] for each in (magnitude, sign * magnitude))
     grey = _grey(values)
@@ -158,13 +158,9 @@ def _erase(images: Tensor, words: Tensor) -> Tensor:
     across = torch.sqrt(area / ratio).round().clamp(1, width)[:, None]
     top, left = (numbers[:, 3:4] * (height - down + 1)).floor(), (numbers[:, 4:5] * (width - across + 1)).floor()
     row, column = torch.arange(height, device=images.device), torch.arange(width, device=images.device)
-    inside = ((row >= top) & (row < top + down))[:, None, :, None] & ((column >= left) & (column < left + across))[
-        :, None, None, :
-    ]
-    inside = inside & (numbers[:, 0] < _ERASED)[:, None, None, None]
-    colour = (
-        (numbers[:, [5 + number % 3 for number in range(channels)]] * 256).floor().to(torch.uint8)[:, :, None, None]
-    )
+    is_row, is_column = (row >= top) & (row < top + down), (column >= left) & (column < left + across)
+    inside = is_row[:, None, :, None] & is_column[:, None, None, :] & (numbers[:, 0] < _ERASED)[:, None, None, None]
+    colour = (numbers[:, 5:] * 256).floor().to(torch.uint8).repeat(1, -(-channels // 3))[:, :channels, None, None]
     return torch.where(inside, colour, images)
 
 
@@ -205,7 +201,12 @@ def _stretched(values: Images) -> Images:
 def _equalized(images: Bytes) -> Images:
     """Return images whose values are spread as evenly as their histogram allows, channel by channel."""
     flat = images.flatten(2).long()
-    counts = flat.new_zeros(*flat.shape[:2], 256).scatter_add_(2, flat, torch.ones_like(flat))
+    rows, channels, _ = flat.shape
+    first = 256 * torch.arange(rows * channels, device=flat.device).view(rows, channels, 1)
+    bins = (flat + first).flatten()  # in one dimension CUDA adds deterministically
+    counts = (
+        bins.new_zeros(256 * rows * channels).scatter_add_(0, bins, torch.ones_like(bins)).view(rows, channels, 256)
+    )
     last = counts.gather(2, flat.amax(2, keepdim=True))
     step = (flat.shape[2] - last) // 255
     below = counts.cumsum(2) - counts

@@ -149,6 +149,15 @@ def test_hsakd_as_published() -> None:
         assert (recipe.epochs, recipe.schedule.milestones) == (240, (150 / 240, 180 / 240, 210 / 240))
 
 
+def test_newer_methods_have_their_weights_for_the_pair() -> None:
+    words = ["preset=crd-protocol", "teacher.model=resnet32x4"]
+    plus = student(*words, "model=ShuffleV2", "method=kd_pp")
+    assert (terms(plus)["kd_pp"]["weight"], terms(plus)["kd"]["weight"]["peak"], plus.optim.lr) == (0.5, 4.0, 0.02)
+    assert terms(student(*words, "model=resnet8x4", "method=sdd", "method.base=dkd"))["sdd"]["nontarget_weight"] == 8.0
+    moved = student("preset=crd-protocol", "teacher.model=wrn_40_2", "model=ShuffleV1", "method=wkd_l")
+    assert (terms(moved)["wkd_l"]["wasserstein_weight"], terms(moved)["wkd_l"]["temperature"]) == (200.0, 6.0)
+
+
 def test_modern_training() -> None:
     trained = make_recipe(
         TeachRecipe, overrides=["data=cifar100", "model=wrn_16_2", "preset=modern", "data.validation=0.1"]

@@ -93,6 +93,25 @@ _STANDARDIZED = {
     ("vgg13", "MobileNetV2"): (3.0, 9.0),
     ("ResNet50", "MobileNetV2"): (3.0, 1.0),
 }
+# Wei et al., SDD (CVPR 2024), released commands: the non-target weight of base=dkd
+_SDD = {
+    ("resnet32x4", "resnet8x4"): 8.0,
+    ("wrn_40_2", "wrn_40_1"): 6.0,
+    ("wrn_40_2", "wrn_16_2"): 6.0,
+    ("vgg13", "MobileNetV2"): 6.0,
+    ("resnet56", "resnet20"): 2.0,
+    ("resnet110", "resnet20"): 2.0,
+    ("resnet110", "resnet32"): 2.0,
+}
+# Wang et al., KD++ (arXiv 2305.17007), released commands: weights of KD and of direction and length, rate
+_KD_PP = {
+    ("resnet56", "resnet20"): (1.0, 2.0, 0.1),
+    ("resnet32x4", "resnet8x4"): (3.5, 2.0, 0.1),
+    ("wrn_40_2", "wrn_40_1"): (1.0, 1.5, 0.1),
+    ("ResNet50", "MobileNetV2"): (3.0, 0.5, 0.02),
+    ("resnet32x4", "ShuffleV1"): (2.5, 1.5, 0.02),
+    ("resnet32x4", "ShuffleV2"): (4.0, 0.5, 0.02),
+}
 _PAIRS: Mapping[tuple[str, str, str], Nested] = {
     **{("dkd", *pair): {"method": {"nontarget_weight": weight}} for pair, weight in _DKD.items()},
     **{
@@ -103,6 +122,16 @@ _PAIRS: Mapping[tuple[str, str, str], Nested] = {
         ("logit_std", *pair): {"method": {"temperature": temperature, "weight": weight}}
         for pair, (temperature, weight) in _STANDARDIZED.items()
     },
+    **{("sdd", *pair): {"method": {"nontarget_weight": weight}} for pair, weight in _SDD.items()},
+    **{
+        ("kd_pp", *pair): {
+            "method": {"weight": weight, "kd": {"weight": {"schedule": "warmup", "peak": kd, "over": 20 / 240}}},
+            "optim": {"lr": rate},
+        }
+        for pair, (kd, weight, rate) in _KD_PP.items()
+    },
+    # Lv, Yang, Li, WKD (NeurIPS 2024), released configuration; resnet32x4 -> resnet8x4 has the defaults
+    ("wkd_l", "wrn_40_2", "ShuffleV1"): {"method": {"wasserstein_weight": 200.0, "temperature": 6.0}},
 }
 
 # Deng et al., PE-BKD (ECCV 2022), released commands: real_share, alphas of the search, alpha where it starts

@@ -115,9 +115,9 @@ def content_of(subject: Subject, path: Path) -> Any:
 
 def _names(subject: Subject, ended: Ended) -> int:
     """Return how many lines of what a command said name the file, or the run that it belongs to as damaged."""
-    name = Path(subject.file).name.split("*")[0]
-    text = " ".join(ended.err.split()) + " ".join(ended.out.split()) if subject.result != "stdout" else ended.err
-    return text.count(name)
+    name = max(Path(subject.file).name.split("*"), key=len)
+    text = ended.err if subject.result == "stdout" else ended.err + ended.out
+    return "".join(text.split()).count(name)  # lines may be wrapped within it
 
 
 def _run(folder: Path) -> Any:

@@ -24,7 +24,12 @@ Row = dict[str, Any]
 
 def pairs(seed: int, subjects: Sequence[Subject] = SUBJECTS) -> list[tuple[Subject, str]]:
     """Return every file with every damage that it can take, in a seeded order."""
-    made = [(each, kind) for each in subjects for kind in kinds_of(each.form, has_other=each.other is not None)]
+    made = [
+        (each, kind)
+        for each in subjects
+        for kind in kinds_of(each.form, has_other=each.other is not None)
+        if not (kind == "missing" and each.may_be_missing)
+    ]
     random.Random(seed).shuffle(made)
     return made
 

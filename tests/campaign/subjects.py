@@ -38,6 +38,7 @@ class Subject:
         other: the same file of another run.
         is_ours: whether the library wrote it; otherwise other content is other data.
         mends: whether the command may make the file anew.
+        may_be_missing: whether the command takes its absence for what it is: nothing was written yet.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Subject:
     other: str | None = None
     is_ours: bool = True
     mends: bool = False
+    may_be_missing: bool = False
 
 
 def _ours(
@@ -292,6 +294,7 @@ SUBJECTS: tuple[Subject, ...] = (
         ["report", "failed/grid"],
         "failed",
         "file:failed/grid/report.csv",
+        may_be_missing=True,
     ),
     _ours(
         "cell's state, status",
@@ -300,6 +303,7 @@ SUBJECTS: tuple[Subject, ...] = (
         ["grid", "f.yaml", "--status"],
         "failed",
         "file:failed/grid/grid.json",
+        may_be_missing=True,
     ),
     _ours(
         "student's result.json, curve",

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from preceptor.errors import UsageError
+from preceptor.reading import check_regular
 
 __all__ = ["read_pickle"]
 
@@ -142,12 +143,12 @@ def read_pickle(path: Path) -> dict[str, Any]:
     """Return the mapping in a pickle file, written by Python 2 or 3; keys become str.
 
     Raises:
-        UsageError: when the file is missing, damaged, no mapping, or holds anything but arrays and plain containers.
+        UsageError: when the file is missing, no regular file, damaged, no mapping, or holds anything but arrays and plain
+            containers.
     """
+    check_regular(path, "data ")
     try:
         content = _PlainUnpickler(io.BytesIO(path.read_bytes()), encoding="bytes").load()
-    except FileNotFoundError as error:
-        raise UsageError(f"data {path}: no such file") from error
     except _ForbiddenError as error:
         raise UsageError(f"data {path}: refused, the pickle asks for {error}") from error
     except _DAMAGED as error:

@@ -313,6 +313,7 @@ SUBJECTS: tuple[Subject, ...] = (
         "t c",
         "file:c/curve.json",
         other="t/result.json",
+        may_be_missing=True,
     ),
     _ours(
         "kept epoch, curve",

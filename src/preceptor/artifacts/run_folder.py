@@ -118,6 +118,11 @@ class RunFolder:
         files = sorted(self.checkpoints.glob("epoch_*.safetensors"))
         return {int(path.stem.removeprefix("epoch_")): path for path in files}
 
+    def lost_epochs(self) -> list[str]:
+        """Return the names of kept epochs that a finished run's record lists and that are missing."""
+        kept = {self._name(path) for path in self.kept_epochs().values()}
+        return [name for name in self.read_record().checksums if "/epoch_" in name and name not in kept]
+
     @property
     def is_finished(self) -> bool:
         """Whether the run has finished; without its configuration it is no run."""

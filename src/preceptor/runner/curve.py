@@ -11,6 +11,7 @@ from preceptor.artifacts.load import load_run_network
 from preceptor.artifacts.run_folder import RunFolder
 from preceptor.config.sections import DistillRecipe
 from preceptor.errors import UsageError
+from preceptor.messages import first_few
 from preceptor.runner.assess import Candidate, assess_candidates
 from preceptor.runner.data import load_data
 from preceptor.runner.run import run
@@ -64,6 +65,10 @@ def curve(recipe: DistillRecipe, *, show: bool = True, tell: Callable[[str], Non
     kept = folder.kept_epochs()
     if not kept:
         raise UsageError(f"teacher: {folder.path} kept no epochs; teach with keep_every=N")
+    if lost := folder.lost_epochs():
+        tell(
+            f"note: {folder.path} kept {first_few(lost, 3)} too, and {'it is' if len(lost) == 1 else 'they are'} missing"
+        )
     data, engine = load_data(recipe.data), choose_engine(recipe.device)
     points: list[Point] = []
     for epoch in kept:

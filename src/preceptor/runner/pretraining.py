@@ -75,7 +75,7 @@ def pretrain(
         optimizer = make_optimizer(settings, learner if stage.trains == "network" else objective, engine.loss_scaler())
         state = TrainState(learner, optimizer, plan, loader.num_batches, engine.processes)
         if recipe.resume:
-            restore(state, files)
+            restore(state, files, tell=tell)
         fit(state, loader, components.teacher, plan, engine, evaluate=dict, files=files, callbacks=callbacks)
 
 

@@ -191,9 +191,7 @@ def _fit(
     optimizer = make_optimizer(recipe.optim, learner, engine.loss_scaler())
     state = TrainState(learner, optimizer, plan, batches.num_batches, engine.processes)
     if recipe.resume:
-        epochs = len(log)
-        if not restore(state, files, callbacks) and epochs > 1:  # the first one's row is written before its checkpoint
-            display.note(f"{files.last} is missing: {epochs} epochs are trained once more")
+        restore(state, files, callbacks, display.note)
         if state.progress.step:
             display.say(f"resumed at epoch {state.progress.epoch}, step {state.progress.step}")
     fitted = fit(state, batches, components.teacher, plan, engine, evaluate=guard, files=files, callbacks=callbacks)

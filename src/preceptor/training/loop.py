@@ -35,6 +35,7 @@ __all__ = ["FitResult", "MetricsLog", "RunFiles", "fit", "restore"]
 class MetricsLog(Protocol):
     """A log with one row per epoch, which can be cut back to what it was at a checkpoint; at None: before the first one."""
 
+    def __len__(self) -> int: ...
     def append(self, row: Mapping[str, object]) -> None: ...
     def state_dict(self) -> dict[str, Any]: ...
     def load_state_dict(self, state: Mapping[str, Any] | None) -> None: ...
@@ -164,8 +165,13 @@ def _stepper(
     return partial(train_step, state, teacher=teacher, plan=plan, engine=engine)
 
 
-def restore(state: TrainState, files: RunFiles, callbacks: Sequence[Callback] = ()) -> bool:
-    """Continue from the last checkpoint and cut the log back to it; return whether there was one.
+def restore(
+    state: TrainState,
+    files: RunFiles,
+    callbacks: Sequence[Callback] = (),
+    tell: Callable[[str], None] = lambda line: None,
+) -> None:
+    """Continue from the last checkpoint, where there is one, and cut the log back to it.
 
     A row of the log is written before the checkpoint that follows it. So the log may be ahead of the checkpoint, never behind it.
 
@@ -174,8 +180,10 @@ def restore(state: TrainState, files: RunFiles, callbacks: Sequence[Callback] = 
             was written beside.
     """
     if not os.path.lexists(files.last):
+        if len(files.metrics) > 1:  # the first epoch's row is written before its checkpoint
+            tell(f"{files.last} is missing: {len(files.metrics)} epochs are trained once more")
         files.metrics.load_state_dict(None)
-        return False
+        return
     saved = load_checkpoint(files.last, [*STATE_KEYS, "callbacks", "metrics_log", "identity"])
     if difference := first_difference(saved["identity"], files.identity):
         key, before, now = difference
@@ -187,7 +195,6 @@ def restore(state: TrainState, files: RunFiles, callbacks: Sequence[Callback] = 
         raise UsageError(f"checkpoint {files.last}: does not fit this run ({str(error).splitlines()[0]})") from error
     for callback in callbacks:
         callback.load_state_dict(saved["callbacks"])
-    return True
 
 
 def _make_place(files: RunFiles, engine: Engine) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from preceptor.api.training import teach
+from preceptor.errors import UsageError
 from preceptor.runner.trackers import choose
 from preceptor.runner.trackers.base import TrackedRun, Tracker, Tracking
 
@@ -93,6 +94,18 @@ def test_a_resumed_run_keeps_its_name_and_a_new_one_gets_its_own(tmp_path: Path,
         made.append(tracking._trackers["mlflow"])  # type: ignore[arg-type]
     first, again, other = (recorder.told[0][1].name for recorder in made)  # type: ignore[attr-defined]
     assert first == again != other
+
+
+def test_a_damaged_name_is_refused(tmp_path: Path) -> None:
+    def start() -> None:
+        with Tracking({"mlflow": Recorder()}, print) as tracking:
+            tracking.start(tmp_path, {})
+
+    start()
+    path = tmp_path / "track.id"
+    path.write_text(("1" if path.read_text()[0] != "1" else "2") + path.read_text()[1:])
+    with pytest.raises(UsageError, match=r"track\.id: is damaged, .*; delete it, and trackers begin another run$"):
+        start()
 
 
 def test_a_lost_name_is_told(tmp_path: Path) -> None:

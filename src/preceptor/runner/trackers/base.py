@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import uuid
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -12,6 +13,8 @@ from typing import Any
 
 from typing_extensions import Self
 
+from preceptor.checksums import CHANGED, sha256_of
+from preceptor.errors import UsageError
 from preceptor.files import write_text
 from preceptor.messages import first_line
 from preceptor.reading import read_text
@@ -88,7 +91,7 @@ class Tracking(Callback):
         if not self._trackers:
             return
         log = folder / "metrics.jsonl"
-        if log.exists() and log.stat().st_size and not (folder / _ID_FILE).exists():
+        if log.exists() and log.stat().st_size and not os.path.lexists(folder / _ID_FILE):
             self._tell(f"track: {folder} has epochs and no {_ID_FILE}: what follows is logged as another run")
         run = TrackedRun(f"{folder.name}-{_id_of(folder)}", folder, dict(flat(config)))
         for name in [*self._trackers]:
@@ -153,8 +156,17 @@ def flat(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any
 
 
 def _id_of(folder: Path) -> str:
-    """Return the run's id, which stands in its folder so that a resumed run goes on under it."""
+    """Return the run's id, which stands in its folder, with its sha256, so that a resumed run goes on under it.
+
+    Raises:
+        UsageError: when the file is damaged.
+    """
     path = folder / _ID_FILE
-    if not path.exists():
-        write_text(path, f"{uuid.uuid4().hex[:8]}\n")
-    return read_text(path, "track: ", most=_LONGEST_ID).strip()
+    if not os.path.lexists(path):
+        name = uuid.uuid4().hex[:8]
+        write_text(path, f"{name} {sha256_of(name.encode())}\n")
+    content = read_text(path, "track: ", most=_LONGEST_ID)
+    name = content.split(" ")[0]
+    if content != f"{name} {sha256_of(name.encode())}\n":
+        raise UsageError(f"track: {path}: {CHANGED}; delete it, and trackers begin another run")
+    return name

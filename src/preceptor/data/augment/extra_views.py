@@ -18,7 +18,7 @@ from preceptor.data.augment.views import VIEWS, ViewOf, crop_by, flip_by, random
 
 __all__ = ["EXTRA_VIEWS", "extra_view"]
 
-_TURNED, _STRONG = 100, 110  # streams of random numbers; rotations use one each
+_TURNED, _STRONG, _OPERATED = 100, 110, 120  # streams of random numbers; rotations use one each
 _MAGNITUDE = 10 / 30
 
 
@@ -37,7 +37,7 @@ def _strong(base: str) -> ViewOf:
     def draw(seed: int, epoch: int, index: Tensor) -> Tensor:
         return plain.draw(seed ^ _STRONG, epoch, index)  # a crop and a mirroring of its own
 
-    return composed([ViewOf(draw, plain.apply), rand_augment(_MAGNITUDE)])
+    return composed([ViewOf(draw, plain.apply), rand_augment(_MAGNITUDE, stream=_OPERATED)])
 
 
 def _rotated(turns: int, base: str) -> ViewOf:

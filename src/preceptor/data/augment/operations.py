@@ -25,7 +25,7 @@ from preceptor.data.augment.views import ViewOf, random_bits
 
 __all__ = ["AUGMENTATIONS", "OPERATIONS", "RAND", "WIDE", "Ranges", "operate", "rand_augment"]
 
-_TRIVIAL, _RAND, _JITTER, _ERASING = 130, 120, 150, 160  # streams of random numbers
+_TRIVIAL, _RAND, _JITTER, _ERASING = 130, 140, 150, 160  # streams of random numbers
 _LUMA = 0.299, 0.587, 0.114  # ITU-R BT.601
 _BINS = 30  # magnitudes are multiples of 1 / 30
 _JITTERED = 0.4
@@ -114,8 +114,13 @@ def operate(
     return result.round().clamp(0, 255).to(torch.uint8)
 
 
-def rand_augment(magnitude: float, stream: int = _RAND) -> ViewOf:
-    """Return two operations of equal magnitude in [0, 1], one after the other."""
+def rand_augment(magnitude: float, *, stream: int) -> ViewOf:
+    """Return two operations of equal magnitude in [0, 1], one after the other.
+
+    Args:
+        magnitude: of both.
+        stream: of random numbers; the next one is used too.
+    """
 
     def apply(images: Tensor, words: Tensor) -> Tensor:
         strength = torch.full((len(images),), magnitude, device=images.device)
@@ -235,7 +240,7 @@ def _warped(values: Images, which: Tensor, signed: Tensor, ranges: Ranges) -> Im
 
 AUGMENTATIONS: dict[str, ViewOf] = {
     "trivial_augment": ViewOf(partial(_words, first=_TRIVIAL, count=2), _trivial),
-    "rand_augment": rand_augment(9 / _BINS, stream=_RAND + 20),
+    "rand_augment": rand_augment(9 / _BINS, stream=_RAND),
     "color_jitter": ViewOf(partial(_words, first=_JITTER, count=2), _jitter),
     "random_erasing": ViewOf(partial(_words, first=_ERASING, count=4), _erase),
 }

@@ -180,6 +180,17 @@ def test_the_state_resumes_bit_for_bit() -> None:
     assert torch.equal(one.teacher_bank, two.teacher_bank)
 
 
+def test_the_rows_of_all_processes_are_compared_in_the_first_step_of_the_run_only() -> None:
+    crd = objective()
+    fresh = objective()
+    fresh.load_state_dict(crd.state_dict())
+    assert (crd.compares_rows, fresh.compares_rows) == (True, True)
+    crd.loss(step([0, 1, 2]))
+    resumed = objective()
+    resumed.load_state_dict(crd.state_dict())
+    assert (crd.compares_rows, resumed.compares_rows) == (False, False)
+
+
 def test_relaxed_positives_are_of_the_same_class() -> None:
     crd = objective(mode="relax")
     index = torch.arange(12)

@@ -120,6 +120,7 @@ class CRD(Objective):
         largest = int(torch.bincount(context.labels).max())
         self._negatives = min(self.num_negatives, rows - largest)
         self._candidates = min(self._negatives + largest, rows)
+        self.register_load_state_dict_post_hook(_after_loading)  # type: ignore[no-untyped-call]
 
     def loss(self, step: Step) -> Tensor:
         """Return both directions' sum; in training, remember the embeddings."""
@@ -163,3 +164,8 @@ class CRD(Objective):
         if self.mode == "exact":
             return index
         return order[(self.classes[order] == self.classes[index][:, None]).int().argmax(1)]
+
+
+def _after_loading(module: CRD, _: object) -> None:
+    """Where the first step has been, the normalisers are known, and a resumed run compares the rows of a process only."""
+    module.compares_rows = not bool(module.num_steps)

@@ -7,11 +7,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from preceptor.artifacts.record import RunRecord
-from preceptor.checksums import json_with_checksum
+from preceptor.checksums import json_with_checksum, sha256_of_file
 from preceptor.config.sections import DistillRecipe, TeachRecipe
 
-__all__ = ["change_json", "made_config", "made_record", "write_json"]
+__all__ = ["change_config", "change_json", "made_config", "made_record", "write_json"]
 
 
 def write_json(path: Path, values: Mapping[str, Any]) -> None:
@@ -23,6 +25,14 @@ def change_json(path: Path, **values: Any) -> None:
     """Change values of a JSON file that ends with its checksum, which is made anew."""
     content = {key: value for key, value in json.loads(path.read_text()).items() if key != "sha256"}
     write_json(path, {**content, **values})
+
+
+def change_config(run: Path, **values: Any) -> None:
+    """Change keys of the configuration of a finished run, and its checksum in the run's record."""
+    config = run / "config.yaml"
+    config.write_text(yaml.safe_dump({**yaml.safe_load(config.read_text()), **values}))
+    checksums = json.loads((run / "result.json").read_text())["checksums"]
+    change_json(run / "result.json", checksums={**checksums, config.name: sha256_of_file(config)})
 
 
 def made_config(kind: str = "teach", **fields: Any) -> dict[str, Any]:

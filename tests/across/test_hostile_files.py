@@ -23,6 +23,7 @@ import preceptor
 from onnx_files import linear_model
 from preceptor.checksums import SEAL, json_with_checksum, seal_zip
 from preceptor.models import read_metadata, save_weights
+from records import change_config
 from started import run
 from watched import HOSTILE
 from watched import __file__ as WATCHED
@@ -84,8 +85,7 @@ def naming(section: dict[str, Any], target: str) -> tuple[str, str, str]:
     shutil.copy(file, Path(hub) / "model.safetensors")
     for path in (Path(hub) / "preceptor.json", Path(made) / "result.json"):
         rewrite(path, model=section)
-    config = Path(made) / "config.yaml"
-    config.write_text(yaml.safe_dump({**yaml.safe_load(config.read_text()), "model": section}))
+    change_config(Path(made), model=section)
     return file, hub, made
 
 
@@ -321,7 +321,7 @@ def test_configurations_and_grids_start_no_code_and_no_connection_by_themselves(
         lines[f"config {name}"] = ["teach", "--config", f"{name}.yaml"]
     remote = Path("remote-run")
     shutil.copytree("run", remote)
-    (remote / "config.yaml").write_text(yaml.safe_dump({**plain, **changes["data"]}))
+    change_config(remote, **changes["data"])
     for verb, words in (
         *(("evaluate", []), ("assess", []), ("curve", [*STUDENT, "out=c"]), ("export", ["--to", "x.onnx", "--int8"])),
     ):
@@ -359,8 +359,7 @@ def test_configurations_and_grids_start_no_code_and_no_connection_by_themselves(
 def test_the_objective_that_a_run_names_is_not_imported(places: Path) -> None:
     """No verb needs it: what is read of a run is its network, its data and its numbers."""
     shutil.copytree("run", "own")
-    config = Path("own/config.yaml")
-    config.write_text(yaml.safe_dump({**yaml.safe_load(config.read_text()), "objective": METHOD}))
+    change_config(Path("own"), objective=METHOD)
     lines = {**opened("own", "own"), "report": ["report", "own"]}
     lines["start"] = ["teach", *DATA, *STUDENT, "start_from=own", "out=own-start"]
     lines["resume"] = ["teach", *DATA, *STUDENT, "keep_every=1", "out=own", "resume=true"]

@@ -118,11 +118,6 @@ class RunFolder:
         files = sorted(self.checkpoints.glob("epoch_*.safetensors"))
         return {int(path.stem.removeprefix("epoch_")): path for path in files}
 
-    def lost_epochs(self) -> list[str]:
-        """Return the names of kept epochs that a finished run's record lists and that are missing."""
-        kept = {self._name(path) for path in self.kept_epochs().values()}
-        return [name for name in self.read_record().checksums if "/epoch_" in name and name not in kept]
-
     @property
     def is_finished(self) -> bool:
         """Whether the run has finished; without its configuration it is no run."""
@@ -223,10 +218,9 @@ class RunFolder:
             values = recipe.model_validate(config).model_dump(mode="json")
         except ValidationError as error:
             raise UsageError(f"{self.config}: {first_problem(error)}; the file is damaged or was changed") from error
-        if self.is_finished:
-            record = read_record(self.result)
-            if self._name(self.config) in record.checksums:  # not of a run of an earlier version
-                self._check(self.config, record, "restore it")
+        record = read_record(self.result) if self.is_finished else None
+        if record is not None and "config.yaml" in record.checksums:  # not of a run of an earlier version
+            self._check(self.config, record, "restore it")
         return {"kind": recipe.kind, **values}
 
     def read_record(self) -> RunRecord:
@@ -255,23 +249,17 @@ class RunFolder:
 
     def checksums(self) -> dict[str, str]:
         """Return the sha256 of the files that a finished run leaves, by their names in the folder."""
-        files = (
-            self.config,
-            self.weights,
-            self.metrics,
-            *self.kept_epochs().values(),
-            *module_files(self.path).values(),
-        )
+        own = (self.config, self.weights, self.metrics)
+        files = (*own, *self.kept_epochs().values(), *module_files(self.path).values())
         return {self._name(file): sha256_of_file(file) for file in files if file.exists()}
 
     def _name(self, file: Path) -> str:
         return file.relative_to(self.path).as_posix()
 
     def _check(self, file: Path, record: RunRecord, advice: str) -> None:
-        stated = record.checksums.get(self._name(file))
-        if sha256_of(read_bytes(file)) != stated:
-            what = "is damaged, or is not the file that the run wrote"
-            raise UsageError(f"{file}: {what} (result.json has another sha256); {advice}")
+        if sha256_of(read_bytes(file)) != record.checksums.get(self._name(file)):
+            what = "is damaged, or is not the file that the run wrote (result.json has another sha256)"
+            raise UsageError(f"{file}: {what}; {advice}")
 
     def write_record(self, record: RunRecord) -> None:
         """Write the record atomically; from then on the run is finished."""

@@ -96,5 +96,8 @@ def test_the_next_command_names_what_the_network_reads(tmp_path: Path, capsys: p
     (tmp_path / "own.csv").write_text(f"x,kind\n{rows}")
     words = [f"data=table:{tmp_path}/own.csv", "data.target=kind", "model=mlp", "epochs=1", f"out={tmp_path}/t"]
     assert main(["teach", *words]) == 0
-    assert f"preceptor predict {tmp_path}/t FILE.csv\n" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert f"preceptor predict {tmp_path}/t FILE.csv\n" in out
+    named = f"data=table:{tmp_path}/own.csv data.target=kind"
+    assert f"next   preceptor distill {named} teacher={tmp_path}/t model=NAME\n" in out
     assert main(["predict", f"{tmp_path}/t", f"{tmp_path}/own.csv"]) == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,7 +15,7 @@ from preceptor.artifacts.record import RunRecord
 from preceptor.artifacts.run_folder import RunFolder
 from preceptor.assessment import Metrics
 from preceptor.cli.keys import read_sections
-from preceptor.config.sections import DistillRecipe, LabelRecipe, TeachRecipe
+from preceptor.config.sections import DataSection, DistillRecipe, LabelRecipe, TeachRecipe
 from preceptor.console import open_console
 from preceptor.distributed import join_processes
 from preceptor.reports import print_report, summarise_run
@@ -43,13 +44,13 @@ def carry_out(recipe: TeachRecipe | DistillRecipe | LabelRecipe) -> None:
 def _print_end(path: Path) -> None:
     """Print the end of a run: its table, where everything is, and what can be done next."""
     summary, folder, console = summarise_run(path), RunFolder(path), open_console(width_of_files=120)
-    record, data = folder.read_record(), folder.read_config()["data"]["name"]
+    record, data = folder.read_record(), DataSection(**folder.read_config()["data"])
     console.print()
     print_report(summary, console)
     drawn = (folder.page, folder.pictures, folder.confusion, folder.classes, folder.weights)
     files = ", ".join(each.name for each in drawn if each.exists())
     run_folder = shlex.quote(str(path))
-    distil = f"preceptor distill data={shlex.quote(data)} teacher={run_folder} model=NAME"
+    distil = f"preceptor distill {_words_of(data)} teacher={run_folder} model=NAME"
     following = [
         *([distil] if record.kind == "teach" else []),
         f"preceptor assess {run_folder}",
@@ -59,6 +60,14 @@ def _print_end(path: Path) -> None:
     lines = [f"saved  {path}  ({files})", f"next   {following[0]}", *(f"       {line}" for line in following[1:])]
     for line in lines:
         console.print(line, highlight=False, soft_wrap=True)
+
+
+def _words_of(data: DataSection) -> str:
+    """Return the words that name these data on the command line."""
+    options = {key: value for key, value in data.hyperparameters.items() if value is not None}
+    words = [f"data={data.name}"]
+    words += [f"data.{key}={value if isinstance(value, str) else json.dumps(value)}" for key, value in options.items()]
+    return shlex.join(words)
 
 
 def _samples(record: RunRecord) -> list[str]:

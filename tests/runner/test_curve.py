@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,15 @@ def test_each_kept_epoch_has_its_student_and_both_are_measured(
     before = (out / "epoch_0002" / "result.json").stat().st_mtime_ns
     assert main(words) == 0  # what is finished is kept
     assert (out / "epoch_0002" / "result.json").stat().st_mtime_ns == before
+
+
+def test_a_kept_epoch_that_is_lost_is_told(teacher: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    copy = shutil.copytree(teacher, tmp_path / "t")
+    (copy / "checkpoint" / "epoch_0002.safetensors").unlink()
+    words = ["curve", str(copy), "model=convnet_s", "method=kd", "epochs=1", f"out={tmp_path / 'curve'}"]
+    assert main(words) == 0
+    assert "kept checkpoint/epoch_0002.safetensors too, and it is missing" in " ".join(capsys.readouterr().err.split())
+    assert [point["epoch"] for point in json.loads((tmp_path / "curve" / "curve.json").read_text())["points"]] == [4]
 
 
 def test_the_last_kept_epoch_is_the_run_itself(teacher: Path, tmp_path: Path) -> None:

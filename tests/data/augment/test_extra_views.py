@@ -25,7 +25,7 @@ def test_the_same_key_gives_the_same_view_in_any_batch(name: str) -> None:
     assert not torch.equal(view(images, 4, 2, index), batch_view)
 
 
-def test_a_base_with_policies_lends_its_crop_and_flip_only() -> None:
+def test_a_base_with_augmentations_lends_its_crop_and_flip_only() -> None:
     images, index = some_images(20), torch.arange(20)
     for name in EXTRA_VIEWS:
         alone = extra_view(name, "crop_flip")(images, 0, 1, index)

@@ -26,6 +26,12 @@ class Shell:
         return os.system, (self.command,)
 
 
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "meta")
+    with pytest.raises(UsageError, match=r"^data .*meta: is a pipe, a socket or a device, not a file$"):
+        read_pickle(tmp_path / "meta")
+
+
 @pytest.mark.parametrize("protocol", [0, 2, 4, 5])
 def test_a_command_is_refused_and_not_run(tmp_path: Path, protocol: int) -> None:
     marker, file = tmp_path / "ran", tmp_path / "file"

@@ -166,17 +166,16 @@ def _remote_names(pattern: str, key: str) -> Sequence[str]:
 
 
 def _found(name: str, key: str) -> Shard:
+    if "://" not in name:
+        check_regular(Path(name), f"{key}: ")
     try:
         if "://" not in name:
-            check_regular(Path(name), f"{key}: ")
             state = Path(name).stat()
             return Shard(name, state.st_size, _version(state), _is_settled(state.st_mtime))
         files, path = _file_system(name)
         told: dict[str, Any] = files.info(path)
     except FileNotFoundError as error:
         raise UsageError(f"{key}: {name}: no such file") from error
-    except UsageError:
-        raise
     except Exception as error:
         raise UsageError(f"{key}: {name}: cannot be read ({_reason(error)})") from error
     if told.get("type") == "directory" or told.get("size") is None:
